@@ -1,1 +1,82 @@
-fn main() {}
+//! The tasks of the tree, written once, in Rust: `cargo xtask <task>`.
+//!
+//! Invariant: imports nothing of ours, so that it builds first and checks the rest from outside.
+//! Invariant: leaves nothing behind outside the target folder, except what `generate` regenerates.
+//! Nobody may import it.
+
+mod workspace; // Read this first: what cargo says about the tree.
+
+// The tasks.
+mod arrows;
+mod bench;
+mod ci;
+mod demo;
+mod generate;
+mod sizes;
+mod test;
+mod tools;
+
+// What they are made of.
+mod binaries;
+mod command;
+mod manifest;
+mod nats_server;
+mod pip;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+/// The tasks of this tree.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Find or install what demo and tests need from outside: a nats-server (path on stdout) and nats-py.
+    Tools(tools::Options),
+    /// Build everything, then run the closed loop once: break an instance, heal it, prove it.
+    Demo(demo::Options),
+    /// Build everything, then run every test of the workspace against real nats-server children.
+    Test(test::Options),
+    /// Hold the real dependency graph to the table of who may import whom.
+    CheckArrows,
+    /// List Rust files that have grown long, and fail on those that are too long.
+    CheckSizes,
+    /// Write the generated files (JSON schemas, AsyncAPI document) anew, or check that they are fresh.
+    Generate(generate::Options),
+    /// All that must hold before a change lands, cheap stages first.
+    Ci(ci::Options),
+    /// Run a benchmark.
+    Bench(bench::Options),
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<()> {
+    let workspace = Workspace::read()?;
+    match task {
+        Task::Tools(options) => tools::run(&workspace, &options),
+        Task::Demo(options) => demo::run(&workspace, options),
+        Task::Test(options) => test::run(&workspace, &options),
+        Task::CheckArrows => arrows::run(&workspace),
+        Task::CheckSizes => sizes::run(&workspace),
+        Task::Generate(options) => generate::run(&workspace, &options),
+        Task::Ci(options) => ci::run(&workspace, &options),
+        Task::Bench(options) => bench::run(&workspace, &options),
+    }
+}

@@ -1,0 +1,220 @@
+//! The stages of CI. Adding one is adding a variant where its cost belongs, and its line in [`Stage::run`].
+
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum as _;
+use serde_json::Value;
+
+use crate::nats_server::{self, Pinned};
+use crate::workspace::{Profile, Workspace};
+use crate::{arrows, binaries, command, generate, sizes, test};
+
+/// The faults that the demo picks from differ by seed, so that all three agents act over these.
+const SEEDS: [u32; 3] = [1, 2, 3];
+/// Who can be made to lie.
+const LIARS: [&str; 4] = ["config", "os", "restart", "verify"];
+/// A demo takes seconds; one that hangs must not eat CI's time.
+const DEMO_LIMIT: Duration = Duration::from_mins(5);
+
+/// In the order in which they run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Stage {
+    /// Formatting.
+    Fmt,
+    /// Who may import whom.
+    CheckArrows,
+    /// Files that have grown too long.
+    CheckSizes,
+    /// Lints, warnings denied.
+    Clippy,
+    /// The documentation builds, with no link that leads nowhere.
+    Doc,
+    /// Every test of the workspace.
+    Test,
+    /// Generated files are fresh.
+    Generate,
+    /// The closed loop heals, for three seeds.
+    Demo,
+    /// An agent that lies is found out, for each agent.
+    Sabotage,
+    /// A router killed midway leaves each effect done once.
+    BreakMidway,
+    /// The bus contract on the oldest supported server.
+    BusOldest,
+}
+
+impl Stage {
+    /// As `--only` takes it.
+    pub fn name(self) -> String {
+        let value = self.to_possible_value().expect("no stage is hidden from the command line");
+        value.get_name().to_owned()
+    }
+
+    pub fn run(self, workspace: &Workspace) -> Result<()> {
+        match self {
+            Self::Fmt => command::run(command::cargo_in(workspace).args(["fmt", "--all", "--check"])),
+            Self::CheckArrows => arrows::run(workspace),
+            Self::CheckSizes => sizes::run(workspace),
+            Self::Clippy => clippy(workspace),
+            Self::Doc => doc(workspace),
+            Self::Test => test::run(workspace, &test::Options::default()),
+            Self::Generate => generate::run(workspace, &generate::Options { check: true }),
+            Self::Demo => demo(workspace),
+            Self::Sabotage => sabotage(workspace),
+            Self::BreakMidway => break_midway(workspace),
+            Self::BusOldest => bus_on_oldest_server(workspace),
+        }
+    }
+}
+
+fn clippy(workspace: &Workspace) -> Result<()> {
+    let mut cargo = command::cargo_in(workspace);
+    cargo.arg("clippy");
+    binaries::whole_tree(&mut cargo).args(["--all-targets", "--", "--deny", "warnings"]);
+    command::run(&mut cargo)
+}
+
+fn doc(workspace: &Workspace) -> Result<()> {
+    let mut cargo = command::cargo_in(workspace);
+    cargo.arg("doc");
+    binaries::whole_tree(&mut cargo).arg("--no-deps").env("RUSTDOCFLAGS", "--deny warnings");
+    command::run(&mut cargo)
+}
+
+fn demo(workspace: &Workspace) -> Result<()> {
+    for seed in SEEDS {
+        healed(&demo_run(workspace, &["--seed", &seed.to_string()])?)?;
+    }
+    Ok(())
+}
+
+fn break_midway(workspace: &Workspace) -> Result<()> {
+    healed(&demo_run(workspace, &["--break-midway"])?)
+}
+
+fn sabotage(workspace: &Workspace) -> Result<()> {
+    for liar in LIARS {
+        let (line, status) = demo_run(workspace, &["--sabotage", liar])?;
+        if let Some(fault) = not_found_out(status) {
+            bail!("\"{line}\" ended with {status}: {fault}");
+        }
+        eprintln!("xtask: found out, as it must be ({status})");
+    }
+    Ok(())
+}
+
+/// Run the demo to its end; its command line and how it ended.
+fn demo_run(workspace: &Workspace, arguments: &[&str]) -> Result<(String, ExitStatus)> {
+    binaries::build(workspace, Profile::Debug)?;
+    let mut demo = Command::new(workspace.binaries(Profile::Debug).join("instance"));
+    demo.current_dir(&workspace.root).arg("demo").args(arguments);
+    demo.env(nats_server::VARIABLE, nats_server::find(workspace)?);
+    let status = command::run_within(&mut demo, DEMO_LIMIT)?;
+    Ok((command::line(&demo), status))
+}
+
+fn healed((line, status): &(String, ExitStatus)) -> Result<()> {
+    command::must_succeed(line, *status)
+}
+
+/// Why this end of a sabotaged demo does not show that the lie was found out, if it does not.
+/// The codes are those that `instance` publishes.
+fn not_found_out(status: ExitStatus) -> Option<&'static str> {
+    match status.code() {
+        Some(0) => Some("it believed the lie"),
+        Some(2) => Some("it did not understand its arguments, so nothing was tried"),
+        Some(7) => Some("it did not reach the bus, so nothing was tried"),
+        Some(78) => Some("its configuration is bad, so nothing was tried"),
+        Some(101) => Some("it panicked"),
+        None => Some("a signal ended it"),
+        Some(_) => None,
+    }
+}
+
+/// The tests of the bus, once more, on the oldest server. The very programs that the stage `test` ran:
+/// `cargo test -p` would resolve other features and build half the world again.
+fn bus_on_oldest_server(workspace: &Workspace) -> Result<()> {
+    let server = nats_server::install(workspace, Pinned::Oldest)?;
+    let folder = workspace.root.join("shared/bus");
+    let programs = test_programs(workspace, &folder)?;
+    if programs.is_empty() {
+        bail!("\"{}\" has no tests", folder.display());
+    }
+    for program in programs {
+        let mut tests = Command::new(program);
+        tests.current_dir(&folder).env("CARGO_MANIFEST_DIR", &folder).env(nats_server::VARIABLE, &server);
+        command::run(&mut tests)?;
+    }
+    Ok(())
+}
+
+/// The built test programs of the package that lies in `folder`.
+fn test_programs(workspace: &Workspace, folder: &std::path::Path) -> Result<Vec<String>> {
+    let mut cargo = command::cargo_in(workspace);
+    cargo.arg("test");
+    binaries::whole_tree(&mut cargo).args(["--no-run", "--message-format", "json-render-diagnostics"]);
+    cargo.stderr(std::process::Stdio::inherit());
+    let output = cargo.output().context("could not start cargo")?;
+    command::must_succeed(&command::line(&cargo), output.status)?;
+    let manifest = folder.join("Cargo.toml");
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let programs = messages.lines().filter_map(|line| test_program(line, &manifest)).collect();
+    Ok(programs)
+}
+
+/// The program of one line of cargo's messages, when it is a test of the package with this manifest.
+fn test_program(message: &str, manifest: &std::path::Path) -> Option<String> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    let is_test = message["reason"] == "compiler-artifact" && message["profile"]["test"] == true;
+    let is_ours = message["manifest_path"].as_str().is_some_and(|path| manifest == path);
+    if is_test && is_ours { Some(message["executable"].as_str()?.to_owned()) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn names_are_what_only_takes() {
+        for stage in Stage::value_variants() {
+            assert_eq!(Stage::from_str(&stage.name(), false), Ok(*stage));
+        }
+    }
+
+    #[test]
+    fn a_lie_counts_as_found_out_only_by_a_verdict() {
+        let ended = |code: i32| not_found_out(ExitStatus::from_raw(code << 8));
+        for verdict in [1, 4, 5] {
+            assert_eq!(ended(verdict), None);
+        }
+        for code in [0, 2, 7, 78, 101] {
+            assert!(ended(code).is_some(), "{code}");
+        }
+        let killed = ExitStatus::from_raw(9);
+        assert!(not_found_out(killed).is_some());
+    }
+
+    #[test]
+    fn only_test_programs_of_the_package_are_taken() {
+        let message = |manifest: &str, test: bool| {
+            serde_json::json!({
+                "reason": "compiler-artifact",
+                "manifest_path": manifest,
+                "profile": {"test": test},
+                "executable": "/target/debug/deps/contract-1",
+            })
+            .to_string()
+        };
+        let bus = Path::new("/tree/shared/bus/Cargo.toml");
+        let taken = |line: &str| test_program(line, bus).is_some();
+        assert!(taken(&message("/tree/shared/bus/Cargo.toml", true)));
+        assert!(!taken(&message("/tree/shared/bus/Cargo.toml", false)));
+        assert!(!taken(&message("/tree/cli/Cargo.toml", true)));
+        assert!(!taken("warning: not json"));
+    }
+}
