@@ -1,0 +1,53 @@
+//! The nouns on the wire, and nothing that moves.
+//!
+//! Every message that crosses a process boundary is a type here: the four public contracts
+//! ([`IrisMessage`], [`RemediationCommand`], [`ToolResult`], [`WorkflowTrace`]), the records of the remediation log,
+//! the questions that the router asks agents, and every NATS subject.
+//!
+//! Invariant: a value of these types is legal; text becomes a type at the door, once ([`decode`]).
+//! Invariant: no async, no disk, no network, no clock. Times, ids and randomness come in as arguments.
+//!
+//! May be imported by every room except `iris`, `knowledge`, `clock`, `telemetry` and `xtask`. Imports none of ours.
+
+mod ids; // Read this first: names that are checked once.
+mod words; // The closed vocabularies: severity, priority, tool, error type.
+
+mod action;
+mod iris_message;
+mod remediation_command;
+mod tool_result;
+mod workflow_trace;
+
+mod answer;
+mod ask;
+mod failure;
+mod generation_request;
+mod plan;
+mod remediation;
+
+pub mod asyncapi;
+pub mod decode;
+pub mod schema;
+pub mod subject;
+
+pub use action::{
+    Action, Expectation, LicenseAction, LicenseCheck, RestartInstance, SetCpf, SetKernel, Undo, Verify,
+};
+pub use answer::{AnswerStatus, CommandAnswer};
+pub use ask::{AskKind, Facts, Forecast, ForecastReply, PlanQuestion};
+pub use decode::{Fault, Faults};
+pub use failure::{Cause, Failure};
+pub use generation_request::{GenerationRequest, OutputFormat};
+pub use ids::{
+    Attempt, CommandId, ConditionId, Digest, HostName, InstanceName, InvalidName, MessageId, RemediationId,
+    Shard, StepId, StepKey, Token, TraceId,
+};
+pub use iris_message::{IrisMessage, MessageText};
+pub use plan::{Change, Plan, PlannedStep, Risk};
+pub use remediation::{
+    Accepted, ApprovalAnswered, ApprovalAsked, Because, Ended, Owner, Planned, StepCommand, Verdict,
+};
+pub use remediation_command::{Older, RemediationCommand, SimpleWork, StepGraph, StepRequest, Work};
+pub use tool_result::{AgentInfo, AppliedChange, StepStatus, ToolResult};
+pub use words::{AgentKind, ErrorType, Origin, Priority, Severity, TimeoutSeconds, Tool};
+pub use workflow_trace::{OverallStatus, Totals, Verification, WorkflowTrace};

@@ -1,0 +1,138 @@
+//! What a step asks for, as data. One variant per effect, nothing left to decide.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::{ConditionId, StepId},
+    words::Tool,
+};
+
+/// What one step does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Action {
+    /// config-agent: one value of `iris.cpf`.
+    SetCpf(SetCpf),
+    /// config-agent, read-only: the license.
+    CheckLicense(LicenseCheck),
+    /// os-agent: one kernel parameter.
+    SetKernel(SetKernel),
+    /// restart-agent: stop and start the instance.
+    Restart(RestartInstance),
+    /// Any agent, read-only: proof that the remediation did what it promised.
+    Verify(Verify),
+    /// Any agent: take back what the named step of the same remediation did.
+    Undo(Undo),
+}
+
+/// Parameters of `iris_config`: set one CPF parameter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetCpf {
+    /// Section without brackets, exactly as in the file, e.g. `config`.
+    #[schemars(length(min = 1, max = 128))]
+    pub cpf_section: String,
+    /// Parameter name exactly as in the file, e.g. `globals`.
+    #[schemars(length(min = 1, max = 256))]
+    pub parameter: String,
+    /// The whole new value, e.g. `0,0,512,0,0,0`.
+    #[schemars(length(max = 1024), extend("type" = ["string", "integer"]))]
+    pub new_value: String,
+    /// What the value must be now; anything else refuses the change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024), extend("type" = ["string", "integer", "null"]))]
+    pub current_value: Option<String>,
+}
+
+/// Parameters of `iris_config` under error type `license`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LicenseCheck {
+    pub action: LicenseAction,
+}
+
+/// The read-only license actions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LicenseAction {
+    CheckExpiry,
+    ValidateKey,
+    ReportUsage,
+}
+
+impl LicenseAction {
+    pub const RULE: &'static str = "one of check_expiry, validate_key, report_usage";
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CheckExpiry => "check_expiry",
+            Self::ValidateKey => "validate_key",
+            Self::ReportUsage => "report_usage",
+        }
+    }
+}
+
+/// Parameters of `os_config`: set one kernel parameter of the allowed list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetKernel {
+    /// Name with dots (slashes are understood too), e.g. `vm.nr_hugepages`.
+    #[schemars(length(min = 1, max = 128))]
+    pub kernel_param: String,
+    /// Decimal number, or several separated by one blank for a vector.
+    #[schemars(length(max = 256), extend("type" = ["string", "integer"]))]
+    pub new_value: String,
+    /// The asker's own lower bound for the value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_value: Option<i64>,
+    /// The asker's own upper bound for the value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_value: Option<i64>,
+}
+
+/// Parameters of `iris_restart`: none today.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields)]
+pub struct RestartInstance {}
+
+/// What must be true at the end, read from IRIS and the host, never from our own log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Verify {
+    pub expect: Vec<Expectation>,
+    /// Conditions of the error catalogue that must stay silent.
+    pub quiet: Vec<ConditionId>,
+    /// For how long they must stay silent, in seconds.
+    pub quiet_seconds: u32,
+}
+
+/// One thing that must be true.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Expectation {
+    /// `iris.cpf` holds the value.
+    CpfValue { section: String, parameter: String, value: String },
+    /// The instance started with the value (`_LastGood_.cpf`, the copy IRIS makes of the CPF that started).
+    CpfInForce { section: String, parameter: String, value: String },
+    /// The kernel holds the value.
+    KernelValue { name: String, value: String },
+    /// `iris qlist` says running and neither alert nor hung, and the superserver accepts.
+    InstanceHealthy {},
+}
+
+/// Take back what a step did, from the agent's own ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Undo {
+    pub step: StepId,
+    /// What the step was asked to do.
+    pub tool: Tool,
+}
+
+impl Action {
+    /// Does this action change anything?
+    pub const fn has_effect(&self) -> bool {
+        !matches!(self, Self::CheckLicense(_) | Self::Verify(_))
+    }
+}

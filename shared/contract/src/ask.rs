@@ -1,0 +1,77 @@
+//! What the router asks agents before it plans. Not stored: request and reply.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    action::Action,
+    failure::Failure,
+    ids::{InstanceName, StepId},
+    words::AgentKind,
+};
+
+/// Which question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AskKind {
+    /// What is true of the instance now?
+    Facts,
+    /// What would this action change?
+    Plan,
+    /// What became of this step? (From the ledger, and from the world where the ledger has only an intent.)
+    Probe,
+}
+
+impl AskKind {
+    pub const ALL: [Self; 3] = [Self::Facts, Self::Plan, Self::Probe];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Facts => "facts",
+            Self::Plan => "plan",
+            Self::Probe => "probe",
+        }
+    }
+}
+
+/// The question behind a dry run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanQuestion {
+    pub instance: InstanceName,
+    pub action: Action,
+}
+
+/// An agent's forecast of one action, exact to the byte.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forecast {
+    pub target: String,
+    pub before: String,
+    pub after: String,
+    /// Does the change need a restart of the instance to take effect, and why (or why not)?
+    pub needs_restart: bool,
+    pub restart_reason: String,
+    /// Must a person agree, whatever policy says about the tool?
+    pub dangerous: bool,
+    pub warnings: Vec<String>,
+}
+
+/// The reply to a [`PlanQuestion`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ForecastReply {
+    /// This is what would change.
+    Would(Forecast),
+    /// The action changes nothing by nature (license, verify).
+    ReadOnly { warnings: Vec<String> },
+    /// The action would be refused or cannot be forecast now.
+    Wont(Failure),
+}
+
+/// What is true now, taken at one time, as planning sees it: one answer a step, and facts by agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Facts {
+    pub forecasts: BTreeMap<StepId, ForecastReply>,
+    /// Host of each agent that serves the instance.
+    pub hosts: BTreeMap<AgentKind, crate::ids::HostName>,
+}

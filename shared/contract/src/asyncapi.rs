@@ -1,0 +1,185 @@
+//! The AsyncAPI 3 document of everything that an outsider may publish or follow, generated from types and subjects.
+
+use serde_json::{Map, Value, json};
+
+use crate::{answer::CommandAnswer, schema};
+
+struct Channel {
+    id: &'static str,
+    address: &'static str,
+    parameters: &'static [(&'static str, &'static str)],
+    message: &'static str,
+    description: &'static str,
+    stream: Option<&'static str>,
+}
+
+const INSTANCE: (&str, &str) =
+    ("instance", "Name of the IRIS instance; bytes outside A-Z a-z 0-9 _ - are written =XX.");
+const HOST: (&str, &str) = ("host", "Name of the machine; bytes outside A-Z a-z 0-9 _ - are written =XX.");
+const SHARD: (&str, &str) =
+    ("shard", "Shard of the instance, assigned by the server; follow with a wildcard.");
+const REMEDIATION: (&str, &str) = ("remediation_id", "From the answer to the command.");
+
+const CHANNELS: [Channel; 6] = [
+    Channel {
+        id: "errors",
+        address: "instance.v1.error.{host}.{instance}.{severity}",
+        parameters: &[HOST, INSTANCE, ("severity", "info, warning, severe or fatal.")],
+        message: "iris_message",
+        description: "Entries of messages.log, each published once.",
+        stream: Some("INSTANCE_ERRORS"),
+    },
+    Channel {
+        id: "commands",
+        address: "instance.v1.command.{instance}",
+        parameters: &[INSTANCE],
+        message: "remediation_command",
+        description: "Commands to the router. Name a subject in the header Instance-Reply to be answered at once.",
+        stream: Some("INSTANCE_COMMANDS"),
+    },
+    Channel {
+        id: "results",
+        address: "instance.v1.remediation.{shard}.{remediation_id}.result.{step}.{attempt}",
+        parameters: &[SHARD, REMEDIATION, ("step", "Id of the step."), ("attempt", "Counted from 1.")],
+        message: "tool_result",
+        description: "What came of each attempt at each step.",
+        stream: Some("INSTANCE_REMEDIATIONS_{shard}"),
+    },
+    Channel {
+        id: "endings",
+        address: "instance.v1.remediation.{shard}.{remediation_id}.ended",
+        parameters: &[SHARD, REMEDIATION],
+        message: "workflow_trace",
+        description: "The end of a remediation. Nothing follows it.",
+        stream: Some("INSTANCE_REMEDIATIONS_{shard}"),
+    },
+    Channel {
+        id: "answers",
+        address: "{reply}",
+        parameters: &[("reply", "The subject that the sender named in the header Instance-Reply.")],
+        message: "command_answer",
+        description: "Accepted with its place in the queue, or refused with field, value and rule.",
+        stream: None,
+    },
+    Channel {
+        id: "generate",
+        address: "instance.v1.generate",
+        parameters: &[],
+        message: "message_generation_request",
+        description: "Asks the generator to invent messages; a plain request to its micro service endpoint.",
+        stream: None,
+    },
+];
+
+/// The document, version 3.0.0.
+pub fn document() -> Value {
+    let channels: Map<String, Value> =
+        CHANNELS.iter().map(|channel| (channel.id.to_owned(), channel_json(channel))).collect();
+    let messages: Map<String, Value> =
+        CHANNELS.iter().map(|channel| (channel.message.to_owned(), message_json(channel))).collect();
+    let mut messages = messages;
+    messages.insert("generated".into(), generated_json());
+    json!({
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Instance",
+            "version": "1.0.0",
+            "description": "Heals InterSystems IRIS databases over NATS. Every subject here is stable within v1.",
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "servers": {"nats": {
+            "host": "localhost:4222", "protocol": "nats",
+            "description": "NATS 2.10 or newer with JetStream.",
+        }},
+        "channels": with_reply_channel(channels),
+        "operations": operations(),
+        "components": {"messages": messages},
+    })
+}
+
+fn with_reply_channel(mut channels: Map<String, Value>) -> Map<String, Value> {
+    channels.insert(
+        "generated".into(),
+        json!({
+            "address": null,
+            "description": "The reply to a request: the invented messages.",
+            "messages": {"generated": {"$ref": "#/components/messages/generated"}},
+        }),
+    );
+    channels
+}
+
+fn channel_json(channel: &Channel) -> Value {
+    let mut value = json!({
+        "address": channel.address,
+        "description": channel.description,
+        "messages": {channel.message: {"$ref": format!("#/components/messages/{}", channel.message)}},
+    });
+    if !channel.parameters.is_empty() {
+        let parameters: Map<String, Value> = channel
+            .parameters
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), json!({"description": text})))
+            .collect();
+        value["parameters"] = parameters.into();
+    }
+    if let Some(stream) = channel.stream {
+        value["x-jetstream-stream"] = stream.into();
+    }
+    value
+}
+
+fn message_json(channel: &Channel) -> Value {
+    let mut properties = json!({
+        "traceparent": {"type": "string", "description": "W3C trace context; optional on the way in."},
+        "Nats-Msg-Id": {"type": "string", "description": "Deduplicates within two minutes."},
+    });
+    if channel.message == "remediation_command" {
+        let text = "Subject for the CommandAnswer (JetStream uses the reply subject for itself).";
+        properties[CommandAnswer::REPLY_HEADER] = json!({"type": "string", "description": text});
+    }
+    json!({
+        "name": channel.message,
+        "contentType": "application/json",
+        "headers": {"type": "object", "properties": properties},
+        "payload": {
+            "schemaFormat": "application/schema+json;version=draft-2020-12",
+            "schema": schema::schema(channel.message).expect("every channel names a schema"),
+        },
+    })
+}
+
+fn generated_json() -> Value {
+    json!({
+        "name": "generated",
+        "contentType": "application/json",
+        "payload": {"type": "object", "required": ["seed", "count"], "properties": {
+            "seed": {"type": "integer", "description": "Asking again with this seed gives the same bytes."},
+            "count": {"type": "integer"},
+            "messages": {"type": "array", "description": "IrisMessages, for output_format json."},
+            "raw": {"type": "string", "description": "Lines of messages.log, for output_format raw."},
+        }},
+    })
+}
+
+fn operations() -> Value {
+    let channel = |id: &str| json!({"$ref": format!("#/channels/{id}")});
+    let messages = |id: &str, message: &str| json!([{"$ref": format!("#/channels/{id}/messages/{message}")}]);
+    json!({
+        "publishError": {"action": "send", "channel": channel("errors"),
+            "messages": messages("errors", "iris_message"), "summary": "The generator publishes an entry."},
+        "takeCommand": {"action": "receive", "channel": channel("commands"),
+            "messages": messages("commands", "remediation_command"), "summary": "The router takes a command.",
+            "reply": {"address": {"location": "$message.header#/Instance-Reply"}, "channel": channel("answers"),
+                "messages": messages("answers", "command_answer")}},
+        "publishResult": {"action": "send", "channel": channel("results"),
+            "messages": messages("results", "tool_result"), "summary": "An agent answers for an attempt."},
+        "publishEnd": {"action": "send", "channel": channel("endings"),
+            "messages": messages("endings", "workflow_trace"), "summary": "The router tells the end."},
+        "generateMessages": {"action": "receive", "channel": channel("generate"),
+            "messages": messages("generate", "message_generation_request"),
+            "summary": "The generator invents messages.", "bindings": {"nats": {"queue": "q"}},
+            "reply": {"channel": channel("generated"), "messages": messages("generated", "generated")}},
+    })
+}

@@ -1,0 +1,173 @@
+//! The records of the remediation log. Each stands on its own subject that is written once; state is their fold.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    action::Action,
+    ask::Facts,
+    ids::{
+        Attempt, CommandId, Digest, HostName, InstanceName, RemediationId, StepId, StepKey, Token, TraceId,
+    },
+    plan::{Change, Plan},
+    remediation_command::RemediationCommand,
+    words::{AgentKind, Tool},
+    workflow_trace::WorkflowTrace,
+};
+
+/// Why the router wrote a record: what it knew. With it `instance replay` needs the log alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Because {
+    /// The router's clock when it decided.
+    pub now: Timestamp,
+    /// The record that it reacted to, as the end of its subject (`accepted`, `result.config.1`), or `time`.
+    pub event: String,
+    /// Milliseconds that it had waited on purpose (a retry).
+    pub delay_ms: u64,
+}
+
+/// `...accepted`: the command is the router's to finish.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Accepted {
+    pub schema: String,
+    pub trace_id: TraceId,
+    pub remediation_id: RemediationId,
+    pub command: RemediationCommand,
+    /// SHA-256 of the command's bytes: the same id with other bytes is refused.
+    pub command_digest: Digest,
+    pub accepted_at: Timestamp,
+    /// The whole remediation ends by then.
+    pub deadline: Timestamp,
+    /// The policy in force, as text, so that a replay needs nothing else.
+    pub policy: String,
+    /// The plan, when the command's turn had come at once.
+    pub plan: Option<Plan>,
+    /// What the plan was made from.
+    pub facts: Option<Facts>,
+    /// `traceparent` of the command, so that any owner continues the same trace.
+    pub traceparent: Option<String>,
+}
+
+/// `...planned`: the plan of a command that had to wait, made on fresh facts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Planned {
+    pub schema: String,
+    pub trace_id: TraceId,
+    pub remediation_id: RemediationId,
+    pub plan: Plan,
+    pub facts: Facts,
+    pub because: Because,
+}
+
+/// `...step.<agent>.<host>.<step>.<attempt>`: the message that carries a step to an agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepCommand {
+    pub schema: String,
+    pub trace_id: TraceId,
+    pub remediation_id: RemediationId,
+    pub command_id: CommandId,
+    pub instance: InstanceName,
+    pub step_id: StepId,
+    pub attempt: Attempt,
+    pub agent: AgentKind,
+    pub host: HostName,
+    pub tool: Tool,
+    pub action: Action,
+    /// What was forecast and, where needed, approved. The agent refuses when the world has drifted from it.
+    pub change: Option<Change>,
+    pub plan_digest: Digest,
+    /// No work after this instant.
+    pub not_after: Timestamp,
+    /// Time limit of this attempt in seconds, counted from the agent's start of work.
+    pub limit_seconds: u32,
+    pub token: Token,
+    pub because: Because,
+}
+
+/// `...approval.<k>.asked`: a person is asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ApprovalAsked {
+    pub schema: String,
+    pub trace_id: TraceId,
+    pub remediation_id: RemediationId,
+    pub instance: InstanceName,
+    pub digest: Digest,
+    pub changes: Vec<Change>,
+    /// Which steps need it, and why.
+    pub reasons: Vec<(StepId, String)>,
+    /// Unanswered by then means no.
+    pub expires_at: Timestamp,
+    pub because: Because,
+}
+
+/// `...approval.<k>.answered`: the first write wins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalAnswered {
+    pub schema: String,
+    pub trace_id: TraceId,
+    pub remediation_id: RemediationId,
+    /// The digest that the person saw.
+    pub digest: Digest,
+    pub verdict: Verdict,
+    pub by: String,
+    pub at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// The answer of a person, or of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Granted,
+    Denied,
+    Expired,
+}
+
+/// `...ended`: nothing follows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    #[serde(flatten)]
+    pub trace: WorkflowTrace,
+    pub because: Because,
+}
+
+/// `...owner.<epoch>`: a router has taken the shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    pub schema: String,
+    pub epoch: u64,
+    pub router: String,
+    pub process: String,
+    pub at: Timestamp,
+}
+
+impl Accepted {
+    pub const SCHEMA: &'static str = "instance.v1.accepted";
+}
+
+impl Planned {
+    pub const SCHEMA: &'static str = "instance.v1.planned";
+}
+
+impl StepCommand {
+    pub const SCHEMA: &'static str = "instance.v1.step_command";
+
+    pub fn key(&self) -> StepKey {
+        StepKey { remediation_id: self.remediation_id, step_id: self.step_id.clone() }
+    }
+}
+
+impl ApprovalAsked {
+    pub const SCHEMA: &'static str = "instance.v1.approval_asked";
+}
+
+impl ApprovalAnswered {
+    pub const SCHEMA: &'static str = "instance.v1.approval_answered";
+}
+
+impl Owner {
+    pub const SCHEMA: &'static str = "instance.v1.owner";
+}
