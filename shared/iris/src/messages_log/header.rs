@@ -1,0 +1,204 @@
+//! What a line says about itself in its first columns, and what follows in a stamped one.
+
+use super::{Severity, Timestamp};
+
+/// How the recovery banner begins, the only unstamped line that starts an entry (messages-log.md, section 3).
+pub(crate) const BANNER: &[u8] = b"*** Recovery started at ";
+
+/// More bytes than the longest line start that decides: stamp 21, blank and bracket 2, process id 20, two after it.
+pub(crate) const DECIDED_WITHIN: usize = 64;
+
+/// The process id may be padded with blanks on the left; so wide a field holds any of them.
+const PROCESS_ID_WIDTH: usize = 20;
+
+/// A longer name in brackets is text. The longest category seen has 31 characters.
+const CATEGORY_WIDTH: usize = 128;
+
+/// What the first bytes of a line make of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LineStart {
+    /// A stamped line: a new entry.
+    Stamped(Stamp),
+    /// The recovery banner: a new entry without a stamp.
+    Banner,
+    /// Nothing but a line end; it may belong to a banner below.
+    Blank,
+    /// Anything else: it continues the entry above.
+    Continuation,
+    /// The bytes end too early to tell.
+    Undecided,
+}
+
+/// The part of a header that decides that a line is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub timestamp: Timestamp,
+    pub process_id: u64,
+    /// Bytes up to and with the closing bracket of the process id.
+    pub length: usize,
+}
+
+/// Where the parts after the stamp lie in an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rest<'a> {
+    pub severity: Option<Severity>,
+    pub category: Option<&'a str>,
+    pub text_at: usize,
+    pub damaged: bool,
+}
+
+impl LineStart {
+    /// Decides on the bytes from the start of a line on; they may go on past its end.
+    #[inline]
+    pub fn of(line: &[u8]) -> Self {
+        match line.first() {
+            None => Self::Undecided,
+            Some(b'0'..=b'9') => match Stamp::at_start_of(line) {
+                Some(stamp) => Self::Stamped(stamp),
+                None => Self::continuation_if(is_decided(line)),
+            },
+            Some(b'*') if line.starts_with(BANNER) => Self::Banner,
+            Some(b'*') => Self::continuation_if(is_decided(line) || !BANNER.starts_with(line)),
+            Some(b'\n') => Self::Blank,
+            Some(b'\r') => match line.get(1) {
+                None => Self::Undecided,
+                Some(b'\n') => Self::Blank,
+                Some(_) => Self::Continuation,
+            },
+            Some(_) => Self::Continuation,
+        }
+    }
+
+    fn continuation_if(decided: bool) -> Self {
+        if decided { Self::Continuation } else { Self::Undecided }
+    }
+}
+
+fn is_decided(line: &[u8]) -> bool {
+    line.len() >= DECIDED_WITHIN || memchr::memchr(b'\n', line).is_some()
+}
+
+impl Stamp {
+    #[inline]
+    fn at_start_of(line: &[u8]) -> Option<Self> {
+        let (timestamp, length) = Timestamp::at_start_of(line)?;
+        let after = line.get(length..)?.strip_prefix(b" (")?;
+        let field = &after[..after.len().min(PROCESS_ID_WIDTH + 1)];
+        let padding = field.iter().take_while(|byte| **byte == b' ').count();
+        let mut process_id: u64 = 0;
+        let mut at = padding;
+        while let Some(digit) = field.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10)
+        {
+            process_id = process_id.checked_mul(10)?.checked_add(u64::from(digit))?;
+            at += 1;
+        }
+        let closed = at > padding && field.get(at) == Some(&b')');
+        let apart = match after.get(at + 1)? {
+            b' ' | b'\n' => true,
+            b'\r' => after.get(at + 2) == Some(&b'\n'),
+            _ => false,
+        };
+        (closed && apart).then_some(Self { timestamp, process_id, length: length + 2 + at + 1 })
+    }
+
+    /// Reads severity and category of an entry that begins with this stamp.
+    #[inline]
+    pub fn rest<'a>(&self, entry: &'a [u8]) -> Rest<'a> {
+        let mut at = self.length + usize::from(entry.get(self.length) == Some(&b' '));
+        if self.timestamp.year().is_none() {
+            // The old shape knows neither severity nor category; a digit here is text.
+            return Rest { severity: None, category: None, text_at: at, damaged: false };
+        }
+        let severity = severity(&entry[at..]);
+        if severity.is_some() {
+            at += 1 + usize::from(entry.get(at + 1) == Some(&b' '));
+        }
+        let category = category(&entry[at..]);
+        if let Some(name) = category {
+            at += name.len() + 2;
+            at += usize::from(entry.get(at) == Some(&b' '));
+        }
+        let damaged = is_damaged(&entry[at..]);
+        Rest { severity, category: category.filter(|_| !damaged), text_at: at, damaged }
+    }
+}
+
+fn severity(rest: &[u8]) -> Option<Severity> {
+    let severity = Severity::from_digit(rest.first()?.wrapping_sub(b'0'))?;
+    matches!(&rest[1..], [] | [b' ' | b'\n', ..] | [b'\r', b'\n', ..]).then_some(severity)
+}
+
+/// The name in brackets at the start of `rest`. `[SYSTEM MONITOR]` holds a blank, so it is text.
+#[inline]
+pub(crate) fn category(rest: &[u8]) -> Option<&str> {
+    let name = rest.strip_prefix(b"[")?;
+    let is_inside = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_');
+    let length = name.iter().take(CATEGORY_WIDTH + 1).take_while(|byte| is_inside(byte)).count();
+    let closed = name.get(length) == Some(&b']') && length <= CATEGORY_WIDTH;
+    let named = name.first().is_some_and(u8::is_ascii_alphabetic);
+    if closed && named { std::str::from_utf8(&name[..length]).ok() } else { None }
+}
+
+/// The counter flush of 2025.2 and 2026.1 can write a shifted copy of an older category in front of a text that has
+/// lost its head; the category of such a line is that of another message (messages-log.md, section 3).
+pub(crate) fn is_damaged(text: &[u8]) -> bool {
+    text.starts_with(b"dRO] ") || text.starts_with(b"dRW] ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LineStart;
+
+    fn check(line: &str, expected: &str) {
+        let found = match LineStart::of(line.as_bytes()) {
+            LineStart::Stamped(stamp) => {
+                let rest = stamp.rest(line.as_bytes());
+                let text = &line[rest.text_at..];
+                format!("{} {:?} {:?} {:?}", stamp.process_id, rest.severity, rest.category, text)
+            }
+            other => format!("{other:?}"),
+        };
+        assert_eq!(found, expected, "{line:?}");
+    }
+
+    #[test]
+    fn every_shape_of_a_stamped_line() {
+        check("11/14/25-09:45:55:657 (50745) 0 [SIMD] x\n", r#"50745 Some(Info) Some("SIMD") "x\n""#);
+        check("11/14/25-09:45:55:657 (4114424) 2 [A.b_1]  x", r#"4114424 Some(Severe) Some("A.b_1") " x""#);
+        check("11/14/25-09:45:55:657 (1) 0 [Generic.Event] \n", r#"1 Some(Info) Some("Generic.Event") "\n""#);
+        check("06/14/18-14:25:05:988 (3788) 0 $ZF(-100) cmd", r#"3788 Some(Info) None "$ZF(-100) cmd""#);
+        check(
+            "06/14/18-14:25:05:988 (0) 2 [SYSTEM MONITOR] x",
+            r#"0 Some(Severe) None "[SYSTEM MONITOR] x""#,
+        );
+        check("08/10-11:19:47:024 ( 2240) 3 System", r#"2240 None None "3 System""#);
+        check("06/14/18-14:25:05:988 (7) no severity", r#"7 None None "no severity""#);
+        check("06/14/18-14:25:05:988 (7) 4 text", r#"7 None None "4 text""#);
+        check("06/14/18-14:25:05:988 (7)\r\n", r#"7 None None "\r\n""#);
+        check("06/14/18-14:25:05:988 (7) 3\r\n", r#"7 Some(Fatal) None "\r\n""#);
+        check(
+            "03/29/26-18:28:14:019 (4) 1 [Database.MountedRO] dRO]  o",
+            r#"4 Some(Warning) None "dRO]  o""#,
+        );
+    }
+
+    #[test]
+    fn lines_that_are_not_stamped() {
+        check("*** Recovery started at Fri Nov 14 10:48:58 2025\n", "Banner");
+        check("*** SERIOUS\n", "Continuation");
+        check("*** Recovery", "Undecided");
+        check("\n", "Blank");
+        check("\r", "Undecided");
+        check("\r\n", "Blank");
+        check("\tin ../bin/\n", "Continuation");
+        check("log: 11/14/25-09:45:55:657 (1) 0 x\n", "Continuation");
+        check("10/22/24-23:14:12 [SYSTEM MONITOR] System Monitor started\n", "Continuation");
+        check("11/14/25-09:45:55:657 (50745", "Undecided");
+        check("11/14/25-09:45:55:657 (50745)", "Undecided");
+        check("11/14/25-09:45:55:657 (50745).\n", "Continuation");
+        check("11/14/25-09:45:55:657 (x) 0 y\n", "Continuation");
+        check("11/14/25-09:45:55:657 () 0 y\n", "Continuation");
+        check("99/99/99-09:45:55:657 (1) 0 y\n", "Continuation");
+        check("11/14/25-09:45:55:657 (99999999999999999999) 0 y\n", "Continuation");
+    }
+}

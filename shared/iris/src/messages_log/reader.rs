@@ -1,0 +1,251 @@
+use super::{
+    entry::{Entry, EntryRef, Found},
+    header::{DECIDED_WITHIN, LineStart, Stamp},
+    open::{Open, emit},
+};
+
+/// Cuts the bytes of a messages log into entries, chunk by chunk.
+///
+/// Invariant: the entries are the same however the bytes are cut into chunks.
+/// Invariant: with [`Keep::Whole`], the `raw` fields put together are the bytes that went in.
+/// Invariant: with [`Keep::Bounded`], the memory held is bounded by the text limit, whatever comes in.
+///
+/// An entry is complete only when the next one begins, so the last one stays [`pending`](Self::pending) until
+/// [`finish`](Self::finish): a tailer calls it after a quiet time, or the last words of a frozen instance never leave.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    options: Options,
+    /// Where the first byte of the open entry lies.
+    offset: u64,
+    open: Open,
+}
+
+/// How much of an entry a [`Reader`] keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Bytes of text that `message_text` gives at most.
+    pub text_limit: usize,
+    /// What `raw` holds.
+    pub keep: Keep,
+}
+
+/// What the `raw` field of an entry holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// Every byte, as `log parse` needs it.
+    Whole,
+    /// The header and the bytes that make the text; nothing past the text limit, nothing of a process dump. For a
+    /// tailer, whose entries leave the host.
+    Bounded,
+}
+
+/// The entry that a [`Reader`] has begun and not handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pending {
+    /// Where its first byte lies.
+    pub offset: u64,
+    /// How many bytes of it have come.
+    pub bytes: u64,
+    /// Whether the last of them ended a line; a tailer that waits for quiet should wait for this too.
+    pub line_complete: bool,
+}
+
+impl Options {
+    /// 64 KiB.
+    pub const DEFAULT_TEXT_LIMIT: usize = 64 * 1024;
+
+    /// Everything is kept in `raw`.
+    pub const fn whole() -> Self {
+        Self { text_limit: Self::DEFAULT_TEXT_LIMIT, keep: Keep::Whole }
+    }
+
+    /// No entry costs more memory than the text limit.
+    pub const fn bounded() -> Self {
+        Self { text_limit: Self::DEFAULT_TEXT_LIMIT, keep: Keep::Bounded }
+    }
+}
+
+/// Cuts bytes that are all there into entries; nothing is left out of their `raw`.
+pub fn parse(bytes: &[u8]) -> Vec<Entry> {
+    let mut reader = Reader::new(Options::whole());
+    let mut entries = reader.push(bytes);
+    entries.extend(reader.finish());
+    entries
+}
+
+impl Reader {
+    /// A reader at the start of a log.
+    pub fn new(options: Options) -> Self {
+        Self::starting_at(options, 0)
+    }
+
+    /// A reader that is given the bytes from `offset` on, which should be the start of a line.
+    pub fn starting_at(options: Options, offset: u64) -> Self {
+        Self { options, offset, open: Open::default() }
+    }
+
+    /// Takes the next bytes and returns the entries that they complete.
+    pub fn push(&mut self, bytes: &[u8]) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        self.read(bytes, |entry| entries.push(entry.to_entry()));
+        entries
+    }
+
+    /// Takes the next bytes and shows `sink` the entries that they complete; those that lie whole in `bytes` are
+    /// not copied.
+    pub fn read(&mut self, bytes: &[u8], mut sink: impl FnMut(EntryRef<'_>)) {
+        let rest = self.close_open(bytes, &mut sink);
+        if !rest.is_empty() {
+            self.scan(rest, &mut sink);
+        }
+    }
+
+    /// The end of the log, or a quiet time: hands out the entry that is still open.
+    ///
+    /// Bytes may follow. Lines that would have continued the entry then make one without a header.
+    pub fn finish(&mut self) -> Option<Entry> {
+        if !self.open.prefix().is_empty() {
+            // Nothing that the end of the bytes leaves undecided begins an entry.
+            self.open.settle_prefix(LineStart::Continuation, self.options);
+        }
+        let mut last = None;
+        self.offset += self.open.emit(self.offset, self.options, &mut |entry| last = Some(entry.to_entry()));
+        last
+    }
+
+    /// What has come of an entry that is not complete; `None` when everything was handed out.
+    pub fn pending(&self) -> Option<Pending> {
+        let pending = Pending {
+            offset: self.offset,
+            bytes: self.open.total(),
+            line_complete: self.open.line_complete(),
+        };
+        (!self.open.is_empty()).then_some(pending)
+    }
+
+    /// Goes on with the entry that an earlier chunk left open, up to a line that begins an entry and lies whole in
+    /// `bytes`; returns the bytes from there.
+    fn close_open<'b>(&mut self, bytes: &'b [u8], sink: &mut impl FnMut(EntryRef<'_>)) -> &'b [u8] {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if self.open.inside_line {
+                let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |line_end| line_end + 1);
+                self.open.push(&rest[..end], self.options);
+                rest = &rest[end..];
+            } else if self.open.prefix().is_empty() {
+                if self.open.is_empty() {
+                    return rest;
+                }
+                match LineStart::of(rest) {
+                    LineStart::Stamped(_) => {
+                        self.offset += self.open.emit(self.offset, self.options, sink);
+                        return rest;
+                    }
+                    LineStart::Banner => {
+                        self.offset += self.open.emit_before_banner(self.offset, self.options, sink);
+                        if self.open.is_empty() {
+                            return rest;
+                        }
+                        self.open.push(&rest[..1], self.options);
+                        rest = &rest[1..];
+                    }
+                    LineStart::Undecided => {
+                        self.open.prefix().extend_from_slice(rest);
+                        return &[];
+                    }
+                    kind @ (LineStart::Blank | LineStart::Continuation) => {
+                        let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |line_end| line_end + 1);
+                        self.open.push_line_start(kind, &rest[..end], self.options);
+                        rest = &rest[end..];
+                    }
+                }
+            } else {
+                rest = self.lengthen_prefix(rest, sink);
+            }
+        }
+        rest
+    }
+
+    /// Adds bytes to the undecided beginning of a line and decides if they suffice; returns what is left of them.
+    fn lengthen_prefix<'b>(&mut self, bytes: &'b [u8], sink: &mut impl FnMut(EntryRef<'_>)) -> &'b [u8] {
+        let prefix = self.open.prefix();
+        let window = &bytes[..bytes.len().min(DECIDED_WITHIN - prefix.len())];
+        let end = memchr::memchr(b'\n', window).map_or(window.len(), |line_end| line_end + 1);
+        prefix.extend_from_slice(&window[..end]);
+        match LineStart::of(prefix) {
+            LineStart::Undecided => {}
+            LineStart::Stamped(stamp) => {
+                self.offset += self.open.emit(self.offset, self.options, sink);
+                self.open.start_with_prefix(Some(stamp), self.options);
+            }
+            LineStart::Banner => {
+                self.offset += self.open.emit_before_banner(self.offset, self.options, sink);
+                self.open.start_with_prefix(None, self.options);
+            }
+            kind @ (LineStart::Blank | LineStart::Continuation) => {
+                self.open.settle_prefix(kind, self.options)
+            }
+        }
+        &bytes[end..]
+    }
+
+    /// Cuts bytes that begin at the start of a line, with no entry open; keeps what may go on in the next chunk.
+    fn scan(&mut self, bytes: &[u8], sink: &mut impl FnMut(EntryRef<'_>)) {
+        let mut current = Current::default();
+        let mut line_ends = memchr::memchr_iter(b'\n', bytes);
+        let mut at = 0;
+        loop {
+            match LineStart::of(&bytes[at..]) {
+                LineStart::Stamped(stamp) => {
+                    self.emit(bytes, &current, at, sink);
+                    current = Current { from: at, stamp: Some(stamp), ..Current::default() };
+                }
+                LineStart::Banner => {
+                    let from = current.blank_from.unwrap_or(at);
+                    self.emit(bytes, &current, from, sink);
+                    current = Current { from, continued: from < at, ..Current::default() };
+                }
+                LineStart::Undecided => break,
+                LineStart::Blank => {
+                    current.continued |= at > current.from;
+                    current.blank_from.get_or_insert(at);
+                }
+                LineStart::Continuation => {
+                    current.continued |= at > current.from;
+                    current.blank_from = None;
+                }
+            }
+            let Some(line_end) = line_ends.next() else {
+                at = bytes.len();
+                break;
+            };
+            at = line_end + 1;
+        }
+        let body_end = current.blank_from.unwrap_or(at);
+        let parts = [&bytes[current.from..body_end], &bytes[body_end..at], &bytes[at..]];
+        self.open.keep(current.stamp, parts, current.continued, self.options);
+    }
+
+    #[inline]
+    fn emit(&mut self, bytes: &[u8], current: &Current, to: usize, sink: &mut impl FnMut(EntryRef<'_>)) {
+        let held = &bytes[current.from..to];
+        if held.is_empty() {
+            return;
+        }
+        let total = held.len() as u64;
+        let found =
+            Found { offset: self.offset, held, total, stamp: current.stamp, continued: current.continued };
+        emit(&found, self.options, sink);
+        self.offset += total;
+    }
+}
+
+/// The entry that a scan is in.
+#[derive(Default)]
+struct Current {
+    from: usize,
+    stamp: Option<Stamp>,
+    /// Where the blank lines begin that its last lines are.
+    blank_from: Option<usize>,
+    continued: bool,
+}

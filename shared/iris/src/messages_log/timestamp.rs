@@ -1,0 +1,228 @@
+use std::{fmt, str::FromStr};
+
+/// When an entry was written, as IRIS writes it: `MM/DD/YY-HH:MM:SS:mmm`, in the local time of the instance.
+///
+/// The stamp carries no zone, so it is not an instant and has no order: logs go back on a DST change, and several
+/// processes append. Old Caché logs leave the year out (`MM/DD-HH:MM:SS:mmm`).
+///
+/// Invariant: the parts are a real date and time of day, and `Display` gives the text that was parsed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Timestamp {
+    year: Option<u8>,
+    month: u8,
+    day: u8,
+    hour: u8,
+    minute: u8,
+    second: u8,
+    millisecond: u16,
+}
+
+/// A text, or a set of parts, that is no stamp of a messages log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is not a messages.log timestamp (MM/DD/YY-HH:MM:SS:mmm)")]
+pub struct InvalidTimestamp(String);
+
+impl Timestamp {
+    /// Length of the stamp in bytes.
+    pub(crate) const LENGTH: usize = 21;
+    /// Length of the old stamp that has no year.
+    pub(crate) const LENGTH_WITHOUT_YEAR: usize = 18;
+
+    /// Builds a stamp from its parts; `year` is 2000 to 2099, `second` at most 59, `millisecond` at most 999.
+    pub fn new(
+        (year, month, day): (u16, u8, u8),
+        (hour, minute, second, millisecond): (u8, u8, u8, u16),
+    ) -> Result<Self, InvalidTimestamp> {
+        let short =
+            year.checked_sub(2000).and_then(|year| u8::try_from(year).ok()).filter(|year| *year < 100);
+        short
+            .map(|short| Self { year: Some(short), month, day, hour, minute, second, millisecond })
+            .filter(Self::is_real)
+            .ok_or_else(|| {
+                InvalidTimestamp(format!(
+                    "{month:02}/{day:02}/{year}-{hour:02}:{minute:02}:{second:02}:{millisecond:03}"
+                ))
+            })
+    }
+
+    /// The four-digit year. IRIS writes two digits, read as 20YY; `None` for a stamp of an old Caché log.
+    pub fn year(&self) -> Option<u16> {
+        self.year.map(|year| 2000 + u16::from(year))
+    }
+
+    /// 1 to 12.
+    pub fn month(&self) -> u8 {
+        self.month
+    }
+
+    /// 1 to 31.
+    pub fn day(&self) -> u8 {
+        self.day
+    }
+
+    /// 0 to 23.
+    pub fn hour(&self) -> u8 {
+        self.hour
+    }
+
+    /// 0 to 59.
+    pub fn minute(&self) -> u8 {
+        self.minute
+    }
+
+    /// 0 to 59.
+    pub fn second(&self) -> u8 {
+        self.second
+    }
+
+    /// 0 to 999.
+    pub fn millisecond(&self) -> u16 {
+        self.millisecond
+    }
+
+    /// Reads the stamp at the start of a line, and tells how many bytes it took.
+    #[inline]
+    pub(crate) fn at_start_of(line: &[u8]) -> Option<(Self, usize)> {
+        if let Some(bytes) = line.first_chunk::<{ Self::LENGTH }>() {
+            if bytes[5] == b'/' {
+                return Self::with_year(bytes).map(|stamp| (stamp, Self::LENGTH));
+            }
+        }
+        let bytes = line.first_chunk::<{ Self::LENGTH_WITHOUT_YEAR }>()?;
+        Self::without_year(bytes).map(|stamp| (stamp, Self::LENGTH_WITHOUT_YEAR))
+    }
+
+    #[inline]
+    fn with_year(bytes: &[u8; Self::LENGTH]) -> Option<Self> {
+        let separated = bytes[2] == b'/' && bytes[5] == b'/' && bytes[8] == b'-';
+        let year = Some(two_digits(bytes[6], bytes[7])?);
+        let time = bytes[9..].first_chunk::<12>().filter(|_| separated)?;
+        Self::assemble(year, [bytes[0], bytes[1], bytes[3], bytes[4]], time)
+    }
+
+    fn without_year(bytes: &[u8; Self::LENGTH_WITHOUT_YEAR]) -> Option<Self> {
+        let separated = bytes[2] == b'/' && bytes[5] == b'-';
+        let time = bytes[6..].first_chunk::<12>().filter(|_| separated)?;
+        Self::assemble(None, [bytes[0], bytes[1], bytes[3], bytes[4]], time)
+    }
+
+    #[inline]
+    fn assemble(year: Option<u8>, month_day: [u8; 4], time: &[u8; 12]) -> Option<Self> {
+        if time[2] != b':' || time[5] != b':' || time[8] != b':' {
+            return None;
+        }
+        let hundreds = u16::from(two_digits(b'0', time[9])?);
+        let stamp = Self {
+            year,
+            month: two_digits(month_day[0], month_day[1])?,
+            day: two_digits(month_day[2], month_day[3])?,
+            hour: two_digits(time[0], time[1])?,
+            minute: two_digits(time[3], time[4])?,
+            second: two_digits(time[6], time[7])?,
+            millisecond: hundreds * 100 + u16::from(two_digits(time[10], time[11])?),
+        };
+        stamp.is_real().then_some(stamp)
+    }
+
+    #[inline]
+    fn is_real(&self) -> bool {
+        // A stamp without a year may be of a leap year.
+        let leap = self.year.is_none_or(|year| year % 4 == 0);
+        let days = match self.month {
+            1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+            4 | 6 | 9 | 11 => 30,
+            2 => 28 + u8::from(leap),
+            _ => 0,
+        };
+        (1..=days).contains(&self.day)
+            && self.hour < 24
+            && self.minute < 60
+            && self.second < 60
+            && self.millisecond < 1000
+    }
+
+    /// Appends the stamp as IRIS writes it.
+    pub(crate) fn write_to(&self, out: &mut Vec<u8>) {
+        push_two(out, self.month);
+        out.push(b'/');
+        push_two(out, self.day);
+        if let Some(year) = self.year {
+            out.push(b'/');
+            push_two(out, year);
+        }
+        out.push(b'-');
+        push_two(out, self.hour);
+        out.push(b':');
+        push_two(out, self.minute);
+        out.push(b':');
+        push_two(out, self.second);
+        out.push(b':');
+        let hundreds = u8::try_from(self.millisecond / 100).expect("a millisecond is below 1000");
+        out.push(b'0' + hundreds);
+        push_two(out, u8::try_from(self.millisecond % 100).expect("a remainder of 100 fits"));
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = Vec::with_capacity(Self::LENGTH);
+        self.write_to(&mut text);
+        formatter.pad(std::str::from_utf8(&text).expect("a stamp is ASCII"))
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = InvalidTimestamp;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match Self::at_start_of(text.as_bytes()) {
+            Some((stamp, length)) if length == text.len() => Ok(stamp),
+            _ => Err(InvalidTimestamp(text.to_owned())),
+        }
+    }
+}
+
+#[inline]
+fn two_digits(tens: u8, ones: u8) -> Option<u8> {
+    let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+    (tens < 10 && ones < 10).then(|| tens * 10 + ones)
+}
+
+fn push_two(out: &mut Vec<u8>, value: u8) {
+    out.extend_from_slice(&[b'0' + value / 10, b'0' + value % 10]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Timestamp;
+
+    #[test]
+    fn text_and_value_are_the_same() {
+        for text in ["11/14/25-09:45:55:657", "02/29/24-00:00:00:000", "08/10-11:19:47:024"] {
+            assert_eq!(text.parse::<Timestamp>().unwrap().to_string(), text);
+        }
+        let stamp: Timestamp = "11/14/25-09:45:55:657".parse().unwrap();
+        assert_eq!(stamp, Timestamp::new((2025, 11, 14), (9, 45, 55, 657)).unwrap());
+        assert_eq!((stamp.year(), stamp.month(), stamp.day()), (Some(2025), 11, 14));
+        assert_eq!((stamp.hour(), stamp.minute(), stamp.second(), stamp.millisecond()), (9, 45, 55, 657));
+        assert_eq!("08/10-11:19:47:024".parse::<Timestamp>().unwrap().year(), None);
+    }
+
+    #[test]
+    fn what_is_no_moment_is_refused() {
+        for text in [
+            "",
+            "13/14/25-09:45:55:657",
+            "02/29/25-09:45:55:657",
+            "11/14/25-24:45:55:657",
+            "11/14/25-09:45:55.657",
+            "11/14/25-09:45:55:657 ",
+            "11/14/2025-09:45:55:657",
+            "1a/14/25-09:45:55:657",
+        ] {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
+        assert!(Timestamp::new((2125, 1, 1), (0, 0, 0, 0)).is_err());
+        assert!(Timestamp::new((2025, 1, 1), (0, 0, 0, 1000)).is_err());
+    }
+}
