@@ -1,88 +1,17 @@
 //! Who may import whom: the table, and the check that the real graph keeps to it.
 //!
 //! Arrows run downward only: binaries -> chassis -> bus -> contract. Whoever needs another arrow changes
-//! [`ROOMS`] in a commit of its own, where it is seen.
+//! [`table::ROOMS`] in a commit of its own, where it is seen.
+
+mod table;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use self::table::{Imports, OWNED, Owner, ROOMS, Room};
 use crate::manifest;
 use crate::workspace::{Dependency, Kind, Package, Workspace};
-
-/// One row of the table.
-struct Room {
-    /// The package is `instance-<name>`; xtask alone has no prefix.
-    name: &'static str,
-    folder: &'static str,
-    may_import: Imports,
-    fails_with: Errors,
-}
-
-/// Which rooms a room may name in its manifest. Testkit is apart: see [`may_test_with_testkit`].
-enum Imports {
-    Only(&'static [&'static str]),
-    Anything,
-}
-
-/// What a room's errors are made with.
-#[derive(PartialEq)]
-enum Errors {
-    /// `thiserror`: a caller decides on them.
-    Typed,
-    /// `anyhow`: a person reads them.
-    Told,
-}
-
-const SERVICE: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis"];
-const AGENT: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "agent"];
-const ROUTER: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "engine"];
-const CLI: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "engine", "bus", "telemetry"];
-
-/// Every room of the tree. A package that is not here is refused.
-const ROOMS: &[Room] = &[
-    library("contract", "shared/contract", &[]),
-    library("iris", "shared/iris", &[]),
-    library("clock", "shared/clock", &[]),
-    library("telemetry", "shared/telemetry", &[]),
-    library("knowledge", "shared/knowledge", &["iris"]),
-    library("planner", "shared/planner", &["contract", "knowledge"]),
-    library("engine", "shared/engine", &["contract", "planner"]),
-    library("bus", "shared/bus", &["contract", "clock"]),
-    library("chassis", "shared/chassis", &["contract", "clock", "bus", "telemetry"]),
-    library("agent", "shared/agent", &["contract", "clock", "bus", "chassis"]),
-    told("testkit", "shared/testkit", Imports::Only(&["contract", "iris", "clock", "bus"])),
-    library("generator", "services/generator", SERVICE),
-    library("router", "services/router", ROUTER),
-    library("config-agent", "services/config-agent", AGENT),
-    library("os-agent", "services/os-agent", AGENT),
-    library("restart-agent", "services/restart-agent", AGENT),
-    library("iris-sim", "services/iris-sim", &["iris", "knowledge", "clock"]),
-    told("cli", "cli", Imports::Only(CLI)),
-    told("xtask", "xtask", Imports::Only(&[])),
-    told("tests", "tests", Imports::Anything),
-];
-
-/// Crates from outside that only some rooms may name.
-const OWNED: &[(&str, Owner)] = &[
-    // One bus crate: everybody else speaks of deliveries and dead letters. Tests look at the wire itself.
-    ("async-nats", Owner::Rooms(&["bus", "testkit", "tests"])),
-    ("anyhow", Owner::RoomsWith(&Errors::Told)),
-    ("thiserror", Owner::RoomsWith(&Errors::Typed)),
-];
-
-enum Owner {
-    Rooms(&'static [&'static str]),
-    RoomsWith(&'static Errors),
-}
-
-const fn library(name: &'static str, folder: &'static str, may_import: &'static [&'static str]) -> Room {
-    Room { name, folder, may_import: Imports::Only(may_import), fails_with: Errors::Typed }
-}
-
-const fn told(name: &'static str, folder: &'static str, may_import: Imports) -> Room {
-    Room { name, folder, may_import, fails_with: Errors::Told }
-}
 
 /// `cargo xtask check-arrows`: every fault, not only the first.
 pub fn run(workspace: &Workspace) -> Result<()> {
@@ -107,7 +36,7 @@ pub fn run(workspace: &Workspace) -> Result<()> {
 fn check_package(package: &Package, folder: &Path) -> Vec<String> {
     let Some(room) = room_of(&package.name) else {
         return vec![format!(
-            "{}: an unknown room ({}); its row in the table of xtask/src/arrows.rs is missing",
+            "{}: an unknown room ({}); its row in the table of xtask/src/arrows/table.rs is missing",
             package.name,
             folder.display()
         )];
@@ -315,7 +244,7 @@ mod tests {
         assert_eq!(
             check_package(&package, Path::new("shared/utils")),
             ["instance-utils: an unknown room (shared/utils); \
-              its row in the table of xtask/src/arrows.rs is missing"]
+              its row in the table of xtask/src/arrows/table.rs is missing"]
         );
         check(
             "instance-bus",

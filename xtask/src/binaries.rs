@@ -1,4 +1,4 @@
-//! Building the workspace's programs, always with the same features so that every task shares the artefacts.
+//! Building the workspace's programs, so that what one task built is not built again by the next.
 
 use std::process::Command;
 use std::time::Instant;
@@ -6,22 +6,34 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::command;
-use crate::workspace::{Profile, Workspace};
+use crate::workspace::Workspace;
 
 /// The agents can be made to lie, for `instance demo --sabotage` and the tests of it. A release build cannot.
 const SABOTAGE: &str =
     "instance-config-agent/sabotage,instance-os-agent/sabotage,instance-restart-agent/sabotage";
 
-/// Build all programs; cargo shows its own progress.
-pub fn build(workspace: &Workspace, profile: Profile) -> Result<()> {
+/// What to build. Dev-dependencies switch on features of crates that the programs use too (of serde_json,
+/// above all), so programs built beside the tests share nearly nothing with programs built alone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The programs alone: the shortest way from a plain clone to a demo.
+    Programs,
+    /// As [`Scope::Programs`], optimised, and honest by construction.
+    ReleasePrograms,
+    /// Programs and tests in one resolution, which `cargo test` then finds ready.
+    ProgramsAndTests,
+}
+
+/// Build; cargo shows its own progress.
+pub fn build(workspace: &Workspace, scope: Scope) -> Result<()> {
     let started = Instant::now();
     let mut cargo = command::cargo_in(workspace);
     cargo.arg("build");
-    match profile {
-        Profile::Debug => whole_tree(&mut cargo),
-        Profile::Release => cargo.args(["--workspace", "--release"]),
+    match scope {
+        Scope::Programs => whole_tree(&mut cargo).arg("--bins"),
+        Scope::ReleasePrograms => cargo.args(["--workspace", "--bins", "--release"]),
+        Scope::ProgramsAndTests => whole_tree(&mut cargo).args(["--bins", "--tests"]),
     };
-    cargo.arg("--bins");
     command::run(&mut cargo)?;
     eprintln!("xtask: built in {:.1} s", started.elapsed().as_secs_f64());
     Ok(())

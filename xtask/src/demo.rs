@@ -6,9 +6,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::binaries;
+use crate::binaries::{self, Scope};
 use crate::nats_server;
-use crate::workspace::{Profile, Workspace};
+use crate::workspace::Workspace;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -22,11 +22,16 @@ pub struct Options {
 
 /// Build, find a server, become the demo.
 pub fn run(workspace: &Workspace, options: Options) -> Result<()> {
-    let profile = if options.release { Profile::Release } else { Profile::Debug };
     // Before the build, which takes minutes: a machine without a server should say so at once.
     let server = nats_server::find(workspace)?;
-    binaries::build(workspace, profile)?;
-    let mut demo = Command::new(workspace.binaries(profile).join("instance"));
+    let program = if options.release {
+        binaries::build(workspace, Scope::ReleasePrograms)?;
+        workspace.release_program("instance")
+    } else {
+        binaries::build(workspace, Scope::Programs)?;
+        workspace.program("instance")
+    };
+    let mut demo = Command::new(program);
     demo.arg("demo").args(options.arguments).env(nats_server::VARIABLE, server);
     // Becoming it passes on its exit code, and lets Ctrl-C reach nobody but it: it has children to drain.
     Err(demo.exec()).with_context(|| format!("could not start \"{}\"", demo.get_program().display()))

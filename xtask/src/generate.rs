@@ -7,8 +7,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::workspace::{Profile, Workspace};
-use crate::{binaries, command};
+use crate::binaries::{self, Scope};
+use crate::command;
+use crate::workspace::Workspace;
 
 /// Where the JSON Schemas and the AsyncAPI document lie. Everything in there is generated.
 const SCHEMAS: &str = "shared/contract/schemas";
@@ -22,8 +23,8 @@ pub struct Options {
 
 /// Write them, or compare them with what would be written.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    // The same build as demo and tests use; `cargo run -p` would resolve other features and build apart.
-    binaries::build(workspace, Profile::Debug)?;
+    // The build that tests use; `cargo run -p` would resolve other features and build apart.
+    binaries::build(workspace, Scope::ProgramsAndTests)?;
     let kept = workspace.root.join(SCHEMAS);
     if !options.check {
         return write_schemas(workspace, &kept);
@@ -47,7 +48,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 
 fn write_schemas(workspace: &Workspace, folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("could not create \"{}\"", folder.display()))?;
-    let mut instance = Command::new(workspace.binaries(Profile::Debug).join("instance"));
+    let mut instance = Command::new(workspace.program("instance"));
     instance.current_dir(&workspace.root).args(["schema", "--all", "--out"]).arg(folder);
     command::run(&mut instance)
 }

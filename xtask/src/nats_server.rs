@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fmt, fs, io};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::pip::{self, Pin};
 use crate::workspace::Workspace;
@@ -124,7 +124,7 @@ fn accept(binary: &Path, source: Source) -> Result<PathBuf> {
             format!("run \"cargo xtask tools --install\" once, or name a newer one with {VARIABLE}")
         }
     };
-    let said = ask_version(binary).with_context(|| cure.clone())?;
+    let said = ask_version(binary).map_err(|error| anyhow!("{error:#}: {cure}"))?;
     let Some(version) = Version::parse(&said) else {
         bail!("\"{}\" says \"{said}\", which is no nats-server version: {cure}", binary.display());
     };

@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use anyhow::Result;
 
+use crate::binaries::{self, Scope};
+use crate::command;
 use crate::tools::Tools;
-use crate::workspace::{Profile, Workspace};
-use crate::{binaries, command};
+use crate::workspace::Workspace;
 
 #[derive(clap::Args, Default)]
 pub struct Options {
@@ -22,7 +23,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let tools = Tools::ensure(workspace)?;
     eprintln!("xtask: tests use {}", tools.nats_server.display());
     let started = Instant::now();
-    binaries::build(workspace, Profile::Debug)?;
+    binaries::build(workspace, Scope::ProgramsAndTests)?;
     command::run(cargo_test(workspace, options).arg("--no-run").args(&options.arguments))?;
     let built = started.elapsed();
 

@@ -54,12 +54,14 @@ impl Workspace {
         Self::from_metadata(&metadata).context("could not understand \"cargo metadata\"")
     }
 
-    /// Where the binaries of a profile lie.
-    pub fn binaries(&self, profile: Profile) -> PathBuf {
-        self.target.join(match profile {
-            Profile::Debug => "debug",
-            Profile::Release => "release",
-        })
+    /// A program of the debug build, once it is built.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.target.join("debug").join(name)
+    }
+
+    /// A program of the release build, once it is built.
+    pub fn release_program(&self, name: &str) -> PathBuf {
+        self.target.join("release").join(name)
     }
 
     /// Where things from outside are installed.
@@ -82,13 +84,6 @@ impl Workspace {
                 .collect::<Result<_>>()?,
         })
     }
-}
-
-/// Which of cargo's profiles to build with.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Profile {
-    Debug,
-    Release,
 }
 
 impl Package {

@@ -7,9 +7,10 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum as _;
 use serde_json::Value;
 
+use crate::binaries::{self, Scope};
 use crate::nats_server::{self, Pinned};
-use crate::workspace::{Profile, Workspace};
-use crate::{arrows, binaries, command, generate, sizes, test};
+use crate::workspace::Workspace;
+use crate::{arrows, command, generate, sizes, test};
 
 /// The faults that the demo picks from differ by seed, so that all three agents act over these.
 const SEEDS: [u32; 3] = [1, 2, 3];
@@ -84,6 +85,7 @@ fn doc(workspace: &Workspace) -> Result<()> {
 }
 
 fn demo(workspace: &Workspace) -> Result<()> {
+    binaries::build(workspace, Scope::ProgramsAndTests)?;
     for seed in SEEDS {
         healed(&demo_run(workspace, &["--seed", &seed.to_string()])?)?;
     }
@@ -91,10 +93,12 @@ fn demo(workspace: &Workspace) -> Result<()> {
 }
 
 fn break_midway(workspace: &Workspace) -> Result<()> {
+    binaries::build(workspace, Scope::ProgramsAndTests)?;
     healed(&demo_run(workspace, &["--break-midway"])?)
 }
 
 fn sabotage(workspace: &Workspace) -> Result<()> {
+    binaries::build(workspace, Scope::ProgramsAndTests)?;
     for liar in LIARS {
         let (line, status) = demo_run(workspace, &["--sabotage", liar])?;
         if let Some(fault) = not_found_out(status) {
@@ -105,10 +109,9 @@ fn sabotage(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// Run the demo to its end; its command line and how it ended.
+/// Run the built demo to its end; its command line and how it ended.
 fn demo_run(workspace: &Workspace, arguments: &[&str]) -> Result<(String, ExitStatus)> {
-    binaries::build(workspace, Profile::Debug)?;
-    let mut demo = Command::new(workspace.binaries(Profile::Debug).join("instance"));
+    let mut demo = Command::new(workspace.program("instance"));
     demo.current_dir(&workspace.root).arg("demo").args(arguments);
     demo.env(nats_server::VARIABLE, nats_server::find(workspace)?);
     let status = command::run_within(&mut demo, DEMO_LIMIT)?;

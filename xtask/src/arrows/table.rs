@@ -1,0 +1,75 @@
+//! The table itself: every room, what it may import, and the crates from outside that have an owner.
+
+/// One row of the table.
+pub struct Room {
+    /// The package is `instance-<name>`; xtask alone has no prefix.
+    pub name: &'static str,
+    pub folder: &'static str,
+    pub may_import: Imports,
+    pub fails_with: Errors,
+}
+
+/// Which rooms a room may name in its manifest. Testkit is apart: for dev-dependencies only.
+pub enum Imports {
+    Only(&'static [&'static str]),
+    Anything,
+}
+
+/// What a room's errors are made with.
+#[derive(PartialEq)]
+pub enum Errors {
+    /// `thiserror`: a caller decides on them.
+    Typed,
+    /// `anyhow`: a person reads them.
+    Told,
+}
+
+const SERVICE: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis"];
+const AGENT: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "agent"];
+const ROUTER: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "engine"];
+const CLI: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "engine", "bus", "telemetry"];
+
+/// Every room of the tree. A package that is not here is refused.
+pub const ROOMS: &[Room] = &[
+    library("contract", "shared/contract", &[]),
+    library("iris", "shared/iris", &[]),
+    library("clock", "shared/clock", &[]),
+    library("telemetry", "shared/telemetry", &[]),
+    library("knowledge", "shared/knowledge", &["iris"]),
+    library("planner", "shared/planner", &["contract", "knowledge"]),
+    library("engine", "shared/engine", &["contract", "planner"]),
+    library("bus", "shared/bus", &["contract", "clock"]),
+    library("chassis", "shared/chassis", &["contract", "clock", "bus", "telemetry"]),
+    library("agent", "shared/agent", &["contract", "clock", "bus", "chassis"]),
+    told("testkit", "shared/testkit", Imports::Only(&["contract", "iris", "clock", "bus"])),
+    library("generator", "services/generator", SERVICE),
+    library("router", "services/router", ROUTER),
+    library("config-agent", "services/config-agent", AGENT),
+    library("os-agent", "services/os-agent", AGENT),
+    library("restart-agent", "services/restart-agent", AGENT),
+    library("iris-sim", "services/iris-sim", &["iris", "knowledge", "clock"]),
+    told("cli", "cli", Imports::Only(CLI)),
+    told("xtask", "xtask", Imports::Only(&[])),
+    told("tests", "tests", Imports::Anything),
+];
+
+/// Crates from outside that only some rooms may name.
+pub const OWNED: &[(&str, Owner)] = &[
+    // One bus crate: everybody else speaks of deliveries and dead letters. Tests look at the wire itself.
+    ("async-nats", Owner::Rooms(&["bus", "testkit", "tests"])),
+    ("anyhow", Owner::RoomsWith(&Errors::Told)),
+    ("thiserror", Owner::RoomsWith(&Errors::Typed)),
+];
+
+pub enum Owner {
+    Rooms(&'static [&'static str]),
+    RoomsWith(&'static Errors),
+}
+
+const fn library(name: &'static str, folder: &'static str, may_import: &'static [&'static str]) -> Room {
+    Room { name, folder, may_import: Imports::Only(may_import), fails_with: Errors::Typed }
+}
+
+const fn told(name: &'static str, folder: &'static str, may_import: Imports) -> Room {
+    Room { name, folder, may_import, fails_with: Errors::Told }
+}
