@@ -7,4 +7,5 @@
 //! May be imported by knowledge, generator, the three agents, analyst, gateway, iris-sim, cli, testkit and tests.
 //! Imports nothing of ours.
 
+pub mod cpf;
 pub mod messages_log;

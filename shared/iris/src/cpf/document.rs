@@ -1,0 +1,135 @@
+use super::line::{Kind, Line};
+
+/// A CPF as the lines it is made of.
+///
+/// Invariant: [`to_bytes`](Self::to_bytes) gives the bytes that were parsed, whatever they were, with exactly the
+/// lines changed that an edit named.
+///
+/// Names are matched as they are written, upper and lower case included. A line that is not UTF-8 is kept and never
+/// read. Line numbers count from 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    pub(super) lines: Vec<Line>,
+}
+
+/// One `name=value` line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// Line number, from 1.
+    pub line: usize,
+    /// Name of the section it stands in; `None` above the first section.
+    pub section: Option<&'a str>,
+    /// The text before the first `=`.
+    pub name: &'a str,
+    /// The text after it; never stripped of what looks like a comment.
+    pub value: &'a str,
+}
+
+/// One line of the `[Actions]` section of a merge file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Operation<'a> {
+    /// Line number, from 1.
+    pub line: usize,
+    /// What is asked for, like `CreateDatabase`.
+    pub name: &'a str,
+    /// What follows the colon. May hold secrets (`PasswordHash=...`): never log it.
+    pub arguments: &'a str,
+}
+
+impl Document {
+    /// Reads a CPF or a merge file. Never fails: what is not understood is kept.
+    pub fn parse(bytes: &[u8]) -> Self {
+        let mut lines = Vec::new();
+        let mut in_comment = false;
+        for raw in bytes.split_inclusive(|byte| *byte == b'\n') {
+            if in_comment {
+                in_comment = memchr::memmem::find(raw, b"*/").is_none();
+                lines.push(Line::commented(raw.to_vec()));
+                continue;
+            }
+            let line = Line::new(raw.to_vec());
+            in_comment = opens_comment(&line);
+            lines.push(line);
+        }
+        Self { lines }
+    }
+
+    /// The file.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.lines.iter().flat_map(|line| line.raw()).copied().collect()
+    }
+
+    /// Section names in the order of the file; a section that is written twice comes twice.
+    pub fn sections(&self) -> impl Iterator<Item = &str> {
+        self.lines.iter().filter_map(Line::section)
+    }
+
+    /// Every `name=value` line of the file, in order.
+    pub fn all_entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.lines_with_section().filter_map(|(at, section, line)| {
+            let (name, value) = line.parameter()?;
+            Some(Entry { line: at + 1, section, name, value })
+        })
+    }
+
+    /// The `name=value` lines of a section, in order.
+    pub fn entries(&self, section: &str) -> impl Iterator<Item = Entry<'_>> {
+        self.all_entries().filter(move |entry| entry.section == Some(section))
+    }
+
+    /// The value of a parameter; the first one where the name is repeated.
+    pub fn get(&self, section: &str, name: &str) -> Option<&str> {
+        self.entries(section).find(|entry| entry.name == name).map(|entry| entry.value)
+    }
+
+    /// Every value of a name in a section.
+    pub fn get_all(&self, section: &str, name: &str) -> Vec<&str> {
+        self.entries(section).filter(|entry| entry.name == name).map(|entry| entry.value).collect()
+    }
+
+    /// The line number of a parameter; the first one where the name is repeated.
+    pub fn line_of(&self, section: &str, name: &str) -> Option<usize> {
+        self.entries(section).find(|entry| entry.name == name).map(|entry| entry.line)
+    }
+
+    /// `[ConfigFile] Version`: the format version, like `2024.2`.
+    pub fn version(&self) -> Option<&str> {
+        self.get("ConfigFile", "Version")
+    }
+
+    /// The lines of the `[Actions]` sections, which only a merge file may have.
+    pub fn operations(&self) -> impl Iterator<Item = Operation<'_>> {
+        let inside = self.lines_with_section().filter(|(_, section, _)| section.is_some_and(is_actions));
+        inside.filter_map(|(at, _, line)| {
+            if !matches!(line.kind(), Kind::Parameter { .. } | Kind::Unreadable) {
+                return None;
+            }
+            let text = std::str::from_utf8(line.content()).ok()?.trim();
+            let (name, arguments) = text.split_once(':').unwrap_or((text, ""));
+            Some(Operation { line: at + 1, name, arguments })
+        })
+    }
+
+    /// Every line that is no section heading, with its index and the section it stands in.
+    pub(super) fn lines_with_section(&self) -> impl Iterator<Item = (usize, Option<&str>, &Line)> {
+        let mut section = None;
+        self.lines.iter().enumerate().filter_map(move |(at, line)| {
+            if let Some(name) = line.section() {
+                section = Some(name);
+                return None;
+            }
+            Some((at, section, line))
+        })
+    }
+}
+
+/// Whether a line begins a `/* */` block and does not end it.
+pub(super) fn opens_comment(line: &Line) -> bool {
+    let text = line.content().trim_ascii_start();
+    text.strip_prefix(b"/*").is_some_and(|rest| memchr::memmem::find(rest, b"*/").is_none())
+}
+
+/// Operations are matched without case, as merge files write section names in several ways.
+pub(super) fn is_actions(section: &str) -> bool {
+    section.eq_ignore_ascii_case("Actions")
+}

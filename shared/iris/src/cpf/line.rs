@@ -1,0 +1,212 @@
+use std::ops::Range;
+
+/// One line with its line end, and what it was read as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Line {
+    raw: Vec<u8>,
+    kind: Kind,
+}
+
+/// What a line is. Ranges lie in the line's bytes and hold UTF-8.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Kind {
+    Blank,
+    Comment,
+    /// `[Name]`.
+    Section {
+        name: Range<usize>,
+    },
+    /// `name=value`, split at the first `=`. Blanks around name and value lie outside the ranges.
+    Parameter {
+        name: Range<usize>,
+        value: Range<usize>,
+    },
+    /// Neither; kept as it is.
+    Unreadable,
+}
+
+/// How a line ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LineEnd {
+    Missing,
+    Lf,
+    CrLf,
+}
+
+impl LineEnd {
+    pub fn bytes(self) -> &'static [u8] {
+        match self {
+            Self::Missing => b"",
+            Self::Lf => b"\n",
+            Self::CrLf => b"\r\n",
+        }
+    }
+}
+
+impl Line {
+    /// Reads a line that lies outside a `/* */` block.
+    pub fn new(raw: Vec<u8>) -> Self {
+        let kind = Kind::of(&raw);
+        Self { raw, kind }
+    }
+
+    /// A line inside a `/* */` block.
+    pub fn commented(raw: Vec<u8>) -> Self {
+        Self { raw, kind: Kind::Comment }
+    }
+
+    pub fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+
+    pub fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
+    pub fn section(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Section { name } => Some(self.text(name)),
+            _ => None,
+        }
+    }
+
+    /// Name and value of a parameter line.
+    pub fn parameter(&self) -> Option<(&str, &str)> {
+        match &self.kind {
+            Kind::Parameter { name, value } => Some((self.text(name), self.text(value))),
+            _ => None,
+        }
+    }
+
+    pub fn end(&self) -> LineEnd {
+        end_of(&self.raw)
+    }
+
+    /// The line without its line end.
+    pub fn content(&self) -> &[u8] {
+        &self.raw[..self.raw.len() - self.end().bytes().len()]
+    }
+
+    /// Gives the line another end; what it holds stays.
+    pub fn set_end(&mut self, end: LineEnd) {
+        self.raw.truncate(self.content().len());
+        self.raw.extend_from_slice(end.bytes());
+    }
+
+    /// The same parameter line with another value, or `None` if it would no longer read as that parameter.
+    pub fn with_value(&self, value: &str) -> Option<Self> {
+        let Kind::Parameter { value: range, .. } = &self.kind else { return None };
+        let raw = [&self.raw[..range.start], value.as_bytes(), &self.raw[range.end..]].concat();
+        let mut line = Self::new(raw);
+        let same = line.parameter() == Some((self.parameter()?.0, value));
+        if let (Kind::Parameter { value: new, .. }, true) = (&mut line.kind, value.is_empty()) {
+            // An empty value has no place of its own among the blanks; it keeps the one it had.
+            *new = range.start..range.start;
+        }
+        same.then_some(line)
+    }
+
+    fn text(&self, range: &Range<usize>) -> &str {
+        std::str::from_utf8(&self.raw[range.clone()]).expect("checked when the line was read")
+    }
+}
+
+impl Kind {
+    fn of(raw: &[u8]) -> Self {
+        let content = &raw[..raw.len() - end_of(raw).bytes().len()];
+        let all = trimmed(content, 0..content.len());
+        let text = &content[all.clone()];
+        if text.is_empty() {
+            return Self::Blank;
+        }
+        if [&b";"[..], b"#", b"//", b"/*"].iter().any(|mark| text.starts_with(mark)) {
+            return Self::Comment;
+        }
+        if std::str::from_utf8(text).is_err() {
+            return Self::Unreadable;
+        }
+        if let Some(name) = text.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]")) {
+            // A value may look like a section, so brackets inside make it none.
+            if !name.is_empty() && !name.iter().any(|byte| matches!(byte, b'[' | b']')) {
+                return Self::Section { name: all.start + 1..all.end - 1 };
+            }
+        }
+        match memchr::memchr(b'=', text).map(|at| all.start + at) {
+            Some(equals) if equals > all.start => Self::Parameter {
+                name: trimmed(content, all.start..equals),
+                value: trimmed(content, equals + 1..content.len()),
+            },
+            _ => Self::Unreadable,
+        }
+    }
+}
+
+fn end_of(raw: &[u8]) -> LineEnd {
+    if raw.ends_with(b"\r\n") {
+        LineEnd::CrLf
+    } else if raw.ends_with(b"\n") {
+        LineEnd::Lf
+    } else {
+        LineEnd::Missing
+    }
+}
+
+/// Leading and trailing blanks have no effect; inner ones count. All blanks of an empty range lie before it.
+fn trimmed(bytes: &[u8], range: Range<usize>) -> Range<usize> {
+    let is_text = |byte: &u8| !matches!(byte, b' ' | b'\t');
+    let part = &bytes[range.clone()];
+    let start = part.iter().position(is_text).unwrap_or(part.len());
+    let end = part.iter().rposition(is_text).map_or(start, |last| last + 1);
+    range.start + start..range.start + end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Line;
+
+    fn check(line: &str, expected: &str) {
+        let line = Line::new(line.as_bytes().to_vec());
+        let found = match (line.section(), line.parameter()) {
+            (Some(name), _) => format!("section {name:?}"),
+            (_, Some((name, value))) => format!("{name:?} = {value:?}"),
+            _ => format!("{:?}", line.kind()),
+        };
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn real_lines_with_traps() {
+        check("[Map.%ALL]\n", r#"section "Map.%ALL""#);
+        check("[Journal]    \r\n", r#"section "Journal""#);
+        check("%Java Server=Java,53272,,\n", r#""%Java Server" = "Java,53272,,""#);
+        check("BINARY=%Library.Binary(MAXLEN=1)", r#""BINARY" = "%Library.Binary(MAXLEN=1)""#);
+        check(
+            "Global_IRIS.Msg(\"Arial,Tahoma\")=ENSLIB\n",
+            r#""Global_IRIS.Msg(\"Arial,Tahoma\")" = "ENSLIB""#,
+        );
+        check(
+            "IdTrxFrom=~ `!@#$%^&*()_+-=[]\\{}|;':\",./<>?\n",
+            r#""IdTrxFrom" = "~ `!@#$%^&*()_+-=[]\\{}|;':\",./<>?""#,
+        );
+        check(
+            "C-ANSI=80^#,$C(27,91)_\";\"_x ; no comment\n",
+            r#""C-ANSI" = "80^#,$C(27,91)_\";\"_x ; no comment""#,
+        );
+        check("  key =  a b  \n", r#""key" = "a b""#);
+        check("wijdir=\r\n", r#""wijdir" = """#);
+        check("#--CPF conversion=detail--\n", "Comment");
+        check("  // x=1\n", "Comment");
+        check(" \t\r\n", "Blank");
+        check("=1\n", "Unreadable");
+        check("words\n", "Unreadable");
+        check("[a[b]\n", "Unreadable");
+    }
+
+    #[test]
+    fn a_value_that_would_change_what_the_line_is_has_no_line() {
+        let line = Line::new(b"[a=1\n".to_vec());
+        assert_eq!(line.parameter(), Some(("[a", "1")));
+        assert_eq!(line.with_value("]"), None);
+        assert!(line.with_value("2").is_some());
+    }
+}
