@@ -1,0 +1,61 @@
+//! What is known about InterSystems IRIS, as rows of data with types over them: log messages and their causes,
+//! CPF parameters, kernel parameters, host settings and the built-in remedies.
+//!
+//! Invariant: knowledge is data. Every fact is a row of a TOML file under `data/`, compiled in, parsed once;
+//! a bad row is a failed test, never a surprise in production.
+//! Invariant: every row names its `source`; what nobody could tell is written `unknown`, never invented.
+//! Invariant: pure functions of text and numbers. Nothing here knows NATS, the disk, or what a step is.
+//! Invariant: [`Matcher::classify`] costs time linear in the text, whatever the number of rows.
+//!
+//! May be imported by: planner, generator, the three agents, analyst, gateway, iris-sim, cli, tests.
+//!
+//! # How to add a row
+//!
+//! - **A log message** ([`Condition`]): a `[[condition]]` in the file of its section in `data/conditions/`.
+//!   `texts` are the fixed parts, in order; leave out what varies, and any severity or category. `example` is a
+//!   whole message with the variable parts filled in: a test demands that exactly this row answers to it. Other
+//!   wordings of the same condition go to `other_wordings`. The source tags are explained in `README.md`.
+//! - **A CPF parameter** ([`Parameter`]): one line under its `[section]` in `data/cpf_parameters.toml`.
+//!   A test holds a literal `default` against the row's own type and range.
+//! - **A kernel parameter** ([`KernelParameter`]): a `[[parameter]]` in `data/kernel_parameters.toml`. What is
+//!   not there cannot be written by any agent; names under `[[forbidden]]` say why they never will be.
+//! - **A remedy** ([`Remedy`]): a `[[remedy]]` in `data/remedies.toml`; its condition's `answer` must then say
+//!   `remedy`. A new way to compute a value is a new case of [`Formula`] with its own test.
+//!
+//! Then `cargo test -p instance-knowledge`. Users extend the conditions without a build:
+//! [`Catalogue::with_extra`].
+
+mod catalogue;
+mod condition; // Read this first: what a row about a log message says.
+mod error_type;
+mod matcher;
+
+mod cpf_parameter;
+mod cpf_section;
+mod host_setting;
+mod kernel_parameter;
+
+mod propose;
+mod remedy;
+
+mod rows;
+mod text;
+mod value;
+
+pub use crate::catalogue::{Catalogue, condition, conditions};
+pub use crate::condition::{Answer, Condition, Place, Restart, Wording};
+pub use crate::cpf_parameter::{
+    Activation, Parameter, ParameterKind, parameter, parameters, parameters_of, suggest,
+};
+pub use crate::cpf_section::{Section, SectionKind, is_list_section, section, sections};
+pub use crate::error_type::{ErrorType, classify_error_type};
+pub use crate::host_setting::{HostSetting, host_settings};
+pub use crate::kernel_parameter::{
+    Forbidden, KernelKind, KernelParameter, KernelRoot, forbidden, forbidden_names, kernel_parameter,
+    kernel_parameters,
+};
+pub use crate::matcher::Matcher;
+pub use crate::propose::{HostMemory, ProposalError, ProposedChange, propose};
+pub use crate::remedy::{Formula, Priority, Remedy, Target, remedies, remedy_for};
+pub use crate::rows::DataError;
+pub use crate::value::ValueFault;

@@ -1,0 +1,211 @@
+//! The rows about log messages: those compiled in, and those a user adds.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use crate::condition::{Answer, Condition, Place, Restart, Wording};
+use crate::error_type::ErrorType;
+use crate::matcher::Matcher;
+use crate::rows::{self, DataError, fault};
+use crate::text::{folded, is_kebab_case};
+
+/// All conditions of the built-in catalogue, in the order of the files.
+pub fn conditions() -> &'static [Condition] {
+    Catalogue::builtin().conditions()
+}
+
+/// The built-in condition of that id.
+pub fn condition(id: &str) -> Option<&'static Condition> {
+    Catalogue::builtin().condition(id)
+}
+
+/// A checked set of conditions: ids unique, wordings never empty and never shared by two rows.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    conditions: Vec<Condition>,
+}
+
+static BUILTIN: LazyLock<Catalogue> = LazyLock::new(|| {
+    Catalogue::read(Vec::new(), FILES).expect("the built-in conditions are checked by a test")
+});
+
+macro_rules! files {
+    ($($name:literal),* $(,)?) => { &[$(($name, include_str!(concat!("../data/conditions/", $name)))),*] };
+}
+
+/// The files compiled in, in reading order.
+const FILES: &[(&str, &str)] = files![
+    "configuration.toml",
+    "license.toml",
+    "memory.toml",
+    "journal.toml",
+    "database.toml",
+    "write_daemon.toml",
+    "mirror.toml",
+    "ecp_and_locks.toml",
+    "security.toml",
+    "start_and_stop.toml",
+    "system_monitor.toml",
+    "system_errors.toml",
+];
+
+impl Catalogue {
+    /// The rows compiled in.
+    pub fn builtin() -> &'static Self {
+        &BUILTIN
+    }
+
+    /// The rows compiled in, then those of `files`, each a file name (for errors) and its text.
+    ///
+    /// An added row may not carry the id or the wording of another one: what a message means must not depend on
+    /// which file is read first.
+    pub fn with_extra<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, DataError> {
+        let files: Vec<_> = files.into_iter().collect();
+        Self::read(Self::builtin().conditions.clone(), &files)
+    }
+
+    /// All rows, in the order of the files.
+    pub fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+
+    /// The row of that id.
+    pub fn condition(&self, id: &str) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| condition.id == id)
+    }
+
+    /// A matcher over these rows.
+    pub fn into_matcher(self) -> Matcher {
+        Matcher::new(self)
+    }
+
+    fn read(conditions: Vec<Condition>, files: &[(&str, &str)]) -> Result<Self, DataError> {
+        let mut seen = Seen::default();
+        for condition in &conditions {
+            seen.add("built-in", condition)?;
+        }
+        let mut catalogue = Self { conditions };
+        for (file, text) in files {
+            for row in rows::read::<ConditionRow>(file, text, "condition", "id", &["condition"])? {
+                let condition = row.value.into_condition();
+                check(&condition).map_err(|rule| fault(file, &row.label, rule))?;
+                seen.add(file, &condition)?;
+                catalogue.conditions.push(condition);
+            }
+        }
+        Ok(catalogue)
+    }
+}
+
+/// Ids and wordings already taken.
+#[derive(Default)]
+struct Seen {
+    ids: HashSet<String>,
+    wordings: HashSet<Vec<String>>,
+}
+
+impl Seen {
+    fn add(&mut self, file: &str, condition: &Condition) -> Result<(), DataError> {
+        if !self.ids.insert(condition.id.clone()) {
+            return Err(fault(file, &condition.id, "the id is already taken by another row"));
+        }
+        for wording in &condition.wordings {
+            let texts: Vec<_> = wording.texts.iter().map(|text| folded(text)).collect();
+            if !self.wordings.insert(texts) {
+                let rule = format!("the texts {:?} are already those of another row", wording.texts);
+                return Err(fault(file, &condition.id, rule));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A row as it stands in the file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConditionRow {
+    id: String,
+    texts: Vec<String>,
+    example: String,
+    #[serde(default)]
+    other_wordings: Vec<Wording>,
+    class: ErrorType,
+    severities: Vec<u8>,
+    categories: Vec<String>,
+    #[serde(default)]
+    place: Place,
+    #[serde(default = "yes")]
+    wording_known: bool,
+    cause: String,
+    gather: Vec<String>,
+    remedy: String,
+    answer: Answer,
+    restart: Restart,
+    #[serde(default)]
+    must_not_restart: bool,
+    source: String,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl ConditionRow {
+    fn into_condition(self) -> Condition {
+        let mut wordings = vec![Wording { texts: self.texts, example: self.example }];
+        wordings.extend(self.other_wordings);
+        Condition {
+            id: self.id,
+            wordings,
+            class: self.class,
+            severities: self.severities,
+            categories: self.categories,
+            place: self.place,
+            wording_known: self.wording_known,
+            cause: self.cause,
+            gather: self.gather,
+            remedy: self.remedy,
+            answer: self.answer,
+            restart: self.restart,
+            must_not_restart: self.must_not_restart,
+            source: self.source,
+        }
+    }
+}
+
+/// The rules that hold for each row alone.
+fn check(condition: &Condition) -> Result<(), String> {
+    if !is_kebab_case(&condition.id) {
+        return Err("id must be lower-case words joined by hyphens, at most 64 bytes".to_owned());
+    }
+    for wording in &condition.wordings {
+        if wording.texts.is_empty() || wording.texts.iter().any(|text| folded(text).is_empty()) {
+            return Err("texts must hold at least one part, and no part may be blank".to_owned());
+        }
+        if wording.texts.iter().all(|text| folded(text).len() < 4) {
+            return Err("texts must hold a part of at least four characters".to_owned());
+        }
+    }
+    if let Some(severity) = condition.severities.iter().find(|severity| **severity > 3) {
+        return Err(format!("severities must be 0..=3, found {severity}"));
+    }
+    let bad_category = |name: &&String| {
+        name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._".contains(&byte))
+    };
+    if let Some(category) = condition.categories.iter().find(bad_category) {
+        return Err(format!("categories are letters, digits, dots and underscores, found \"{category}\""));
+    }
+    for (name, text) in
+        [("cause", &condition.cause), ("remedy", &condition.remedy), ("source", &condition.source)]
+    {
+        if text.trim().is_empty() {
+            return Err(format!("{name} must not be empty; write \"unknown\" where nobody knows"));
+        }
+    }
+    if condition.must_not_restart && condition.answer == Answer::Remedy {
+        return Err("a condition that must not be restarted is answered by a person".to_owned());
+    }
+    Ok(())
+}

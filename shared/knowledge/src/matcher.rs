@@ -1,0 +1,113 @@
+//! From the text of a message to the row it means.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
+use crate::catalogue::Catalogue;
+use crate::condition::Condition;
+use crate::text::folded;
+
+/// Finds the condition that a text means, among all rows at once.
+///
+/// One automaton holds the fixed parts of all wordings; a text is read once. A wording answers when all its parts
+/// occur in order and do not overlap. Of several that answer, the one with the most fixed text wins, then the
+/// earlier row.
+#[derive(Debug)]
+pub struct Matcher {
+    catalogue: Catalogue,
+    automaton: AhoCorasick,
+    /// For each part of the automaton: which wordings use it, and as their how-manieth part.
+    uses: Vec<Vec<Use>>,
+    wordings: Vec<Known>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Use {
+    wording: usize,
+    part: usize,
+}
+
+#[derive(Debug)]
+struct Known {
+    condition: usize,
+    parts: usize,
+    /// Bytes of fixed text: the measure of how specific a wording is.
+    fixed_bytes: usize,
+}
+
+/// How far into a wording the text has come.
+#[derive(Clone, Copy, Default)]
+struct Progress {
+    parts: usize,
+    end: usize,
+}
+
+static BUILTIN: LazyLock<Matcher> = LazyLock::new(|| Matcher::new(Catalogue::builtin().clone()));
+
+impl Matcher {
+    /// The matcher over the rows compiled in.
+    pub fn builtin() -> &'static Self {
+        &BUILTIN
+    }
+
+    /// A matcher over the rows of `catalogue`.
+    pub fn new(catalogue: Catalogue) -> Self {
+        let mut patterns: Vec<String> = Vec::new();
+        let mut pattern_of: HashMap<String, usize> = HashMap::new();
+        let mut uses: Vec<Vec<Use>> = Vec::new();
+        let mut wordings = Vec::new();
+        for (condition, row) in catalogue.conditions().iter().enumerate() {
+            for wording in &row.wordings {
+                let mut fixed_bytes = 0;
+                for (part, text) in wording.texts.iter().enumerate() {
+                    let text = folded(text);
+                    fixed_bytes += text.len();
+                    let pattern = *pattern_of.entry(text).or_insert_with_key(|text| {
+                        patterns.push(text.clone());
+                        uses.push(Vec::new());
+                        patterns.len() - 1
+                    });
+                    uses[pattern].push(Use { wording: wordings.len(), part });
+                }
+                wordings.push(Known { condition, parts: wording.texts.len(), fixed_bytes });
+            }
+        }
+        let automaton = AhoCorasick::new(&patterns).expect("the parts of a catalogue fit one automaton");
+        Self { catalogue, automaton, uses, wordings }
+    }
+
+    /// The rows that this matcher knows.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// The condition that `text` means: the text of one whole message, continuation lines included.
+    pub fn classify(&self, text: &str) -> Option<&Condition> {
+        let text = folded(text);
+        let mut progress = vec![Progress::default(); self.wordings.len()];
+        let mut best: Option<usize> = None;
+        // Overlapping matches come in the order of their ends, so the first fitting one leaves the most room.
+        for found in self.automaton.find_overlapping_iter(&text) {
+            for Use { wording, part } in &self.uses[found.pattern().as_usize()] {
+                let progress = &mut progress[*wording];
+                if progress.parts != *part || found.start() < progress.end {
+                    continue;
+                }
+                *progress = Progress { parts: part + 1, end: found.end() };
+                if part + 1 == self.wordings[*wording].parts
+                    && best.is_none_or(|best| self.beats(*wording, best))
+                {
+                    best = Some(*wording);
+                }
+            }
+        }
+        best.map(|wording| &self.catalogue.conditions()[self.wordings[wording].condition])
+    }
+
+    fn beats(&self, candidate: usize, best: usize) -> bool {
+        let rank = |index: usize| (self.wordings[index].fixed_bytes, usize::MAX - index);
+        rank(candidate) > rank(best)
+    }
+}
