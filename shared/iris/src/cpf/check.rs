@@ -2,7 +2,7 @@ use std::{collections::HashMap, fmt};
 
 use super::{
     Document,
-    document::{is_actions, opens_comment},
+    document::is_actions,
     line::{Kind, LineEnd},
 };
 
@@ -143,17 +143,7 @@ fn check_line_ends(document: &Document, faults: &mut Vec<Fault>) {
 }
 
 fn check_comments(document: &Document, faults: &mut Vec<Fault>) {
-    let mut open = None;
-    for (at, line) in document.lines.iter().enumerate() {
-        if open.is_some() {
-            if memchr::memmem::find(line.raw(), b"*/").is_some() {
-                open = None;
-            }
-        } else if *line.kind() == Kind::Comment && opens_comment(line) {
-            open = Some(at);
-        }
-    }
-    if let Some(at) = open {
+    if let Some(at) = document.unclosed_comment() {
         faults.push(fault(at + 1, Rule::UnclosedComment, "\"/*\" without \"*/\"".to_owned()));
     }
 }

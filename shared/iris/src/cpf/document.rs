@@ -42,13 +42,8 @@ impl Document {
         let mut lines = Vec::new();
         let mut in_comment = false;
         for raw in bytes.split_inclusive(|byte| *byte == b'\n') {
-            if in_comment {
-                in_comment = memchr::memmem::find(raw, b"*/").is_none();
-                lines.push(Line::commented(raw.to_vec()));
-                continue;
-            }
-            let line = Line::new(raw.to_vec());
-            in_comment = opens_comment(&line);
+            let line = if in_comment { Line::commented(raw.to_vec()) } else { Line::new(raw.to_vec()) };
+            in_comment = comment_goes_on(in_comment, &line);
             lines.push(line);
         }
         Self { lines }
@@ -110,6 +105,14 @@ impl Document {
         })
     }
 
+    /// The index of the line whose `/*` has no `*/` below it.
+    pub(super) fn unclosed_comment(&self) -> Option<usize> {
+        self.lines
+            .iter()
+            .enumerate()
+            .fold(None, |open, (at, line)| comment_goes_on(open.is_some(), line).then(|| open.unwrap_or(at)))
+    }
+
     /// Every line that is no section heading, with its index and the section it stands in.
     pub(super) fn lines_with_section(&self) -> impl Iterator<Item = (usize, Option<&str>, &Line)> {
         let mut section = None;
@@ -123,10 +126,11 @@ impl Document {
     }
 }
 
-/// Whether a line begins a `/* */` block and does not end it.
-pub(super) fn opens_comment(line: &Line) -> bool {
+/// Whether a `/* */` block is open below a line, given whether it is open above.
+fn comment_goes_on(open_above: bool, line: &Line) -> bool {
     let text = line.content().trim_ascii_start();
-    text.strip_prefix(b"/*").is_some_and(|rest| memchr::memmem::find(rest, b"*/").is_none())
+    let inside = if open_above { Some(text) } else { text.strip_prefix(b"/*") };
+    inside.is_some_and(|text| memchr::memmem::find(text, b"*/").is_none())
 }
 
 /// Operations are matched without case, as merge files write section names in several ways.

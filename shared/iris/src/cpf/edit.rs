@@ -163,7 +163,7 @@ impl Document {
         let refuse = |reason| EditError::Name { section: section.to_owned(), name: String::new(), reason };
         check_text(section).map_err(refuse)?;
         let line = Line::new(format!("[{section}]").into_bytes());
-        if line.section() != Some(section) {
+        if line.section() != Some(section) || self.unclosed_comment().is_some() {
             return Err(refuse(InvalidText::Misread));
         }
         if self.lines.last().is_some_and(|last| !last.content().is_empty()) {
