@@ -1,0 +1,64 @@
+//! The SDK's providers: always there, so that ids exist; with an exporter only where a destination says so.
+
+use opentelemetry_otlp::{LogExporter, MetricExporter, Protocol, SpanExporter, WithExportConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::logs::SdkLoggerProvider;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+
+use crate::destinations::{Destinations, Signal};
+use crate::start::Error;
+
+/// One provider a signal. Each exporter works on a thread of its own and needs no async runtime.
+pub(crate) struct Providers {
+    pub tracer: SdkTracerProvider,
+    /// None when log records go to stderr alone.
+    pub logger: Option<SdkLoggerProvider>,
+    pub meter: SdkMeterProvider,
+}
+
+impl Providers {
+    pub fn build(destinations: Destinations, resource: &Resource) -> Result<Self, Error> {
+        Ok(Self {
+            tracer: tracer(destinations.traces, resource.clone())?,
+            logger: destinations.logs.map(|address| logger(address, resource.clone())).transpose()?,
+            meter: meter(destinations.metrics, resource.clone())?,
+        })
+    }
+}
+
+/// The sampler is the SDK's own default, parent-based and always on, which `OTEL_TRACES_SAMPLER` may change; a span that
+/// is not sampled still has its ids.
+fn tracer(address: Option<String>, resource: Resource) -> Result<SdkTracerProvider, Error> {
+    let builder = SdkTracerProvider::builder().with_resource(resource);
+    let Some(address) = address else { return Ok(builder.build()) };
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(address)
+        .build()
+        .map_err(|source| Error::Exporter { signal: Signal::Traces, source })?;
+    Ok(builder.with_batch_exporter(exporter).build())
+}
+
+fn logger(address: String, resource: Resource) -> Result<SdkLoggerProvider, Error> {
+    let exporter = LogExporter::builder()
+        .with_http()
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(address)
+        .build()
+        .map_err(|source| Error::Exporter { signal: Signal::Logs, source })?;
+    Ok(SdkLoggerProvider::builder().with_resource(resource).with_batch_exporter(exporter).build())
+}
+
+fn meter(address: Option<String>, resource: Resource) -> Result<SdkMeterProvider, Error> {
+    let builder = SdkMeterProvider::builder().with_resource(resource);
+    let Some(address) = address else { return Ok(builder.build()) };
+    let exporter = MetricExporter::builder()
+        .with_http()
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(address)
+        .build()
+        .map_err(|source| Error::Exporter { signal: Signal::Metrics, source })?;
+    Ok(builder.with_periodic_exporter(exporter).build())
+}
