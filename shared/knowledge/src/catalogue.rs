@@ -187,6 +187,9 @@ fn check(condition: &Condition) -> Result<(), String> {
         if wording.texts.iter().all(|text| folded(text).len() < 4) {
             return Err("texts must hold a part of at least four characters".to_owned());
         }
+        if !occur_in_order(&wording.texts, &wording.example) {
+            return Err(format!("the texts {:?} do not occur in this order in the example", wording.texts));
+        }
     }
     if let Some(severity) = condition.severities.iter().find(|severity| **severity > 3) {
         return Err(format!("severities must be 0..=3, found {severity}"));
@@ -209,3 +212,18 @@ fn check(condition: &Condition) -> Result<(), String> {
     }
     Ok(())
 }
+
+fn occur_in_order(texts: &[String], example: &str) -> bool {
+    let example = folded(example);
+    let mut rest = example.as_str();
+    texts.iter().all(|text| match rest.split_once(&folded(text)) {
+        Some((_, after)) => {
+            rest = after;
+            true
+        }
+        None => false,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -84,12 +84,14 @@ pub enum ParameterKind {
         /// All legal bits.
         mask: u64,
     },
-    /// Whole numbers separated by commas, one per range; also legal with just the first `counts` of them.
+    /// Whole numbers separated by commas.
     Integers {
         /// Lowest and highest legal value of each place.
         ranges: Vec<(i64, i64)>,
         /// How many numbers there may be.
         counts: Vec<usize>,
+        /// Lowest and highest legal value of a number that stands alone, where that has a meaning of its own.
+        alone: Option<(i64, i64)>,
     },
     /// One or more of the choices, separated by commas, none twice.
     ChoiceList {
@@ -187,3 +189,6 @@ static ROWS: LazyLock<Vec<Parameter>> = LazyLock::new(|| {
 static INDEX: LazyLock<HashMap<(&'static str, &'static str), &'static Parameter>> = LazyLock::new(|| {
     parameters().iter().map(|row| ((row.section.as_str(), row.name.as_str()), row)).collect()
 });
+
+#[cfg(test)]
+mod tests;

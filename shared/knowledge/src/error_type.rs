@@ -146,3 +146,6 @@ impl Words {
         Some(row.class)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -111,3 +111,6 @@ impl Matcher {
         rank(candidate) > rank(best)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,14 +41,12 @@ impl Parameter {
 
     /// The rule in words: type, range, unit, special values.
     fn rule(&self) -> String {
-        let mut rule = self.kind.rule();
-        if let Some(unit) = &self.unit {
-            rule.push_str(&format!(" ({unit})"));
-        }
-        if !self.special.is_empty() {
-            rule.push_str(&format!(", or {}", self.special.join(" or ")));
-        }
-        rule
+        let unit = self.unit.as_ref().map(|unit| format!(" ({unit})")).unwrap_or_default();
+        let special = match self.special.as_slice() {
+            [] => String::new(),
+            special => format!(", or {}", special.join(" or ")),
+        };
+        format!("{}{unit}{special}", self.kind.rule())
     }
 }
 
@@ -61,10 +59,13 @@ impl ParameterKind {
             }
             Self::Boolean => matches!(value, "0" | "1"),
             Self::Bits { mask } => canonical_decimal(value).is_some_and(|bits| bits & !mask == 0),
-            Self::Integers { ranges, counts } => {
+            Self::Integers { ranges, counts, alone } => {
                 let parts: Vec<_> = value.split(',').collect();
-                counts.contains(&parts.len())
-                    && parts.iter().zip(ranges).all(|(part, range)| in_range(part, *range))
+                let fits = |(part, range): (&&str, &(i64, i64))| in_range(part, *range);
+                match (parts.as_slice(), alone) {
+                    ([single], Some(range)) => in_range(single, *range),
+                    _ => counts.contains(&parts.len()) && parts.iter().zip(ranges).all(fits),
+                }
             }
             Self::Choice { choices } => choices.iter().any(|choice| choice == value),
             Self::ChoiceList { choices } => is_choice_list(value, choices),
@@ -81,14 +82,13 @@ impl ParameterKind {
             Self::Decimal { min, max } => format!("must be a number from {min} to {max}"),
             Self::Boolean => "must be 0 or 1".to_owned(),
             Self::Bits { mask } => format!("must be a sum of {}", bits_of(*mask)),
-            Self::Integers { ranges, counts } => {
+            Self::Integers { ranges, counts, alone } => {
                 let counts: Vec<_> = counts.iter().map(ToString::to_string).collect();
                 let ranges: Vec<_> = ranges.iter().map(|(min, max)| format!("{min} to {max}")).collect();
-                format!(
-                    "must be {} whole numbers separated by commas, from {}",
-                    counts.join(" or "),
-                    ranges.join(", ")
-                )
+                let alone =
+                    alone.map(|(min, max)| format!(", or one from {min} to {max}")).unwrap_or_default();
+                let (counts, ranges) = (counts.join(" or "), ranges.join(", "));
+                format!("must be {counts} whole numbers separated by commas, from {ranges}{alone}")
             }
             Self::Choice { choices } => format!("must be one of {}", choices.join(", ")),
             Self::ChoiceList { choices } => {

@@ -34,6 +34,7 @@ struct ParameterRow {
     max: Option<f64>,
     ranges: Option<Vec<(i64, i64)>>,
     counts: Option<Vec<usize>>,
+    alone: Option<(i64, i64)>,
     choices: Option<Vec<String>>,
     bits: Option<Vec<u64>>,
     max_length: Option<usize>,
@@ -98,7 +99,7 @@ impl ParameterRow {
             "integers" => {
                 let ranges = self.ranges.clone().ok_or("needs ranges")?;
                 let counts = self.counts.clone().unwrap_or_else(|| vec![ranges.len()]);
-                Ok(ParameterKind::Integers { ranges, counts })
+                Ok(ParameterKind::Integers { ranges, counts, alone: self.alone })
             }
             "choice" => Ok(ParameterKind::Choice { choices: choices()? }),
             "choice-list" => Ok(ParameterKind::ChoiceList { choices: choices()? }),
@@ -123,8 +124,8 @@ fn check(parameter: &Parameter) -> Result<(), String> {
     let ordered = match &parameter.kind {
         ParameterKind::Integer { min, max } => min <= max,
         ParameterKind::Decimal { min, max } => min <= max,
-        ParameterKind::Integers { ranges, counts } => {
-            ranges.iter().all(|(min, max)| min <= max)
+        ParameterKind::Integers { ranges, counts, alone } => {
+            ranges.iter().chain(alone).all(|(min, max)| min <= max)
                 && !counts.is_empty()
                 && counts.iter().all(|count| (1..=ranges.len()).contains(count))
         }
