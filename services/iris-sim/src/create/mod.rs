@@ -1,0 +1,161 @@
+//! Makes a new instance: folders, CPF, registry entry, programs.
+
+mod cpf_template;
+mod host_root;
+
+use std::env;
+use std::fs;
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use instance_clock::Clock;
+
+use crate::create::cpf_template::NewCpf;
+pub use crate::create::host_root::NewHost;
+use crate::shell::folder::InstanceFolder;
+use crate::shell::registry::{Registered, Registry, RegistryError};
+use crate::shell::settings::{Settings, SettingsError, Workload};
+use crate::world::release::Release;
+
+/// A new instance, as asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewInstance {
+    /// Folder of programs, registry and instances.
+    pub dir: PathBuf,
+    /// Letters, digits, underscore and minus; upper-cased.
+    pub name: String,
+    /// Superserver port; 0 takes a free one.
+    pub superserver_port: u16,
+    /// Web port, which is written to the CPF and not served yet.
+    pub web_port: u16,
+    /// 8 KB global buffers, MB; 0 lets IRIS decide.
+    pub globals_mb: u64,
+    /// Where the host is looked at.
+    pub host_root: PathBuf,
+    /// Make that folder, with this host in it.
+    pub make_host: Option<NewHost>,
+    /// See [`Settings::seed`].
+    pub seed: u64,
+    /// See [`Settings::speed`].
+    pub speed: f64,
+    /// Which IRIS.
+    pub release: Release,
+    /// What its users do.
+    pub workload: Workload,
+}
+
+/// Why an instance could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// The name cannot be that of an instance.
+    #[error("instance name \"{0}\" is not 1 to 64 letters, digits, underscores and minus signs")]
+    Name(String),
+    /// There is one already.
+    #[error("instance folder \"{0}\" is already there")]
+    Exists(PathBuf),
+    /// The `iris` program does not lie beside this one.
+    #[error("program \"iris\" is not at \"{0}\": build it too")]
+    NoProgram(PathBuf),
+    /// A file or folder.
+    #[error("could not make \"{path}\"")]
+    Io {
+        /// File or folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The registry.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The simulator's settings.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+}
+
+/// Makes it. Nothing is started.
+pub fn create(new: &NewInstance, clock: &dyn Clock) -> Result<Registered, CreateError> {
+    let name = new.name.to_uppercase();
+    let allowed = |character: char| character.is_ascii_alphanumeric() || "_-".contains(character);
+    if name.is_empty() || name.len() > 64 || !name.chars().all(allowed) {
+        return Err(CreateError::Name(new.name.clone()));
+    }
+    make(&new.dir, |path| fs::create_dir_all(path))?;
+    let dir =
+        fs::canonicalize(&new.dir).map_err(|source| CreateError::Io { path: new.dir.clone(), source })?;
+    let folder = InstanceFolder::new(dir.join(&name));
+    if folder.root().exists() {
+        return Err(CreateError::Exists(folder.root().to_owned()));
+    }
+    link_programs(&dir.join("bin"))?;
+    if let Some(host) = new.make_host {
+        make(&new.host_root, |path| host_root::make(path, host))?;
+    }
+    let superserver_port = match new.superserver_port {
+        0 => make(folder.root(), |_| free_port())?,
+        port => port,
+    };
+    let cpf = NewCpf {
+        name: &name,
+        folder: &folder,
+        release: new.release,
+        superserver_port,
+        web_port: new.web_port,
+        globals_mb: new.globals_mb,
+    };
+    fill(&folder, &cpf)?;
+    let settings = Settings {
+        version: new.release,
+        product: "InterSystems IRIS".to_owned(),
+        seed: new.seed,
+        speed: new.speed,
+        host_root: fs::canonicalize(&new.host_root).unwrap_or_else(|_| new.host_root.clone()),
+        created_at: clock.now(),
+        workload: new.workload,
+    };
+    settings.write(&folder.settings())?;
+    let registry = Registry::new(dir.join("irissys"));
+    registry.add(&name, &folder)?;
+    Ok(registry.find(&name)?)
+}
+
+/// Folders, databases, license key, CPF.
+fn fill(folder: &InstanceFolder, cpf: &NewCpf<'_>) -> Result<(), CreateError> {
+    make(&folder.manager().join("journal"), |path| fs::create_dir_all(path))?;
+    for directory in cpf_template::database_directories(cpf) {
+        make(Path::new(&directory), |path| fs::create_dir_all(path))?;
+        // The stand-in keeps no data; an operator's tools look for the file.
+        make(&Path::new(&directory).join("IRIS.DAT"), |path| fs::write(path, b""))?;
+    }
+    let key = "[ConfigFile]\nFileType=InterSystems License\n[License]\nusers=64\n";
+    make(&folder.license_key(), |path| fs::write(path, key))?;
+    make(&folder.cpf(), |path| fs::write(path, cpf_template::text(cpf)))
+}
+
+/// `iris` for operators and `irisdb` for the processes of instances: one program, under the names of the real ones.
+fn link_programs(bin: &Path) -> Result<(), CreateError> {
+    let own = make(bin, |_| env::current_exe())?;
+    let program = own.with_file_name("iris");
+    if !program.is_file() {
+        return Err(CreateError::NoProgram(program));
+    }
+    make(bin, |path| fs::create_dir_all(path))?;
+    for name in ["iris", "irisdb"] {
+        let link = bin.join(name);
+        if link.symlink_metadata().is_err() {
+            make(&link, |path| symlink(&program, path))?;
+        }
+    }
+    Ok(())
+}
+
+/// A port that is free now. Another process may take it before the first start; the log says so then.
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+fn make<T>(path: &Path, how: impl FnOnce(&Path) -> io::Result<T>) -> Result<T, CreateError> {
+    how(path).map_err(|source| CreateError::Io { path: path.to_owned(), source })
+}

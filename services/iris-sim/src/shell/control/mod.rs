@@ -1,0 +1,291 @@
+//! The control process: one instance from its start to its end.
+//!
+//! One thread owns the world and everything it acts on; other threads only bring news.
+
+mod merge;
+mod perform;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use instance_clock::{Clock, SystemClock};
+use nix::sys::signal::{SigSet, Signal};
+use serde::{Deserialize, Serialize};
+
+use crate::shell::ask::{self, Answer, Request};
+use crate::shell::cpf_file::{CpfFile, InForce};
+use crate::shell::daemons::Daemons;
+use crate::shell::folder::InstanceFolder;
+use crate::shell::gather;
+use crate::shell::host::HostError;
+use crate::shell::log_file::LogFile;
+use crate::shell::settings::{Settings, SettingsError};
+use crate::shell::status_file::StatusFile;
+use crate::shell::superserver::Superserver;
+use crate::world::act::{Alarm, Ending};
+use crate::world::{Event, Identity, World};
+
+/// What `iris start` tells the control process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartOrder {
+    /// Name of the instance.
+    pub name: String,
+    /// Its installation folder.
+    pub folder: PathBuf,
+    /// Folder of the programs.
+    pub bin: PathBuf,
+    /// The CPF to start with.
+    pub cpf: PathBuf,
+    /// Pid of `iris start`.
+    pub asker_pid: u32,
+    /// Who starts it.
+    pub user: String,
+    /// Without user start-up routine.
+    pub nostu: bool,
+}
+
+/// Why a control process could not even begin.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// The simulator's settings.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The host.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// A file or a call of the operating system.
+    #[error("could not {what}")]
+    System {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Runs the instance until it ends. Answers on standard output until it is up, then never again.
+pub fn run(order: StartOrder) -> ExitCode {
+    match Control::begin(order) {
+        Ok((mut control, news, first)) => {
+            control.feed(first);
+            control.work(&news);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let mut starter = io::stdout();
+            let mut text = error.to_string();
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                text.push_str(&format!(": {cause}"));
+                source = cause.source();
+            }
+            ask::answer(&mut starter, &Answer::Say(text));
+            ask::answer(&mut starter, &Answer::Done { code: 1 });
+            ExitCode::FAILURE
+        }
+    }
+}
+
+enum News {
+    Event(Event),
+    Asked(Request, UnixStream),
+}
+
+struct Control {
+    order: StartOrder,
+    folder: InstanceFolder,
+    settings: Settings,
+    clock: SystemClock,
+    since: jiff::Timestamp,
+    cpf: CpfFile,
+    in_force: InForce,
+    world: World,
+    log: LogFile,
+    daemons: Daemons,
+    superserver: Option<Superserver>,
+    alarms: BTreeMap<Alarm, Instant>,
+    repeats_due: Instant,
+    news: Sender<News>,
+    /// Whoever waits for the work in hand.
+    askers: Vec<Box<dyn Write>>,
+    asker_pid: u32,
+    published: Option<StatusFile>,
+    ending: Option<Ending>,
+}
+
+/// Real logs show a repeat count at the latest every 16 minutes.
+const REPEATS_EVERY: Duration = Duration::from_mins(16);
+
+impl Control {
+    fn begin(order: StartOrder) -> Result<(Self, Receiver<News>, Event), ControlError> {
+        let system = |what: &str| {
+            let what = what.to_owned();
+            move |source: io::Error| ControlError::System { what, source }
+        };
+        nix::unistd::setsid().map_err(|errno| system("leave the terminal's session")(errno.into()))?;
+        let (news, incoming) = mpsc::channel();
+        watch_signals(&news).map_err(system("watch for signals"))?;
+        let folder = InstanceFolder::new(&order.folder);
+        let settings = Settings::read(&folder.settings())?;
+        let cpf =
+            CpfFile::read(&order.cpf).map_err(system(&format!("read CPF \"{}\"", order.cpf.display())))?;
+        let clock = SystemClock;
+        let since = clock.now();
+        let at = since.to_zoned(jiff::tz::TimeZone::system());
+        let facts = gather::start_facts(&folder, &settings, &cpf, (order.user.clone(), order.nostu), at)?;
+        watch_requests(&folder, &news).map_err(system("listen for requests"))?;
+        let identity = Identity {
+            name: order.name.clone(),
+            directory: folder.printed(),
+            bin_directory: format!("{}/", order.bin.display()),
+            cpf_path: order.cpf.display().to_string(),
+            release: settings.version,
+        };
+        let mut world = World::new(identity, settings.seed);
+        world.apply(Event::LoadSet(settings.workload.dirty_mb_per_pass));
+        let control = Self {
+            log: LogFile::of(&folder),
+            in_force: cpf.in_force(),
+            asker_pid: order.asker_pid,
+            repeats_due: Instant::now() + settings.scaled(REPEATS_EVERY),
+            askers: vec![Box::new(io::stdout())],
+            daemons: Daemons::default(),
+            superserver: None,
+            alarms: BTreeMap::new(),
+            published: None,
+            ending: None,
+            order,
+            folder,
+            settings,
+            clock,
+            since,
+            cpf,
+            world,
+            news,
+        };
+        control.write_ids().map_err(system("write iris.ids"))?;
+        Ok((control, incoming, Event::StartAsked(Box::new(facts))))
+    }
+
+    /// Everything that happens, until the instance ends.
+    fn work(&mut self, news: &Receiver<News>) {
+        while self.ending.is_none() {
+            let next =
+                self.alarms.values().copied().min().map_or(self.repeats_due, |at| at.min(self.repeats_due));
+            match news.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                Ok(News::Event(event)) => self.feed(event),
+                Ok(News::Asked(request, stream)) => self.serve(request, stream),
+                Err(RecvTimeoutError::Timeout) => self.ring(),
+                Err(RecvTimeoutError::Disconnected) => unreachable!("this process holds a sender itself"),
+            }
+        }
+    }
+
+    fn ring(&mut self) {
+        let now = Instant::now();
+        let due: Vec<Alarm> =
+            self.alarms.iter().filter(|(_, at)| **at <= now).map(|(alarm, _)| *alarm).collect();
+        for alarm in due {
+            self.alarms.remove(&alarm);
+            if alarm == Alarm::Pass {
+                self.rotate_log();
+            }
+            self.feed(Event::Rang(alarm));
+        }
+        if self.repeats_due <= now {
+            self.repeats_due = now + self.settings.scaled(REPEATS_EVERY);
+            let at = self.now();
+            // An instance that cannot write its log goes on without.
+            let _ = self.log.write_repeats(&at);
+        }
+    }
+
+    fn serve(&mut self, request: Request, mut stream: UnixStream) {
+        match request {
+            Request::Stop { pid, user, without_routines } => {
+                self.askers.push(Box::new(stream));
+                self.asker_pid = pid;
+                self.feed(Event::StopAsked { user, without_routines });
+            }
+            Request::Merge { pid, file } => {
+                self.asker_pid = pid;
+                let code = self.merge(&file, &mut stream);
+                ask::answer(&mut stream, &Answer::Done { code });
+            }
+            Request::Reload => {
+                let code = match Settings::read(&self.folder.settings()) {
+                    Ok(settings) => {
+                        self.settings.workload = settings.workload;
+                        self.feed(Event::LoadSet(settings.workload.dirty_mb_per_pass));
+                        0
+                    }
+                    Err(error) => {
+                        ask::answer(&mut stream, &Answer::Say(error.to_string()));
+                        1
+                    }
+                };
+                ask::answer(&mut stream, &Answer::Done { code });
+            }
+        }
+    }
+
+    /// Lets an event happen, and everything that follows from it at once.
+    fn feed(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            for act in self.world.apply(event) {
+                events.extend(self.perform(act));
+                if self.ending.is_some() {
+                    return;
+                }
+            }
+            self.publish();
+        }
+    }
+
+    fn now(&self) -> jiff::Zoned {
+        self.clock.now().to_zoned(jiff::tz::TimeZone::system())
+    }
+}
+
+/// SIGTERM and SIGINT become news; threads started later inherit that they are blocked.
+fn watch_signals(news: &Sender<News>) -> io::Result<()> {
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGTERM);
+    signals.add(Signal::SIGINT);
+    signals.thread_block()?;
+    let news = news.clone();
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        while signals.wait().is_ok() {
+            if news.send(News::Event(Event::Terminated)).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// Requests become news. Each connection has a thread of its own until its one line is read.
+fn watch_requests(folder: &InstanceFolder, news: &Sender<News>) -> io::Result<()> {
+    let listener = ask::listen(&folder.manager())?;
+    let news = news.clone();
+    thread::Builder::new().name("requests".to_owned()).spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let news = news.clone();
+            thread::spawn(move || {
+                if let Some(request) = ask::request(&stream) {
+                    // The instance may have ended meanwhile; the asker sees the connection close.
+                    let _ = news.send(News::Asked(request, stream));
+                }
+            });
+        }
+    })?;
+    Ok(())
+}

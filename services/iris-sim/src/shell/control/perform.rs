@@ -1,0 +1,179 @@
+//! The world's acts, done.
+
+use std::fs;
+use std::io;
+use std::time::Instant;
+
+use crate::shell::ask::{self, Answer};
+use crate::shell::control::{Control, News};
+use crate::shell::daemons::Daemons;
+use crate::shell::host;
+use crate::shell::ids_file::IdsFile;
+use crate::shell::process::ProcessKey;
+use crate::shell::status_file::StatusFile;
+use crate::shell::superserver::Superserver;
+use crate::shell::wij_file::{WijFile, fingerprint};
+use crate::world::Event;
+use crate::world::act::{Act, Alarm, Ending, Entry, Severity, Writer};
+
+impl Control {
+    /// Does one act; the answer, where the world waits for one.
+    ///
+    /// Log and state files are written as far as the disk lets us: an instance with a full disk goes on too.
+    pub(super) fn perform(&mut self, act: Act) -> Option<Event> {
+        match act {
+            Act::Log(entry) => self.write(entry),
+            Act::Banner(text) => {
+                let at = self.now();
+                let _ = self.log.write_banner(&at, &text);
+            }
+            Act::Say(text) => self.answer(&Answer::Say(text)),
+            Act::StartDaemons => return self.start_daemons(),
+            Act::RewriteCpf => return Some(Event::CpfRewritten(self.cpf.rewrite(self.asker_pid))),
+            Act::KeepLastGood => {
+                let _ = fs::copy(&self.order.cpf, self.folder.last_good_cpf());
+            }
+            Act::StartJournal(file) => {
+                let _ = fs::OpenOptions::new().create(true).append(true).open(file);
+            }
+            Act::OpenSuperserver { port, address } => return Some(self.open_superserver(&address, port)),
+            Act::CloseSuperserver => self.superserver = None,
+            Act::StopDaemons => self.daemons.stop(),
+            Act::Ready => self.ready(),
+            Act::Wake(after, alarm) => {
+                self.alarms.insert(alarm, Instant::now() + self.settings.scaled(after));
+                if alarm == Alarm::Pass {
+                    self.write_wij(true);
+                }
+            }
+            Act::End(ending) => self.end(ending),
+        }
+        None
+    }
+
+    fn write(&mut self, entry: Entry) {
+        let pid = match entry.writer {
+            Writer::Control => std::process::id(),
+            Writer::Daemon(daemon) => {
+                self.daemons.process(daemon).map_or_else(std::process::id, |process| process.pid)
+            }
+            Writer::Asker => self.asker_pid,
+        };
+        let at = self.now();
+        let _ = self.log.write(&at, pid, entry);
+    }
+
+    pub(super) fn rotate_log(&mut self) {
+        let limit = self.world.parameters().map_or(5, |parameters| parameters.console_log_mb);
+        let at = self.now();
+        let _ = self.log.rotate(&at, limit);
+    }
+
+    fn start_daemons(&mut self) -> Option<Event> {
+        let news = self.news.clone();
+        let died = move |daemon, pid| {
+            // The instance may have ended meanwhile.
+            let _ = news.send(News::Event(Event::DaemonDied { daemon, pid }));
+        };
+        let started = Daemons::start(&self.order.bin.join("irisdb"), died);
+        let outcome = started.and_then(|daemons| {
+            self.daemons = daemons;
+            self.write_ids()
+        });
+        if let Err(error) = outcome {
+            // Words of ours: a real instance has its binary.
+            let text = format!("Failed to start system processes: {error}");
+            self.write(Entry::kernel(Writer::Control, Severity::Fatal, text));
+            self.end(Ending::StartFailed);
+        }
+        None
+    }
+
+    fn open_superserver(&mut self, address: &str, port: u16) -> Event {
+        let news = self.news.clone();
+        let counted = move |sessions| {
+            let _ = news.send(News::Event(Event::SessionsCounted(sessions)));
+        };
+        Event::SuperserverOpened(match Superserver::open(address, port, counted) {
+            Ok(open) => {
+                self.superserver = Some(open);
+                Ok(())
+            }
+            Err(error) => Err(error.to_string()),
+        })
+    }
+
+    fn ready(&mut self) {
+        self.write_wij(true);
+        self.publish();
+        self.answer(&Answer::Done { code: 0 });
+        self.askers.clear();
+    }
+
+    fn answer(&mut self, what: &Answer) {
+        for asker in &mut self.askers {
+            ask::answer(asker, what);
+        }
+    }
+
+    /// Leaves the files as the ending leaves them, then lets go of whoever waits.
+    fn end(&mut self, ending: Ending) {
+        self.superserver = None;
+        self.daemons.stop();
+        let at = self.now();
+        let _ = self.log.write_repeats(&at);
+        match ending {
+            // A failed start recovered nothing: what the last run left still stands.
+            Ending::StartFailed => {}
+            Ending::Clean => self.write_wij(false),
+            Ending::Abnormal => self.write_wij(true),
+        }
+        for file in [self.folder.ids(), self.folder.status()] {
+            let _ = fs::remove_file(file);
+        }
+        ask::forget(&self.folder.manager());
+        self.answer(&Answer::Done { code: u8::from(ending == Ending::StartFailed) });
+        self.ending = Some(ending);
+    }
+
+    fn write_wij(&self, active: bool) {
+        let cpf = fs::read(&self.order.cpf).unwrap_or_default();
+        let wij = WijFile {
+            active,
+            used_at: self.now().timestamp(),
+            cpf_fingerprint: Some(fingerprint(&cpf)),
+            info: self.world.wij().clone(),
+        };
+        let _ = wij.write(&self.folder.wij());
+    }
+
+    pub(super) fn write_ids(&self) -> io::Result<()> {
+        let mut processes = vec![("CONTROL".to_owned(), ProcessKey::own())];
+        processes
+            .extend(self.daemons.processes().map(|(daemon, process)| (daemon.name().to_owned(), process)));
+        IdsFile { node: host::system().node, processes }.write(&self.folder.ids())
+    }
+
+    /// Tells the `iris` program how things are, when that has changed.
+    pub(super) fn publish(&mut self) {
+        let view = self.world.view();
+        let allocation = self.world.allocation();
+        let status = StatusFile {
+            status: view.status.to_owned(),
+            health: view.health.to_owned(),
+            since: self.since,
+            ports: self.world.parameters().map_or((0, 0), |known| (known.superserver_port, known.web_port)),
+            sessions: self.world.sessions(),
+            shared_memory_mb: allocation.map_or(0, crate::world::memory::Allocation::total_mb),
+            huge_pages: allocation.is_some_and(|allocation| allocation.huge_pages),
+            globals_8k_mb: allocation.map_or(0, |allocation| allocation.globals_8k_mb),
+            dirty_mb_per_pass: self.world.dirty_mb_per_pass(),
+            passes: self.world.wij().passes,
+            in_panic: self.world.is_in_panic(),
+        };
+        if self.published.as_ref() != Some(&status) {
+            let _ = status.write(&self.folder.status());
+            self.published = Some(status);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The system daemons as processes: they do nothing but live, and can be killed as real ones are.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::process::{ChildStdin, Command, ExitCode, Stdio};
+use std::thread::{self, JoinHandle};
+
+use nix::sys::signal::{SigSet, Signal};
+
+use crate::shell::process::ProcessKey;
+use crate::world::act::Daemon;
+
+/// The running daemons. Dropping it ends them in good order.
+#[derive(Debug, Default)]
+pub struct Daemons {
+    running: BTreeMap<Daemon, Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    process: ProcessKey,
+    /// A daemon lives as long as this pipe: it dies with the control process, however that ends.
+    life: Option<ChildStdin>,
+    reaper: Option<JoinHandle<()>>,
+}
+
+impl Daemons {
+    /// Starts one process per daemon from the program `irisdb`; `died` is told when one ends, for whatever reason.
+    pub fn start(irisdb: &Path, died: impl Fn(Daemon, u32) + Clone + Send + 'static) -> io::Result<Self> {
+        let mut daemons = Self::default();
+        for daemon in Daemon::ALL {
+            let mut child = Command::new(irisdb)
+                .args(["daemon", daemon.name()])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()?;
+            let pid = child.id();
+            let process =
+                ProcessKey::of(pid).ok_or_else(|| io::Error::other(format!("{daemon} ended at once")))?;
+            let life = child.stdin.take();
+            let died = died.clone();
+            let reaper = thread::spawn(move || {
+                // Nobody else waits for this child, so this cannot fail.
+                let _ = child.wait();
+                died(daemon, pid);
+            });
+            daemons.running.insert(daemon, Running { process, life, reaper: Some(reaper) });
+        }
+        Ok(daemons)
+    }
+
+    /// The process of a daemon that was started, alive or not.
+    pub fn process(&self, daemon: Daemon) -> Option<ProcessKey> {
+        self.running.get(&daemon).map(|running| running.process)
+    }
+
+    /// Every daemon with its process.
+    pub fn processes(&self) -> impl Iterator<Item = (Daemon, ProcessKey)> + '_ {
+        self.running.iter().map(|(daemon, running)| (*daemon, running.process))
+    }
+
+    /// Ends them all and waits until they are gone.
+    pub fn stop(&mut self) {
+        for running in self.running.values_mut() {
+            running.life = None;
+        }
+        for running in self.running.values_mut() {
+            if let Some(reaper) = running.reaper.take() {
+                // A reaper only waits and reports; it does not panic.
+                let _ = reaper.join();
+            }
+        }
+    }
+}
+
+impl Drop for Daemons {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// What a daemon process does: it lives until its control process lets go of it.
+pub fn live() -> ExitCode {
+    // A host that goes down signals everybody; the control process is the one to answer.
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGTERM);
+    signals.add(Signal::SIGINT);
+    if signals.thread_block().is_err() {
+        return ExitCode::FAILURE;
+    }
+    let mut nothing = [0; 64];
+    loop {
+        match io::stdin().lock().read(&mut nothing) {
+            Ok(0) => return ExitCode::SUCCESS,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return ExitCode::FAILURE,
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Gathers what a start finds: files, host, clock.
+
+use std::fs;
+use std::path::Path;
+
+use crate::shell::cpf_file::{self, CpfFile};
+use crate::shell::folder::InstanceFolder;
+use crate::shell::host::{self, HostError};
+use crate::shell::settings::Settings;
+use crate::shell::wij_file::{WijFile, fingerprint};
+use crate::world::check_cpf;
+use crate::world::facts::{JournalFacts, StartFacts};
+use crate::world::parameters::Parameters;
+
+/// Everything the world must know to start.
+pub fn start_facts(
+    folder: &InstanceFolder,
+    settings: &Settings,
+    cpf: &CpfFile,
+    asker: (String, bool),
+    at: jiff::Zoned,
+) -> Result<StartFacts, HostError> {
+    let wij = WijFile::read(&folder.wij());
+    let parameters = cpf_file::parameters(&cpf.in_force(), cpf.databases());
+    let last_fingerprint = wij.as_ref().and_then(|wij| wij.cpf_fingerprint);
+    let (user, without_startup_routine) = asker;
+    Ok(StartFacts {
+        user,
+        without_startup_routine,
+        cpf_faults: check_cpf::check(cpf.document(), settings.version),
+        cpf_changed: last_fingerprint.is_some_and(|last| last != fingerprint(cpf.bytes())),
+        memory: host::memory(&settings.host_root)?,
+        system: host::system(),
+        previous: WijFile::previous(wij.as_ref()),
+        journal: journal(&parameters, &at),
+        licensed_users: licensed_users(&folder.license_key()),
+        parameters,
+        at,
+    })
+}
+
+fn journal(parameters: &Parameters, at: &jiff::Zoned) -> JournalFacts {
+    let current_usable = is_usable(&parameters.journal_directory);
+    let alternate_usable = is_usable(&parameters.alternate_journal_directory);
+    let directory =
+        if current_usable { &parameters.journal_directory } else { &parameters.alternate_journal_directory };
+    let day = at.strftime("%Y%m%d").to_string();
+    let last = fs::read_dir(directory).into_iter().flatten().flatten().filter_map(|file| {
+        file.file_name().to_str()?.strip_prefix(&day)?.strip_prefix('.')?.parse::<u32>().ok()
+    });
+    JournalFacts { current_usable, alternate_usable, next_number: last.max().unwrap_or(0) + 1 }
+}
+
+/// Whether files can be made there.
+fn is_usable(directory: &str) -> bool {
+    !directory.is_empty()
+        && Path::new(directory).is_dir()
+        && nix::unistd::access(directory, nix::unistd::AccessFlags::W_OK | nix::unistd::AccessFlags::X_OK)
+            .is_ok()
+}
+
+/// The stand-in's key file says `users=<n>` in one of its lines.
+fn licensed_users(key: &Path) -> Option<u32> {
+    fs::read_to_string(key).ok()?.lines().find_map(|line| line.trim().strip_prefix("users=")?.parse().ok())
+}

@@ -1,0 +1,83 @@
+//! The host as the instance sees it: under a root folder, `/proc` or one that a test made.
+
+use std::fs;
+use std::path::Path;
+
+use nix::sys::utsname::uname;
+
+use crate::world::facts::{HostMemory, SystemName};
+
+/// Why the host could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// A file is missing or cannot be read.
+    #[error("could not read host file \"{path}\"")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file does not say what it should.
+    #[error("host file \"{path}\" has no number for \"{name}\"")]
+    Number {
+        /// The file.
+        path: String,
+        /// The line or value looked for.
+        name: &'static str,
+    },
+}
+
+/// Memory of the host: `<root>/meminfo` and `<root>/sys/vm/nr_hugepages`.
+pub fn memory(root: &Path) -> Result<HostMemory, HostError> {
+    let meminfo_path = root.join("meminfo");
+    let meminfo = read(&meminfo_path)?;
+    let kilobytes = |name: &'static str| {
+        meminfo
+            .lines()
+            .find_map(|line| {
+                line.strip_prefix(name)?.strip_prefix(':')?.split_whitespace().next()?.parse::<u64>().ok()
+            })
+            .ok_or_else(|| HostError::Number { path: meminfo_path.display().to_string(), name })
+    };
+    let pool_path = root.join("sys/vm/nr_hugepages");
+    let huge_pages = match read(&pool_path) {
+        Ok(text) => text
+            .trim()
+            .parse()
+            .map_err(|_| HostError::Number { path: pool_path.display().to_string(), name: "nr_hugepages" })?,
+        // A kernel without huge pages has no such file.
+        Err(HostError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => 0,
+        Err(other) => return Err(other),
+    };
+    Ok(HostMemory {
+        total_mb: kilobytes("MemTotal")? / 1024,
+        huge_pages,
+        huge_page_kb: if huge_pages == 0 { 2048 } else { kilobytes("Hugepagesize")? },
+    })
+}
+
+/// What `uname` says. A host that does not answer is named so.
+pub fn system() -> SystemName {
+    let Ok(name) = uname() else {
+        let unknown = "unknown".to_owned();
+        return SystemName {
+            node: unknown.clone(),
+            version: unknown.clone(),
+            release: unknown.clone(),
+            machine: unknown,
+        };
+    };
+    let text = |part: &std::ffi::OsStr| part.to_string_lossy().into_owned();
+    SystemName {
+        node: text(name.nodename()),
+        version: text(name.version()),
+        release: text(name.release()),
+        machine: text(name.machine()),
+    }
+}
+
+fn read(path: &Path) -> Result<String, HostError> {
+    fs::read_to_string(path).map_err(|source| HostError::Read { path: path.display().to_string(), source })
+}

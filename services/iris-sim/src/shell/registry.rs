@@ -1,0 +1,138 @@
+//! The registry: which instances there are. `iris` finds it beside itself, because callers clear the environment.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::shell::folder::InstanceFolder;
+
+/// The folder with the registry file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registry {
+    folder: PathBuf,
+}
+
+/// One instance in the registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    /// Upper case.
+    pub name: String,
+    /// Its installation folder.
+    pub folder: InstanceFolder,
+    /// The first one made is the default.
+    pub is_default: bool,
+    /// Folder of the programs.
+    pub bin: PathBuf,
+}
+
+/// Why the registry does not help.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// The file cannot be read or written.
+    #[error("could not use registry \"{path}\"")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// No such instance.
+    #[error("instance \"{name}\" is not in registry \"{path}\"")]
+    Unknown {
+        /// As asked for.
+        name: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The name is taken.
+    #[error("instance \"{name}\" is already in registry \"{path}\"")]
+    Taken {
+        /// As asked for.
+        name: String,
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl Registry {
+    /// `folder` holds `iris.reg`.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into() }
+    }
+
+    /// The registry of the running `iris` program: the environment's `IRISSYS`, else `../irissys` seen from where it
+    /// was called by. The link is not followed: it leads to where the program was built.
+    pub fn of_program() -> Self {
+        if let Some(folder) = env::var_os("IRISSYS").filter(|folder| !folder.is_empty()) {
+            return Self::new(folder);
+        }
+        let called_as = env::args_os().next().map(PathBuf::from).unwrap_or_default();
+        let program = if called_as.components().count() > 1 { called_as } else { on_path(&called_as) };
+        let bin = program.parent().filter(|bin| !bin.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let root = fs::canonicalize(bin).unwrap_or_else(|_| bin.to_owned());
+        Self::new(root.parent().unwrap_or(Path::new("/")).join("irissys"))
+    }
+
+    /// All instances, in the order in which they were made.
+    pub fn instances(&self) -> Result<Vec<Registered>, RegistryError> {
+        let text = match fs::read_to_string(self.file()) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(source) => return Err(RegistryError::Io { path: self.file(), source }),
+        };
+        let bin = self.folder.parent().unwrap_or(Path::new("/")).join("bin");
+        Ok(text
+            .lines()
+            .filter_map(|line| line.split_once('^'))
+            .enumerate()
+            .map(|(position, (name, folder))| Registered {
+                name: name.to_owned(),
+                folder: InstanceFolder::new(folder.trim_end_matches('/')),
+                is_default: position == 0,
+                bin: bin.clone(),
+            })
+            .collect())
+    }
+
+    /// The instance of that name, in any case.
+    pub fn find(&self, name: &str) -> Result<Registered, RegistryError> {
+        self.instances()?
+            .into_iter()
+            .find(|instance| instance.name.eq_ignore_ascii_case(name))
+            .ok_or_else(|| RegistryError::Unknown { name: name.to_owned(), path: self.file() })
+    }
+
+    /// Adds an instance.
+    pub fn add(&self, name: &str, folder: &InstanceFolder) -> Result<(), RegistryError> {
+        let mut instances = self.instances()?;
+        if instances.iter().any(|instance| instance.name == name) {
+            return Err(RegistryError::Taken { name: name.to_owned(), path: self.file() });
+        }
+        instances.push(Registered {
+            name: name.to_owned(),
+            folder: folder.clone(),
+            is_default: instances.is_empty(),
+            bin: PathBuf::new(),
+        });
+        let text: String = instances
+            .iter()
+            .map(|instance| format!("{}^{}\n", instance.name, instance.folder.printed()))
+            .collect();
+        fs::create_dir_all(&self.folder)
+            .and_then(|()| super::replace(&self.file(), text.as_bytes()))
+            .map_err(|source| RegistryError::Io { path: self.file(), source })
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.join("iris.reg")
+    }
+}
+
+/// Where a program called by its bare name lies.
+fn on_path(name: &Path) -> PathBuf {
+    env::var_os("PATH")
+        .and_then(|path| env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file()))
+        .unwrap_or_else(|| name.to_owned())
+}

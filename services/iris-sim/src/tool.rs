@@ -1,0 +1,204 @@
+//! The `instance-iris-sim` program: makes instances and does to them what the world does.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use instance_clock::SystemClock;
+use serde_json::json;
+
+use crate::create::{self, NewHost, NewInstance};
+use crate::shell::ask::{self, Request};
+use crate::shell::ids_file::IdsFile;
+use crate::shell::registry::{Registered, Registry};
+use crate::shell::settings::{Settings, Workload};
+use crate::shell::status_file::StatusFile;
+use crate::world::act::Daemon;
+use crate::world::release::Release;
+
+/// A stand-in IRIS instance: files, ports and the `iris` command of the real one.
+#[derive(Debug, Parser)]
+#[command(name = "instance-iris-sim", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make an instance; nothing is started.
+    Create(Create),
+    /// Change how much its users change between two passes of the write daemon.
+    Load {
+        #[command(flatten)]
+        which: Which,
+        /// MB of blocks.
+        #[arg(long)]
+        dirty_mb: u64,
+    },
+    /// Kill one of its processes, as the OOM killer does.
+    KillDaemon {
+        #[command(flatten)]
+        which: Which,
+        /// CONTROL, WRTDMN, AUXWD, GARCOL, JRNDMN or EXPDMN.
+        daemon: String,
+    },
+    /// Tell what a test wants to know, as JSON.
+    Status {
+        #[command(flatten)]
+        which: Which,
+        /// The only format there is.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Which {
+    /// Folder of programs, registry and instances.
+    #[arg(long)]
+    dir: PathBuf,
+    /// Name of the instance.
+    #[arg(long)]
+    name: String,
+}
+
+#[derive(Debug, Args)]
+struct Create {
+    #[command(flatten)]
+    which: Which,
+    /// Superserver port; 0 takes a free one.
+    #[arg(long, default_value_t = 0)]
+    superserver_port: u16,
+    /// Web port, written to the CPF.
+    #[arg(long, default_value_t = 80)]
+    web_port: u16,
+    /// 8 KB global buffers in MB; 0 lets IRIS decide.
+    #[arg(long, default_value_t = 256)]
+    globals: u64,
+    /// Where the host is looked at: `meminfo` and `sys/vm/nr_hugepages` below it.
+    #[arg(long, default_value = "/proc")]
+    host_root: PathBuf,
+    /// Make that folder too, with an ordinary host in it.
+    #[arg(long, requires = "host_root")]
+    make_host_root: bool,
+    /// MB of memory of the host that is made.
+    #[arg(long, default_value_t = 16384)]
+    host_memory_mb: u64,
+    /// Huge pages of 2 MB of the host that is made.
+    #[arg(long, default_value_t = 0)]
+    host_huge_pages: u64,
+    /// Seed of the numbers that a real instance draws from its past.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many times faster its waits pass.
+    #[arg(long, default_value_t = 1.0)]
+    speed: f64,
+    /// MB of blocks its users change between two passes of the write daemon.
+    #[arg(long, default_value_t = 0)]
+    dirty_mb: u64,
+    /// 2024.2 or 2025.2.
+    #[arg(long, default_value = "2025.2")]
+    version: String,
+}
+
+/// Runs the program on the arguments of this process.
+pub fn run() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Create(wish) => make(wish),
+        Command::Load { which, dirty_mb } => load(&which, dirty_mb),
+        Command::KillDaemon { which, daemon } => kill_daemon(&which, &daemon),
+        Command::Status { which, json: _ } => status(&which),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("instance-iris-sim: {error}");
+            let mut source = error.source();
+            while let Some(cause) = source {
+                eprintln!("  because: {cause}");
+                source = cause.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+fn make(wish: Create) -> Outcome {
+    let made = create::create(
+        &NewInstance {
+            dir: wish.which.dir,
+            name: wish.which.name,
+            superserver_port: wish.superserver_port,
+            web_port: wish.web_port,
+            globals_mb: wish.globals,
+            host_root: wish.host_root,
+            make_host: wish
+                .make_host_root
+                .then_some(NewHost { memory_mb: wish.host_memory_mb, huge_pages: wish.host_huge_pages }),
+            seed: wish.seed,
+            speed: wish.speed,
+            release: Release::try_from(wish.version)?,
+            workload: Workload { dirty_mb_per_pass: wish.dirty_mb },
+        },
+        &SystemClock,
+    )?;
+    println!("{}", made.folder.printed());
+    Ok(())
+}
+
+fn load(which: &Which, dirty_mb: u64) -> Outcome {
+    let instance = find(which)?;
+    let path = instance.folder.settings();
+    let mut settings = Settings::read(&path)?;
+    settings.workload.dirty_mb_per_pass = dirty_mb;
+    settings.write(&path)?;
+    if ids(&instance).is_some_and(|ids| ids.control().is_some()) {
+        ask::ask(&instance.folder.manager(), &Request::Reload, |line| println!("{line}"))?
+            .ok_or("the instance did not answer")?;
+    }
+    Ok(())
+}
+
+fn kill_daemon(which: &Which, daemon: &str) -> Outcome {
+    let instance = find(which)?;
+    let role = match Daemon::named(daemon) {
+        Some(known) => known.name().to_owned(),
+        None => daemon.to_uppercase(),
+    };
+    let process = ids(&instance)
+        .and_then(|ids| ids.process(&role))
+        .ok_or_else(|| format!("instance \"{}\" has no process \"{role}\" now", instance.name))?;
+    if !process.kill() {
+        return Err(format!("could not kill {role} (pid {})", process.pid).into());
+    }
+    println!("killed {role} (pid {})", process.pid);
+    Ok(())
+}
+
+fn status(which: &Which) -> Outcome {
+    let instance = find(which)?;
+    let ids = ids(&instance);
+    let up = ids.as_ref().is_some_and(|ids| ids.control().is_some());
+    let processes: Vec<_> = ids
+        .iter()
+        .flat_map(|ids| &ids.processes)
+        .map(|(role, process)| json!({ "role": role, "pid": process.pid, "alive": process.is_alive() }))
+        .collect();
+    let told = StatusFile::read(&instance.folder.status()).filter(|_| up);
+    println!("{}", json!({ "name": instance.name, "up": up, "processes": processes, "told": told }));
+    Ok(())
+}
+
+fn find(which: &Which) -> Result<Registered, Box<dyn Error>> {
+    let dir = std::fs::canonicalize(&which.dir)
+        .map_err(|error| format!("could not open folder \"{}\": {error}", which.dir.display()))?;
+    Ok(Registry::new(dir.join("irissys")).find(&which.name)?)
+}
+
+fn ids(instance: &Registered) -> Option<IdsFile> {
+    IdsFile::read(&instance.folder.ids())
+}

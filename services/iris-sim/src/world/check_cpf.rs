@@ -1,0 +1,237 @@
+//! What the strict check of the CPF can find, and how IRIS words it.
+
+use std::collections::BTreeMap;
+
+use instance_iris::cpf::{self, Document, Rule};
+use instance_knowledge::{SectionKind, parameters_of, section, sections};
+
+use crate::world::release::Release;
+
+/// A fault in a CPF. Each stops the start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CpfFault {
+    /// A full CPF holds every parameter of its version.
+    Missing {
+        /// Section name.
+        section: String,
+        /// The absent parameters, in the order of the file's sorting.
+        parameters: Vec<String>,
+        /// Where the section ends, from 1.
+        line: usize,
+    },
+    /// A parameter (or section) this version does not know.
+    Unknown {
+        /// Parameter name.
+        parameter: String,
+        /// The whole line.
+        text: String,
+        /// From 1.
+        line: usize,
+    },
+    /// The same parameter or section twice.
+    Duplicate {
+        /// The whole second line.
+        text: String,
+        /// From 1.
+        line: usize,
+    },
+    /// Nothing after the `=` where a value is needed.
+    Empty {
+        /// Section name.
+        section: String,
+        /// Parameter name.
+        parameter: String,
+    },
+    /// A value outside of what the parameter takes.
+    Invalid {
+        /// Section name.
+        section: String,
+        /// Parameter name.
+        parameter: String,
+        /// The value as written.
+        value: String,
+    },
+    /// A system database without an entry.
+    DatabaseUndefined {
+        /// Database name.
+        database: String,
+        /// Where `[Databases]` ends, from 1.
+        line: usize,
+    },
+}
+
+impl CpfFault {
+    /// The message IRIS writes. Worded as real logs have it; `Invalid` is worded after IRIS's general validation
+    /// error, because no real line is known.
+    pub fn message(&self) -> String {
+        match self {
+            Self::Missing { section, parameters, line } => format!(
+                "The following parameters are missing from section [{section}]: '{}' at line {line}",
+                parameters.join(",")
+            ),
+            Self::Unknown { parameter, text, line } => {
+                format!("Invalid parameter name '{parameter}', LINE:'{text}' at line {line}")
+            }
+            Self::Duplicate { text, line } => {
+                format!("Duplicate line detected, LINE:'{text}' at line {line}")
+            }
+            Self::Empty { section, parameter } => {
+                format!("Property 'Config.{section}::{parameter}(2@Config.{section},ID=)' required")
+            }
+            Self::Invalid { section, parameter, value } => format!(
+                "Datatype validation failed on property 'Config.{section}:{parameter}', with value equal to \"{value}\""
+            ),
+            Self::DatabaseUndefined { database, line } => {
+                format!("Required database {database} is not defined at line {line}")
+            }
+        }
+    }
+}
+
+/// The strict check: every fault, in the order in which a start reports them.
+pub fn check(document: &Document, release: Release) -> Vec<CpfFault> {
+    let text = document.to_bytes();
+    let lines: Vec<String> = text.split(|byte| *byte == b'\n').map(printed).collect();
+    let mut faults = faults_of_shape(document, &lines);
+    for (name, end) in section_ends(document) {
+        faults.extend(faults_of_section(document, &name, end, release, &lines));
+    }
+    for known in sections().iter().filter(|known| known.kind == SectionKind::Fixed && known.always) {
+        let held = parameters_of(&known.name).any(|parameter| parameter.is_held_by(release.version()));
+        if held && !document.sections().any(|found| found == known.name) {
+            faults.push(missing(&known.name, names_of(&known.name, release), lines.len()));
+        }
+    }
+    let end = section_ends(document)
+        .into_iter()
+        .find(|(name, _)| name == "Databases")
+        .map_or(lines.len(), |it| it.1);
+    for database in release.system_databases() {
+        if document.get("Databases", database).is_none_or(str::is_empty) {
+            faults.push(CpfFault::DatabaseUndefined { database: database.to_owned(), line: end });
+        }
+    }
+    faults
+}
+
+/// Repeated names and sections, and lines that are no parameter at all.
+fn faults_of_shape(document: &Document, lines: &[String]) -> Vec<CpfFault> {
+    cpf::check(document)
+        .into_iter()
+        .filter_map(|fault| {
+            let text = lines.get(fault.line.checked_sub(1)?)?.clone();
+            let line = fault.line;
+            match fault.rule {
+                Rule::DuplicateLine | Rule::RepeatedSection => Some(CpfFault::Duplicate { text, line }),
+                Rule::OutsideSection
+                | Rule::UnreadableLine
+                | Rule::ControlCharacter
+                | Rule::ActionsSection => {
+                    let parameter = text.split('=').next().unwrap_or_default().trim().to_owned();
+                    Some(CpfFault::Unknown { parameter, text, line })
+                }
+                // What an unclosed comment hides is missing, and reported as that; IRIS reads either line end.
+                Rule::UnclosedComment | Rule::MissingVersion | Rule::MixedLineEnds => None,
+            }
+        })
+        .collect()
+}
+
+/// Sections in file order, once each, with the number of their last parameter line.
+fn section_ends(document: &Document) -> Vec<(String, usize)> {
+    let mut ends: BTreeMap<&str, usize> = BTreeMap::new();
+    for entry in document.all_entries() {
+        if let Some(name) = entry.section {
+            ends.insert(name, entry.line);
+        }
+    }
+    let mut seen: Vec<(String, usize)> = Vec::new();
+    for name in document.sections() {
+        if !seen.iter().any(|(earlier, _)| earlier == name) {
+            seen.push((name.to_owned(), ends.get(name).copied().unwrap_or(1)));
+        }
+    }
+    seen
+}
+
+fn faults_of_section(
+    document: &Document,
+    name: &str,
+    end: usize,
+    release: Release,
+    lines: &[String],
+) -> Vec<CpfFault> {
+    let is_full = match section(name) {
+        Some(known) if known.kind == SectionKind::Fixed => known.always,
+        Some(_) => return Vec::new(),
+        None => {
+            let text = format!("[{name}]");
+            let line = lines.iter().position(|line| line.trim() == text).map_or(end, |at| at + 1);
+            return vec![CpfFault::Unknown { parameter: name.to_owned(), text, line }];
+        }
+    };
+    let mut faults = Vec::new();
+    let absent: Vec<String> =
+        names_of(name, release).into_iter().filter(|known| document.get(name, known).is_none()).collect();
+    if is_full && !absent.is_empty() {
+        faults.push(missing(name, absent, end));
+    }
+    for entry in document.entries(name) {
+        let known = parameters_of(name)
+            .find(|parameter| parameter.name == entry.name && parameter.is_held_by(release.version()));
+        let fault = match known {
+            None => Some(CpfFault::Unknown {
+                parameter: entry.name.to_owned(),
+                text: lines.get(entry.line - 1).cloned().unwrap_or_default(),
+                line: entry.line,
+            }),
+            // A value of some type is needed where nothing is not of that type.
+            Some(known) if entry.value.trim().is_empty() && known.check("").is_err() => {
+                Some(CpfFault::Empty { section: name.to_owned(), parameter: entry.name.to_owned() })
+            }
+            Some(known) if known.check(entry.value.trim()).is_err() => Some(CpfFault::Invalid {
+                section: name.to_owned(),
+                parameter: entry.name.to_owned(),
+                value: if known.secret { "(hidden)".to_owned() } else { entry.value.to_owned() },
+            }),
+            Some(_) => None,
+        };
+        faults.extend(fault);
+    }
+    faults
+}
+
+/// The parameters that a full file of the release holds in a section. Those whose default varies by platform are
+/// among them; `EnableSharding`-like ones that IRIS itself leaves out are not.
+fn names_of(section: &str, release: Release) -> Vec<String> {
+    parameters_of(section)
+        .filter(|parameter| parameter.is_held_by(release.version()) && !is_optional(section, &parameter.name))
+        .map(|parameter| parameter.name.clone())
+        .collect()
+}
+
+/// Known to IRIS, but absent from the full files it writes on Linux.
+pub fn is_optional(section: &str, name: &str) -> bool {
+    matches!((section, name), ("Startup", "EnableSharding"))
+}
+
+fn missing(section: &str, parameters: Vec<String>, line: usize) -> CpfFault {
+    CpfFault::Missing { section: section.to_owned(), parameters, line }
+}
+
+/// A line as a message can show it: no carriage return, nothing that would break the log's own line.
+fn printed(line: &[u8]) -> String {
+    String::from_utf8_lossy(line).chars().filter(|character| !character.is_control()).collect()
+}
+
+/// The line that ends a start whose CPF has faults.
+pub fn shutting_down(release: Release, cpf_path: &str, faults: &[CpfFault]) -> String {
+    // Real logs name another place of the kernel when only a value is missing.
+    let position = if faults.iter().all(|fault| matches!(fault, CpfFault::Empty { .. })) && !faults.is_empty()
+    {
+        release.source_position("dmisc1.c", 3778)
+    } else {
+        release.source_position("sqio.c", 3658)
+    };
+    format!("Error: Parsing CPF file {cpf_path} - Shutting down the system : {position}")
+}

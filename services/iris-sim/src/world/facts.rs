@@ -1,0 +1,100 @@
+//! What a start finds: handed in, so that the world reads no file and no clock.
+
+use crate::world::check_cpf::CpfFault;
+use crate::world::parameters::Parameters;
+
+/// Everything a start depends on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StartFacts {
+    /// The moment of the start, with the host's time zone.
+    pub at: jiff::Zoned,
+    /// `irisusr (root)` or the user's name.
+    pub user: String,
+    /// Started with `nostu`: no user start-up routine, logons by emergency only.
+    pub without_startup_routine: bool,
+    /// What the kernel reads from the CPF before anybody checks it.
+    pub parameters: Parameters,
+    /// What the strict check of the CPF finds.
+    pub cpf_faults: Vec<CpfFault>,
+    /// The CPF differs from the one of the last shutdown.
+    pub cpf_changed: bool,
+    /// Memory of the host.
+    pub memory: HostMemory,
+    /// The operating system, for the banner.
+    pub system: SystemName,
+    /// How the instance ended last time.
+    pub previous: Previous,
+    /// The journal directories.
+    pub journal: JournalFacts,
+    /// Users the license key in the manager directory allows; none without a readable key.
+    pub licensed_users: Option<u32>,
+}
+
+/// Memory of the host, in MB of 1,048,576 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostMemory {
+    /// `MemTotal`.
+    pub total_mb: u64,
+    /// Pages in the huge page pool, `vm.nr_hugepages`.
+    pub huge_pages: u64,
+    /// `Hugepagesize`, in KB.
+    pub huge_page_kb: u64,
+}
+
+impl HostMemory {
+    /// What the huge page pool holds, MB rounded down.
+    pub fn pool_mb(self) -> u64 {
+        self.huge_pages.saturating_mul(self.huge_page_kb) / 1024
+    }
+
+    /// What is left for standard pages: the pool stays reserved, used or not.
+    pub fn standard_mb(self) -> u64 {
+        self.total_mb.saturating_sub(self.pool_mb())
+    }
+}
+
+/// What `uname` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SystemName {
+    /// `nodename`
+    pub node: String,
+    /// `version`
+    pub version: String,
+    /// `release`
+    pub release: String,
+    /// `machine`
+    pub machine: String,
+}
+
+/// How the instance ended last time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Previous {
+    /// It never ran: no recovery banner.
+    Never,
+    /// It shut down in order.
+    Clean(WijInfo),
+    /// It was killed, forced or lost its host.
+    Abnormal(WijInfo),
+}
+
+/// What the write image journal remembers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct WijInfo {
+    /// Journal file in use, absolute; empty when journaling never started.
+    pub journal_file: String,
+    /// How many journal files there have been.
+    pub journal_count: u32,
+    /// Passes of the write daemon.
+    pub passes: u64,
+}
+
+/// The journal directories as the start finds them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalFacts {
+    /// Whether `[Journal] CurrentDirectory` is there and can be written.
+    pub current_usable: bool,
+    /// Whether `[Journal] AlternateDirectory` is there and can be written.
+    pub alternate_usable: bool,
+    /// Number of the next file of the day in the directory that will be used, from 1.
+    pub next_number: u32,
+}

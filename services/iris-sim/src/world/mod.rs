@@ -1,0 +1,261 @@
+//! The pure model of one IRIS instance: state and event in, state and acts out.
+//!
+//! Invariant: nothing here reads a clock, a file, a process table or an unseeded random number. Whatever the world
+//! must know is in the event. The same seed and the same events give the same acts.
+//! Invariant: no message is written for its own sake; each follows from the state.
+
+pub mod act;
+pub mod check_cpf;
+pub mod facts;
+pub mod health;
+pub mod memory;
+pub mod parameters;
+pub mod release;
+mod start;
+mod stop;
+mod write_daemon;
+
+use std::time::Duration;
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::world::act::{Act, Alarm, Daemon, Entry};
+use crate::world::facts::{StartFacts, WijInfo};
+use crate::world::health::AlertLevel;
+use crate::world::memory::Allocation;
+use crate::world::parameters::Parameters;
+use crate::world::release::Release;
+
+/// What an instance is, whatever its state. Directories end with a slash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Upper case.
+    pub name: String,
+    /// Installation directory.
+    pub directory: String,
+    /// Directory of the binaries.
+    pub bin_directory: String,
+    /// The CPF that the start was given.
+    pub cpf_path: String,
+    /// Which IRIS.
+    pub release: Release,
+}
+
+impl Identity {
+    /// The manager directory, with a slash at its end.
+    pub fn manager_directory(&self) -> String {
+        format!("{}mgr/", self.directory)
+    }
+}
+
+/// Something that happened to the instance.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// Somebody starts it.
+    StartAsked(Box<StartFacts>),
+    /// The answer to [`Act::RewriteCpf`]; on failure the file that could not be put in place.
+    CpfRewritten(Result<(), String>),
+    /// The answer to [`Act::OpenSuperserver`]; on failure the reason.
+    SuperserverOpened(Result<(), String>),
+    /// An alarm the world had set.
+    Rang(Alarm),
+    /// How many MB of blocks the users change between two passes of the write daemon.
+    LoadSet(u64),
+    /// How many sessions are open now.
+    SessionsCounted(usize),
+    /// A daemon ended though nobody asked it to.
+    DaemonDied {
+        /// Which.
+        daemon: Daemon,
+        /// Its pid.
+        pid: u32,
+    },
+    /// A live change of the CPF.
+    ParametersChanged(Parameters),
+    /// Entries of work on a running instance that changes no state of the world.
+    Noted(Vec<Entry>),
+    /// Somebody stops it.
+    StopAsked {
+        /// `irisusr (root)` or the user's name.
+        user: String,
+        /// Without user shutdown routines.
+        without_routines: bool,
+    },
+    /// SIGTERM: the host goes down, or a container is stopped the hard way.
+    Terminated,
+}
+
+/// What operators see of the state, as `iris qlist` shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    /// First word of field 4.
+    pub status: &'static str,
+    /// Field 9; empty when down.
+    pub health: &'static str,
+}
+
+/// One instance.
+#[derive(Debug)]
+pub struct World {
+    identity: Identity,
+    random: ChaCha8Rng,
+    phase: Phase,
+    parameters: Option<Parameters>,
+    allocation: Option<Allocation>,
+    wij: WijInfo,
+    dirty_mb_per_pass: u64,
+    sessions: usize,
+    level: AlertLevel,
+    start_alerts: usize,
+    dead: Vec<Daemon>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Down,
+    CheckingCpf(Box<StartFacts>),
+    OpeningSuperserver(Box<StartFacts>),
+    GivingUp { user: String },
+    Running { single_user: bool, panic: bool },
+    Frozen,
+    BeingForced,
+}
+
+/// Cycle of the write daemon.
+const PASS_CYCLE: Duration = Duration::from_secs(80);
+/// One step of the health state back.
+const QUIET_TIME: Duration = Duration::from_mins(30);
+/// A frozen instance is forced this long after the stop.
+const FORCE_AFTER: Duration = Duration::from_secs(60);
+/// A start with a bad CPF shuts itself down this long after the error.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(5);
+
+impl World {
+    /// An instance that is down.
+    pub fn new(identity: Identity, seed: u64) -> Self {
+        Self {
+            identity,
+            random: ChaCha8Rng::seed_from_u64(seed),
+            phase: Phase::Down,
+            parameters: None,
+            allocation: None,
+            wij: WijInfo::default(),
+            dirty_mb_per_pass: 0,
+            sessions: 0,
+            level: AlertLevel::Green,
+            start_alerts: 0,
+            dead: Vec::new(),
+        }
+    }
+
+    /// Lets an event happen. Events that mean nothing in the present state change nothing.
+    pub fn apply(&mut self, event: Event) -> Vec<Act> {
+        let acts = match event {
+            Event::StartAsked(facts) => self.start(facts),
+            Event::CpfRewritten(outcome) => self.continue_start(outcome),
+            Event::SuperserverOpened(outcome) => self.finish_start(outcome),
+            Event::Rang(Alarm::Pass) => self.pass(),
+            Event::Rang(Alarm::Quiet) => self.calm(),
+            Event::Rang(Alarm::GiveUp) => self.give_up(),
+            Event::Rang(Alarm::Overdue) => self.force(),
+            Event::LoadSet(megabytes) => {
+                self.dirty_mb_per_pass = megabytes;
+                Vec::new()
+            }
+            Event::SessionsCounted(sessions) => {
+                self.sessions = sessions;
+                Vec::new()
+            }
+            Event::DaemonDied { daemon, pid } => self.lose(daemon, pid),
+            Event::ParametersChanged(parameters) => {
+                self.parameters = Some(parameters);
+                Vec::new()
+            }
+            Event::Noted(entries) => entries.into_iter().map(Act::Log).collect(),
+            Event::StopAsked { user, without_routines } => self.stop(&user, without_routines),
+            Event::Terminated => self.terminate(),
+        };
+        self.count_alerts(&acts);
+        acts
+    }
+
+    /// What operators see now.
+    pub fn view(&self) -> View {
+        let (status, health) = match &self.phase {
+            Phase::Down => ("down", ""),
+            Phase::CheckingCpf(_) | Phase::OpeningSuperserver(_) | Phase::GivingUp { .. } => {
+                ("starting", self.level.as_str())
+            }
+            Phase::Running { single_user: true, .. } => ("sign-on inhibited", self.level.as_str()),
+            Phase::Running { .. } => ("running", self.level.as_str()),
+            Phase::Frozen => ("running", "hung"),
+            Phase::BeingForced => ("stopping", "hung"),
+        };
+        View { status, health }
+    }
+
+    /// The shared memory it has taken, while it has any.
+    pub fn allocation(&self) -> Option<&Allocation> {
+        self.allocation.as_ref()
+    }
+
+    /// The parameters in force since the start.
+    pub fn parameters(&self) -> Option<&Parameters> {
+        self.parameters.as_ref()
+    }
+
+    /// What the write image journal is to remember.
+    pub fn wij(&self) -> &WijInfo {
+        &self.wij
+    }
+
+    /// How many MB the users change between two passes.
+    pub fn dirty_mb_per_pass(&self) -> u64 {
+        self.dirty_mb_per_pass
+    }
+
+    /// How many sessions are open.
+    pub fn sessions(&self) -> usize {
+        self.sessions
+    }
+
+    /// Whether every update waits for a daemon that is gone.
+    pub fn is_frozen(&self) -> bool {
+        matches!(self.phase, Phase::Frozen | Phase::BeingForced)
+    }
+
+    /// A start adds its alerts up; afterwards each is a step.
+    fn count_alerts(&mut self, acts: &[Act]) {
+        let alerts = acts
+            .iter()
+            .filter(|act| matches!(act, Act::Log(entry) if health::is_alert(entry.severity)))
+            .count();
+        match &self.phase {
+            Phase::Running { .. } if !acts.contains(&Act::Ready) => {
+                for _ in 0..alerts {
+                    self.level = self.level.raised();
+                }
+            }
+            Phase::CheckingCpf(_) | Phase::OpeningSuperserver(_) => self.start_alerts += alerts,
+            _ => {}
+        }
+    }
+
+    fn calm(&mut self) -> Vec<Act> {
+        self.level = self.level.calmed();
+        if self.level == AlertLevel::Green { Vec::new() } else { vec![Act::Wake(QUIET_TIME, Alarm::Quiet)] }
+    }
+
+    fn lose(&mut self, daemon: Daemon, pid: u32) -> Vec<Act> {
+        self.dead.push(daemon);
+        if matches!(self.phase, Phase::Down) {
+            return Vec::new();
+        }
+        let acts = write_daemon::loss(daemon, pid);
+        if daemon.writes_databases() && matches!(self.phase, Phase::Running { .. }) {
+            self.phase = Phase::Frozen;
+        }
+        acts
+    }
+}

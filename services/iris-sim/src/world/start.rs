@@ -1,0 +1,424 @@
+//! A start, in three stages: the shell answers between them.
+
+use std::fmt::Write as _;
+
+use rand::RngExt as _;
+
+use crate::world::act::{Act, Alarm, Category, Daemon, Ending, Entry, Severity, Writer};
+use crate::world::facts::{Previous, StartFacts};
+use crate::world::health::{AlertLevel, is_alert};
+use crate::world::{GIVE_UP_AFTER, PASS_CYCLE, Phase, QUIET_TIME, World, check_cpf, memory};
+
+impl World {
+    /// Stage one: memory, write image journal, daemons, databases, and the check of the CPF.
+    pub(super) fn start(&mut self, facts: Box<StartFacts>) -> Vec<Act> {
+        if !matches!(self.phase, Phase::Down) {
+            return Vec::new();
+        }
+        self.level = AlertLevel::Green;
+        self.start_alerts = 0;
+        self.dead.clear();
+        let mut acts = self.recovery_banner(&facts);
+        acts.push(Act::Say("Starting Control Process".to_owned()));
+        let (allocation, allocating) = memory::allocate(&facts.parameters, facts.memory);
+        acts.extend(allocating);
+        let Some(allocation) = allocation else {
+            acts.push(Act::End(Ending::StartFailed));
+            return acts;
+        };
+        self.allocation = Some(allocation);
+        self.parameters = Some(facts.parameters.clone());
+        acts.extend(self.kernel_up(&facts));
+        acts.extend(self.first_databases(&facts));
+        if facts.without_startup_routine {
+            self.phase = Phase::Running { single_user: true, panic: false };
+            self.sum_up(&mut acts);
+            acts.extend([Act::Wake(PASS_CYCLE, Alarm::Pass), Act::Ready]);
+            return acts;
+        }
+        acts.extend(self.check_configuration(&facts));
+        self.phase = if facts.cpf_faults.is_empty() {
+            acts.push(Act::RewriteCpf);
+            Phase::CheckingCpf(facts)
+        } else {
+            acts.push(Act::Wake(GIVE_UP_AFTER, Alarm::GiveUp));
+            Phase::GivingUp { user: facts.user.clone() }
+        };
+        acts
+    }
+
+    /// Stage two: the CPF is accepted; journal, license, sections.
+    pub(super) fn continue_start(&mut self, rewritten: Result<(), String>) -> Vec<Act> {
+        let Phase::CheckingCpf(facts) = std::mem::replace(&mut self.phase, Phase::Down) else {
+            return Vec::new();
+        };
+        if let Err(temporary) = rewritten {
+            return self.refuse(
+                &facts,
+                [
+                    format!("Unable to copy file '{temporary}' to '{}'", self.identity.cpf_path),
+                    check_cpf::shutting_down(self.identity.release, &self.identity.cpf_path, &[]),
+                ],
+            );
+        }
+        let mut acts = vec![
+            utility(format!("Updating configuration information from {}", self.identity.cpf_path)),
+            utility("No archives configured"),
+            utility("Performing Journal Recovery"),
+        ];
+        acts.extend(recovery(&facts.previous));
+        match self.start_journal(&facts) {
+            Ok(journal) => acts.extend(journal),
+            Err(stop) => {
+                let mut all = acts;
+                all.extend(stop);
+                return all;
+            }
+        }
+        acts.extend(sections_before_superserver(&facts));
+        acts.extend(self.late_databases(&facts));
+        acts.extend(
+            [
+                "Processing Namespaces section",
+                "Namespaces are up to date",
+                "Activating namespaces",
+                "Activating new namespace map",
+                "Namespace changes have been activated",
+            ]
+            .map(utility),
+        );
+        acts.push(Act::OpenSuperserver {
+            port: facts.parameters.superserver_port,
+            address: facts.parameters.bind_address.clone(),
+        });
+        self.phase = Phase::OpeningSuperserver(facts);
+        acts
+    }
+
+    /// Stage three: the superserver, the rest, and logons.
+    pub(super) fn finish_start(&mut self, opened: Result<(), String>) -> Vec<Act> {
+        let Phase::OpeningSuperserver(facts) = std::mem::replace(&mut self.phase, Phase::Down) else {
+            return Vec::new();
+        };
+        let port = facts.parameters.superserver_port;
+        let mut acts = vec![control(format!("Starting superserver on port {port}"))];
+        if let Err(reason) = opened {
+            // No real line is known for a port in use; the words are ours.
+            acts.push(
+                Entry {
+                    writer: Writer::Control,
+                    severity: Severity::Severe,
+                    category: Category::Utility,
+                    text: format!("Superserver could not listen on port {port}: {reason}"),
+                }
+                .into(),
+            );
+        }
+        acts.extend(["Network Lock Upload Phase Starting", "Lock Upload Phase Complete"].map(utility));
+        for section in [
+            "Miscellaneous",
+            "Devices",
+            "DeviceSubTypes",
+            "MagTape",
+            "IO",
+            "Monitor",
+            "SQL",
+            "Macro Pre-Processor (MPP)",
+        ] {
+            acts.push(utility(format!("Processing {section} section")));
+        }
+        acts.push(control("[SYSTEM MONITOR] System Monitor started in %SYS"));
+        acts.push(
+            Entry::kernel(
+                Writer::Asker,
+                Severity::Info,
+                format!("Auditing to {}irisaudit/", self.identity.manager_directory()),
+            )
+            .into(),
+        );
+        acts.push(utility("Enabling logons"));
+        acts.push(utility("Initializing Interoperability during system startup"));
+        acts.push(control("Starting TASKMGR"));
+        self.sum_up(&mut acts);
+        acts.extend([Act::KeepLastGood, Act::Wake(PASS_CYCLE, Alarm::Pass), Act::Ready]);
+        self.phase = Phase::Running { single_user: false, panic: false };
+        acts
+    }
+
+    /// What the alerts of the start make of the health, and a word about them to whoever started it.
+    fn sum_up(&mut self, acts: &mut Vec<Act>) {
+        let last =
+            acts.iter().filter(|act| matches!(act, Act::Log(entry) if is_alert(entry.severity))).count();
+        let alerts = self.start_alerts + last;
+        self.level = AlertLevel::after_start(alerts);
+        if alerts > 0 {
+            acts.push(Act::Say(format!("{alerts} alert(s) during startup. See messages.log for details.")));
+            acts.push(Act::Wake(QUIET_TIME, Alarm::Quiet));
+        }
+    }
+
+    fn recovery_banner(&mut self, facts: &StartFacts) -> Vec<Act> {
+        let (wij, crashed) = match &facts.previous {
+            Previous::Never => return Vec::new(),
+            Previous::Clean(wij) => (wij, false),
+            Previous::Abnormal(wij) => (wij, true),
+        };
+        self.wij = wij.clone();
+        let manager = self.identity.manager_directory();
+        let mut text = format!(
+            "\n\n\n*** Recovery started at {}\n     Current default directory: {}\n     Log file directory: {manager}\n     \
+             WIJ file spec: {manager}IRIS.WIJ\nRecovering local ({manager}IRIS.WIJ) image journal file...\n\
+             Starting WIJ recovery for '{manager}IRIS.WIJ'.\n  0 blocks pending in this WIJ.\n",
+            facts.at.strftime("%a %b %e %H:%M:%S %Y"),
+            manager.trim_end_matches('/'),
+        );
+        if crashed {
+            let blocks: u32 = self.random.random_range(1..64);
+            write!(
+                text,
+                "WIJ pass # is {}.\nStarting fast WIJ compare\nFinished comparing {blocks} blocks in 0 seconds\n",
+                wij.passes
+            )
+            .expect("writing to a string cannot fail");
+        }
+        text.push_str("Exiting with status 3 (Success)\n");
+        vec![Act::Banner(text)]
+    }
+
+    fn kernel_up(&mut self, facts: &StartFacts) -> Vec<Act> {
+        let manager = self.identity.manager_directory();
+        let mut acts = vec![
+            Entry::control("SIMD", "SIMD optimization level: AVX2").into(),
+            Entry::control("WriteDaemon.UsingWIJFile", format!("Using WIJ file: {manager}IRIS.WIJ")).into(),
+        ];
+        if self.wij.journal_file.is_empty() {
+            acts.push(
+                Entry::kernel(Writer::Control, Severity::Info, "No journaling info from prior system").into(),
+            );
+        } else {
+            let offset: u32 = self.random.random_range(131_072..8_388_608);
+            let text = format!(
+                "Jrn info from prior WIJ (imflags: 0):\n\twdpass: 0\n\tjrnwdpass: {}\n\tfspec: {}\n\tfilecnt: {count}\n\
+                 \tfileoff: {offset}\n\tprevfcnt: {count}\n\tprevfileoeff: {offset}\n\tmin trans cnt: {count}\n\
+                 \tmin trans index: {offset}",
+                self.wij.passes,
+                self.wij.journal_file,
+                count = self.wij.journal_count,
+            );
+            acts.push(Entry::kernel(Writer::Control, Severity::Info, text).into());
+        }
+        if facts.previous == Previous::Never {
+            acts.push(Entry::control("WriteDaemon.CreatingNewWIJ", "Creating a new WIJ file").into());
+            acts.push(Entry::control("WriteDaemon.CreatedNewWIJ", "New WIJ file created").into());
+        }
+        if facts.without_startup_routine {
+            let text = "InterSystems IRIS is started with NOSTU option.";
+            acts.push(Entry::kernel(Writer::Control, Severity::Info, text).into());
+        }
+        acts.push(Entry::kernel(Writer::Control, Severity::Info, self.startup_banner(facts)).into());
+        acts.push(Act::StartDaemons);
+        acts.push(
+            Entry {
+                writer: Writer::Daemon(Daemon::WriteDaemon),
+                severity: Severity::Info,
+                category: Category::Other("WriteDaemon.Started"),
+                text: "Write daemon started.".to_owned(),
+            }
+            .into(),
+        );
+        acts
+    }
+
+    fn startup_banner(&self, facts: &StartFacts) -> String {
+        let manager = self.identity.manager_directory();
+        let short = manager.trim_end_matches('/');
+        let system = &facts.system;
+        format!(
+            "\nStartup of InterSystems IRIS [{}]\n\tin {}\n\twith mgr: {short}\n\twith wij: {short}/IRIS.WIJ\n\
+             \tfrom: {manager}\n  OS=[Linux], version=[{}], release=[{}], machine=[{}]\n  nodename=[{}].\n  \
+             numasyncwijbuf: 2, wdwrite_asyncio_max: 64, wijdirectio: on, synctype: 3\n  System Initialized.",
+            self.identity.release.product_line(),
+            self.identity.bin_directory,
+            system.version,
+            system.release,
+            system.machine,
+            system.node,
+        )
+    }
+
+    fn first_databases(&self, facts: &StartFacts) -> Vec<Act> {
+        self.mounts(facts, 0, 2)
+    }
+
+    /// The databases that come up after the first two and before the CPF is checked.
+    fn check_configuration(&self, facts: &StartFacts) -> Vec<Act> {
+        let names = self.identity.release.system_databases();
+        let audit = names.iter().position(|name| *name == "IRISAUDIT").expect("every release audits");
+        let mut acts = vec![
+            utility(format!(
+                "Instance '{}' starting on node {} by user '{}' on {} UTC",
+                self.identity.name,
+                facts.system.node,
+                facts.user,
+                facts.at.with_time_zone(jiff::tz::TimeZone::UTC).strftime("%m/%d/%Y %H:%M:%S.%3f"),
+            )),
+            utility(format!("Using parameters from file '{}'", self.identity.cpf_path)),
+            utility("Loading DLLs"),
+            utility("Switching to temporary %SYS Namespace"),
+            utility("Loading Locale enuw (English, United States, Unicode) from objects"),
+        ];
+        acts.extend(self.mounts(facts, 2, audit));
+        acts.push(utility("Switching to default %SYS Namespace"));
+        acts.push(control("Log Monitor Started"));
+        if matches!(facts.previous, Previous::Abnormal(_)) {
+            let text = "Previous system shutdown was abnormal, system forced down or crashed";
+            acts.push(Entry::utility(Severity::Severe, text).into());
+        }
+        acts.push(control("Clean Daemon Started"));
+        let cpf = &self.identity.cpf_path;
+        if facts.cpf_changed {
+            let text = format!("Configuration file {cpf} is not the same as when last shut down");
+            acts.push(Entry::utility(Severity::Warning, text).into());
+        }
+        if !facts.journal.alternate_usable {
+            let text = format!(
+                "Alternate journal directory {} is invalid or unreachable",
+                facts.parameters.alternate_journal_directory
+            );
+            acts.push(Entry::utility(Severity::Severe, text).into());
+        }
+        for fault in &facts.cpf_faults {
+            acts.push(Entry::utility(Severity::Fatal, fault.message()).into());
+        }
+        if !facts.cpf_faults.is_empty() {
+            let text = check_cpf::shutting_down(self.identity.release, cpf, &facts.cpf_faults);
+            acts.push(Entry::utility(Severity::Fatal, text).into());
+        }
+        acts
+    }
+
+    fn late_databases(&self, facts: &StartFacts) -> Vec<Act> {
+        let names = self.identity.release.system_databases();
+        let audit = names.iter().position(|name| *name == "IRISAUDIT").expect("every release audits");
+        self.mounts(facts, audit, names.len())
+    }
+
+    /// Mount lines of the system databases from..to; the position is the system file number.
+    fn mounts(&self, facts: &StartFacts, from: usize, to: usize) -> Vec<Act> {
+        let names = self.identity.release.system_databases();
+        (from..to)
+            .filter_map(|number| Some((number, names[number], facts.parameters.database(names[number])?)))
+            .map(|(number, name, directory)| {
+                let (category, how) = if name == "IRISLIB" {
+                    ("Database.MountedRO", "read-only. Database label is marked read-only. ")
+                } else {
+                    ("Database.MountedRW", "read-write.")
+                };
+                let text = format!("Mounted database {directory} (SFN {number}) {how}");
+                Entry {
+                    writer: Writer::Asker,
+                    severity: Severity::Info,
+                    category: Category::Other(category),
+                    text,
+                }
+                .into()
+            })
+            .collect()
+    }
+
+    /// Journaling, or the acts that end the start when it is needed and impossible.
+    fn start_journal(&mut self, facts: &StartFacts) -> Result<Vec<Act>, Vec<Act>> {
+        let parameters = &facts.parameters;
+        let directory = if facts.journal.current_usable {
+            &parameters.journal_directory
+        } else if facts.journal.alternate_usable {
+            &parameters.alternate_journal_directory
+        } else if parameters.freeze_on_journal_error {
+            let position = self.identity.release.source_position("journal.c", 10923);
+            let text = format!(
+                "Error: Startup stopped because system is set to freeze on journal error - Shutting down the \
+                 system : {position}"
+            );
+            return Err(self.refuse(facts, [text]));
+        } else {
+            let text = "Journaling NOT  started.";
+            return Ok(vec![Entry::utility(Severity::Severe, text).into()]);
+        };
+        let file = format!("{directory}{}.{:03}", facts.at.strftime("%Y%m%d"), facts.journal.next_number);
+        self.wij.journal_file.clone_from(&file);
+        self.wij.journal_count += 1;
+        let mut acts = vec![Act::StartJournal(file.clone()), utility(format!("START: {file}"))];
+        if parameters.journal_directory == parameters.alternate_journal_directory {
+            let text = "Warning: Alternate and primary journal directories are the same";
+            acts.push(Entry::kernel(Writer::Asker, Severity::Warning, text).into());
+        }
+        let text = format!("INTERSYSTEMS IRIS JOURNALING SYSTEM MESSAGE\nJournaling started to: {file}");
+        acts.push(Entry::kernel(Writer::Asker, Severity::Info, text).into());
+        acts.push(utility(format!("Journaling to {file} started.")));
+        Ok(acts)
+    }
+
+    fn refuse(&mut self, facts: &StartFacts, texts: impl IntoIterator<Item = String>) -> Vec<Act> {
+        self.phase = Phase::GivingUp { user: facts.user.clone() };
+        let mut acts: Vec<Act> =
+            texts.into_iter().map(|text| Entry::utility(Severity::Fatal, text).into()).collect();
+        acts.push(Act::Wake(GIVE_UP_AFTER, Alarm::GiveUp));
+        acts
+    }
+}
+
+/// What journal recovery says after a clean and after an abnormal end.
+fn recovery(previous: &Previous) -> Vec<Act> {
+    match previous {
+        Previous::Abnormal(wij) if !wij.journal_file.is_empty() => vec![
+            utility(format!("Restoring from journal {}", wij.journal_file)),
+            utility("Performing Transaction Rollback if necessary"),
+            utility(format!("  Scanning {}", wij.journal_file)),
+            utility("No open transactions to roll back"),
+        ],
+        _ => vec![
+            utility("Graceful system shutdown, journal restore not required"),
+            utility("Graceful system shutdown, transaction rollback not required"),
+        ],
+    }
+}
+
+fn sections_before_superserver(facts: &StartFacts) -> Vec<Act> {
+    let mut acts: Vec<Act> =
+        ["Processing WorkQueues section", "Processing Startup section", "Processing config section"]
+            .map(utility)
+            .into();
+    acts.push(match facts.licensed_users {
+        Some(users) => control(format!("LMF Info:  Licensed for {users} users.")),
+        None => Entry::utility(
+            Severity::Severe,
+            "LMF Error: No valid license key. No valid local file found and LicenseID not defined.",
+        )
+        .into(),
+    });
+    acts.extend(
+        [
+            "Initializing Security system",
+            "Processing Network section",
+            "Activating Network",
+            "Processing Databases section",
+        ]
+        .map(utility),
+    );
+    acts
+}
+
+fn utility(text: impl Into<String>) -> Act {
+    Entry::utility(Severity::Info, text).into()
+}
+
+/// In the name of a part of the instance that lives in the control process here.
+fn control(text: impl Into<String>) -> Act {
+    Entry {
+        writer: Writer::Control,
+        severity: Severity::Info,
+        category: Category::Utility,
+        text: text.into(),
+    }
+    .into()
+}
