@@ -28,7 +28,9 @@ pub struct Catalogue {
 }
 
 static BUILTIN: LazyLock<Catalogue> = LazyLock::new(|| {
-    Catalogue::read(Vec::new(), FILES).expect("the built-in conditions are checked by a test")
+    let mut catalogue = Catalogue { conditions: Vec::new() };
+    catalogue.read(FILES).expect("the built-in conditions are checked by a test");
+    catalogue
 });
 
 macro_rules! files {
@@ -60,10 +62,13 @@ impl Catalogue {
     /// The rows compiled in, then those of `files`, each a file name (for errors) and its text.
     ///
     /// An added row may not carry the id or the wording of another one: what a message means must not depend on
-    /// which file is read first.
+    /// which file is read first. For the same reason its examples must mean itself, not a more specific row.
     pub fn with_extra<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, DataError> {
         let files: Vec<_> = files.into_iter().collect();
-        Self::read(Self::builtin().conditions.clone(), &files)
+        let mut catalogue = Self::builtin().clone();
+        let origins = catalogue.read(&files)?;
+        catalogue.check_examples(&origins)?;
+        Ok(catalogue)
     }
 
     /// All rows, in the order of the files.
@@ -81,21 +86,39 @@ impl Catalogue {
         Matcher::new(self)
     }
 
-    fn read(conditions: Vec<Condition>, files: &[(&str, &str)]) -> Result<Self, DataError> {
+    /// Appends the rows of `files`; returns the file of each appended row.
+    fn read<'a>(&mut self, files: &[(&'a str, &str)]) -> Result<Vec<&'a str>, DataError> {
         let mut seen = Seen::default();
-        for condition in &conditions {
+        for condition in &self.conditions {
             seen.add("built-in", condition)?;
         }
-        let mut catalogue = Self { conditions };
+        let mut origins = Vec::new();
         for (file, text) in files {
             for row in rows::read::<ConditionRow>(file, text, "condition", "id", &["condition"])? {
                 let condition = row.value.into_condition();
                 check(&condition).map_err(|rule| fault(file, &row.label, rule))?;
                 seen.add(file, &condition)?;
-                catalogue.conditions.push(condition);
+                self.conditions.push(condition);
+                origins.push(*file);
             }
         }
-        Ok(catalogue)
+        Ok(origins)
+    }
+
+    /// Whether each appended row answers to its own examples; the rows compiled in are held to this by a test.
+    fn check_examples(&self, origins: &[&str]) -> Result<(), DataError> {
+        let matcher = Matcher::new(self.clone());
+        let appended = &self.conditions[self.conditions.len() - origins.len()..];
+        for (condition, file) in appended.iter().zip(origins) {
+            for wording in &condition.wordings {
+                let found = matcher.classify(&wording.example).map_or("nothing", |found| &found.id);
+                if found != condition.id {
+                    let rule = format!("the example {:?} is taken for \"{found}\"", wording.example);
+                    return Err(fault(file, &condition.id, rule));
+                }
+            }
+        }
+        Ok(())
     }
 }
 

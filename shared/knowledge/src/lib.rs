@@ -9,6 +9,19 @@
 //!
 //! May be imported by: planner, generator, the three agents, analyst, gateway, iris-sim, cli, tests.
 //!
+//! ```
+//! use instance_knowledge::{HostMemory, Matcher, parameter, propose, remedy_for};
+//!
+//! let text = "Insufficient global buffers - WRTDMN in panic mode";
+//! let condition = Matcher::builtin().classify(text).unwrap();
+//! let remedy = remedy_for(&condition.id).unwrap();
+//! let memory = HostMemory { huge_page_kb: 2048, physical_mb: Some(8192) };
+//! let change = propose(remedy, text, Some("0,0,256,0,0,0"), memory).unwrap();
+//! let globals = parameter("config", "globals").unwrap();
+//! assert_eq!(globals.check(change.new_value.as_deref().unwrap()), Ok(()));
+//! assert!(globals.needs_restart());
+//! ```
+//!
 //! # How to add a row
 //!
 //! - **A log message** ([`Condition`]): a `[[condition]]` in the file of its section in `data/conditions/`.

@@ -26,8 +26,9 @@ fn refusal(text: &str) -> String {
 
 #[test]
 fn every_built_in_row_is_good() {
-    let catalogue = Catalogue::read(Vec::new(), FILES).unwrap();
-    assert_eq!(catalogue.conditions().len(), conditions().len());
+    let mut catalogue = Catalogue { conditions: Vec::new() };
+    let origins = catalogue.read(FILES).unwrap();
+    assert_eq!((catalogue.conditions(), origins.len()), (conditions(), conditions().len()));
     assert!(conditions().len() >= 115, "{}", conditions().len());
     for class in ErrorType::ALL {
         assert!(conditions().iter().any(|row| row.class == class), "no condition of class {class}");
@@ -88,6 +89,10 @@ fn a_bad_row_is_refused_with_file_row_and_rule() {
     }
     refusals.push_str(&refusal(&format!("{ROW}{ROW}")));
     refusals.push('\n');
+    let shadowed =
+        ROW.replace("Disk 3 is on fire", "Disk 3 is on fire: JRNCREATE in jrnstart() Permission denied");
+    refusals.push_str(&refusal(&shadowed));
+    refusals.push('\n');
     refusals.push_str(&refusal("[[condition]\n"));
     expect![[r#"
         knowledge file "site.toml", row "Disk on fire": id must be lower-case words joined by hyphens, at most 64 bytes
@@ -107,5 +112,6 @@ fn a_bad_row_is_refused_with_file_row_and_rule() {
         knowledge file "site.toml", row "conditions": unknown table; known are condition
         knowledge file "site.toml", row "condition": must be written [[condition]]
         knowledge file "site.toml", row "disk-on-fire": the id is already taken by another row
+        knowledge file "site.toml", row "disk-on-fire": the example "Disk 3 is on fire: JRNCREATE in jrnstart() Permission denied" is taken for "journal-create-denied"
         knowledge file "site.toml" is not valid TOML"#]].assert_eq(&refusals);
 }

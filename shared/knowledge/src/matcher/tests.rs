@@ -79,7 +79,7 @@ fn the_automaton_answers_as_a_search_row_by_row_does() {
         (state >> 33) % bound
     };
     let mut known = 0;
-    for round in 0..4_000 {
+    for round in 0..1_000 {
         let mut text = String::new();
         for _ in 0..=random(8) {
             let start = random(parts.len());
@@ -92,7 +92,7 @@ fn the_automaton_answers_as_a_search_row_by_row_does() {
         known += usize::from(expected.is_some());
         assert_eq!(id_of(&text), expected, "round {round}: {text}");
     }
-    assert!(known > 1_000, "only {known} texts meant anything");
+    assert!(known > 250, "only {known} texts meant anything");
 }
 
 /// What [`Matcher::classify`] promises, in the simplest words.
