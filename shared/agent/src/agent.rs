@@ -82,6 +82,17 @@ pub struct Work<'a> {
     pub(crate) remaining: &'a (dyn Fn() -> Duration + Sync),
 }
 
+impl<'a> Work<'a> {
+    /// The limits as two questions: may the effect begin, and how much time is left? For the loop, and for tests of
+    /// one agent alone.
+    pub fn new(
+        may_act: &'a (dyn Fn() -> Result<(), Failure> + Sync),
+        remaining: &'a (dyn Fn() -> Duration + Sync),
+    ) -> Self {
+        Self { may_act, remaining }
+    }
+}
+
 impl Work<'_> {
     /// Time left for this attempt. Zero means stop now.
     pub fn remaining(&self) -> Duration {

@@ -1,1 +1,11 @@
 //! The loop, the trait and the fsynced ledger that the three agents share.
+
+mod agent; // Read this first: what an agent fills in.
+
+pub mod fence;
+pub mod ledger;
+
+#[cfg(test)]
+mod sample;
+
+pub use agent::{Agent, Applied, Prepared, Probe, Work};

@@ -1,0 +1,220 @@
+//! Who may act on an IRIS instance of this host: the highest token seen, in one small file per instance that the
+//! three agents share.
+//!
+//! Invariant: two processes never act on one instance at the same time; the file is locked while one does.
+//! Invariant: a token lower than one that was admitted is refused.
+//!
+//! The file is written without a sync of its own: the intent that follows carries the token and is synced, and after a
+//! crash each agent raises the fence to the highest token of its ledger.
+
+use std::{
+    fs::{self, File, OpenOptions, Permissions, TryLockError},
+    io,
+    os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt},
+    path::PathBuf,
+    time::Duration,
+};
+
+use instance_contract::{InstanceName, Token};
+
+/// How often a waiting process looks whether the instance is free.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// Group members may write: the agents run as different users.
+const MODE: u32 = 0o660;
+
+/// Why an instance cannot be acted on.
+#[derive(Debug, thiserror::Error)]
+pub enum FenceError {
+    #[error("could not {operation} the fence file \"{path}\"")]
+    Io { operation: &'static str, path: PathBuf, source: io::Error },
+    #[error("token {token} is stale: {highest} has acted on instance \"{instance}\" since")]
+    Stale { instance: InstanceName, token: Token, highest: Token },
+    #[error("another agent of this host was still acting on instance \"{instance}\" when the time was over")]
+    Busy { instance: InstanceName },
+}
+
+/// The folder that the agents of one host share.
+#[derive(Debug, Clone)]
+pub struct Fence {
+    folder: PathBuf,
+}
+
+/// The right to act on one instance, until dropped.
+#[derive(Debug)]
+pub struct Guard {
+    instance: InstanceName,
+    path: PathBuf,
+    // Closing the file ends the lock.
+    file: File,
+}
+
+impl Fence {
+    /// Creates the folder when it is missing.
+    pub fn open(folder: PathBuf) -> Result<Self, FenceError> {
+        fs::create_dir_all(&folder).map_err(failed("create the folder of", &folder))?;
+        Ok(Self { folder })
+    }
+
+    /// Waits until no other agent acts on the instance, at most as long as `remaining` says.
+    pub fn lock(
+        &self,
+        instance: &InstanceName,
+        remaining: &dyn Fn() -> Duration,
+    ) -> Result<Guard, FenceError> {
+        let path = self.folder.join(instance.token());
+        let file = open_shared(&path).map_err(failed("open", &path))?;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Guard { instance: instance.clone(), path, file }),
+                Err(TryLockError::WouldBlock) if remaining().is_zero() => {
+                    return Err(FenceError::Busy { instance: instance.clone() });
+                }
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK_AGAIN.min(remaining())),
+                Err(TryLockError::Error(source)) => {
+                    return Err(FenceError::Io { operation: "lock", path, source });
+                }
+            }
+        }
+    }
+
+    /// At start: the fence is at least this, whatever a crash made of the file.
+    pub fn raise(&self, instance: &InstanceName, token: Token) -> Result<(), FenceError> {
+        let guard = self.lock(instance, &|| Duration::from_secs(10))?;
+        if guard.highest()?.is_none_or(|highest| highest < token) {
+            guard.store(token)?;
+        }
+        Ok(())
+    }
+}
+
+impl Guard {
+    /// The highest token admitted; `None` for an instance that nobody acted on, or after a crash.
+    pub fn highest(&self) -> Result<Option<Token>, FenceError> {
+        let mut bytes = [0; Self::WIDTH];
+        match self.file.read_exact_at(&mut bytes, 0) {
+            Ok(()) => Ok(parse(&bytes)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(source) => Err(failed("read", &self.path)(source)),
+        }
+    }
+
+    /// An equal or higher token passes and is remembered; a lower one is refused.
+    pub fn admit(&self, token: Token) -> Result<(), FenceError> {
+        match self.highest()? {
+            Some(highest) if highest > token => {
+                Err(FenceError::Stale { instance: self.instance.clone(), token, highest })
+            }
+            Some(highest) if highest == token => Ok(()),
+            _ => self.store(token),
+        }
+    }
+
+    /// Two numbers of 20 digits, a dot and a line end, so that one write replaces the whole.
+    const WIDTH: usize = 42;
+
+    fn store(&self, token: Token) -> Result<(), FenceError> {
+        let text = format!("{:020}.{:020}\n", token.epoch, token.counter);
+        self.file.write_all_at(text.as_bytes(), 0).map_err(failed("write", &self.path))
+    }
+}
+
+fn parse(bytes: &[u8]) -> Option<Token> {
+    let (epoch, counter) = std::str::from_utf8(bytes).ok()?.trim_end().split_once('.')?;
+    Some(Token { epoch: epoch.parse().ok()?, counter: counter.parse().ok()? })
+}
+
+/// Opens the file, and makes sure that the other agents may too when it is new (the umask would take that away).
+fn open_shared(path: &PathBuf) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(MODE);
+    match options.clone().create_new(true).open(path) {
+        Ok(file) => {
+            file.set_permissions(Permissions::from_mode(MODE))?;
+            Ok(file)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(path),
+        Err(error) => Err(error),
+    }
+}
+
+fn failed(operation: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> FenceError {
+    let path = path.to_owned();
+    move |source| FenceError::Io { operation, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, thread};
+
+    use super::*;
+
+    const fn token(epoch: u64, counter: u64) -> Token {
+        Token { epoch, counter }
+    }
+
+    fn prod() -> InstanceName {
+        "PROD".parse().unwrap()
+    }
+
+    fn at_once() -> Duration {
+        Duration::ZERO
+    }
+
+    #[test]
+    fn equal_and_higher_tokens_pass_and_lower_ones_never_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let fence = Fence::open(folder.path().join("fence")).unwrap();
+        for (tried, passes) in [
+            (token(5, 2), true),
+            (token(5, 2), true),
+            (token(5, 1), false),
+            (token(4, u64::MAX), false),
+            (token(6, 0), true),
+            (token(5, 2), false),
+        ] {
+            let guard = fence.lock(&prod(), &at_once).unwrap();
+            assert_eq!(guard.admit(tried).is_ok(), passes, "{tried}");
+        }
+        let other: InstanceName = "TEST".parse().unwrap();
+        assert!(fence.lock(&other, &at_once).unwrap().admit(token(1, 0)).is_ok());
+    }
+
+    #[test]
+    fn a_guard_keeps_every_other_process_out_until_it_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let fence = Fence::open(folder.path().to_owned()).unwrap();
+        let guard = fence.lock(&prod(), &at_once).unwrap();
+        let error = fence.lock(&prod(), &at_once).unwrap_err();
+        assert!(matches!(error, FenceError::Busy { .. }), "{error}");
+        let (sender, receiver) = mpsc::channel();
+        let waiting = thread::spawn(move || {
+            let guard = fence.lock(&prod(), &|| Duration::from_secs(30)).unwrap();
+            sender.send(()).unwrap();
+            drop(guard);
+        });
+        assert!(receiver.try_recv().is_err());
+        drop(guard);
+        receiver.recv_timeout(Duration::from_secs(30)).unwrap();
+        waiting.join().unwrap();
+    }
+
+    #[test]
+    fn after_a_crash_the_fence_is_what_the_ledger_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let fence = Fence::open(folder.path().to_owned()).unwrap();
+        fs::write(folder.path().join("PROD"), [0; 42]).unwrap();
+        assert_eq!(fence.lock(&prod(), &at_once).unwrap().highest().unwrap(), None);
+        fence.raise(&prod(), token(9, 9)).unwrap();
+        fence.raise(&prod(), token(3, 3)).unwrap();
+        assert_eq!(fence.lock(&prod(), &at_once).unwrap().highest().unwrap(), Some(token(9, 9)));
+    }
+
+    #[test]
+    fn the_other_agents_may_open_the_file_whatever_the_umask() {
+        let folder = tempfile::tempdir().unwrap();
+        let fence = Fence::open(folder.path().to_owned()).unwrap();
+        drop(fence.lock(&prod(), &at_once).unwrap());
+        let mode = fs::metadata(folder.path().join("PROD")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, MODE);
+    }
+}

@@ -1,0 +1,230 @@
+//! The agent's own memory of what it did: one append-only file, synced before every effect and after it.
+//!
+//! Invariant: what an operation of [`Ledger`] acknowledged is still there after a crash at any later moment.
+//! Invariant: a file whose middle is damaged is refused, never repaired by guessing.
+
+mod disk;
+mod frame;
+mod index;
+mod record;
+
+#[cfg(test)]
+mod simulated_disk;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, io};
+
+use instance_contract::{Attempt, Digest, InstanceName, RemediationId, StepKey, Token, ToolResult};
+use jiff::{SignedDuration, Timestamp};
+
+pub use disk::{Disk, Folder};
+pub use index::undone_by;
+use index::{Index, Newest, Place};
+pub use record::{Answered, Done, Effect, Intent, Record, State, content_digest};
+
+const FILE: &str = "ledger";
+const NEW_FILE: &str = "ledger.new";
+/// No stream redelivers what is older: the remediation log keeps 30 days.
+const KEPT: SignedDuration = SignedDuration::from_hours(31 * 24);
+
+/// Why the ledger cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    #[error("could not {operation} the ledger")]
+    Io { operation: &'static str, source: io::Error },
+    #[error(
+        "the ledger is damaged: the record at byte {at} is bad, but a good one follows at byte {next_good}; \
+         keep the file, find out what changed it, and see docs/errors/ledger-damaged.md"
+    )]
+    Damaged { at: usize, next_good: usize },
+    #[error(
+        "the ledger's record at byte {at} is whole but cannot be understood; was it written by a newer version?"
+    )]
+    NotUnderstood { at: usize, source: serde_json::Error },
+    #[error("a record of {bytes} bytes is too long for the ledger")]
+    TooLong { bytes: usize },
+    #[error("the ledger already holds the last word about step \"{key}\"")]
+    Final { key: StepKey },
+    #[error("the ledger could not be written before; only a restart can tell what is on the disk")]
+    Poisoned,
+}
+
+/// The ledger of one agent.
+#[derive(Debug)]
+pub struct Ledger<D = Folder> {
+    disk: D,
+    index: Index,
+    end: u64,
+    /// After a failed write or sync nobody knows what the disk holds, and the next sync may claim success.
+    poisoned: bool,
+}
+
+impl<D: Disk> Ledger<D> {
+    /// Reads the file, cuts a torn tail, and drops what is older than 31 days at `now`.
+    pub fn open(mut disk: D, now: Timestamp) -> Result<Self, LedgerError> {
+        let existing = disk.read(FILE).map_err(failed("read"))?;
+        let mut bytes = existing.unwrap_or_default();
+        let (payloads, good_end) = frame::scan(&bytes)
+            .map_err(|damage| LedgerError::Damaged { at: damage.at, next_good: damage.next_good })?;
+        let mut records = Vec::with_capacity(payloads.len());
+        for payload in payloads {
+            let at = frame::start_of(&payload);
+            let record: Record = serde_json::from_slice(&bytes[payload.clone()])
+                .map_err(|source| LedgerError::NotUnderstood { at, source })?;
+            records.push((record, at..payload.end));
+        }
+        bytes.truncate(good_end);
+        disk.truncate(FILE, good_end as u64).map_err(failed("cut the torn tail of"))?;
+        // Even with nothing to cut: what a process wrote that died before its sync is answered from now on.
+        disk.sync(FILE).map_err(failed("sync"))?;
+        disk.sync_folder().map_err(failed("sync the folder of"))?;
+        if let Some(kept) = compacted(&records, &bytes, now) {
+            replace(&mut disk, &kept)?;
+            return Self::open(disk, now);
+        }
+        let mut index = Index::default();
+        for (record, range) in &records {
+            index.add(record, Place { offset: range.start as u64, length: range.len() });
+        }
+        Ok(Self { disk, index, end: bytes.len() as u64, poisoned: false })
+    }
+
+    /// What is known about a step.
+    pub fn state(&mut self, key: &StepKey) -> Result<State, LedgerError> {
+        let place = match self.index.newest(key) {
+            Newest::Nothing => return Ok(State::Nothing),
+            Newest::Intent(place) | Newest::Done(place) => place,
+        };
+        match self.read(place)? {
+            Record::Intent(intent) => Ok(State::Intent(intent)),
+            Record::Done(done) => Ok(State::Done(done)),
+            Record::Answered(_) | Record::Fence { .. } => unreachable!("the index keeps places by kind"),
+        }
+    }
+
+    /// What one attempt was answered, where the key stayed open.
+    pub fn answer(&mut self, key: &StepKey, attempt: Attempt) -> Result<Option<ToolResult>, LedgerError> {
+        self.index.answer(key, attempt).map(|place| self.read_answer(place)).transpose()
+    }
+
+    /// What the newest attempt was answered, where the key stayed open.
+    pub fn newest_answer(&mut self, key: &StepKey) -> Result<Option<ToolResult>, LedgerError> {
+        self.index.newest_answer(key).map(|place| self.read_answer(place)).transpose()
+    }
+
+    /// [`content_digest`] of the first command seen under the key.
+    pub fn digest(&self, key: &StepKey) -> Option<&Digest> {
+        self.index.digest(key)
+    }
+
+    /// Was the step taken back, or begun to be? Then it must never run again.
+    pub fn is_closed(&self, key: &StepKey) -> bool {
+        self.index.is_closed(key)
+    }
+
+    /// The highest token seen per instance.
+    pub fn tokens(&self) -> &BTreeMap<InstanceName, Token> {
+        self.index.tokens()
+    }
+
+    /// When the first effect of a remediation on this host was begun.
+    pub fn first_intent(&self, remediation: RemediationId) -> Option<Timestamp> {
+        self.index.first_intent(remediation)
+    }
+
+    /// An effect is about to happen. Durable when this returns.
+    pub fn intend(&mut self, intent: Intent) -> Result<(), LedgerError> {
+        self.write(&Record::Intent(Box::new(intent)))
+    }
+
+    /// The last word about a step. Durable when this returns.
+    pub fn finish(&mut self, done: Done) -> Result<(), LedgerError> {
+        self.write(&Record::Done(Box::new(done)))
+    }
+
+    /// The answer to one attempt. Durable when this returns.
+    pub fn answered(&mut self, answered: Answered) -> Result<(), LedgerError> {
+        self.write(&Record::Answered(Box::new(answered)))
+    }
+
+    fn write(&mut self, record: &Record) -> Result<(), LedgerError> {
+        if self.poisoned {
+            return Err(LedgerError::Poisoned);
+        }
+        if let Some(key) = record.key().filter(|key| matches!(self.index.newest(key), Newest::Done(_))) {
+            return Err(LedgerError::Final { key });
+        }
+        let bytes = encode(record)?;
+        let written = self.disk.append(FILE, &bytes).map_err(failed("write"));
+        let synced = written.and_then(|()| self.disk.sync(FILE).map_err(failed("sync")));
+        if let Err(error) = synced {
+            self.poisoned = true;
+            return Err(error);
+        }
+        self.index.add(record, Place { offset: self.end, length: bytes.len() });
+        self.end += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn read(&mut self, place: Place) -> Result<Record, LedgerError> {
+        let at = usize::try_from(place.offset).unwrap_or(usize::MAX);
+        let bytes = self.disk.read_at(FILE, place.offset, place.length).map_err(failed("read"))?;
+        let payload = frame::payload_at(&bytes, 0)
+            .ok_or(LedgerError::Damaged { at, next_good: at.saturating_add(place.length) })?;
+        serde_json::from_slice(&bytes[payload]).map_err(|source| LedgerError::NotUnderstood { at, source })
+    }
+
+    fn read_answer(&mut self, place: Place) -> Result<ToolResult, LedgerError> {
+        match self.read(place)? {
+            Record::Answered(answered) => Ok(answered.result),
+            _ => unreachable!("the index keeps places by kind"),
+        }
+    }
+}
+
+fn failed(operation: &'static str) -> impl FnOnce(io::Error) -> LedgerError {
+    move |source| LedgerError::Io { operation, source }
+}
+
+fn encode(record: &Record) -> Result<Vec<u8>, LedgerError> {
+    let payload = serde_json::to_vec(record).expect("a record is plain data");
+    frame::encode(&payload).ok_or(LedgerError::TooLong { bytes: payload.len() })
+}
+
+/// The file without the steps about which nothing was written for 31 days; `None` when there are none.
+fn compacted(records: &[(Record, std::ops::Range<usize>)], bytes: &[u8], now: Timestamp) -> Option<Vec<u8>> {
+    let mut newest: BTreeMap<StepKey, Timestamp> = BTreeMap::new();
+    for (record, _) in records {
+        if let Some((key, at)) = record.key().zip(record.at()) {
+            let known = newest.entry(key).or_insert(at);
+            *known = at.max(*known);
+        }
+    }
+    let is_old = |at: &Timestamp| now.duration_since(*at) > KEPT;
+    let is_kept = |record: &Record| record.key().is_some_and(|key| !is_old(&newest[&key]));
+    if !newest.values().any(is_old) {
+        return None;
+    }
+    let mut tokens: BTreeMap<&InstanceName, Token> = BTreeMap::new();
+    for (instance, token) in records.iter().map(|(record, _)| record.token()) {
+        let highest = tokens.entry(instance).or_insert(token);
+        *highest = token.max(*highest);
+    }
+    let fences =
+        tokens.into_iter().map(|(instance, token)| Record::Fence { instance: instance.clone(), token });
+    let mut kept: Vec<u8> = fences.flat_map(|fence| encode(&fence).expect("a fence is short")).collect();
+    for (_, range) in records.iter().filter(|(record, _)| is_kept(record)) {
+        kept.extend_from_slice(&bytes[range.clone()]);
+    }
+    Some(kept)
+}
+
+fn replace(disk: &mut impl Disk, bytes: &[u8]) -> Result<(), LedgerError> {
+    // A half-written one may be left from a crash.
+    disk.truncate(NEW_FILE, 0).map_err(failed("begin the compacted copy of"))?;
+    disk.append(NEW_FILE, bytes).map_err(failed("write the compacted copy of"))?;
+    disk.sync(NEW_FILE).map_err(failed("sync the compacted copy of"))?;
+    disk.rename(NEW_FILE, FILE).map_err(failed("replace"))?;
+    disk.sync_folder().map_err(failed("sync the folder of"))
+}
