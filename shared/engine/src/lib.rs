@@ -1,0 +1,32 @@
+//! The pure core of the router: state and event to state and actions.
+//!
+//! Read it from the top. A [`Remediation`] is the fold of its own records in the remediation log: nothing else is
+//! state. [`decide`] looks at the fold and the time and says what happens next. A [`Core`] holds the open
+//! remediations of one shard, gives each instance to one of them at a time, and turns [`Event`]s into [`Effect`]s.
+//! The router's shell performs the effects and feeds back what came of them; the simulation and `instance replay`
+//! drive the same code.
+//!
+//! Invariant: no async, no clock, no bus, no randomness. Times and answers come in as events.
+//! Invariant: the same events give the same effects, byte for byte.
+//! Invariant: the state changes only by records that stand in the log, never by the wish to write one.
+//!
+//! May be imported by router, cli (replay, status) and tests.
+
+mod core; // Events in, effects out.
+mod decide; // What happens next with one remediation.
+mod remediation; // The fold.
+mod step_state;
+
+mod intake;
+mod retry;
+mod trace;
+mod unwind;
+
+pub use crate::core::Core;
+pub use decide::{Decision, Situation, decide};
+pub use intake::{Arrival, FactsAnswer};
+pub use remediation::{Phase, Record, Remediation};
+pub use step_state::StepState;
+
+mod event;
+pub use event::{Effect, Event};

@@ -1,0 +1,15 @@
+//! Command, facts and policy to a plan: a pure function.
+//!
+//! Invariant: same input, same plan. No async, no clock, no bus, no files.
+//! Invariant: a plan leaves nothing to decide; an action that is not in it does not happen.
+//! Invariant: the last step of every plan that changes something is `verify`.
+//!
+//! May be imported by engine, router, cli and tests.
+
+mod order; // Dependencies first.
+mod plan;
+mod policy;
+mod verification;
+
+pub use plan::{Question, Rejection, plan, questions};
+pub use policy::{Policy, PolicyError};

@@ -40,7 +40,8 @@ pub const ROOMS: &[Room] = &[
     library("engine", "shared/engine", &["contract", "planner"]),
     library("bus", "shared/bus", &["contract", "clock"]),
     library("chassis", "shared/chassis", &["contract", "clock", "bus", "telemetry"]),
-    library("agent", "shared/agent", &["contract", "clock", "bus", "chassis"]),
+    // iris and knowledge: docs/decisions/0001-agents-share-their-eyes.md
+    library("agent", "shared/agent", &["contract", "iris", "knowledge", "clock", "bus", "chassis"]),
     told("testkit", "shared/testkit", Imports::Only(&["contract", "iris", "clock", "bus"])),
     library("generator", "services/generator", SERVICE),
     library("router", "services/router", ROUTER),

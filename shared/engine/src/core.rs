@@ -1,0 +1,302 @@
+//! The open remediations of one shard: events in, effects out.
+
+mod open;
+mod queue;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use instance_contract::{
+    AnswerStatus, Digest, Fault, InstanceName, OverallStatus, RemediationId, Token, subject::RecordKind,
+};
+use instance_planner::{Policy, Rejection, plan, questions};
+use jiff::Timestamp;
+
+use crate::{
+    event::{Effect, Event},
+    intake::{Arrival, FactsAnswer, Verdict},
+    remediation::{Record, Remediation},
+};
+use open::Open;
+use queue::Queues;
+
+/// How long a sender's answer may be held up by the agents.
+const PATIENCE_AT_INTAKE: Duration = Duration::from_millis(60);
+
+/// The state of one shard's owner.
+#[derive(Debug)]
+pub struct Core {
+    policy: Policy,
+    epoch: u64,
+    counter: u64,
+    halted: bool,
+    arriving: BTreeMap<RemediationId, Arrival>,
+    open: BTreeMap<RemediationId, Open>,
+    queues: Queues,
+}
+
+impl Core {
+    /// The core of an owner that has just taken its shard at `epoch`.
+    pub fn new(policy: Policy, epoch: u64) -> Self {
+        Self {
+            policy,
+            epoch,
+            counter: 0,
+            halted: false,
+            arriving: BTreeMap::new(),
+            open: BTreeMap::new(),
+            queues: Queues::default(),
+        }
+    }
+
+    /// Continue what a former owner has begun. Ended remediations are left out.
+    pub fn adopt(
+        &mut self,
+        remediations: impl IntoIterator<Item = Remediation>,
+        now: Timestamp,
+    ) -> Vec<Effect> {
+        for remediation in remediations {
+            if remediation.ended.is_none() {
+                self.enter(remediation);
+            }
+        }
+        let instances: Vec<InstanceName> = self.queues.instances().cloned().collect();
+        let mut effects = Vec::new();
+        for instance in instances {
+            self.progress(&instance, now, &mut effects);
+        }
+        effects
+    }
+
+    /// State and event to state and effects.
+    pub fn on(&mut self, event: Event, now: Timestamp) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match event {
+            Event::Arrived(arrival) => self.arrived(*arrival, now, &mut effects),
+            Event::Answered { id, answer } => self.answered(id, *answer, now, &mut effects),
+            Event::Recorded { id, kind, at, sequence, record } => {
+                self.recorded(id, &kind, at, sequence, *record, now, &mut effects);
+            }
+            Event::NotRecorded { id, kind } => {
+                if let Some(open) = self.open.get_mut(&id) {
+                    open.write_failed(&kind, now);
+                }
+                // An arrival whose acceptance could not be written is delivered again.
+                self.arriving.remove(&id);
+            }
+            Event::Halted(halted) => {
+                self.halted = halted;
+                self.progress_due(None, now, &mut effects);
+            }
+            Event::Tick => self.progress_due(Some(now), now, &mut effects),
+        }
+        effects.extend(self.next_wake().map(Effect::WakeAt));
+        effects
+    }
+
+    /// Open remediations, for status and tests.
+    pub fn remediations(&self) -> impl Iterator<Item = &Remediation> {
+        self.open.values().map(|open| &open.remediation)
+    }
+
+    /// The digest under which a remediation of this id was accepted, when it is open.
+    pub fn accepted_digest(&self, id: &RemediationId) -> Option<&Digest> {
+        self.open.get(id).map(|open| &open.remediation.accepted.command_digest)
+    }
+
+    fn enter(&mut self, remediation: Remediation) {
+        let id = remediation.id();
+        self.queues.push(remediation.instance(), remediation.priority(), remediation.sequence, id);
+        self.open.insert(id, Open::new(remediation));
+    }
+
+    fn arrived(&mut self, mut arrival: Arrival, now: Timestamp, effects: &mut Vec<Effect>) {
+        let id = arrival.id();
+        if self.arriving.contains_key(&id) {
+            // Delivered again while the first delivery is still being answered: one answer serves both.
+            return;
+        }
+        if let Some(digest) = self.accepted_digest(&id) {
+            arrival.earlier = Some(Some(digest.clone()));
+        }
+        let place = self.place(&id);
+        match arrival.verdict(now) {
+            Verdict::Repeated => {
+                let answer =
+                    arrival.answer(AnswerStatus::Repeated, Some(place.unwrap_or_default()), Vec::new());
+                effects.push(Effect::Answer { id, answer: Box::new(answer), dead_letter: None });
+            }
+            Verdict::Equivocation => {
+                let rule = "was used before for a command with other bytes; give a new command its own id";
+                let fault = Fault::new("command_id", arrival.command.command_id, rule);
+                let answer = arrival.answer(AnswerStatus::Refused, None, vec![fault]);
+                let reason = Some("equivocation: the command id was used before with other bytes".to_owned());
+                effects.push(Effect::Answer { id, answer: Box::new(answer), dead_letter: reason });
+            }
+            Verdict::Expired(reason) => {
+                let fault = Fault::new("issued_at", arrival.command.issued_at, reason.clone());
+                let ended = arrival.ended(now, OverallStatus::Expired, reason, vec![fault]);
+                self.write_arrival(arrival, RecordKind::Ended, Record::Ended(ended), effects);
+            }
+            Verdict::Refused(faults) => {
+                let ended = arrival.ended(now, OverallStatus::Refused, faults.to_string(), faults.0);
+                self.write_arrival(arrival, RecordKind::Ended, Record::Ended(ended), effects);
+            }
+            Verdict::Proceed if self.queues.is_free(&arrival.command.instance) => {
+                effects.push(Effect::Ask {
+                    id,
+                    instance: arrival.command.instance.clone(),
+                    questions: questions(&arrival.command),
+                    patience: PATIENCE_AT_INTAKE,
+                });
+                self.arriving.insert(id, arrival);
+            }
+            Verdict::Proceed => {
+                let accepted = arrival.accepted(now, &self.policy, None);
+                self.write_arrival(arrival, RecordKind::Accepted, Record::Accepted(accepted), effects);
+            }
+        }
+    }
+
+    fn write_arrival(
+        &mut self,
+        arrival: Arrival,
+        kind: RecordKind,
+        record: Record,
+        effects: &mut Vec<Effect>,
+    ) {
+        let id = arrival.id();
+        self.arriving.insert(id, arrival);
+        effects.push(Effect::Write { id, kind, record: Box::new(record) });
+    }
+
+    fn answered(
+        &mut self,
+        id: RemediationId,
+        answer: FactsAnswer,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Some(arrival) = self.arriving.get(&id) {
+            let (kind, record) = match answer {
+                FactsAnswer::Facts(facts) => match plan(&arrival.command, &facts, &self.policy) {
+                    Ok(plan) => accept(arrival, now, &self.policy, Some((plan, facts))),
+                    Err(Rejection::NotYet { .. }) => accept(arrival, now, &self.policy, None),
+                    Err(Rejection::Refused(faults)) => {
+                        let ended = arrival.ended(now, OverallStatus::Refused, faults.to_string(), faults.0);
+                        (RecordKind::Ended, Record::Ended(ended))
+                    }
+                },
+                FactsAnswer::Silent { .. } => accept(arrival, now, &self.policy, None),
+            };
+            effects.push(Effect::Write { id, kind, record: Box::new(record) });
+            return;
+        }
+        let Some(open) = self.open.get_mut(&id) else { return };
+        if let Some((kind, record)) = open.planned(answer, now) {
+            effects.push(Effect::Write { id, kind, record });
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a record is its kind, time, place and body")]
+    fn recorded(
+        &mut self,
+        id: RemediationId,
+        kind: &RecordKind,
+        at: Timestamp,
+        sequence: u64,
+        record: Record,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Some(open) = self.open.get_mut(&id) {
+            open.recorded(kind, at, sequence, record);
+            let instance = open.remediation.instance().clone();
+            if open.remediation.ended.is_some() {
+                self.open.remove(&id);
+                self.queues.remove(&instance, &id);
+            }
+            self.progress(&instance, now, effects);
+            return;
+        }
+        match record {
+            Record::Accepted(accepted) => {
+                self.accepted(id, Remediation::begin(accepted, sequence), now, effects);
+            }
+            Record::Ended(ended) => {
+                let Some(arrival) = self.arriving.remove(&id) else { return };
+                let status = match ended.trace.overall_status {
+                    OverallStatus::Expired => AnswerStatus::Expired,
+                    _ => AnswerStatus::Refused,
+                };
+                let answer = arrival.answer(status, None, ended.trace.faults);
+                effects.push(Effect::Answer { id, answer: Box::new(answer), dead_letter: None });
+                self.progress(&arrival.command.instance, now, effects);
+            }
+            // Of a remediation that has ended, or that another owner accepted: it is in the log, and that is enough.
+            _ => {}
+        }
+    }
+
+    fn accepted(
+        &mut self,
+        id: RemediationId,
+        remediation: Remediation,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let instance = remediation.instance().clone();
+        self.enter(remediation);
+        if let Some(arrival) = self.arriving.remove(&id) {
+            let place = self.place(&id).unwrap_or_default();
+            let answer = arrival.answer(AnswerStatus::Accepted, Some(place), Vec::new());
+            effects.push(Effect::Answer { id, answer: Box::new(answer), dead_letter: None });
+        }
+        self.progress(&instance, now, effects);
+    }
+
+    /// How many remediations of the same instance go first.
+    fn place(&self, id: &RemediationId) -> Option<u32> {
+        self.queues.place(id, |id| self.open.get(id).is_some_and(Open::is_begun))
+    }
+
+    /// Move the remediation whose turn it is on this instance.
+    fn progress(&mut self, instance: &InstanceName, now: Timestamp, effects: &mut Vec<Effect>) {
+        let open = &self.open;
+        let is_begun = |id: &RemediationId| open.get(id).is_some_and(Open::is_begun);
+        let Some(id) = self.queues.head(instance, is_begun) else { return };
+        let Some(open) = self.open.get_mut(&id) else { return };
+        let (epoch, counter) = (self.epoch, &mut self.counter);
+        let token = *open.token.get_or_insert_with(|| {
+            *counter += 1;
+            Token { epoch, counter: *counter }
+        });
+        effects.extend(open.progress(token, self.halted, now));
+    }
+
+    /// Move every instance whose head is due by `due`, or all of them.
+    fn progress_due(&mut self, due: Option<Timestamp>, now: Timestamp, effects: &mut Vec<Effect>) {
+        let is_due = |open: &Open| due.is_none_or(|due| open.wake_at.is_some_and(|wake| wake <= due));
+        let instances: Vec<InstanceName> = self
+            .open
+            .values()
+            .filter(|open| is_due(open))
+            .map(|open| open.remediation.instance().clone())
+            .collect();
+        for instance in instances {
+            self.progress(&instance, now, effects);
+        }
+    }
+
+    fn next_wake(&self) -> Option<Timestamp> {
+        self.open.values().filter_map(|open| open.wake_at).min()
+    }
+}
+
+fn accept(
+    arrival: &Arrival,
+    now: Timestamp,
+    policy: &Policy,
+    plan: Option<(instance_contract::Plan, instance_contract::Facts)>,
+) -> (RecordKind, Record) {
+    (RecordKind::Accepted, Record::Accepted(arrival.accepted(now, policy, plan)))
+}

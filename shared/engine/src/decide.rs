@@ -1,0 +1,288 @@
+//! What happens next with one remediation: a function of its fold, the time and the kill switch.
+
+use instance_contract::{
+    ApprovalAnswered, ApprovalAsked, Attempt, Because, OverallStatus, Plan, PlannedStep, StepCommand,
+    StepStatus, Token, Verdict, subject::RecordKind,
+};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    remediation::{Record, Remediation},
+    retry::delay_after,
+    step_state::Standing,
+    trace::Ending,
+    unwind,
+};
+
+/// What `decide` must know beside the fold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Situation {
+    pub now: Timestamp,
+    /// The token of this owner for this remediation.
+    pub token: Token,
+    pub halted: bool,
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// Write this record.
+    Write(RecordKind, Box<Record>),
+    /// Look again at this instant.
+    WakeAt(Timestamp),
+}
+
+/// What to do now with a remediation whose turn it is. Empty when only an answer can move it.
+pub fn decide(remediation: &Remediation, situation: &Situation) -> Vec<Decision> {
+    if remediation.ended.is_some() {
+        return Vec::new();
+    }
+    let Some(plan) = &remediation.plan else {
+        return Vec::new();
+    };
+    if remediation.accepted.command.dry_run {
+        return vec![Ending::dry_run(plan).decision(remediation, situation)];
+    }
+    if let Some(decisions) = consent(remediation, plan, situation) {
+        return decisions;
+    }
+    match trouble(remediation, plan, situation) {
+        Some(trouble) => unwind::decide(remediation, plan, &trouble, situation),
+        None => advance(remediation, plan, situation),
+    }
+}
+
+/// Approval first: nothing is touched before it. `None` when the way is free.
+fn consent(remediation: &Remediation, plan: &Plan, situation: &Situation) -> Option<Vec<Decision>> {
+    if plan.approvals.is_empty() {
+        return None;
+    }
+    let k = 1;
+    let Some(asked) = remediation.asked.get(&k) else {
+        return Some(vec![ask(remediation, plan, k, situation)]);
+    };
+    let Some(answer) = remediation.answered.get(&k) else {
+        if situation.now < asked.expires_at {
+            return Some(vec![Decision::WakeAt(asked.expires_at)]);
+        }
+        let expired = ApprovalAnswered {
+            schema: ApprovalAnswered::SCHEMA.to_owned(),
+            trace_id: remediation.accepted.trace_id.clone(),
+            remediation_id: remediation.id(),
+            digest: plan.digest.clone(),
+            verdict: Verdict::Expired,
+            by: "router".to_owned(),
+            at: situation.now,
+            note: Some("nobody answered in time, and no answer means no".to_owned()),
+        };
+        return Some(vec![Decision::Write(
+            RecordKind::ApprovalAnswered(k),
+            Box::new(Record::ApprovalAnswered(expired)),
+        )]);
+    };
+    let refused = |reason: String| Ending::refused(OverallStatus::Refused, reason);
+    let ending = match answer.verdict {
+        Verdict::Granted if answer.digest == plan.digest => return None,
+        Verdict::Granted => refused(format!(
+            "the approval by {} is for other changes (digest {}) than this plan's (digest {})",
+            answer.by,
+            answer.digest.short(),
+            plan.digest.short()
+        )),
+        Verdict::Denied => {
+            let note = answer.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+            refused(format!("approval denied by {}{note}", answer.by))
+        }
+        Verdict::Expired => Ending::refused(
+            OverallStatus::Expired,
+            "nobody approved in time, and no answer means no".to_owned(),
+        ),
+    };
+    Some(vec![ending.decision(remediation, situation)])
+}
+
+fn ask(remediation: &Remediation, plan: &Plan, k: u32, situation: &Situation) -> Decision {
+    let patience = SignedDuration::from_secs(i64::from(remediation.policy.approval_seconds));
+    let asked = ApprovalAsked {
+        schema: ApprovalAsked::SCHEMA.to_owned(),
+        trace_id: remediation.accepted.trace_id.clone(),
+        remediation_id: remediation.id(),
+        instance: remediation.instance().clone(),
+        digest: plan.digest.clone(),
+        changes: plan.changes().into_iter().cloned().collect(),
+        reasons: plan.approvals.clone(),
+        expires_at: (situation.now + patience).min(remediation.accepted.deadline),
+        because: because(remediation, situation, 0),
+    };
+    Decision::Write(RecordKind::ApprovalAsked(k), Box::new(Record::ApprovalAsked(asked)))
+}
+
+/// Why a remediation cannot go on.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Trouble {
+    pub step: Option<instance_contract::StepId>,
+    pub reason: String,
+    /// The step was refused before anything was touched.
+    pub refused: bool,
+}
+
+/// The first failure that no retry will cure, the kill switch, or the deadline.
+fn trouble(remediation: &Remediation, plan: &Plan, situation: &Situation) -> Option<Trouble> {
+    let failed = plan.steps.iter().find_map(|step| {
+        let state = remediation.steps.get(&step.id)?;
+        let (reason, refused) = match state.standing(situation.now) {
+            Standing::Answered { attempt, result, .. } if is_final(remediation, step, attempt, result) => {
+                let why = result.error_message.clone().unwrap_or_else(|| result.status.as_str().to_owned());
+                (why, result.status == StepStatus::Refused)
+            }
+            Standing::Lost { .. } => ("no answer came, and none can come any more".to_owned(), false),
+            _ => return None,
+        };
+        Some(Trouble {
+            step: Some(step.id.clone()),
+            reason: format!("step \"{}\": {reason}", step.id),
+            refused,
+        })
+    });
+    let stopped = |reason: &str| Some(Trouble { step: None, reason: reason.to_owned(), refused: false });
+    // An unwinding that has begun goes on as one, even when the kill switch is taken back.
+    let unwinding = remediation.steps.keys().any(|step| step.as_str().ends_with("-undo"));
+    match failed {
+        Some(trouble) => Some(trouble),
+        None if situation.halted => stopped("halted by the kill switch"),
+        None if unwinding => stopped("the unwinding had begun"),
+        None if situation.now > remediation.accepted.deadline
+            && !is_complete(remediation, plan, situation.now) =>
+        {
+            stopped("the time limit of the whole remediation has passed")
+        }
+        None => None,
+    }
+}
+
+fn is_complete(remediation: &Remediation, plan: &Plan, now: Timestamp) -> bool {
+    plan.steps.iter().all(|step| is_success(remediation, step, now))
+}
+
+fn is_success(remediation: &Remediation, step: &PlannedStep, now: Timestamp) -> bool {
+    let state = remediation.steps.get(&step.id);
+    matches!(
+        state.map(|state| state.standing(now)),
+        Some(Standing::Answered { result, .. }) if result.status == StepStatus::Success
+    )
+}
+
+/// A failure that will not be tried again. `Unknown` is tried again too: the agent then probes, it does not repeat.
+fn is_final(
+    remediation: &Remediation,
+    step: &PlannedStep,
+    attempt: Attempt,
+    result: &instance_contract::ToolResult,
+) -> bool {
+    let may_retry = match result.status {
+        StepStatus::Success => return false,
+        StepStatus::Unknown => true,
+        StepStatus::Failure => result.retryable && step.retry,
+        _ => false,
+    };
+    !may_retry || attempt.0 >= remediation.policy.attempts
+}
+
+/// Send what is ready; wait for the rest.
+fn advance(remediation: &Remediation, plan: &Plan, situation: &Situation) -> Vec<Decision> {
+    if is_complete(remediation, plan, situation.now) {
+        return vec![Ending::success().decision(remediation, situation)];
+    }
+    let mut decisions = Vec::new();
+    let running = |step: &&PlannedStep| {
+        let state = remediation.steps.get(&step.id);
+        matches!(state.map(|state| state.standing(situation.now)), Some(Standing::Running { .. }))
+    };
+    let mut free = (remediation.policy.parallel_steps as usize)
+        .saturating_sub(plan.steps.iter().filter(running).count());
+    for step in &plan.steps {
+        let state = remediation.steps.get(&step.id);
+        match state.map(|state| state.standing(situation.now)) {
+            Some(Standing::Running { until }) => decisions.push(Decision::WakeAt(until)),
+            None | Some(Standing::Waiting) => {
+                let ready = step.depends_on.iter().all(|id| {
+                    plan.step(id).is_some_and(|needed| is_success(remediation, needed, situation.now))
+                });
+                if ready && free > 0 {
+                    free -= 1;
+                    decisions.push(send(remediation, plan, step, Attempt::FIRST, 0, situation));
+                }
+            }
+            Some(Standing::Answered { at, attempt, result }) if result.status != StepStatus::Success => {
+                let decision = again(remediation, plan, step, (attempt, at), situation);
+                free = free.saturating_sub(usize::from(matches!(decision, Decision::Write(..))));
+                decisions.push(decision);
+            }
+            _ => {}
+        }
+    }
+    decisions.push(Decision::WakeAt(remediation.accepted.deadline));
+    decisions
+}
+
+/// One more attempt, after its waiting time.
+pub(crate) fn again(
+    remediation: &Remediation,
+    plan: &Plan,
+    step: &PlannedStep,
+    (attempt, answered_at): (Attempt, Timestamp),
+    situation: &Situation,
+) -> Decision {
+    let key = instance_contract::StepKey { remediation_id: remediation.id(), step_id: step.id.clone() };
+    let delay = delay_after(&key, attempt);
+    let due = answered_at + SignedDuration::try_from(delay).unwrap_or(SignedDuration::MAX);
+    if situation.now < due {
+        return Decision::WakeAt(due);
+    }
+    let waited = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+    send(remediation, plan, step, attempt.next(), waited, situation)
+}
+
+/// The step command of one attempt.
+pub(crate) fn send(
+    remediation: &Remediation,
+    plan: &Plan,
+    step: &PlannedStep,
+    attempt: Attempt,
+    waited_ms: u64,
+    situation: &Situation,
+) -> Decision {
+    let accepted = &remediation.accepted;
+    let command = StepCommand {
+        schema: StepCommand::SCHEMA.to_owned(),
+        trace_id: accepted.trace_id.clone(),
+        remediation_id: remediation.id(),
+        command_id: accepted.command.command_id,
+        instance: remediation.instance().clone(),
+        step_id: step.id.clone(),
+        attempt,
+        agent: step.agent,
+        host: step.host.clone(),
+        tool: step.agent.tool(),
+        action: step.action.clone(),
+        change: step.change.clone(),
+        plan_digest: plan.digest.clone(),
+        not_after: not_after(remediation, step, situation.now),
+        limit_seconds: step.limit_seconds,
+        token: situation.token,
+        because: because(remediation, situation, waited_ms),
+    };
+    let kind = RecordKind::Step { step: step.id.clone(), attempt };
+    Decision::Write(kind, Box::new(Record::Step(command)))
+}
+
+/// An agent that is away has until the remediation's deadline. What comes after it (an unwinding) gets a short while.
+fn not_after(remediation: &Remediation, step: &PlannedStep, now: Timestamp) -> Timestamp {
+    let deadline = remediation.accepted.deadline;
+    let least = now + SignedDuration::from_secs(2 * i64::from(step.limit_seconds));
+    if deadline > now { deadline } else { least }
+}
+
+pub(crate) fn because(remediation: &Remediation, situation: &Situation, delay_ms: u64) -> Because {
+    Because { now: situation.now, event: remediation.newest.clone(), delay_ms }
+}

@@ -1,0 +1,140 @@
+//! What is done with a command that has just arrived: answered at once, whatever the answer is.
+
+use std::collections::BTreeMap;
+
+use instance_contract::{
+    Accepted, AgentKind, AnswerStatus, Because, CommandAnswer, Digest, Ended, Facts, Fault, Faults, HostName,
+    OverallStatus, Plan, RemediationCommand, RemediationId, Totals, WorkflowTrace,
+};
+use instance_planner::{Policy, questions};
+use jiff::{SignedDuration, Timestamp};
+
+/// A command older than this is not done.
+const TOO_OLD: SignedDuration = SignedDuration::from_hours(24);
+
+/// A legal command, with what the shell knows about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Arrival {
+    pub command: RemediationCommand,
+    /// SHA-256 of the bytes as received.
+    pub digest: Digest,
+    pub traceparent: Option<String>,
+    /// Which host serves the command's instance, by agent.
+    pub hosts: BTreeMap<AgentKind, HostName>,
+    /// The digest of the command that was accepted or refused under the same id before, if any.
+    pub earlier: Option<Option<Digest>>,
+}
+
+/// What came of asking the agents.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FactsAnswer {
+    Facts(Facts),
+    /// At least one agent did not answer in time.
+    Silent {
+        why: String,
+    },
+}
+
+/// The first look at an arrival.
+pub(crate) enum Verdict {
+    /// Legal, fresh and served.
+    Proceed,
+    /// Done before, or being done.
+    Repeated,
+    /// The same id with other bytes.
+    Equivocation,
+    Expired(String),
+    Refused(Faults),
+}
+
+impl Arrival {
+    pub(crate) fn id(&self) -> RemediationId {
+        self.command.command_id.into()
+    }
+
+    pub(crate) fn verdict(&self, now: Timestamp) -> Verdict {
+        match &self.earlier {
+            Some(Some(digest)) if *digest != self.digest => return Verdict::Equivocation,
+            Some(_) => return Verdict::Repeated,
+            None => {}
+        }
+        if self.command.issued_at + TOO_OLD < now {
+            return Verdict::Expired(format!(
+                "issued at {}, and commands older than 24 hours are not done",
+                self.command.issued_at
+            ));
+        }
+        let missing: Vec<&str> = questions(&self.command)
+            .iter()
+            .map(|question| question.agent)
+            .filter(|agent| !self.hosts.contains_key(agent))
+            .map(AgentKind::as_str)
+            .collect();
+        if missing.is_empty() {
+            return Verdict::Proceed;
+        }
+        let rule = format!("must be served by a running {}; see `instance hosts`", missing.join(" and a "));
+        Verdict::Refused(Faults::one("instance", &self.command.instance, rule))
+    }
+
+    pub(crate) fn accepted(&self, now: Timestamp, policy: &Policy, plan: Option<(Plan, Facts)>) -> Accepted {
+        let (plan, facts) = plan.unzip();
+        let patience = SignedDuration::from_secs(i64::from(policy.remediation_seconds));
+        Accepted {
+            schema: Accepted::SCHEMA.to_owned(),
+            trace_id: self.command.trace_id.clone(),
+            remediation_id: self.id(),
+            command: self.command.clone(),
+            command_digest: self.digest.clone(),
+            accepted_at: now,
+            deadline: now + patience,
+            policy: policy.to_toml(),
+            plan,
+            facts,
+            traceparent: self.traceparent.clone(),
+        }
+    }
+
+    /// A command that is not begun ends where it arrived.
+    pub(crate) fn ended(
+        &self,
+        now: Timestamp,
+        status: OverallStatus,
+        reason: String,
+        faults: Vec<Fault>,
+    ) -> Ended {
+        let trace = WorkflowTrace {
+            schema: WorkflowTrace::SCHEMA.to_owned(),
+            trace_id: self.command.trace_id.clone(),
+            remediation_id: self.id(),
+            command_received: Some(self.command.clone()),
+            initiated_at: now,
+            steps_executed: Vec::new(),
+            overall_status: status,
+            failed_at_step: None,
+            verification: None,
+            completion_time_ms: 0,
+            totals: Totals::default(),
+            reason: Some(reason),
+            faults,
+        };
+        Ended { trace, because: Because { now, event: "command".to_owned(), delay_ms: 0 } }
+    }
+
+    pub(crate) fn answer(
+        &self,
+        status: AnswerStatus,
+        place: Option<u32>,
+        faults: Vec<Fault>,
+    ) -> CommandAnswer {
+        CommandAnswer {
+            schema: CommandAnswer::SCHEMA.to_owned(),
+            status,
+            command_id: Some(self.command.command_id),
+            remediation_id: Some(self.id()),
+            trace_id: Some(self.command.trace_id.clone()),
+            place,
+            faults,
+        }
+    }
+}

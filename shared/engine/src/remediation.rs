@@ -1,0 +1,219 @@
+//! One remediation: the fold of its records.
+
+use std::collections::BTreeMap;
+
+use instance_contract::{
+    Accepted, ApprovalAnswered, ApprovalAsked, Attempt, Ended, InstanceName, Plan, Planned, Priority,
+    RemediationId, StepCommand, StepId, Token, ToolResult, subject::RecordKind,
+};
+use instance_planner::Policy;
+use jiff::Timestamp;
+
+use crate::step_state::StepState;
+
+/// A record of the remediation log, in its type.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Record {
+    Accepted(Accepted),
+    Planned(Planned),
+    Step(StepCommand),
+    Result(ToolResult),
+    ApprovalAsked(ApprovalAsked),
+    ApprovalAnswered(ApprovalAnswered),
+    Ended(Ended),
+}
+
+/// A record that is not what its subject says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("record \"{kind}\" is not readable: {why}")]
+pub struct Unreadable {
+    pub kind: String,
+    pub why: String,
+}
+
+/// A remediation and everything that is known about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Remediation {
+    pub accepted: Accepted,
+    /// Place in the log; first come, first served inside a priority.
+    pub sequence: u64,
+    pub policy: Policy,
+    pub plan: Option<Plan>,
+    pub steps: BTreeMap<StepId, StepState>,
+    pub asked: BTreeMap<u32, ApprovalAsked>,
+    pub answered: BTreeMap<u32, ApprovalAnswered>,
+    /// The highest token that any of its steps carries.
+    pub token: Option<Token>,
+    pub ended: Option<Ended>,
+    /// End of the subject of the newest record, for `because`.
+    pub newest: String,
+}
+
+/// Where a remediation stands, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Behind another remediation of its instance, or not planned yet.
+    Queued,
+    WaitingApproval,
+    Running,
+    Unwinding,
+    Ended,
+}
+
+impl Phase {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::WaitingApproval => "waiting_approval",
+            Self::Running => "running",
+            Self::Unwinding => "unwinding",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+impl Record {
+    /// From the bytes of a log message, by the kind that its subject names.
+    pub fn decode(kind: &RecordKind, bytes: &[u8]) -> Result<Self, Unreadable> {
+        fn read<T: serde::de::DeserializeOwned>(kind: &RecordKind, bytes: &[u8]) -> Result<T, Unreadable> {
+            serde_json::from_slice(bytes)
+                .map_err(|error| Unreadable { kind: kind.to_string(), why: error.to_string() })
+        }
+        Ok(match kind {
+            RecordKind::Accepted => Self::Accepted(read(kind, bytes)?),
+            RecordKind::Planned => Self::Planned(read(kind, bytes)?),
+            RecordKind::Step { .. } => Self::Step(read(kind, bytes)?),
+            RecordKind::Result { .. } => Self::Result(read(kind, bytes)?),
+            RecordKind::ApprovalAsked(_) => Self::ApprovalAsked(read(kind, bytes)?),
+            RecordKind::ApprovalAnswered(_) => Self::ApprovalAnswered(read(kind, bytes)?),
+            RecordKind::Ended => Self::Ended(read(kind, bytes)?),
+        })
+    }
+
+    /// As the bytes of a log message.
+    pub fn encode(&self) -> Vec<u8> {
+        let bytes = match self {
+            Self::Accepted(record) => serde_json::to_vec(record),
+            Self::Planned(record) => serde_json::to_vec(record),
+            Self::Step(record) => serde_json::to_vec(record),
+            Self::Result(record) => serde_json::to_vec(record),
+            Self::ApprovalAsked(record) => serde_json::to_vec(record),
+            Self::ApprovalAnswered(record) => serde_json::to_vec(record),
+            Self::Ended(record) => serde_json::to_vec(record),
+        };
+        bytes.expect("records hold only what JSON can say")
+    }
+}
+
+impl Remediation {
+    /// Every fold begins with `accepted`; records without one are ignored.
+    pub fn begin(accepted: Accepted, sequence: u64) -> Self {
+        // The text was written by us from a checked policy; an unreadable one means the strictest rules.
+        let policy = Policy::from_toml(&accepted.policy).unwrap_or_default();
+        let plan = accepted.plan.clone();
+        Self {
+            accepted,
+            sequence,
+            policy,
+            plan,
+            steps: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            answered: BTreeMap::new(),
+            token: None,
+            ended: None,
+            newest: RecordKind::Accepted.to_string(),
+        }
+    }
+
+    /// From all records of one remediation, in the order of the log. `None` without `accepted`.
+    pub fn replay(records: impl IntoIterator<Item = (RecordKind, Timestamp, u64, Record)>) -> Option<Self> {
+        let mut before: Vec<(RecordKind, Timestamp, u64, Record)> = Vec::new();
+        let mut remediation: Option<Self> = None;
+        for (kind, at, sequence, record) in records {
+            match (&mut remediation, record) {
+                (Some(remediation), record) => remediation.fold(&kind, at, sequence, record),
+                (None, Record::Accepted(accepted)) => remediation = Some(Self::begin(accepted, sequence)),
+                (None, record) => before.push((kind, at, sequence, record)),
+            }
+        }
+        if let Some(remediation) = &mut remediation {
+            for (kind, at, sequence, record) in before {
+                remediation.fold(&kind, at, sequence, record);
+            }
+        }
+        remediation
+    }
+
+    /// Take one more record in. The same record twice changes nothing.
+    pub fn fold(&mut self, kind: &RecordKind, at: Timestamp, sequence: u64, record: Record) {
+        match (kind, record) {
+            (RecordKind::Planned, Record::Planned(planned)) => {
+                self.plan.get_or_insert(planned.plan);
+            }
+            (RecordKind::Step { step, attempt }, Record::Step(command)) => {
+                self.token = self.token.max(Some(command.token));
+                self.steps.entry(step.clone()).or_default().sent(*attempt, command.not_after);
+            }
+            (RecordKind::Result { step, attempt }, Record::Result(result)) => {
+                if self.is_from_the_asked_agent(step, *attempt, &result) {
+                    self.steps.entry(step.clone()).or_default().answered(*attempt, at, sequence, result);
+                }
+            }
+            (RecordKind::ApprovalAsked(k), Record::ApprovalAsked(asked)) => {
+                self.asked.entry(*k).or_insert(asked);
+            }
+            (RecordKind::ApprovalAnswered(k), Record::ApprovalAnswered(answered)) => {
+                self.answered.entry(*k).or_insert(answered);
+            }
+            (RecordKind::Ended, Record::Ended(ended)) => {
+                self.ended.get_or_insert(ended);
+            }
+            _ => return,
+        }
+        self.newest = kind.to_string();
+    }
+
+    /// A result counts when it is about this step and attempt, and the agent is the one that the plan names.
+    fn is_from_the_asked_agent(&self, step: &StepId, attempt: Attempt, result: &ToolResult) -> bool {
+        let planned = self.plan.as_ref().and_then(|plan| {
+            plan.steps.iter().find(|planned| &planned.id == step || &planned.id.undo() == step)
+        });
+        planned.is_some_and(|planned| {
+            planned.agent.as_str() == result.agent.name && planned.host == result.agent.host
+        }) && &result.step_id == step
+            && result.attempt == attempt
+            && result.remediation_id == self.id()
+    }
+
+    pub fn id(&self) -> RemediationId {
+        self.accepted.remediation_id
+    }
+
+    pub fn instance(&self) -> &InstanceName {
+        &self.accepted.command.instance
+    }
+
+    pub fn priority(&self) -> Priority {
+        self.accepted.command.priority
+    }
+
+    /// Has an agent been told to do anything?
+    pub fn is_begun(&self) -> bool {
+        self.steps.values().any(StepState::is_begun)
+    }
+
+    pub fn phase(&self) -> Phase {
+        let undoing = self.steps.keys().any(|step| step.as_str().ends_with("-undo"));
+        if self.ended.is_some() {
+            Phase::Ended
+        } else if undoing {
+            Phase::Unwinding
+        } else if self.is_begun() {
+            Phase::Running
+        } else if self.asked.len() > self.answered.len() {
+            Phase::WaitingApproval
+        } else {
+            Phase::Queued
+        }
+    }
+}

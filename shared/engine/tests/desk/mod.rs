@@ -1,0 +1,385 @@
+//! A desk on which the core works: a log that is written once a subject, agents that answer, a clock that is turned.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use instance_contract::{
+    AgentInfo, AgentKind, AnswerStatus, ApprovalAnswered, Cause, Digest, Facts, Forecast, ForecastReply,
+    HostName, Older, RemediationCommand, RemediationId, StepCommand, StepStatus, ToolResult, TraceId,
+    Verdict, WorkflowTrace, subject::RecordKind,
+};
+use instance_engine::{Arrival, Core, Effect, Event, FactsAnswer, Record, Remediation};
+use instance_planner::Policy;
+use jiff::Timestamp;
+use serde_json::json;
+
+type Entry = (RemediationId, RecordKind, Timestamp, u64, Record);
+
+pub struct Desk {
+    core: Core,
+    policy: Policy,
+    now: Timestamp,
+    log: Vec<Entry>,
+    events: VecDeque<Event>,
+    wake: Option<Timestamp>,
+    silent: bool,
+    dies_after: Option<usize>,
+    answers: Vec<(AnswerStatus, Option<u32>)>,
+    dead: usize,
+}
+
+impl Desk {
+    pub fn new() -> Self {
+        Self::with(Policy::default())
+    }
+
+    pub fn without_approvals() -> Self {
+        Self::with(Policy { approve_restarts: false, approve_dangerous: false, ..Policy::default() })
+    }
+
+    fn with(policy: Policy) -> Self {
+        Self {
+            core: Core::new(policy.clone(), 1),
+            policy,
+            now: "2026-11-21T08:00:00Z".parse().unwrap(),
+            log: Vec::new(),
+            events: VecDeque::new(),
+            wake: None,
+            silent: false,
+            dies_after: None,
+            answers: Vec::new(),
+            dead: 0,
+        }
+    }
+
+    pub fn agents_are_silent(&mut self, silent: bool) {
+        self.silent = silent;
+    }
+
+    /// The owner dies once so many records stand in the log; the next one begins with what the log holds.
+    pub fn dies_after(&mut self, records: usize) {
+        self.dies_after = Some(records);
+    }
+
+    pub fn halts(&mut self) {
+        self.events.push_back(Event::Halted(true));
+    }
+
+    pub fn arrives(&mut self, command: RemediationCommand) {
+        let digest = Digest::of(&serde_json::to_vec(&command).unwrap());
+        let hosts = AgentKind::ALL.iter().map(|agent| (*agent, host())).collect();
+        let arrival = Arrival { command, digest, traceparent: None, hosts, earlier: None };
+        self.events.push_back(Event::Arrived(Box::new(arrival)));
+    }
+
+    pub fn approves(&mut self, number: u128, verdict: Verdict) {
+        let id = id(number);
+        let asked = self.log.iter().find_map(|entry| match (&entry.4, entry.0 == id) {
+            (Record::ApprovalAsked(asked), true) => Some(asked.clone()),
+            _ => None,
+        });
+        self.answer(id, asked.expect("an approval was asked").digest, verdict);
+    }
+
+    pub fn approves_other_digest(&mut self, number: u128, verdict: Verdict) {
+        self.answer(id(number), Digest::of(b"other changes"), verdict);
+    }
+
+    fn answer(&mut self, id: RemediationId, digest: Digest, verdict: Verdict) {
+        let answered = ApprovalAnswered {
+            schema: ApprovalAnswered::SCHEMA.to_owned(),
+            trace_id: trace_id(),
+            remediation_id: id,
+            digest,
+            verdict,
+            by: "operator".to_owned(),
+            at: self.now,
+            note: None,
+        };
+        self.write(id, RecordKind::ApprovalAnswered(1), Record::ApprovalAnswered(answered));
+    }
+
+    /// Works until only time could move anything.
+    pub fn run(&mut self, mut agent: impl FnMut(&StepCommand) -> ToolResult) {
+        while let Some(event) = self.events.pop_front() {
+            let effects = self.core.on(event, self.now);
+            self.perform(effects, &mut agent);
+        }
+    }
+
+    /// As `run`, and turns the clock to each wake-up until there is none.
+    pub fn run_to_the_end(&mut self, mut agent: impl FnMut(&StepCommand) -> ToolResult) {
+        for _ in 0..100 {
+            self.run(&mut agent);
+            let Some(wake) = self.wake.take() else { return };
+            self.now = self.now.max(wake) + jiff::SignedDuration::from_millis(1);
+            self.events.push_back(Event::Tick);
+        }
+        panic!("no end after 100 wake-ups");
+    }
+
+    fn perform(&mut self, effects: Vec<Effect>, agent: &mut impl FnMut(&StepCommand) -> ToolResult) {
+        self.wake = None;
+        for effect in effects {
+            match effect {
+                Effect::Ask { id, questions, .. } => {
+                    let answer = if self.silent {
+                        FactsAnswer::Silent { why: "nobody is there".to_owned() }
+                    } else {
+                        let forecasts =
+                            questions.iter().map(|q| (q.step.clone(), forecast(q.step.as_str()))).collect();
+                        let hosts: BTreeMap<AgentKind, HostName> =
+                            AgentKind::ALL.iter().map(|agent| (*agent, host())).collect();
+                        FactsAnswer::Facts(Facts { forecasts, hosts })
+                    };
+                    self.events.push_back(Event::Answered { id, answer: Box::new(answer) });
+                }
+                Effect::Write { id, kind, record } => {
+                    if let Record::Step(command) = &*record
+                        && !self.log.iter().any(|entry| entry.0 == id && entry.1 == kind)
+                    {
+                        let result = agent(command);
+                        self.write(id, kind, *record.clone());
+                        let kind =
+                            RecordKind::Result { step: result.step_id.clone(), attempt: result.attempt };
+                        self.write(id, kind, Record::Result(result));
+                    } else {
+                        self.write(id, kind, *record);
+                    }
+                }
+                Effect::Answer { answer, dead_letter, .. } => {
+                    self.answers.push((answer.status, answer.place));
+                    self.dead += usize::from(dead_letter.is_some());
+                }
+                Effect::WakeAt(at) => self.wake = Some(self.wake.map_or(at, |earlier| earlier.min(at))),
+            }
+        }
+    }
+
+    /// Each subject is written once; who comes second reads what stands there.
+    fn write(&mut self, id: RemediationId, kind: RecordKind, record: Record) {
+        let standing = self.log.iter().find(|entry| entry.0 == id && entry.1 == kind).cloned();
+        let entry = standing.unwrap_or_else(|| {
+            let bytes = record.encode();
+            let record = Record::decode(&kind, &bytes).expect("a record reads as it was written");
+            let sequence = self.log.len() as u64 + 1;
+            self.log.push((id, kind.clone(), self.now, sequence, record));
+            self.log.last().cloned().unwrap()
+        });
+        if self.dies_after == Some(self.log.len()) {
+            self.dies_after = None;
+            self.taken_over();
+            return;
+        }
+        let (id, kind, at, sequence, record) = entry;
+        self.events.push_back(Event::Recorded { id, kind, at, sequence, record: Box::new(record) });
+    }
+
+    fn taken_over(&mut self) {
+        self.events.clear();
+        self.core = Core::new(self.policy.clone(), 2);
+        let ids: std::collections::BTreeSet<RemediationId> = self.log.iter().map(|entry| entry.0).collect();
+        let log = &self.log;
+        let adopted: Vec<Remediation> = ids
+            .into_iter()
+            .filter_map(|id| {
+                let own = log.iter().filter(|entry| entry.0 == id);
+                Remediation::replay(
+                    own.map(|(_, kind, at, seq, record)| (kind.clone(), *at, *seq, record.clone())),
+                )
+            })
+            .collect();
+        // The new owner's first look; what it wants done is done by the loop that runs.
+        self.events.push_back(Event::Tick);
+        for effect in self.core.adopt(adopted, self.now) {
+            if let Effect::Write { id, kind, record } = effect {
+                self.after_takeover(id, kind, *record);
+            }
+        }
+    }
+
+    fn after_takeover(&mut self, id: RemediationId, kind: RecordKind, record: Record) {
+        let result = match &record {
+            Record::Step(command) => Some(if command.step_id.as_str().ends_with("-undo") {
+                undone(command)
+            } else {
+                succeeded(command)
+            }),
+            _ => None,
+        };
+        self.write(id, kind, record);
+        if let Some(result) = result {
+            let kind = RecordKind::Result { step: result.step_id.clone(), attempt: result.attempt };
+            self.write(id, kind, Record::Result(result));
+        }
+    }
+
+    /// Step commands in the log, as `step.attempt`.
+    pub fn sent(&self) -> Vec<String> {
+        self.log
+            .iter()
+            .filter_map(|entry| match &entry.4 {
+                Record::Step(command) => Some(format!("{}.{}", command.step_id, command.attempt)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// How long each step command had waited on purpose, in milliseconds.
+    pub fn waits(&self) -> Vec<u64> {
+        self.log
+            .iter()
+            .filter_map(|entry| match &entry.4 {
+                Record::Step(command) => Some(command.because.delay_ms),
+                _ => None,
+            })
+            .collect()
+    }
+
+    pub fn ended(&self, number: u128) -> WorkflowTrace {
+        let ended = self.log.iter().find_map(|entry| match (&entry.4, entry.0 == id(number)) {
+            (Record::Ended(ended), true) => Some(ended.trace.clone()),
+            _ => None,
+        });
+        ended.expect("the remediation has ended")
+    }
+
+    pub fn answers(&self) -> Vec<AnswerStatus> {
+        self.answers.iter().map(|(status, _)| *status).collect()
+    }
+
+    pub fn places(&self) -> Vec<u32> {
+        self.answers.iter().filter_map(|(_, place)| *place).collect()
+    }
+
+    pub fn dead_letters(&self) -> usize {
+        self.dead
+    }
+}
+
+fn host() -> HostName {
+    "db1".parse().unwrap()
+}
+
+fn trace_id() -> TraceId {
+    TraceId::from_bytes([7; 16])
+}
+
+fn id(number: u128) -> RemediationId {
+    instance_contract::CommandId::from_uuid(uuid::Uuid::from_u128(number)).into()
+}
+
+fn forecast(step: &str) -> ForecastReply {
+    ForecastReply::Would(Forecast {
+        target: format!("target of {step}"),
+        before: "before".to_owned(),
+        after: "after".to_owned(),
+        needs_restart: true,
+        restart_reason: "read at start".to_owned(),
+        dangerous: false,
+        warnings: Vec::new(),
+    })
+}
+
+pub fn command(number: u128, instance: &str) -> RemediationCommand {
+    read(
+        number,
+        instance,
+        &json!({
+            "requires_restart": true,
+            "execution_order": ["iris_config", "iris_restart"],
+            "parameters": {"cpf_section": "config", "parameter": "globals", "new_value": "0,0,512,0,0,0"},
+        }),
+    )
+}
+
+pub fn graph(number: u128, instance: &str, steps: &[(&str, &[&str])]) -> RemediationCommand {
+    let steps: Vec<_> = steps
+        .iter()
+        .map(|(id, depends_on)| {
+            json!({"id": id, "tool": "os_config", "depends_on": depends_on,
+                "parameters": {"kernel_param": format!("vm.{id}"), "new_value": 1}})
+        })
+        .collect();
+    read(number, instance, &json!({"requires_restart": false, "steps": steps}))
+}
+
+pub fn dry(mut command: RemediationCommand) -> RemediationCommand {
+    command.dry_run = true;
+    command
+}
+
+pub fn priority(mut command: RemediationCommand, priority: &str) -> RemediationCommand {
+    command.priority = priority.parse().unwrap();
+    command
+}
+
+fn read(number: u128, instance: &str, work: &serde_json::Value) -> RemediationCommand {
+    let mut value = json!({
+        "schema": RemediationCommand::SCHEMA,
+        "command_id": uuid::Uuid::from_u128(number).to_string(),
+        "trace_id": trace_id(),
+        "instance": instance,
+        "error_type": "config",
+        "severity": 3,
+        "recommended_action": "grow the database cache",
+        "requested_by": "test",
+        "issued_at": "2026-11-21T07:59:59Z",
+    });
+    value.as_object_mut().unwrap().extend(work.as_object().unwrap().clone());
+    let older = Older::nothing(trace_id(), "2026-11-21T07:59:59Z".parse().unwrap());
+    RemediationCommand::decode(value.to_string().as_bytes(), &older).unwrap()
+}
+
+fn result(step: &StepCommand, status: StepStatus, cause: Option<Cause>, retryable: bool) -> ToolResult {
+    ToolResult {
+        schema: ToolResult::SCHEMA.to_owned(),
+        trace_id: step.trace_id.clone(),
+        tool_name: if step.step_id.as_str() == "verify" {
+            "verify".into()
+        } else {
+            step.tool.as_str().into()
+        },
+        command_id: step.command_id,
+        remediation_id: step.remediation_id,
+        step_id: step.step_id.clone(),
+        attempt: step.attempt,
+        status,
+        execution_time_ms: 1,
+        changes_applied: BTreeMap::new(),
+        error_code: cause.as_ref().map(|cause| cause.code.clone()),
+        error_message: cause.map(|cause| cause.message),
+        retryable,
+        requires_user_action: false,
+        rollback_available: true,
+        warnings: Vec::new(),
+        agent: AgentInfo {
+            name: step.agent.as_str().into(),
+            version: "test".into(),
+            host: step.host.clone(),
+        },
+    }
+}
+
+pub fn succeeded(step: &StepCommand) -> ToolResult {
+    result(step, StepStatus::Success, None, false)
+}
+
+pub fn undone(step: &StepCommand) -> ToolResult {
+    result(step, StepStatus::Undone, None, false)
+}
+
+pub fn failed(step: &StepCommand) -> ToolResult {
+    result(step, StepStatus::Failure, Some(Cause::new("disk_full", "no space left")), false)
+}
+
+pub fn refused(step: &StepCommand) -> ToolResult {
+    result(step, StepStatus::Refused, Some(Cause::new("drifted", "the value is another one now")), false)
+}
+
+pub fn transient(step: &StepCommand) -> ToolResult {
+    result(step, StepStatus::Failure, Some(Cause::new("busy", "the file is locked")), true)
+}
+
+pub fn unknown(step: &StepCommand) -> ToolResult {
+    result(step, StepStatus::Unknown, Some(Cause::new("lost", "the answer was lost")), true)
+}

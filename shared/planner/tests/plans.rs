@@ -1,0 +1,192 @@
+//! Commands and facts in, plans out, as a person would read them.
+
+use std::fmt::Write as _;
+
+use expect_test::{Expect, expect};
+use instance_contract::{
+    Action, AgentKind, Facts, Failure, Forecast, ForecastReply, Older, RemediationCommand, TraceId,
+};
+use instance_planner::{Policy, Rejection, plan, questions};
+use serde_json::{Value, json};
+
+#[test]
+fn a_config_change_with_restart_is_proved_in_force() {
+    check(
+        &json!({"error_type": "config", "requires_restart": true, "execution_order": ["iris_config", "iris_restart"],
+            "parameters": {"cpf_section": "config", "parameter": "globals", "new_value": "0,0,512,0,0,0"}}),
+        expect![[r#"
+            config   config-agent  Medium  target of config: old -> new
+            restart  restart-agent High    target of restart: old -> new
+            verify   config-agent  Low     expects CpfInForce { section: "config", parameter: "globals", value: "new" }, InstanceHealthy; quiet global-buffers-insufficient, write-daemon-died
+            approval restart: policy wants a person to approve every restart
+        "#]],
+    );
+}
+
+#[test]
+fn a_change_that_needs_a_restart_without_one_is_planned_with_a_warning() {
+    check(
+        &json!({"error_type": "config", "requires_restart": false, "execution_order": ["iris_config"],
+            "parameters": {"cpf_section": "config", "parameter": "globals", "new_value": "0,0,512,0,0,0"}}),
+        expect![[r#"
+            config   config-agent  Medium  target of config: old -> new
+            verify   config-agent  Low     expects CpfValue { section: "config", parameter: "globals", value: "new" }; quiet 
+            warning step "config" comes into force only after a restart (read at start)
+        "#]],
+    );
+}
+
+#[test]
+fn a_license_question_changes_nothing_and_needs_no_proof() {
+    check(
+        &json!({"error_type": "license", "requires_restart": false, "execution_order": ["iris_config"],
+            "parameters": {"action": "check_expiry"}}),
+        expect![[r#"
+            config   config-agent  Low     
+        "#]],
+    );
+}
+
+#[test]
+fn a_cascade_runs_in_the_order_of_its_dependencies() {
+    check(
+        &json!({"error_type": "resource", "requires_restart": true, "steps": [
+            {"id": "restart", "tool": "iris_restart", "parameters": {}, "depends_on": ["pages", "cache"]},
+            {"id": "cache", "tool": "iris_config", "depends_on": ["pages"],
+                "parameters": {"cpf_section": "config", "parameter": "globals", "new_value": "0,0,512,0,0,0"}},
+            {"id": "pages", "tool": "os_config", "parameters": {"kernel_param": "vm.nr_hugepages", "new_value": 300}},
+        ]}),
+        expect![[r#"
+            pages    os-agent      High    target of pages: old -> new
+            cache    config-agent  Medium  target of cache: old -> new
+            restart  restart-agent High    target of restart: old -> new
+            verify   os-agent      Low     expects KernelValue { name: "vm.nr_hugepages", value: "new" }, CpfInForce { section: "config", parameter: "globals", value: "new" }, InstanceHealthy; quiet global-buffers-insufficient, huge-pages-too-few, write-daemon-died
+            approval restart: policy wants a person to approve every restart
+        "#]],
+    );
+}
+
+#[test]
+fn refusals_of_agents_name_the_place_in_the_command() {
+    let command = command(
+        &json!({"error_type": "config", "requires_restart": false, "execution_order": ["iris_config"],
+        "parameters": {"cpf_section": "Startup", "parameter": "globals", "new_value": "20000"}}),
+    );
+    let mut facts = facts(&command);
+    let refusal = Failure::refused(
+        "unknown_parameter",
+        "no parameter globals in [Startup]; did you mean [config] globals?",
+    );
+    facts.forecasts.insert("config".parse().unwrap(), ForecastReply::Wont(refusal));
+    let Err(Rejection::Refused(faults)) = plan(&command, &facts, &Policy::default()) else {
+        panic!("an unknown parameter is refused");
+    };
+    assert_eq!(
+        faults.to_string(),
+        "parameters = [Startup] globals=20000: no parameter globals in [Startup]; did you mean [config] globals? \
+         (unknown_parameter)"
+    );
+}
+
+#[test]
+fn policy_keeps_hands_off_and_bounds_drastic_steps() {
+    let command = command(&json!({"error_type": "other", "requires_restart": true,
+        "execution_order": ["iris_restart"], "parameters": {}}));
+    let facts = facts(&command);
+    let never = Policy { never: vec!["PROD".parse().unwrap()], ..Policy::default() };
+    let few = Policy { drastic_steps: 0, ..Policy::default() };
+    for policy in [never, few] {
+        assert!(matches!(plan(&command, &facts, &policy), Err(Rejection::Refused(_))));
+    }
+    assert!(plan(&command, &facts, &Policy::default()).is_ok());
+}
+
+#[test]
+fn a_missing_answer_is_waited_for() {
+    let command = command(&json!({"error_type": "other", "requires_restart": true,
+        "execution_order": ["iris_restart"], "parameters": {}}));
+    assert!(matches!(plan(&command, &Facts::default(), &Policy::default()), Err(Rejection::NotYet { .. })));
+}
+
+#[test]
+fn the_same_changes_have_the_same_digest_and_others_another() {
+    let one = command(&json!({"error_type": "other", "requires_restart": true,
+        "execution_order": ["iris_restart"], "parameters": {}}));
+    let mut changed = facts(&one);
+    if let Some(ForecastReply::Would(forecast)) = changed.forecasts.values_mut().next() {
+        forecast.before = "down".to_owned();
+    }
+    let digest = |facts: &Facts| plan(&one, facts, &Policy::default()).unwrap().digest;
+    assert_eq!(digest(&facts(&one)), digest(&facts(&one)));
+    assert_ne!(digest(&facts(&one)), digest(&changed));
+}
+
+fn command(work: &Value) -> RemediationCommand {
+    let mut value = json!({
+        "schema": RemediationCommand::SCHEMA, "command_id": "6f1d2c0a-52b7-4c43-9a3e-1b6077a1d5c8",
+        "trace_id": "0123456789abcdef0123456789abcdef", "instance": "PROD", "severity": 2,
+        "recommended_action": "as the runbook says", "requested_by": "test", "issued_at": "2026-11-21T08:00:00Z",
+    });
+    value.as_object_mut().unwrap().extend(work.as_object().unwrap().clone());
+    let older = Older::nothing(TraceId::from_bytes([1; 16]), "2026-11-21T08:00:00Z".parse().unwrap());
+    RemediationCommand::decode(value.to_string().as_bytes(), &older).unwrap()
+}
+
+/// Every agent says: old becomes new, and a restart is needed.
+fn facts(command: &RemediationCommand) -> Facts {
+    let mut facts = Facts::default();
+    for agent in AgentKind::ALL {
+        facts.hosts.insert(*agent, "db1".parse().unwrap());
+    }
+    for question in questions(command) {
+        let reply = match question.action {
+            Action::CheckLicense(_) => ForecastReply::ReadOnly { warnings: Vec::new() },
+            _ => ForecastReply::Would(Forecast {
+                target: format!("target of {}", question.step),
+                before: "old".to_owned(),
+                after: "new".to_owned(),
+                needs_restart: true,
+                restart_reason: "read at start".to_owned(),
+                dangerous: false,
+                warnings: Vec::new(),
+            }),
+        };
+        facts.forecasts.insert(question.step, reply);
+    }
+    facts
+}
+
+fn check(work: &Value, expected: Expect) {
+    let command = command(work);
+    let plan = plan(&command, &facts(&command), &Policy::default()).unwrap();
+    let mut text = String::new();
+    for step in &plan.steps {
+        let what = match (&step.action, &step.change) {
+            (Action::Verify(verify), _) => {
+                let expect: Vec<String> = verify.expect.iter().map(|e| format!("{e:?}")).collect();
+                let quiet: Vec<&str> = verify.quiet.iter().map(|id| id.as_str()).collect();
+                format!("expects {}; quiet {}", expect.join(", "), quiet.join(", "))
+            }
+            (_, Some(change)) => format!("{}: {} -> {}", change.target, change.before, change.after),
+            _ => String::new(),
+        };
+        writeln!(
+            text,
+            "{:8} {:13} {:7} {what}",
+            step.id.as_str(),
+            step.agent.as_str(),
+            format!("{:?}", step.risk)
+        )
+        .unwrap();
+    }
+    for (step, reason) in &plan.approvals {
+        writeln!(text, "approval {step}: {reason}").unwrap();
+    }
+    for warning in &plan.warnings {
+        // Every step says the same; once is enough to see.
+        if !text.contains(warning) {
+            writeln!(text, "warning {warning}").unwrap();
+        }
+    }
+    expected.assert_eq(&text);
+}
