@@ -169,7 +169,7 @@ proptest! {
 
 fn stamps() -> impl Strategy<Value = Timestamp> {
     ((2000_u16..2100, 1_u8..13, 1_u8..29), (0_u8..24, 0_u8..60, 0_u8..60, 0_u16..1000))
-        .prop_map(|(date, time)| Timestamp::new(date, time).unwrap())
+        .prop_map(|(date, time)| Timestamp::new(date, time).expect("every such moment is real"))
 }
 
 fn texts() -> impl Strategy<Value = String> {

@@ -19,19 +19,15 @@ fn show(entry: &Entry) -> String {
             header.category.as_deref().unwrap_or("-"),
         ),
     };
-    let mut notes = String::new();
-    if entry.repeated() > 0 {
-        notes += &format!(" repeated={}", entry.repeated());
-    }
-    if entry.truncated() {
-        notes += &format!(" dropped={}", entry.dropped_bytes());
-    }
-    if entry.is_process_dump() {
-        notes += " dump";
-    }
-    if entry.is_damaged_repeat() {
-        notes += " damaged";
-    }
+    let notes: String = [
+        (entry.repeated() > 0).then(|| format!(" repeated={}", entry.repeated())),
+        entry.truncated().then(|| format!(" dropped={}", entry.dropped_bytes())),
+        entry.is_process_dump().then(|| " dump".to_owned()),
+        entry.is_damaged_repeat().then(|| " damaged".to_owned()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     format!("{:>4} {head}{notes}\n     {:?}\n", entry.offset, entry.message_text())
 }
 
@@ -68,7 +64,7 @@ fn a_log_with_every_shape() {
         1950 01/02/26-07:02:19:000 410 info Generic.Event
              "last words"
         2007 banner
-             "\n\n\n*** Recovery started at Fri Jan  2 07:05:58 2026\n     Current default directory: /srv/iris/mgr\nExiting with status 3 (Success)"
+             "*** Recovery started at Fri Jan  2 07:05:58 2026\n     Current default directory: /srv/iris/mgr\nExiting with status 3 (Success)"
         2137 01/02/26-07:05:59:000 77 info Utility.Event
              "caf� and grün\n with a line end of another kind"
         2232 01/02/26-07:06:00:000 77 info Utility.Event
@@ -88,6 +84,23 @@ fn a_license_key_never_leaves_with_a_tailers_entry() {
     }
     for entry in parse(LOG) {
         assert!(!entry.message_text().contains("NEVER-SHOWN"), "nor in the text of a lossless one");
+    }
+}
+
+#[test]
+fn a_dump_that_goes_on_after_a_quiet_time_stays_cut() {
+    for rest in [&b"LicenseKey: EXAMPLE\n"[..], b"\n", b"Li"] {
+        let mut reader = Reader::new(Options::bounded());
+        assert!(reader.push(b"01/02/26-07:02:16:000 (410) 3 x\nIRISSTAT: Data\n").is_empty());
+        assert!(reader.finish().unwrap().is_process_dump());
+        let mut entries = reader.push(rest);
+        entries.extend(reader.finish());
+        entries.extend(reader.push(b"censeKey: EXAMPLE\n01/02/26-07:02:17:000 (410) 0 next\n"));
+        entries.extend(reader.finish());
+        let (next, dump) = entries.split_last().unwrap();
+        assert_eq!((next.message_text().as_ref(), next.is_process_dump()), ("next", false));
+        assert!(dump.iter().all(|entry| entry.is_process_dump() && entry.raw.is_empty()), "{entries:?}");
+        assert!(dump.iter().all(|entry| entry.message_text().is_empty() && entry.truncated()));
     }
 }
 

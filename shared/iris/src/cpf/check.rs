@@ -3,7 +3,7 @@ use std::{collections::HashMap, fmt};
 use super::{
     Document,
     document::is_actions,
-    line::{Kind, LineEnd},
+    line::{Kind, Line},
 };
 
 /// One thing that is wrong with the shape of an `iris.cpf`.
@@ -134,9 +134,9 @@ fn check_names(document: &Document, faults: &mut Vec<Fault>) {
 }
 
 fn check_line_ends(document: &Document, faults: &mut Vec<Fault>) {
-    let mut ends = document.lines.iter().map(|line| line.end()).enumerate();
+    let mut ends = document.lines.iter().map(Line::end).enumerate();
     let Some((_, first)) = ends.next() else { return };
-    if let Some((at, _)) = ends.find(|(_, end)| *end != first && *end != LineEnd::Missing) {
+    if let Some((at, _)) = ends.find(|(_, end)| *end != first && end.is_whole()) {
         let text = "this line ends in another way than the lines above".to_owned();
         faults.push(fault(at + 1, Rule::MixedLineEnds, text));
     }

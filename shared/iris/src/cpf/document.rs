@@ -51,7 +51,7 @@ impl Document {
 
     /// The file.
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.lines.iter().flat_map(|line| line.raw()).copied().collect()
+        self.lines.iter().flat_map(Line::raw).copied().collect()
     }
 
     /// Section names in the order of the file; a section that is written twice comes twice.
@@ -99,7 +99,7 @@ impl Document {
             if !matches!(line.kind(), Kind::Parameter { .. } | Kind::Unreadable) {
                 return None;
             }
-            let text = std::str::from_utf8(line.content()).ok()?.trim();
+            let text = std::str::from_utf8(line.text()).ok()?;
             let (name, arguments) = text.split_once(':').unwrap_or((text, ""));
             Some(Operation { line: at + 1, name, arguments })
         })
@@ -128,7 +128,7 @@ impl Document {
 
 /// Whether a `/* */` block is open below a line, given whether it is open above.
 fn comment_goes_on(open_above: bool, line: &Line) -> bool {
-    let text = line.content().trim_ascii_start();
+    let text = line.text();
     let inside = if open_above { Some(text) } else { text.strip_prefix(b"/*") };
     inside.is_some_and(|text| memchr::memmem::find(text, b"*/").is_none())
 }

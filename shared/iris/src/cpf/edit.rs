@@ -19,7 +19,7 @@ pub struct Edited {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
     /// No such section.
-    #[error("could not edit CPF: no section \"{section}\"{}", did_you_mean(suggestion))]
+    #[error("could not edit CPF: no section \"{section}\"{}", did_you_mean(suggestion.as_deref()))]
     UnknownSection {
         /// As asked for.
         section: String,
@@ -30,7 +30,7 @@ pub enum EditError {
     /// by [`Document::set`].
     #[error(
         "could not edit CPF: no parameter \"{name}\" in section \"{section}\"{}",
-        did_you_mean(suggestion)
+        did_you_mean(suggestion.as_deref())
     )]
     UnknownParameter {
         /// As asked for.
@@ -212,9 +212,9 @@ impl Document {
         let style = self.lines.first().map_or(LineEnd::Lf, Line::end);
         match at.checked_sub(1).map(|above| &mut self.lines[above]) {
             // A file without a last line end stays one.
-            Some(above) if above.end() == LineEnd::Missing => {
-                above.set_end(if style == LineEnd::Missing { LineEnd::Lf } else { style });
-                line.set_end(LineEnd::Missing);
+            Some(above) if !above.end().is_whole() => {
+                line.set_end(above.end());
+                above.set_end(above.end().completed(style));
             }
             Some(above) => line.set_end(above.end()),
             None => line.set_end(LineEnd::Lf),
@@ -224,8 +224,8 @@ impl Document {
 
     fn remove_line(&mut self, at: usize) {
         let removed = self.lines.remove(at);
-        if let (LineEnd::Missing, Some(above)) = (removed.end(), at.checked_sub(1)) {
-            self.lines[above].set_end(LineEnd::Missing);
+        if let (false, Some(above)) = (removed.end().is_whole(), at.checked_sub(1)) {
+            self.lines[above].set_end(removed.end());
         }
     }
 }
@@ -252,6 +252,6 @@ fn check_text(text: &str) -> Result<(), InvalidText> {
     Ok(())
 }
 
-fn did_you_mean(suggestion: &Option<String>) -> String {
-    suggestion.as_ref().map_or(String::new(), |name| format!("; did you mean \"{name}\"?"))
+fn did_you_mean(suggestion: Option<&str>) -> String {
+    suggestion.map_or(String::new(), |name| format!("; did you mean \"{name}\"?"))
 }

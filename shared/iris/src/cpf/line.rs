@@ -29,6 +29,8 @@ pub(super) enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LineEnd {
     Missing,
+    /// A CR LF that was cut in the middle; only the last line of a file can end so.
+    Cr,
     Lf,
     CrLf,
 }
@@ -37,8 +39,24 @@ impl LineEnd {
     pub fn bytes(self) -> &'static [u8] {
         match self {
             Self::Missing => b"",
+            Self::Cr => b"\r",
             Self::Lf => b"\n",
             Self::CrLf => b"\r\n",
+        }
+    }
+
+    /// Whether another line can follow.
+    pub fn is_whole(self) -> bool {
+        matches!(self, Self::Lf | Self::CrLf)
+    }
+
+    /// The end that lets another line follow, in a file whose lines end in `style`.
+    pub fn completed(self, style: Self) -> Self {
+        match (self, style) {
+            (Self::Missing, Self::Missing) => Self::Lf,
+            (Self::Missing, style) => style,
+            (Self::Cr, _) => Self::CrLf,
+            (whole, _) => whole,
         }
     }
 }
@@ -65,7 +83,7 @@ impl Line {
 
     pub fn section(&self) -> Option<&str> {
         match &self.kind {
-            Kind::Section { name } => Some(self.text(name)),
+            Kind::Section { name } => Some(self.str_at(name)),
             _ => None,
         }
     }
@@ -73,7 +91,7 @@ impl Line {
     /// Name and value of a parameter line.
     pub fn parameter(&self) -> Option<(&str, &str)> {
         match &self.kind {
-            Kind::Parameter { name, value } => Some((self.text(name), self.text(value))),
+            Kind::Parameter { name, value } => Some((self.str_at(name), self.str_at(value))),
             _ => None,
         }
     }
@@ -87,10 +105,16 @@ impl Line {
         &self.raw[..self.raw.len() - self.end().bytes().len()]
     }
 
+    /// The line without its line end and without blanks around it.
+    pub fn text(&self) -> &[u8] {
+        let content = self.content();
+        &content[trimmed(content, 0..content.len())]
+    }
+
     /// Gives the line another end; what it holds stays.
     pub fn set_end(&mut self, end: LineEnd) {
-        self.raw.truncate(self.content().len());
-        self.raw.extend_from_slice(end.bytes());
+        let raw = [self.content(), end.bytes()].concat();
+        *self = if self.kind == Kind::Comment { Self::commented(raw) } else { Self::new(raw) };
     }
 
     /// The same parameter line with another value, or `None` if it would no longer read as that parameter.
@@ -106,7 +130,7 @@ impl Line {
         same.then_some(line)
     }
 
-    fn text(&self, range: &Range<usize>) -> &str {
+    fn str_at(&self, range: &Range<usize>) -> &str {
         std::str::from_utf8(&self.raw[range.clone()]).expect("checked when the line was read")
     }
 }
@@ -146,6 +170,8 @@ fn end_of(raw: &[u8]) -> LineEnd {
         LineEnd::CrLf
     } else if raw.ends_with(b"\n") {
         LineEnd::Lf
+    } else if raw.ends_with(b"\r") {
+        LineEnd::Cr
     } else {
         LineEnd::Missing
     }

@@ -210,8 +210,7 @@ fn figures(value: &str) -> Option<[u64; 6]> {
 }
 
 fn write_figures(figures: &[u64; 6], formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let [a, b, c, d, e, f] = figures;
-    write!(formatter, "{a},{b},{c},{d},{e},{f}")
+    formatter.write_str(&figures.map(|figure| figure.to_string()).join(","))
 }
 
 #[cfg(test)]

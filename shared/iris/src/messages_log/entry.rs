@@ -67,8 +67,17 @@ struct Shape {
     text_at: usize,
     text_end: usize,
     dropped: u64,
-    process_dump: bool,
+    cut: Cut,
     damaged: bool,
+}
+
+/// Where a text ends before its entry does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Cut {
+    #[default]
+    Nowhere,
+    AtLimit,
+    AtDump,
 }
 
 /// An entry as the reader found it, before anything was read out of it.
@@ -81,6 +90,8 @@ pub(crate) struct Found<'a> {
     pub stamp: Option<Stamp>,
     /// False when the entry is known to be one line.
     pub continued: bool,
+    /// How the entry ended that these lines would have continued, had it not been handed out early.
+    pub cut_above: Cut,
 }
 
 impl Entry {
@@ -109,7 +120,7 @@ impl Entry {
     /// Whether the entry holds a process dump. A dump prints shared memory, the license key included: it is never in
     /// [`message_text`](Self::message_text), and in `raw` only when the reader keeps everything.
     pub fn is_process_dump(&self) -> bool {
-        self.shape.process_dump
+        self.shape.cut == Cut::AtDump
     }
 
     /// Whether the line was damaged by the repeat counter: the head of its text is lost and its category unknown.
@@ -146,19 +157,12 @@ impl<'a> EntryRef<'a> {
             category: rest.category,
         });
         let text_at = rest.map_or(0, |rest| rest.text_at);
-        let mut text_end = found.held.len().min(text_at.saturating_add(text_limit));
-        if text_end < found.held.len() {
-            text_end = character_start(found.held, text_end).max(text_at);
-        }
-        // A stamped line itself is written by the message call, so a dump can only begin below it.
-        let may_dump = found.continued || found.stamp.is_none();
-        let dump = if may_dump { dump_start(&found.held[..text_end], found.stamp.is_some()) } else { None };
-        let text_end = dump.unwrap_or(text_end);
+        let (text_end, cut) = text_end(found, text_at, text_limit);
         let shape = Shape {
             text_at,
             text_end,
             dropped: found.total - text_end as u64,
-            process_dump: dump.is_some(),
+            cut,
             damaged: rest.is_some_and(|rest| rest.damaged),
         };
         let raw = if whole { found.held } else { &found.held[..text_end] };
@@ -191,7 +195,7 @@ impl<'a> EntryRef<'a> {
 
     /// See [`Entry::is_process_dump`].
     pub fn is_process_dump(&self) -> bool {
-        self.shape.process_dump
+        self.shape.cut == Cut::AtDump
     }
 
     /// See [`Entry::is_damaged_repeat`].
@@ -201,14 +205,17 @@ impl<'a> EntryRef<'a> {
 
     /// See [`Entry::is_recovery_banner`].
     pub fn is_recovery_banner(&self) -> bool {
-        let text = self.raw.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).map(|at| &self.raw[at..]);
-        self.header.is_none() && text.is_some_and(|text| text.starts_with(BANNER))
+        self.header.is_none() && self.raw[line_ends_at_start(self.raw)..].starts_with(BANNER)
     }
 
     /// The bytes of the text as they lie in the log: continuation lines and their line ends, the repeat suffix and
     /// the last line end included.
     pub fn text_bytes(&self) -> &'a [u8] {
         &self.raw[self.shape.text_at..self.shape.text_end]
+    }
+
+    pub(crate) fn cut(&self) -> Cut {
+        self.shape.cut
     }
 
     /// An entry of its own.
@@ -224,8 +231,9 @@ impl<'a> EntryRef<'a> {
 
     fn text_and_repeat(&self) -> (&'a [u8], u32) {
         let text = self.text_bytes();
-        let cut_by_limit = self.shape.dropped > 0 && !self.shape.process_dump;
-        if cut_by_limit {
+        // Blank lines above a recovery banner are no part of what it says.
+        let text = if self.header.is_none() { &text[line_ends_at_start(text)..] } else { text };
+        if self.shape.cut == Cut::AtLimit {
             return (without_line_end(text), 0);
         }
         // The suffix stands at the end of the last line that has anything on it: blank lines that came later, above
@@ -234,7 +242,7 @@ impl<'a> EntryRef<'a> {
         if let Some((text, repeated)) = split_repeat(trimmed) {
             return (text, repeated);
         }
-        (if self.shape.process_dump { trimmed } else { without_line_end(text) }, 0)
+        (if self.shape.cut == Cut::AtDump { trimmed } else { without_line_end(text) }, 0)
     }
 }
 
@@ -243,9 +251,12 @@ fn without_line_ends(text: &[u8]) -> &[u8] {
     &text[..end]
 }
 
+fn line_ends_at_start(text: &[u8]) -> usize {
+    text.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(text.len())
+}
+
 fn without_line_end(text: &[u8]) -> &[u8] {
-    let text = text.strip_suffix(b"\n").unwrap_or(text);
-    text.strip_suffix(b"\r").unwrap_or(text)
+    text.strip_suffix(b"\r\n").or_else(|| text.strip_suffix(b"\n")).unwrap_or(text)
 }
 
 /// Splits `...(repeated N times)` off the end.
@@ -257,6 +268,24 @@ pub(crate) fn split_repeat(text: &[u8]) -> Option<(&[u8], u32)> {
     // IRIS counts from one; another writing would not print back.
     let written = std::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('0'))?;
     Some((text, written.parse().ok()?))
+}
+
+/// Where the text of an entry ends: with it, at the limit or above a process dump.
+#[inline]
+fn text_end(found: &Found<'_>, text_at: usize, text_limit: usize) -> (usize, Cut) {
+    if found.stamp.is_none() && found.cut_above != Cut::Nowhere {
+        return (text_at, found.cut_above);
+    }
+    let limit = text_at.saturating_add(text_limit);
+    let (end, cut) = match found.held.get(limit) {
+        Some(_) => (character_start(found.held, limit).max(text_at), Cut::AtLimit),
+        None => (found.held.len(), Cut::Nowhere),
+    };
+    // A stamped line itself is written by the message call, so a dump can only begin below it.
+    if !found.continued && found.stamp.is_some() {
+        return (end, cut);
+    }
+    dump_start(&found.held[..end], found.stamp.is_some()).map_or((end, cut), |start| (start, Cut::AtDump))
 }
 
 fn character_start(bytes: &[u8], at: usize) -> usize {

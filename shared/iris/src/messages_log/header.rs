@@ -132,12 +132,22 @@ fn severity(rest: &[u8]) -> Option<Severity> {
 #[inline]
 pub(crate) fn category(rest: &[u8]) -> Option<&str> {
     let name = rest.strip_prefix(b"[")?;
-    let is_inside = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_');
-    let length = name.iter().take(CATEGORY_WIDTH + 1).take_while(|byte| is_inside(byte)).count();
-    let closed = name.get(length) == Some(&b']') && length <= CATEGORY_WIDTH;
-    let named = name.first().is_some_and(u8::is_ascii_alphabetic);
-    if closed && named { std::str::from_utf8(&name[..length]).ok() } else { None }
+    let window = &name[..name.len().min(CATEGORY_WIDTH + 1)];
+    let length = window.iter().position(|byte| !IN_CATEGORY[usize::from(*byte)])?;
+    let closed = name[length] == b']' && name[0].is_ascii_alphabetic();
+    if closed { std::str::from_utf8(&name[..length]).ok() } else { None }
 }
+
+/// Letters, digits, dot and underscore, as a table: the reader asks for every byte of every category.
+static IN_CATEGORY: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'_';
+        byte += 1;
+    }
+    table
+};
 
 /// The counter flush of 2025.2 and 2026.1 can write a shifted copy of an older category in front of a text that has
 /// lost its head; the category of such a line is that of another message (messages-log.md, section 3).

@@ -1,6 +1,6 @@
 use super::{
     Keep, Options,
-    entry::{EntryRef, Found},
+    entry::{Cut, EntryRef, Found},
     header::{LineStart, Stamp},
 };
 
@@ -17,6 +17,8 @@ pub(super) struct Open {
     /// The beginning of a line that is too short to tell what it starts.
     prefix: Vec<u8>,
     continued: bool,
+    /// How the last entry ended, when it was handed out early and these lines may go on with it.
+    pub cut_above: Cut,
     /// Whether the next byte goes on with a line that is already part of `body`.
     pub inside_line: bool,
 }
@@ -128,11 +130,13 @@ impl Open {
         let total = self.body.total;
         if total > 0 {
             let (held, continued) = (self.body.bytes.as_slice(), self.continued);
-            emit(&Found { offset, held, total, stamp: self.stamp, continued }, options, sink);
+            let cut_above = self.cut_above;
+            emit(&Found { offset, held, total, stamp: self.stamp, continued, cut_above }, options, sink);
         }
         self.body.clear();
         self.stamp = None;
         self.continued = false;
+        self.cut_above = Cut::Nowhere;
         total
     }
 

@@ -1,5 +1,5 @@
 use super::{
-    entry::{Entry, EntryRef, Found},
+    entry::{Cut, Entry, EntryRef, Found},
     header::{DECIDED_WITHIN, LineStart, Stamp},
     open::{Open, emit},
 };
@@ -102,14 +102,21 @@ impl Reader {
 
     /// The end of the log, or a quiet time: hands out the entry that is still open.
     ///
-    /// Bytes may follow. Lines that would have continued the entry then make one without a header.
+    /// Bytes may follow. Lines that would have continued the entry then make one without a header, whose text is
+    /// empty when that of the entry was cut.
     pub fn finish(&mut self) -> Option<Entry> {
         if !self.open.prefix().is_empty() {
             // Nothing that the end of the bytes leaves undecided begins an entry.
             self.open.settle_prefix(LineStart::Continuation, self.options);
         }
         let mut last = None;
-        self.offset += self.open.emit(self.offset, self.options, &mut |entry| last = Some(entry.to_entry()));
+        let mut cut = self.open.cut_above;
+        self.offset += self.open.emit(self.offset, self.options, &mut |entry: EntryRef<'_>| {
+            cut = entry.cut();
+            last = Some(entry.to_entry());
+        });
+        // What was cut off stays cut off: the rest of a process dump may come only now.
+        self.open.cut_above = cut;
         last
     }
 
@@ -146,6 +153,7 @@ impl Reader {
                         if self.open.is_empty() {
                             return rest;
                         }
+                        // The blank lines are held, so the banner is too; one byte of it puts us inside its line.
                         self.open.push(&rest[..1], self.options);
                         rest = &rest[1..];
                     }
@@ -183,7 +191,7 @@ impl Reader {
                 self.open.start_with_prefix(None, self.options);
             }
             kind @ (LineStart::Blank | LineStart::Continuation) => {
-                self.open.settle_prefix(kind, self.options)
+                self.open.settle_prefix(kind, self.options);
             }
         }
         &bytes[end..]
@@ -191,7 +199,8 @@ impl Reader {
 
     /// Cuts bytes that begin at the start of a line, with no entry open; keeps what may go on in the next chunk.
     fn scan(&mut self, bytes: &[u8], sink: &mut impl FnMut(EntryRef<'_>)) {
-        let mut current = Current::default();
+        let mut current =
+            Current { cut_above: std::mem::take(&mut self.open.cut_above), ..Current::default() };
         let mut line_ends = memchr::memchr_iter(b'\n', bytes);
         let mut at = 0;
         loop {
@@ -223,6 +232,7 @@ impl Reader {
         }
         let body_end = current.blank_from.unwrap_or(at);
         let parts = [&bytes[current.from..body_end], &bytes[body_end..at], &bytes[at..]];
+        self.open.cut_above = current.cut_above;
         self.open.keep(current.stamp, parts, current.continued, self.options);
     }
 
@@ -233,8 +243,8 @@ impl Reader {
             return;
         }
         let total = held.len() as u64;
-        let found =
-            Found { offset: self.offset, held, total, stamp: current.stamp, continued: current.continued };
+        let &Current { stamp, continued, cut_above, .. } = current;
+        let found = Found { offset: self.offset, held, total, stamp, continued, cut_above };
         emit(&found, self.options, sink);
         self.offset += total;
     }
@@ -248,4 +258,5 @@ struct Current {
     /// Where the blank lines begin that its last lines are.
     blank_from: Option<usize>,
     continued: bool,
+    cut_above: Cut,
 }

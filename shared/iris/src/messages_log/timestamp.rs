@@ -83,10 +83,8 @@ impl Timestamp {
     /// Reads the stamp at the start of a line, and tells how many bytes it took.
     #[inline]
     pub(crate) fn at_start_of(line: &[u8]) -> Option<(Self, usize)> {
-        if let Some(bytes) = line.first_chunk::<{ Self::LENGTH }>() {
-            if bytes[5] == b'/' {
-                return Self::with_year(bytes).map(|stamp| (stamp, Self::LENGTH));
-            }
+        if let Some(bytes) = line.first_chunk::<{ Self::LENGTH }>().filter(|bytes| bytes[5] == b'/') {
+            return Self::with_year(bytes).map(|stamp| (stamp, Self::LENGTH));
         }
         let bytes = line.first_chunk::<{ Self::LENGTH_WITHOUT_YEAR }>()?;
         Self::without_year(bytes).map(|stamp| (stamp, Self::LENGTH_WITHOUT_YEAR))
@@ -94,34 +92,38 @@ impl Timestamp {
 
     #[inline]
     fn with_year(bytes: &[u8; Self::LENGTH]) -> Option<Self> {
-        let separated = bytes[2] == b'/' && bytes[5] == b'/' && bytes[8] == b'-';
-        let year = Some(two_digits(bytes[6], bytes[7])?);
-        let time = bytes[9..].first_chunk::<12>().filter(|_| separated)?;
-        Self::assemble(year, [bytes[0], bytes[1], bytes[3], bytes[4]], time)
+        let date = numbers(*bytes.first_chunk()?, DATE)?;
+        let mut stamp = Self::time_of_day(bytes[8..].first_chunk()?)?;
+        [stamp.month, stamp.day] = [date[0], date[3]];
+        stamp.year = Some(date[6]);
+        stamp.is_real().then_some(stamp)
     }
 
     fn without_year(bytes: &[u8; Self::LENGTH_WITHOUT_YEAR]) -> Option<Self> {
-        let separated = bytes[2] == b'/' && bytes[5] == b'-';
-        let time = bytes[6..].first_chunk::<12>().filter(|_| separated)?;
-        Self::assemble(None, [bytes[0], bytes[1], bytes[3], bytes[4]], time)
+        let mut date = *b"00/00/00";
+        date[..5].copy_from_slice(&bytes[..5]);
+        let date = numbers(date, DATE)?;
+        let mut stamp = Self::time_of_day(bytes[5..].first_chunk()?)?;
+        [stamp.month, stamp.day] = [date[0], date[3]];
+        stamp.is_real().then_some(stamp)
     }
 
+    /// Reads `-HH:MM:SS:mmm`; the date is still to come.
     #[inline]
-    fn assemble(year: Option<u8>, month_day: [u8; 4], time: &[u8; 12]) -> Option<Self> {
-        if time[2] != b':' || time[5] != b':' || time[8] != b':' {
-            return None;
-        }
-        let hundreds = u16::from(two_digits(b'0', time[9])?);
+    fn time_of_day(bytes: &[u8; 13]) -> Option<Self> {
+        let time = numbers(*bytes[1..].first_chunk()?, TIME)?;
+        let end = numbers(*bytes[5..].first_chunk()?, TIME_END)?;
+        let hundreds = u16::from(bytes[10] - b'0');
         let stamp = Self {
-            year,
-            month: two_digits(month_day[0], month_day[1])?,
-            day: two_digits(month_day[2], month_day[3])?,
-            hour: two_digits(time[0], time[1])?,
-            minute: two_digits(time[3], time[4])?,
-            second: two_digits(time[6], time[7])?,
-            millisecond: hundreds * 100 + u16::from(two_digits(time[10], time[11])?),
+            year: None,
+            month: 0,
+            day: 0,
+            hour: time[0],
+            minute: time[3],
+            second: time[6],
+            millisecond: hundreds * 100 + u16::from(end[6]),
         };
-        stamp.is_real().then_some(stamp)
+        (bytes[0] == b'-').then_some(stamp)
     }
 
     #[inline]
@@ -182,10 +184,32 @@ impl FromStr for Timestamp {
     }
 }
 
+const DATE: [u8; 8] = *b"00/00/00";
+const TIME: [u8; 8] = *b"00:00:00";
+/// The last eight bytes of a stamp: one digit of the minute, the second, the millisecond.
+const TIME_END: [u8; 8] = *b"0:00:000";
+
+/// Reads eight bytes that must have a digit where `shape` has a `0`, and the same byte elsewhere. Byte n of the
+/// answer is the number that the digits n and n + 1 make.
+///
+/// All eight are looked at in one register, as the reader does this for every line of a log.
 #[inline]
-fn two_digits(tens: u8, ones: u8) -> Option<u8> {
-    let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
-    (tens < 10 && ones < 10).then(|| tens * 10 + ones)
+fn numbers(bytes: [u8; 8], shape: [u8; 8]) -> Option<[u8; 8]> {
+    const TOP_BITS: u64 = 0x8080_8080_8080_8080;
+    // Digits turn into 0 to 9 and separators into 0; anything else is more.
+    let values = u64::from_le_bytes(bytes) ^ u64::from_le_bytes(shape);
+    let mut lift = [0x7f; 8];
+    for (lift, shape) in lift.iter_mut().zip(shape) {
+        if shape == b'0' {
+            *lift = 0x7f - 9;
+        }
+    }
+    // A byte that is too large lifts its top bit, or had it from the start.
+    let lifted = (values & !TOP_BITS).wrapping_add(u64::from_le_bytes(lift));
+    if (values | lifted) & TOP_BITS != 0 {
+        return None;
+    }
+    Some((values.wrapping_mul(10).wrapping_add(values >> 8)).to_le_bytes())
 }
 
 fn push_two(out: &mut Vec<u8>, value: u8) {
