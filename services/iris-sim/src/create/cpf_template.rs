@@ -116,8 +116,7 @@ fn own_value(new: &NewCpf<'_>, section: &str, name: &str) -> Option<String> {
 mod tests {
     use instance_iris::cpf::Document;
 
-    use super::{NewCpf, text};
-    use crate::shell::folder::InstanceFolder;
+    use crate::create::example_cpf;
     use crate::world::check_cpf;
     use crate::world::release::Release;
 
@@ -125,16 +124,7 @@ mod tests {
     fn a_new_cpf_passes_the_strict_check_of_its_release() {
         for version in ["2024.2", "2025.2"] {
             let release = Release::try_from(version.to_owned()).unwrap();
-            let folder = InstanceFolder::new("/opt/iris/PROD");
-            let new = NewCpf {
-                name: "PROD",
-                folder: &folder,
-                release,
-                superserver_port: 1972,
-                web_port: 80,
-                globals_mb: 256,
-            };
-            let document = Document::parse(text(&new).as_bytes());
+            let document = Document::parse(example_cpf(release).as_bytes());
             assert_eq!(check_cpf::check(&document, release), vec![], "{version}");
             assert_eq!(document.get("config", "globals"), Some("0,0,256,0,0,0"));
             let keys: Vec<_> = document.entries("config").map(|entry| entry.name.to_owned()).collect();

@@ -159,3 +159,16 @@ fn free_port() -> io::Result<u16> {
 fn make<T>(path: &Path, how: impl FnOnce(&Path) -> io::Result<T>) -> Result<T, CreateError> {
     how(path).map_err(|source| CreateError::Io { path: path.to_owned(), source })
 }
+
+/// A good CPF of a release, for tests.
+#[cfg(test)]
+pub(crate) fn example_cpf(release: Release) -> String {
+    cpf_template::text(&NewCpf {
+        name: "PROD",
+        folder: &InstanceFolder::new("/opt/iris/PROD"),
+        release,
+        superserver_port: 1972,
+        web_port: 80,
+        globals_mb: 256,
+    })
+}

@@ -1,6 +1,7 @@
 //! `iris.ids`: which processes are the instance. It exists while the instance is up, and stays behind when the
 //! control process is killed.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -30,7 +31,8 @@ impl IdsFile {
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let mut text = format!("{}\n", self.node);
         for (role, process) in &self.processes {
-            text.push_str(&format!("{role} {} {}\n", process.pid, process.started));
+            writeln!(text, "{role} {} {}", process.pid, process.started)
+                .expect("writing to a string cannot fail");
         }
         super::replace(path, text.as_bytes())
     }

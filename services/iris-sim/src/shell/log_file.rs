@@ -36,11 +36,9 @@ impl LogFile {
 
     /// Writes an entry, or counts it when it is the last one again.
     pub fn write(&mut self, at: &jiff::Zoned, pid: u32, entry: Entry) -> io::Result<()> {
-        if let Some(last) = &mut self.last {
-            if last.entry == entry && last.pid == pid {
-                last.repeated += 1;
-                return Ok(());
-            }
+        if let Some(last) = self.last.as_mut().filter(|last| last.entry == entry && last.pid == pid) {
+            last.repeated += 1;
+            return Ok(());
         }
         self.write_repeats(at)?;
         let line = stamped(at, pid, &entry, 0);
@@ -75,10 +73,10 @@ impl LogFile {
         }
         self.write_repeats(at)?;
         let day = at.strftime("%Y%m%d").to_string();
-        let old = (0..)
+        let old = (0..u32::MAX)
             .map(|number| self.messages.with_file_name(old_name(&day, number)))
             .find(|path| !path.exists())
-            .expect("numbers do not end");
+            .expect("no folder holds that many files");
         fs::rename(&self.messages, old)
     }
 }

@@ -116,10 +116,9 @@ impl Registry {
             is_default: instances.is_empty(),
             bin: PathBuf::new(),
         });
-        let text: String = instances
-            .iter()
-            .map(|instance| format!("{}^{}\n", instance.name, instance.folder.printed()))
-            .collect();
+        let lines: Vec<String> =
+            instances.iter().map(|known| format!("{}^{}", known.name, known.folder.printed())).collect();
+        let text = lines.join("\n") + "\n";
         fs::create_dir_all(&self.folder)
             .and_then(|()| super::replace(&self.file(), text.as_bytes()))
             .map_err(|source| RegistryError::Io { path: self.file(), source })

@@ -235,3 +235,76 @@ pub fn shutting_down(release: Release, cpf_path: &str, faults: &[CpfFault]) -> S
     };
     format!("Error: Parsing CPF file {cpf_path} - Shutting down the system : {position}")
 }
+
+#[cfg(test)]
+mod tests {
+    use instance_iris::cpf::Document;
+
+    use super::{CpfFault, check};
+    use crate::create::example_cpf;
+    use crate::world::release::Release;
+
+    /// The faults of a good file after an edit of its text, as IRIS words them.
+    fn faults(edit: impl FnOnce(&str) -> String) -> Vec<String> {
+        let release = Release::try_from("2025.2".to_owned()).unwrap();
+        let good = example_cpf(release);
+        let edited = edit(&good);
+        assert_ne!(good, edited, "the edit hit nothing");
+        check(&Document::parse(edited.as_bytes()), release).iter().map(CpfFault::message).collect()
+    }
+
+    #[test]
+    fn an_unknown_name_is_named_with_its_line() {
+        let found = faults(|text| text.replace("[SQL]\n", "[SQL]\nDBMSSecurity=1\n"));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0].starts_with("Invalid parameter name 'DBMSSecurity', LINE:'DBMSSecurity=1' at line ")
+        );
+    }
+
+    #[test]
+    fn missing_names_are_listed_by_section() {
+        let found = faults(|text| text.replace("OTELInterval=10\n", "").replace("OTELMetrics=0\n", ""));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with(
+            "The following parameters are missing from section [Monitor]: 'OTELInterval,OTELMetrics' at line "
+        ));
+    }
+
+    #[test]
+    fn a_repeated_line_and_an_empty_value_are_faults() {
+        let found = faults(|text| text.replace("jrnbufs=64\n", "jrnbufs=64\njrnbufs=64\n"));
+        assert!(found[0].starts_with("Duplicate line detected, LINE:'jrnbufs=64' at line "), "{found:?}");
+        let found = faults(|text| text.replace("\nWebServer=0\n", "\nWebServer=\n"));
+        assert_eq!(found, ["Property 'Config.Startup::WebServer(2@Config.Startup,ID=)' required"]);
+    }
+
+    #[test]
+    fn a_whole_section_a_database_and_a_wrong_value_are_missed() {
+        let found = faults(|text| text.replace("[ECP]", "[ECPx]"));
+        assert!(
+            found.iter().any(|text| text.starts_with("Invalid parameter name 'ECPx', LINE:'[ECPx]'")),
+            "{found:?}"
+        );
+        assert!(
+            found.iter().any(|text| text.contains("missing from section [ECP]: 'ClientReconnectDuration,"))
+        );
+        let found = faults(|text| text.replace("IRISSECURITY=", "IRISSECURITYX="));
+        assert!(found[0].starts_with("Required database IRISSECURITY is not defined at line "), "{found:?}");
+        let found = faults(|text| text.replace("memlock=0", "memlock=2"));
+        assert_eq!(
+            found,
+            ["Datatype validation failed on property 'Config.config:memlock', with value equal to \"2\""]
+        );
+    }
+
+    #[test]
+    fn a_globals_line_in_the_wrong_section_is_refused() {
+        // The mistake of a widely copied example: section Startup, key globals.
+        let found = faults(|text| text.replace("[Startup]\n", "[Startup]\nglobals=20000\n"));
+        assert!(
+            found[0].starts_with("Invalid parameter name 'globals', LINE:'globals=20000' at line "),
+            "{found:?}"
+        );
+    }
+}

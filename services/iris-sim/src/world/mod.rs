@@ -127,7 +127,7 @@ const PASS_CYCLE: Duration = Duration::from_secs(80);
 /// One step of the health state back.
 const QUIET_TIME: Duration = Duration::from_mins(30);
 /// A frozen instance is forced this long after the stop.
-const FORCE_AFTER: Duration = Duration::from_secs(60);
+const FORCE_AFTER: Duration = Duration::from_mins(1);
 /// A start with a bad CPF shuts itself down this long after the error.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(5);
 
@@ -259,3 +259,6 @@ impl World {
         acts
     }
 }
+
+#[cfg(test)]
+mod tests;

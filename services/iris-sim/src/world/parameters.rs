@@ -13,8 +13,10 @@ pub struct Parameters {
     pub jrnbufs_mb: u64,
     /// `[config] memlock`, a sum of bits.
     pub memlock: u64,
-    /// `[config] MaxServers` + `MaxServerConn`.
-    pub ecp_connections: u64,
+    /// `[config] MaxServers`.
+    pub max_servers: u64,
+    /// `[config] MaxServerConn`.
+    pub max_server_conn: u64,
     /// `[Startup] DefaultPort`.
     pub superserver_port: u16,
     /// `[Startup] DefaultPortBindAddress`.
@@ -56,7 +58,8 @@ impl Parameters {
             gmheap_kb: number("config", "gmheap", 0),
             jrnbufs_mb: number("config", "jrnbufs", 64),
             memlock: number("config", "memlock", 0),
-            ecp_connections: number("config", "MaxServers", 2) + number("config", "MaxServerConn", 1),
+            max_servers: number("config", "MaxServers", 2),
+            max_server_conn: number("config", "MaxServerConn", 1),
             superserver_port: port("DefaultPort", 1972),
             bind_address: value_of("Startup", "DefaultPortBindAddress").unwrap_or_default(),
             web_port: port("WebServerPort", 80),

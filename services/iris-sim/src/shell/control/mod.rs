@@ -6,6 +6,7 @@ mod merge;
 mod perform;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::error::Error;
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -80,13 +81,11 @@ pub fn run(order: StartOrder) -> ExitCode {
         }
         Err(error) => {
             let mut starter = io::stdout();
-            let mut text = error.to_string();
-            let mut source = std::error::Error::source(&error);
-            while let Some(cause) = source {
-                text.push_str(&format!(": {cause}"));
-                source = cause.source();
+            let mut cause: Option<&dyn Error> = Some(&error);
+            while let Some(error) = cause {
+                ask::answer(&mut starter, &Answer::Say(error.to_string()));
+                cause = error.source();
             }
-            ask::answer(&mut starter, &Answer::Say(text));
             ask::answer(&mut starter, &Answer::Done { code: 1 });
             ExitCode::FAILURE
         }

@@ -1,10 +1,9 @@
 //! A start, in three stages: the shell answers between them.
 
-use std::fmt::Write as _;
+mod journal;
+mod kernel;
 
-use rand::RngExt as _;
-
-use crate::world::act::{Act, Alarm, Category, Daemon, Ending, Entry, Severity, Writer};
+use crate::world::act::{Act, Alarm, Category, Ending, Entry, Severity, Writer};
 use crate::world::facts::{Previous, StartFacts};
 use crate::world::health::{AlertLevel, is_alert};
 use crate::world::{GIVE_UP_AFTER, PASS_CYCLE, Phase, QUIET_TIME, World, check_cpf, memory};
@@ -66,13 +65,12 @@ impl World {
             utility("No archives configured"),
             utility("Performing Journal Recovery"),
         ];
-        acts.extend(recovery(&facts.previous));
+        acts.extend(journal::recovery(&facts.previous));
         match self.start_journal(&facts) {
-            Ok(journal) => acts.extend(journal),
-            Err(stop) => {
-                let mut all = acts;
-                all.extend(stop);
-                return all;
+            Ok(journaling) => acts.extend(journaling),
+            Err(refusal) => {
+                acts.extend(refusal);
+                return acts;
             }
         }
         acts.extend(sections_before_superserver(&facts));
@@ -157,95 +155,6 @@ impl World {
         }
     }
 
-    fn recovery_banner(&mut self, facts: &StartFacts) -> Vec<Act> {
-        let (wij, crashed) = match &facts.previous {
-            Previous::Never => return Vec::new(),
-            Previous::Clean(wij) => (wij, false),
-            Previous::Abnormal(wij) => (wij, true),
-        };
-        self.wij = wij.clone();
-        let manager = self.identity.manager_directory();
-        let mut text = format!(
-            "\n\n\n*** Recovery started at {}\n     Current default directory: {}\n     Log file directory: {manager}\n     \
-             WIJ file spec: {manager}IRIS.WIJ\nRecovering local ({manager}IRIS.WIJ) image journal file...\n\
-             Starting WIJ recovery for '{manager}IRIS.WIJ'.\n  0 blocks pending in this WIJ.\n",
-            facts.at.strftime("%a %b %e %H:%M:%S %Y"),
-            manager.trim_end_matches('/'),
-        );
-        if crashed {
-            let blocks: u32 = self.random.random_range(1..64);
-            write!(
-                text,
-                "WIJ pass # is {}.\nStarting fast WIJ compare\nFinished comparing {blocks} blocks in 0 seconds\n",
-                wij.passes
-            )
-            .expect("writing to a string cannot fail");
-        }
-        text.push_str("Exiting with status 3 (Success)\n");
-        vec![Act::Banner(text)]
-    }
-
-    fn kernel_up(&mut self, facts: &StartFacts) -> Vec<Act> {
-        let manager = self.identity.manager_directory();
-        let mut acts = vec![
-            Entry::control("SIMD", "SIMD optimization level: AVX2").into(),
-            Entry::control("WriteDaemon.UsingWIJFile", format!("Using WIJ file: {manager}IRIS.WIJ")).into(),
-        ];
-        if self.wij.journal_file.is_empty() {
-            acts.push(
-                Entry::kernel(Writer::Control, Severity::Info, "No journaling info from prior system").into(),
-            );
-        } else {
-            let offset: u32 = self.random.random_range(131_072..8_388_608);
-            let text = format!(
-                "Jrn info from prior WIJ (imflags: 0):\n\twdpass: 0\n\tjrnwdpass: {}\n\tfspec: {}\n\tfilecnt: {count}\n\
-                 \tfileoff: {offset}\n\tprevfcnt: {count}\n\tprevfileoeff: {offset}\n\tmin trans cnt: {count}\n\
-                 \tmin trans index: {offset}",
-                self.wij.passes,
-                self.wij.journal_file,
-                count = self.wij.journal_count,
-            );
-            acts.push(Entry::kernel(Writer::Control, Severity::Info, text).into());
-        }
-        if facts.previous == Previous::Never {
-            acts.push(Entry::control("WriteDaemon.CreatingNewWIJ", "Creating a new WIJ file").into());
-            acts.push(Entry::control("WriteDaemon.CreatedNewWIJ", "New WIJ file created").into());
-        }
-        if facts.without_startup_routine {
-            let text = "InterSystems IRIS is started with NOSTU option.";
-            acts.push(Entry::kernel(Writer::Control, Severity::Info, text).into());
-        }
-        acts.push(Entry::kernel(Writer::Control, Severity::Info, self.startup_banner(facts)).into());
-        acts.push(Act::StartDaemons);
-        acts.push(
-            Entry {
-                writer: Writer::Daemon(Daemon::WriteDaemon),
-                severity: Severity::Info,
-                category: Category::Other("WriteDaemon.Started"),
-                text: "Write daemon started.".to_owned(),
-            }
-            .into(),
-        );
-        acts
-    }
-
-    fn startup_banner(&self, facts: &StartFacts) -> String {
-        let manager = self.identity.manager_directory();
-        let short = manager.trim_end_matches('/');
-        let system = &facts.system;
-        format!(
-            "\nStartup of InterSystems IRIS [{}]\n\tin {}\n\twith mgr: {short}\n\twith wij: {short}/IRIS.WIJ\n\
-             \tfrom: {manager}\n  OS=[Linux], version=[{}], release=[{}], machine=[{}]\n  nodename=[{}].\n  \
-             numasyncwijbuf: 2, wdwrite_asyncio_max: 64, wijdirectio: on, synctype: 3\n  System Initialized.",
-            self.identity.release.product_line(),
-            self.identity.bin_directory,
-            system.version,
-            system.release,
-            system.machine,
-            system.node,
-        )
-    }
-
     fn first_databases(&self, facts: &StartFacts) -> Vec<Act> {
         self.mounts(facts, 0, 2)
     }
@@ -326,60 +235,12 @@ impl World {
             .collect()
     }
 
-    /// Journaling, or the acts that end the start when it is needed and impossible.
-    fn start_journal(&mut self, facts: &StartFacts) -> Result<Vec<Act>, Vec<Act>> {
-        let parameters = &facts.parameters;
-        let directory = if facts.journal.current_usable {
-            &parameters.journal_directory
-        } else if facts.journal.alternate_usable {
-            &parameters.alternate_journal_directory
-        } else if parameters.freeze_on_journal_error {
-            let position = self.identity.release.source_position("journal.c", 10923);
-            let text = format!(
-                "Error: Startup stopped because system is set to freeze on journal error - Shutting down the \
-                 system : {position}"
-            );
-            return Err(self.refuse(facts, [text]));
-        } else {
-            let text = "Journaling NOT  started.";
-            return Ok(vec![Entry::utility(Severity::Severe, text).into()]);
-        };
-        let file = format!("{directory}{}.{:03}", facts.at.strftime("%Y%m%d"), facts.journal.next_number);
-        self.wij.journal_file.clone_from(&file);
-        self.wij.journal_count += 1;
-        let mut acts = vec![Act::StartJournal(file.clone()), utility(format!("START: {file}"))];
-        if parameters.journal_directory == parameters.alternate_journal_directory {
-            let text = "Warning: Alternate and primary journal directories are the same";
-            acts.push(Entry::kernel(Writer::Asker, Severity::Warning, text).into());
-        }
-        let text = format!("INTERSYSTEMS IRIS JOURNALING SYSTEM MESSAGE\nJournaling started to: {file}");
-        acts.push(Entry::kernel(Writer::Asker, Severity::Info, text).into());
-        acts.push(utility(format!("Journaling to {file} started.")));
-        Ok(acts)
-    }
-
     fn refuse(&mut self, facts: &StartFacts, texts: impl IntoIterator<Item = String>) -> Vec<Act> {
         self.phase = Phase::GivingUp { user: facts.user.clone() };
         let mut acts: Vec<Act> =
             texts.into_iter().map(|text| Entry::utility(Severity::Fatal, text).into()).collect();
         acts.push(Act::Wake(GIVE_UP_AFTER, Alarm::GiveUp));
         acts
-    }
-}
-
-/// What journal recovery says after a clean and after an abnormal end.
-fn recovery(previous: &Previous) -> Vec<Act> {
-    match previous {
-        Previous::Abnormal(wij) if !wij.journal_file.is_empty() => vec![
-            utility(format!("Restoring from journal {}", wij.journal_file)),
-            utility("Performing Transaction Rollback if necessary"),
-            utility(format!("  Scanning {}", wij.journal_file)),
-            utility("No open transactions to roll back"),
-        ],
-        _ => vec![
-            utility("Graceful system shutdown, journal restore not required"),
-            utility("Graceful system shutdown, transaction rollback not required"),
-        ],
     }
 }
 
