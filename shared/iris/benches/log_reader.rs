@@ -114,10 +114,10 @@ fn main() {
         bencher.iter(|| split_lines(black_box(&log)));
     });
     group.bench_function(BenchmarkId::from_parameter("read"), |bencher| {
-        bencher.iter(|| read(black_box(&log)))
+        bencher.iter(|| read(black_box(&log)));
     });
     group.bench_function(BenchmarkId::from_parameter("push"), |bencher| {
-        bencher.iter(|| push(black_box(&log)))
+        bencher.iter(|| push(black_box(&log)));
     });
     group.finish();
     criterion.final_summary();

@@ -115,9 +115,9 @@ fn differences_do_not_count_blank_lines_or_order() {
 
 fn check_faults(cpf: &[u8], expected: &Expect) {
     let faults = check(&Document::parse(cpf));
-    let shown: String =
-        faults.iter().map(|fault| format!("{} {}: {}\n", fault.line, fault.rule, fault.text)).collect();
-    expected.assert_eq(&shown);
+    let shown: Vec<String> =
+        faults.iter().map(|fault| format!("{} {}: {}", fault.line, fault.rule, fault.text)).collect();
+    expected.assert_eq(&shown.join("\n"));
 }
 
 #[test]
@@ -134,16 +134,10 @@ fn every_fault_of_shape_is_found() {
             7 actions_section: section "Actions" is for merge files only
             9 repeated_section: section "config" begins on line 2 already
             10 unreadable_line: neither a section, a comment nor "name=value"
-            11 unclosed_comment: "/*" without "*/"
-        "#]],
+            11 unclosed_comment: "/*" without "*/""#]],
     );
-    check_faults(
-        b"",
-        &expect![[r#"
-        0 missing_version: no Version in section "ConfigFile"
-    "#]],
-    );
-    check_faults(b"[ConfigFile]\nVersion=2025.2", &expect![[r#""#]]);
+    check_faults(b"", &expect![[r#"0 missing_version: no Version in section "ConfigFile""#]]);
+    check_faults(b"[ConfigFile]\nVersion=2025.2", &expect![""]);
 }
 
 #[test]

@@ -132,11 +132,20 @@ fn severity(rest: &[u8]) -> Option<Severity> {
 #[inline]
 pub(crate) fn category(rest: &[u8]) -> Option<&str> {
     let name = rest.strip_prefix(b"[")?;
+    for (known, closed) in COMMON {
+        if name.starts_with(closed) {
+            return Some(known);
+        }
+    }
     let window = &name[..name.len().min(CATEGORY_WIDTH + 1)];
     let length = window.iter().position(|byte| !IN_CATEGORY[usize::from(*byte)])?;
     let closed = name[length] == b']' && name[0].is_ascii_alphabetic();
     if closed { std::str::from_utf8(&name[..length]).ok() } else { None }
 }
+
+/// Nearly all entries carry one of these two (messages-log.md, section 2), so they are known at one look.
+const COMMON: [(&str, &[u8; 14]); 2] =
+    [("Generic.Event", b"Generic.Event]"), ("Utility.Event", b"Utility.Event]")];
 
 /// Letters, digits, dot and underscore, as a table: the reader asks for every byte of every category.
 static IN_CATEGORY: [bool; 256] = {
