@@ -1,0 +1,187 @@
+//! Receiving what must be settled: commands, steps, errors.
+
+use async_nats::jetstream::consumer::pull;
+use futures::{
+    StreamExt as _,
+    stream::{BoxStream, SelectAll, select_all, unfold},
+};
+use instance_contract::{AgentKind, HostName, Shard};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::{
+    Bus, BusError, Delivery,
+    api::RETRY_PAUSE,
+    connect::UNAVAILABLE_FOR,
+    reader::pull_messages,
+    topology::{self, COMMANDS, ConsumerSpec, ERRORS},
+};
+
+/// Commands taken ahead: they are accepted in milliseconds, and come back after 4 s when this process dies.
+const COMMANDS_AHEAD: usize = 32;
+/// Steps taken ahead: few, because a step may take minutes.
+const STEPS_AHEAD: usize = 4;
+const ERRORS_AHEAD: usize = 100;
+
+/// Who remembers how far a reading of INSTANCE_ERRORS has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Durability {
+    /// The server, under this name (letters, digits, `_`, `-`), over restarts of the reader.
+    Durable(String),
+    /// Nobody: forgotten five minutes after the reader is gone.
+    Ephemeral,
+}
+
+/// Where a new reading of INSTANCE_ERRORS begins. A durable one that exists goes on where it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartAt {
+    First,
+    New,
+    Sequence(u64),
+    Time(Timestamp),
+}
+
+impl Bus {
+    /// Commands of a shard, for its owner. The consumer must exist (`instance bus init`).
+    pub async fn commands(&self, shard: Shard) -> Result<Deliveries, BusError> {
+        let spec = topology::router(shard);
+        self.compare_consumer(COMMANDS, &spec).await?;
+        Ok(Deliveries::over([Source::new(self, COMMANDS, spec, COMMANDS_AHEAD)]))
+    }
+
+    /// Step commands of every shard for one agent on one host. Its consumers are made when they are missing.
+    pub async fn steps(&self, agent: AgentKind, host: &HostName) -> Result<Deliveries, BusError> {
+        let mut sources = Vec::new();
+        for shard in self.topology().await?.shards() {
+            let stream = topology::remediations(shard);
+            let spec = topology::steps(shard, agent, host);
+            self.ensure_consumer(&stream, &spec).await?;
+            sources.push(Source::new(self, &stream, spec, STEPS_AHEAD));
+        }
+        Ok(Deliveries::over(sources))
+    }
+
+    /// IrisMessages as they come in.
+    pub async fn errors(&self, durability: Durability, start: StartAt) -> Result<Deliveries, BusError> {
+        let start = match (&durability, start) {
+            // "New" must mean the same after the server has forgotten this reading in a restart.
+            (Durability::Ephemeral, StartAt::New) => {
+                StartAt::Sequence(self.last_sequence_of(ERRORS).await? + 1)
+            }
+            _ => start,
+        };
+        let spec = topology::errors(&durability, start);
+        self.ensure_consumer(ERRORS, &spec).await?;
+        Ok(Deliveries::over([Source::new(self, ERRORS, spec, ERRORS_AHEAD)]))
+    }
+}
+
+/// What arrives from one or more consumers.
+pub struct Deliveries {
+    sources: SelectAll<BoxStream<'static, Result<Delivery, BusError>>>,
+}
+
+impl Deliveries {
+    fn over(sources: impl IntoIterator<Item = Source>) -> Self {
+        let endless = |source| {
+            unfold(source, |mut source: Source| async move {
+                let delivery = source.next().await;
+                Some((delivery, source))
+            })
+            .boxed()
+        };
+        Self { sources: select_all(sources.into_iter().map(endless)) }
+    }
+
+    /// The next delivery. An error says that a consumer is gone or nothing has worked for 16 s; call again to go on
+    /// waiting. Heals itself over reconnects and restarts of the server. Cancel-safe. `None` only without shards.
+    pub async fn next(&mut self) -> Option<Result<Delivery, BusError>> {
+        self.sources.next().await
+    }
+}
+
+/// One consumer that is pulled, and opened again when it falls silent.
+struct Source {
+    bus: Bus,
+    stream: String,
+    spec: ConsumerSpec,
+    ahead: usize,
+    /// The highest sequence given out.
+    seen: u64,
+    open: Option<pull::Stream>,
+    failing_since: Option<Instant>,
+    retry_at: Option<Instant>,
+}
+
+impl Source {
+    fn new(bus: &Bus, stream: &str, spec: ConsumerSpec, ahead: usize) -> Self {
+        Self {
+            bus: bus.clone(),
+            stream: stream.to_owned(),
+            spec,
+            ahead,
+            seen: 0,
+            open: None,
+            failing_since: None,
+            retry_at: None,
+        }
+    }
+
+    async fn next(&mut self) -> Result<Delivery, BusError> {
+        loop {
+            if let Some(at) = self.retry_at {
+                tokio::time::sleep_until(at).await;
+                self.retry_at = None;
+            }
+            match self.step().await {
+                Ok(Some(delivery)) => {
+                    self.failing_since = None;
+                    return Ok(delivery);
+                }
+                Ok(None) => self.failing_since = None,
+                Err(error) => {
+                    self.open = None;
+                    self.retry_at = Some(Instant::now() + RETRY_PAUSE);
+                    let since = *self.failing_since.get_or_insert_with(Instant::now);
+                    tracing::debug!(stream = self.stream, consumer = self.spec.name, error = %error, "pulling again");
+                    if since.elapsed() >= UNAVAILABLE_FOR || matches!(error, BusError::TopologyMissing { .. })
+                    {
+                        self.failing_since = None;
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// One delivery; `None`: the pulling has just begun.
+    async fn step(&mut self) -> Result<Option<Delivery>, BusError> {
+        let Some(open) = self.open.as_mut() else {
+            self.open = Some(self.begin().await?);
+            return Ok(None);
+        };
+        let thing = format!("consumer {} of {}", self.spec.name, self.stream);
+        match open.next().await {
+            Some(Ok(message)) => {
+                let delivery = Delivery::from_message(&self.bus, message)?;
+                self.seen = self.seen.max(delivery.sequence());
+                Ok(Some(delivery))
+            }
+            Some(Err(error)) => Err(BusError::failed("pull from", thing, error)),
+            None => Err(BusError::refused("pull from", thing, "the pulling has ended")),
+        }
+    }
+
+    async fn begin(&mut self) -> Result<pull::Stream, BusError> {
+        // A durable that is gone is never made again here: that would replay its whole queue.
+        if self.spec.is_durable() {
+            self.bus.compare_consumer(&self.stream, &self.spec).await?;
+        } else {
+            if self.seen > 0 {
+                self.spec.start = StartAt::Sequence(self.seen + 1);
+            }
+            self.bus.ensure_consumer(&self.stream, &self.spec).await?;
+        }
+        pull_messages(&self.bus, &self.stream, &self.spec.name, self.ahead).await
+    }
+}
