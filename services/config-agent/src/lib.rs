@@ -1,0 +1,32 @@
+//! config-agent: changes one value of `iris.cpf` at a time, so that nothing but that value changes.
+//!
+//! Invariant: the live file is at every moment either the old or the new one, whole, with its owner, mode and
+//! attributes. Whatever fails before the rename leaves it untouched.
+//! Invariant: a backup is durable before the file is replaced, and no backup is ever overwritten.
+//! Invariant: a change that somebody else made is never overwritten, neither by a change nor by an undo.
+//! Invariant: no path ever comes from a message; an instance's files are in the settings.
+//!
+//! May be imported by tests only.
+
+mod agent; // Read this first: the seven things that every agent can do.
+mod apply;
+mod edit;
+mod read;
+mod undo;
+
+mod memory;
+
+mod backup;
+mod folder;
+mod replace;
+
+mod license;
+
+mod config;
+mod error;
+
+pub use crate::agent::ConfigAgent;
+pub use crate::config::{Config, InstanceSettings};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! Copies of the CPF as it was before each change, numbered, never overwritten.
+
+use std::io::Write;
+
+use instance_contract::Digest;
+use instance_iris::cpf;
+
+use crate::{
+    error::FileError,
+    folder::{Folder, Snapshot},
+    replace::copy_attributes,
+};
+
+/// A backup as young as this, against the newest one, may belong to a remediation that is still open
+/// (a remediation has an hour), so it stays whatever the count.
+const MAY_BE_OPEN_SECONDS: i64 = 2 * 3600;
+
+/// The name of the next backup: `iris.cpf_instance_<number>_<start of the SHA-256>`. One after the highest that is
+/// there, so that the order of names is the order of changes.
+pub fn next_name(folder: &Folder, cpf: &str, digest: &Digest) -> Result<String, FileError> {
+    let highest = existing(folder, cpf)?.last().map_or(0, |(number, _)| *number);
+    Ok(format!("{cpf}_instance_{:06}_{}", highest + 1, digest.short()))
+}
+
+/// Makes the backup `name` of `live`, durable when it returns. A backup of that name with the same bytes is the one
+/// that was begun before a crash; one with other bytes is an error.
+pub fn keep(folder: &Folder, name: &str, live: &Snapshot) -> Result<(), FileError> {
+    let path = || folder.path().join(name);
+    let Some(mut file) = folder.create(name)? else {
+        let there = folder.read(name)?;
+        return if there.digest == live.digest { Ok(()) } else { Err(FileError::BackupTaken(path())) };
+    };
+    let written = file
+        .write_all(&live.bytes)
+        .map_err(|source| FileError::io("write the backup", path(), source))
+        .and_then(|()| copy_attributes(live, &file, folder, name))
+        .and_then(|()| file.sync_all().map_err(|source| FileError::io("sync the backup", path(), source)))
+        .and_then(|()| folder.sync());
+    if written.is_err() {
+        // Half a backup is worse than none: it would pass for one.
+        folder.remove(name)?;
+    }
+    written
+}
+
+/// Removes old backups beyond the newest `kept` ones; returns the names. The newest one that reads as a sound CPF
+/// always stays, and so does every one that an open remediation may refer to.
+pub fn prune(folder: &Folder, cpf: &str, kept: usize) -> Result<Vec<String>, FileError> {
+    let backups = existing(folder, cpf)?;
+    let newest_at = backups.iter().filter_map(|(_, name)| folder.written_at(name)).max().unwrap_or(0);
+    let newest_good = backups.iter().rev().map(|(_, name)| name).find(|name| is_sound(folder, name));
+    let too_many = backups.len().saturating_sub(kept);
+    let mut removed = Vec::new();
+    for (_, name) in &backups[..too_many] {
+        let is_old = folder.written_at(name).is_some_and(|at| at + MAY_BE_OPEN_SECONDS < newest_at);
+        if is_old && Some(name) != newest_good {
+            folder.remove(name)?;
+            removed.push(name.clone());
+        }
+    }
+    Ok(removed)
+}
+
+/// All backups of a CPF by number. `_LastGood_.cpf` and the daily copies of IRIS have other names.
+fn existing(folder: &Folder, cpf: &str) -> Result<Vec<(u64, String)>, FileError> {
+    let prefix = format!("{cpf}_instance_");
+    let number = |name: &str| name.strip_prefix(&prefix)?.split_once('_')?.0.parse::<u64>().ok();
+    let names = folder.names()?.into_iter();
+    let mut backups: Vec<_> = names.filter_map(|name| Some((number(&name)?, name))).collect();
+    backups.sort();
+    Ok(backups)
+}
+
+fn is_sound(folder: &Folder, name: &str) -> bool {
+    folder.read(name).is_ok_and(|backup| cpf::check(&cpf::Document::parse(&backup.bytes)).is_empty())
+}

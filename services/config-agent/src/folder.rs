@@ -1,0 +1,142 @@
+//! The folder of an `iris.cpf`, opened once; every file in it is reached through that one handle.
+
+use std::{
+    fs::File,
+    io::Read,
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
+    path::{Path, PathBuf},
+};
+
+use instance_contract::Digest;
+use nix::{
+    errno::Errno,
+    fcntl::{AtFlags, OFlag, openat, renameat},
+    sys::stat::{Mode, SFlag, fstatat},
+    unistd::{UnlinkatFlags, unlinkat},
+};
+
+use crate::error::FileError;
+
+/// The largest real CPF is some 20 KB; a hundred times that is none.
+const LIMIT_BYTES: u64 = 4 * 1024 * 1024;
+
+/// A folder that stays the same one even when its path is given to another meanwhile.
+#[derive(Debug)]
+pub struct Folder {
+    handle: OwnedFd,
+    path: PathBuf,
+}
+
+/// A regular file as it was at one moment, with what a replacement has to keep.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Open for reading.
+    pub file: File,
+    /// All of it.
+    pub bytes: Vec<u8>,
+    /// SHA-256 of the bytes.
+    pub digest: Digest,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Permission bits.
+    pub mode: u32,
+}
+
+impl Folder {
+    /// Opens the folder that holds `file`, and gives the file's name in it. Links on the way to the folder are
+    /// followed (the path is the operator's own); the file itself must be none.
+    pub fn of(file: &Path) -> Result<(Self, String), FileError> {
+        let name = file.file_name().and_then(|name| name.to_str());
+        let (Some(name), Some(parent)) = (name, file.parent()) else {
+            return Err(FileError::NotAFile(file.to_owned()));
+        };
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let handle = nix::fcntl::open(parent, flags, Mode::empty())
+            .map_err(|errno| FileError::io("open folder", parent.to_owned(), errno))?;
+        Ok((Self { handle, path: parent.to_owned() }, name.to_owned()))
+    }
+
+    /// The path by which the folder was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads a regular file that has one name and is no link.
+    pub fn read(&self, name: &str) -> Result<Snapshot, FileError> {
+        let path = self.path.join(name);
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        let handle = openat(&self.handle, name, flags, Mode::empty()).map_err(|errno| match errno {
+            Errno::ELOOP => FileError::SymbolicLink(path.clone()),
+            other => FileError::io("open", path.clone(), other),
+        })?;
+        let mut file = File::from(handle);
+        let metadata = file.metadata().map_err(|source| FileError::io("look at", path.clone(), source))?;
+        if !metadata.is_file() {
+            return Err(FileError::NotAFile(path));
+        }
+        if metadata.nlink() != 1 {
+            return Err(FileError::HardLinks { path, links: metadata.nlink() });
+        }
+        if metadata.len() > LIMIT_BYTES {
+            return Err(FileError::TooLarge { path, limit: LIMIT_BYTES });
+        }
+        let mut bytes = Vec::new();
+        (&mut file)
+            .take(LIMIT_BYTES)
+            .read_to_end(&mut bytes)
+            .map_err(|source| FileError::io("read", path.clone(), source))?;
+        let digest = Digest::of(&bytes);
+        let mode = metadata.mode() & 0o7777;
+        Ok(Snapshot { file, bytes, digest, uid: metadata.uid(), gid: metadata.gid(), mode })
+    }
+
+    /// A new file that nobody else may read yet; `None` when the name is taken, by whatever.
+    pub fn create(&self, name: &str) -> Result<Option<File>, FileError> {
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        match openat(&self.handle, name, flags, Mode::S_IRUSR | Mode::S_IWUSR) {
+            Ok(handle) => Ok(Some(File::from(handle))),
+            Err(Errno::EEXIST) => Ok(None),
+            Err(errno) => Err(FileError::io("create", self.path.join(name), errno)),
+        }
+    }
+
+    /// Gives a file another name; what had that name is gone. One step: others see the old or the new file.
+    pub fn rename(&self, from: &str, to: &str) -> Result<(), FileError> {
+        renameat(&self.handle, from, &self.handle, to)
+            .map_err(|errno| FileError::io("rename a new file to", self.path.join(to), errno))
+    }
+
+    /// Removes a file; one that is not there is no error.
+    pub fn remove(&self, name: &str) -> Result<(), FileError> {
+        match unlinkat(&self.handle, name, UnlinkatFlags::NoRemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(errno) => Err(FileError::io("remove", self.path.join(name), errno)),
+        }
+    }
+
+    /// Makes names durable.
+    pub fn sync(&self) -> Result<(), FileError> {
+        nix::unistd::fsync(&self.handle)
+            .map_err(|errno| FileError::io("sync folder", self.path.clone(), errno))
+    }
+
+    /// The names of all files, in no order.
+    pub fn names(&self) -> Result<Vec<String>, FileError> {
+        let failed = |source| FileError::io("list folder", self.path.clone(), source);
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.path).map_err(failed)? {
+            // A name that is not UTF-8 is none of ours.
+            names.extend(entry.map_err(failed)?.file_name().into_string());
+        }
+        Ok(names)
+    }
+
+    /// When a regular file was last written, in seconds since 1970; `None` when it is not there or no such file.
+    pub fn written_at(&self, name: &str) -> Option<i64> {
+        let stat = fstatat(&self.handle, name, AtFlags::AT_SYMLINK_NOFOLLOW).ok()?;
+        let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
+        (kind == SFlag::S_IFREG).then_some(stat.st_mtime)
+    }
+}

@@ -1,0 +1,141 @@
+//! One file takes the place of another in one step, and keeps all that the other had but its text.
+
+use std::{
+    fs::{File, Permissions, TryLockError},
+    io::{Read, Seek, SeekFrom, Write},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{MetadataExt, PermissionsExt, fchown},
+    },
+};
+
+use instance_contract::Failure;
+use xattr::FileExt;
+
+use crate::{
+    error::FileError,
+    folder::{Folder, Snapshot},
+};
+
+/// Replaces the text of the file `name`, of which `old` was read a moment ago.
+///
+/// The new file stands beside the old one until it is whole, synced, read again and found right. `last_look` is
+/// called directly before the rename; a file that somebody else has written meanwhile is left to them. On any
+/// failure but `Unknown` the live file is untouched and nothing is left behind.
+pub fn replace(
+    folder: &Folder,
+    name: &str,
+    old: &Snapshot,
+    text: &[u8],
+    last_look: impl FnOnce() -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let draft = Draft::create(folder, name).map_err(FileError::into_failure)?;
+    draft.fill(old, text).map_err(FileError::into_failure)?;
+    last_look()?;
+    let live = folder.read(name).map_err(FileError::into_failure)?;
+    let same = (live.uid, live.gid, live.mode) == (old.uid, old.gid, old.mode);
+    if live.digest != old.digest || !same {
+        let path = folder.path().join(name);
+        let message = format!("\"{}\" was written by somebody else just now; it is left as it is", path.display());
+        return Err(Failure::transient("lost_update", message));
+    }
+    draft.publish().map_err(FileError::into_failure)?;
+    folder.sync().map_err(FileError::into_unknown)?;
+    let now = folder.read(name).map_err(FileError::into_unknown)?;
+    let kept = (now.uid, now.gid, now.mode) == (old.uid, old.gid, old.mode);
+    if now.bytes != text || !kept {
+        return Err(FileError::ReadBack(folder.path().join(name)).into_unknown());
+    }
+    Ok(())
+}
+
+/// Gives `file` owner, group, mode, access list and extended attributes of `from`.
+pub fn copy_attributes(from: &Snapshot, file: &File, folder: &Folder, name: &str) -> Result<(), FileError> {
+    let failed = |what: &str| {
+        let (what, path) = (what.to_owned(), folder.path().join(name));
+        move |source| FileError::Attribute { what, path, source }
+    };
+    let own = file.metadata().map_err(failed("the metadata"))?;
+    if (own.uid(), own.gid()) != (from.uid, from.gid) {
+        fchown(file, Some(from.uid), Some(from.gid)).map_err(failed("the owner"))?;
+    }
+    // After the owner: a change of owner clears bits of the mode.
+    file.set_permissions(Permissions::from_mode(from.mode)).map_err(failed("the mode"))?;
+    let names = match from.file.list_xattr() {
+        Ok(names) => names,
+        // A file system without extended attributes has none to keep.
+        Err(error) if error.kind() == std::io::ErrorKind::Unsupported => return Ok(()),
+        Err(error) => return Err(failed("the extended attributes")(error)),
+    };
+    for attribute in names {
+        // These are made by the kernel from the text itself.
+        if matches!(attribute.as_bytes(), b"security.ima" | b"security.evm") {
+            continue;
+        }
+        let label = format!("extended attribute {}", attribute.display());
+        let Some(value) = from.file.get_xattr(&attribute).map_err(failed(&label))? else { continue };
+        let has = file.get_xattr(&attribute).ok().flatten();
+        if has.as_ref() != Some(&value) {
+            file.set_xattr(&attribute, &value).map_err(failed(&label))?;
+        }
+    }
+    Ok(())
+}
+
+/// A new file on its way. Removed when it is dropped before it is published.
+struct Draft<'a> {
+    folder: &'a Folder,
+    target: &'a str,
+    name: String,
+    file: File,
+    published: bool,
+}
+
+impl<'a> Draft<'a> {
+    /// The name is always the same, so that a crash leaves at most one behind; the lock tells a draft that a crash
+    /// has left from one that somebody is writing.
+    fn create(folder: &'a Folder, target: &'a str) -> Result<Self, FileError> {
+        let name = format!(".{target}_instance_new");
+        let busy = || FileError::Busy(folder.path().join(target));
+        let file = if let Some(file) = folder.create(&name)? {
+            file
+        } else {
+            match folder.read(&name).map(|left| left.file.try_lock()) {
+                Ok(Err(TryLockError::WouldBlock)) => return Err(busy()),
+                _ => folder.remove(&name)?,
+            }
+            folder.create(&name)?.ok_or_else(busy)?
+        };
+        file.try_lock().map_err(|_| busy())?;
+        Ok(Self { folder, target, name, file, published: false })
+    }
+
+    fn fill(&self, old: &Snapshot, text: &[u8]) -> Result<(), FileError> {
+        let path = || self.folder.path().join(&self.name);
+        let mut file = &self.file;
+        file.write_all(text).map_err(|source| FileError::io("write", path(), source))?;
+        copy_attributes(old, file, self.folder, self.target)?;
+        file.sync_all().map_err(|source| FileError::io("sync", path(), source))?;
+        let mut again = Vec::new();
+        file.seek(SeekFrom::Start(0))
+            .and_then(|_| file.read_to_end(&mut again))
+            .map_err(|source| FileError::io("read again", path(), source))?;
+        if again == text { Ok(()) } else { Err(FileError::ReadBack(path())) }
+    }
+
+    fn publish(mut self) -> Result<(), FileError> {
+        self.folder.rename(&self.name, self.target)?;
+        self.published = true;
+        Ok(())
+    }
+}
+
+impl Drop for Draft<'_> {
+    fn drop(&mut self) {
+        if !self.published
+            && let Err(error) = self.folder.remove(&self.name)
+        {
+            tracing::warn!(error = %error, "could not remove a draft; the next change removes it");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! A file system that is really full. Mounting one needs root, as CI has; a file system in memory of its own.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use instance_contract::Failure;
+
+use super::{CPF, Stage, code};
+
+/// A small file system, gone at the end of the test.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &Path, pages: usize) -> Self {
+        let size = format!("size={},mode=700", pages * 4096);
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).output().unwrap();
+        let words = String::from_utf8_lossy(&mount.stderr).into_owned();
+        assert!(mount.status.success(), "this test mounts a small file system, which needs root: {words}");
+        Self(at.to_owned())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn wherever_the_space_ends_the_old_file_stays_and_nothing_is_left_behind() {
+    // Seven pages of CPF, so that the space ends in the middle of a file too.
+    let mut cpf = CPF.to_vec();
+    cpf.extend(b"\r\n[Miscellaneous]\r\n");
+    for line in 0..1000 {
+        cpf.extend(format!("; line {line:012}\r\n").bytes());
+    }
+    let mut outcomes = Vec::new();
+    for pages in 7..30 {
+        let folder = tempfile::tempdir().unwrap();
+        let _disk = SmallDisk::mount(folder.path(), pages);
+        let stage = Stage::at(folder.path(), &cpf);
+        match stage.change("globals", "0,0,512,0,0,0") {
+            Ok(_) => {
+                assert_ne!(stage.cpf(), cpf);
+                outcomes.push("done");
+            }
+            Err(failure) => {
+                assert!(matches!(failure, Failure::Transient { .. }), "{failure}");
+                assert_eq!((code(&failure), stage.cpf() == cpf), ("no_space", true), "{pages} pages: {failure}");
+                let left = stage.others();
+                assert!(left.iter().all(|name| fs::read(stage.path(name)).unwrap() == cpf), "{left:?}");
+                outcomes.push(if left.is_empty() { "no backup" } else { "no draft" });
+            }
+        }
+    }
+    outcomes.dedup();
+    assert_eq!(outcomes, ["no backup", "no draft", "done"]);
+}
+
+#[test]
+fn a_file_system_that_is_read_only_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let _disk = SmallDisk::mount(folder.path(), 64);
+    let stage = Stage::at(folder.path(), CPF);
+    let prepared = stage.prepare("globals", "0,0,512,0,0,0").unwrap();
+    let again = Command::new("mount").args(["-o", "remount,ro"]).arg(folder.path()).status().unwrap();
+    assert!(again.success());
+    let failure = stage.apply("globals", "0,0,512,0,0,0", &prepared, &|| Ok(())).unwrap_err();
+    assert_eq!((code(&failure), stage.cpf()), ("read_only_file_system", CPF.to_vec()));
+    assert!(matches!(failure, Failure::Permanent { .. }), "{failure}");
+}

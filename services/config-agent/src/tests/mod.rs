@@ -1,0 +1,118 @@
+//! Changes and undoes on real files in a folder of the test's own.
+
+mod attributes;
+mod backups;
+mod changes;
+mod full_disk;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use instance_agent::{Applied, Prepared};
+use instance_contract::{Failure, SetCpf};
+
+use crate::{
+    apply,
+    config::{Config, InstanceSettings},
+    undo,
+};
+
+/// Windows line ends, no last line end, blanks around a `=`, comment marks inside a value.
+pub const CPF: &[u8] = b"[ConfigFile]\r\nProduct=IRIS\r\nVersion=2024.2\r\n\r\n[Databases]\r\nUSER=/iris/user/\r\n\r\n\
+    [config]\r\nMaxServers = 2\r\nglobals=0,0,256,0,0,0\r\n# a note\r\nconsole=,;#//x\r\nroutines=64";
+
+/// One instance with an `iris.cpf` in a folder.
+pub struct Stage {
+    pub config: Config,
+    folder: PathBuf,
+    _own: Option<tempfile::TempDir>,
+}
+
+impl Stage {
+    pub fn new(cpf: &[u8]) -> Self {
+        let own = tempfile::tempdir().unwrap();
+        let mut stage = Self::at(own.path(), cpf);
+        stage._own = Some(own);
+        stage
+    }
+
+    pub fn at(folder: &Path, cpf: &[u8]) -> Self {
+        fs::write(folder.join("iris.cpf"), cpf).unwrap();
+        let instance = InstanceSettings {
+            name: "PROD".parse().unwrap(),
+            cpf: folder.join("iris.cpf"),
+            messages_log: folder.join("mgr/messages.log"),
+        };
+        let config = Config {
+            instances: vec![instance],
+            iris_command: "/usr/bin/iris".into(),
+            proc_root: folder.join("proc"),
+            state_dir: folder.join("state"),
+            fence_dir: folder.join("fence"),
+            kept_backups: 10,
+        };
+        Self { config, folder: folder.to_owned(), _own: None }
+    }
+
+    pub fn instance(&self) -> &InstanceSettings {
+        &self.config.instances[0]
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    pub fn cpf(&self) -> Vec<u8> {
+        fs::read(self.path("iris.cpf")).unwrap()
+    }
+
+    pub fn prepare(&self, name: &str, value: &str) -> Result<Prepared, Failure> {
+        apply::prepare(self.instance(), &set(name, value))
+    }
+
+    /// As the loop does it: recorded, then done.
+    pub fn change(&self, name: &str, value: &str) -> Result<(Prepared, Applied), Failure> {
+        let prepared = self.prepare(name, value)?;
+        let applied = self.apply(name, value, &prepared, &|| Ok(()))?;
+        Ok((prepared, applied))
+    }
+
+    pub fn apply(
+        &self,
+        name: &str,
+        value: &str,
+        prepared: &Prepared,
+        last_look: &dyn Fn() -> Result<(), Failure>,
+    ) -> Result<Applied, Failure> {
+        apply::apply(&self.config, self.instance(), &set(name, value), prepared, last_look)
+    }
+
+    pub fn undo(&self, done: &Prepared) -> Result<Applied, Failure> {
+        undo::undo(&self.config, self.instance(), done, &|| Ok(()))
+    }
+
+    /// Names of all files beside the CPF, sorted.
+    pub fn others(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.folder).unwrap().map(|entry| entry.unwrap());
+        let files = entries.filter(|entry| !entry.file_type().unwrap().is_dir());
+        let mut names: Vec<_> = files.map(|entry| entry.file_name().into_string().unwrap()).collect();
+        names.retain(|name| name != "iris.cpf");
+        names.sort();
+        names
+    }
+}
+
+pub fn set(name: &str, value: &str) -> SetCpf {
+    SetCpf {
+        cpf_section: "config".to_owned(),
+        parameter: name.to_owned(),
+        new_value: value.to_owned(),
+        current_value: None,
+    }
+}
+
+pub fn code(failure: &Failure) -> &str {
+    &failure.cause().code
+}
