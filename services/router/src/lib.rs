@@ -1,0 +1,99 @@
+//! The router: takes RemediationCommands in, plans, drives each remediation to its end.
+//!
+//! A thin shell around `instance-engine`: it takes deliveries and records from the bus, hands them to the core as
+//! events, and does what the core wants done. Everything that could be decided is decided there.
+//!
+//! Invariant: nothing is kept here that is not in the remediation log. A router that dies is nobody's problem.
+//! Invariant: a shard is driven only while its lease is fresh; two owners cannot write the same record twice.
+//! Invariant: a command is settled only when its acceptance, or its refusal, stands in the log.
+//!
+//! Imported by tests only.
+
+mod config;
+mod error;
+mod own; // Who may drive a shard.
+
+mod drive; // Events in, effects out.
+
+mod facts;
+mod intake;
+mod perform;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use instance_bus::BusError;
+use instance_chassis::Context;
+use instance_contract::Shard;
+use instance_planner::Policy;
+
+pub use config::Config;
+pub use error::Error;
+
+/// What every shard's driver shares.
+struct Router {
+    bus: instance_bus::Bus,
+    clock: Arc<dyn instance_clock::Clock>,
+    drain: instance_chassis::Drain,
+    /// Configured name; a router that comes back under its name takes its shards back at once.
+    name: String,
+    /// Tells two processes of the same name apart.
+    process: String,
+    policy: Policy,
+    default_instance: Option<instance_contract::InstanceName>,
+    /// All shards, ours or not: a command id must be new in each of them.
+    shards: Vec<Shard>,
+}
+
+/// Drives every shard that can be had until drained.
+pub async fn run(ctx: Context<Config>) -> Result<(), Error> {
+    let policy = ctx.config.policy()?;
+    let topology = wait_for_topology(&ctx).await?;
+    let Some(topology) = topology else { return Ok(()) };
+    let name = ctx.config.name.clone().unwrap_or_else(|| format!("router-{}", ctx.host.token()));
+    let router = Arc::new(Router {
+        bus: ctx.bus.clone(),
+        clock: Arc::clone(&ctx.clock),
+        drain: ctx.drain.clone(),
+        name,
+        process: ctx.process_id.to_string(),
+        policy,
+        default_instance: ctx.config.default_instance.clone(),
+        shards: topology.shards().collect(),
+    });
+    for shard in topology.shards() {
+        let router = Arc::clone(&router);
+        ctx.tasks.spawn(async move { own::hold(&router, shard).await });
+    }
+    discover(&ctx).await
+}
+
+/// The streams may be made after the router has started; N is read from them, never from a setting.
+async fn wait_for_topology(ctx: &Context<Config>) -> Result<Option<instance_bus::Topology>, Error> {
+    loop {
+        match ctx.bus.topology().await {
+            Ok(topology) => return Ok(Some(topology)),
+            Err(BusError::TopologyMissing { thing }) => {
+                tracing::warn!(missing = thing, "waiting for the streams: run `instance bus init`");
+            }
+            Err(error) if error.is_unreachable() => tracing::warn!(%error, "waiting for the bus"),
+            Err(error) => return Err(error.into()),
+        }
+        let pause = tokio::time::sleep(Duration::from_secs(1));
+        if ctx.drain.unless_draining(pause).await.is_none() {
+            return Ok(None);
+        }
+    }
+}
+
+/// Answers `$SRV` questions until drained.
+async fn discover(ctx: &Context<Config>) -> Result<(), Error> {
+    let description = "Takes RemediationCommands in, plans, drives each remediation to its end.";
+    let mut service = ctx.bus.service("router", env!("CARGO_PKG_VERSION"), description, HashMap::new()).start().await?;
+    let serving = async {
+        // No endpoint: commands come through the stream. Polled so that PING, INFO and STATS are answered.
+        while service.next().await.is_some() {}
+    };
+    ctx.drain.unless_draining(serving).await;
+    ctx.drain.requested().await;
+    Ok(())
+}

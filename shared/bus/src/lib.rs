@@ -31,6 +31,7 @@ mod log;
 mod reader;
 mod request;
 mod settings;
+mod story;
 mod template;
 
 pub mod topology;
@@ -51,6 +52,7 @@ pub use crate::{
     reader::LogMessage,
     request::{Inbox, Reply, RequestError},
     settings::{InvalidSettings, Resolved, Settings},
+    story::continue_from,
     topology::{Finding, InitOutcome, Topology, TopologyOptions},
     trace::{current_trace_id, current_traceparent, parent_from},
 };

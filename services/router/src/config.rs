@@ -1,0 +1,39 @@
+//! Settings of the router.
+
+use std::path::PathBuf;
+
+use instance_contract::InstanceName;
+use instance_planner::Policy;
+use serde::Deserialize;
+
+use crate::Error;
+
+/// Settings of the router, table `[router]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Name of this router among its equals; one that comes back under its name takes its shards back at once.
+    /// Default: `router-` and the host name.
+    pub name: Option<String>,
+    /// Policy file (TOML). Default: the built-in policy, or the table `[router.policy]`.
+    pub policy_file: Option<PathBuf>,
+    /// The policy itself, when there is no file of its own.
+    pub policy: Option<Policy>,
+    /// The instance meant by commands of older senders, which name none. Default: none, such commands are refused.
+    pub default_instance: Option<InstanceName>,
+}
+
+impl Config {
+    /// The policy, with every value checked.
+    pub fn policy(&self) -> Result<Policy, Error> {
+        match (&self.policy_file, &self.policy) {
+            (Some(path), _) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|source| Error::ReadPolicy { path: path.clone(), source })?;
+                Ok(Policy::from_toml(&text)?)
+            }
+            (None, Some(policy)) => Ok(policy.clone().checked()?),
+            (None, None) => Ok(Policy::default()),
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! What ends a router. Everything else is answered, retried or kept as a dead letter.
+
+use std::{io, path::PathBuf};
+
+/// A router, or the driver of one of its shards, that cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("could not read policy file \"{path}\"")]
+    ReadPolicy {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("could not follow the policy")]
+    Policy(#[from] instance_planner::PolicyError),
+    #[error("could not use the bus")]
+    Bus(#[from] instance_bus::BusError),
+    #[error("could not write to the remediation log")]
+    Publish(#[from] instance_bus::PublishError),
+    #[error("the lease of shard {shard} is not ours any more")]
+    LeaseLost { shard: instance_contract::Shard },
+    #[error("the commands of shard {shard} have come to an end")]
+    NoMoreCommands { shard: instance_contract::Shard },
+}

@@ -1,0 +1,75 @@
+//! Who may drive a shard: the holder of its lease. Two routers side by side share the shards this way, and one that
+//! dies is followed by another.
+
+use std::time::Duration;
+
+use instance_bus::{Lease, PublishError, Headers, topology};
+use instance_contract::{Owner, Shard, subject};
+
+use crate::{Error, Router, drive};
+
+/// How often a router without the shard tries to get it.
+const TRY_EVERY: Duration = Duration::from_millis(500);
+
+/// Drive the shard whenever its lease can be had, until drained.
+pub(crate) async fn hold(router: &Router, shard: Shard) {
+    let mut lease = router.bus.lease(shard, &router.name, &router.process);
+    while !router.drain.is_requested() {
+        match lease.try_acquire().await {
+            Ok(true) => drive_while_owned(router, &mut lease).await,
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, %shard, "could not try for the shard"),
+        }
+        let pause = tokio::time::sleep(TRY_EVERY);
+        router.drain.unless_draining(pause).await;
+    }
+    if let Err(error) = lease.release().await {
+        tracing::warn!(%error, %shard, "could not give the shard back; another router takes it in three seconds");
+    }
+}
+
+async fn drive_while_owned(router: &Router, lease: &mut Lease) {
+    let shard = lease.shard();
+    match take_over(router, shard).await {
+        Ok(epoch) => {
+            tracing::info!(%shard, epoch, "took the shard");
+            match drive::drive(router, lease, epoch).await {
+                Ok(()) => tracing::info!(%shard, epoch, "left the shard"),
+                Err(error) => {
+                    let chain = instance_chassis::error_chain(&error);
+                    tracing::warn!(error = chain, %shard, epoch, "lost the shard");
+                }
+            }
+        }
+        Err(error) => {
+            tracing::warn!(error = instance_chassis::error_chain(&error), %shard, "could not take the shard over");
+        }
+    }
+}
+
+/// A new epoch, above every one before: `max(last + 1, Unix milliseconds)`, written down before anything else.
+async fn take_over(router: &Router, shard: Shard) -> Result<u64, Error> {
+    let stream = topology::remediations(shard);
+    loop {
+        let last = router.bus.last_in(&stream, subject::owners(shard).as_str()).await?;
+        let last: u64 = match last {
+            Some(message) => message.json::<Owner>()?.epoch,
+            None => 0,
+        };
+        let now = router.clock.now();
+        let epoch = u64::try_from(now.as_millisecond()).unwrap_or_default().max(last + 1);
+        let owner = Owner {
+            schema: Owner::SCHEMA.to_owned(),
+            epoch,
+            router: router.name.clone(),
+            process: router.process.clone(),
+            at: now,
+        };
+        match router.bus.publish_once_confirmed(&subject::owner(shard, epoch), &owner, Headers::new()).await {
+            Ok(_) => return Ok(epoch),
+            // Somebody took it in the same millisecond.
+            Err(PublishError::Exists { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

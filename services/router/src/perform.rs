@@ -1,0 +1,89 @@
+//! Does what the core wants done, and tells it what came of it.
+
+use instance_bus::{Bus, DeadLetterReason, Delivery, Headers, PublishError, topology};
+use instance_contract::{
+    CommandAnswer, RemediationId, Shard,
+    subject::{self, RecordKind, Subject},
+};
+use instance_engine::{Event, Record};
+use jiff::Timestamp;
+
+/// Write a record on its subject, once. Whoever comes second reads what stands there.
+pub(crate) async fn write(
+    bus: &Bus,
+    shard: Shard,
+    id: RemediationId,
+    kind: RecordKind,
+    record: Box<Record>,
+    now: Timestamp,
+) -> Event {
+    let subject = subject_of(shard, id, &kind, &record);
+    let written = bus.publish_once_confirmed_bytes(&subject, record.encode().into(), Headers::new()).await;
+    match written {
+        Ok(written) => Event::Recorded { id, kind, at: now, sequence: written.sequence, record },
+        Err(PublishError::Exists { .. }) => standing(bus, shard, id, kind, &subject).await,
+        Err(error) => {
+            tracing::warn!(%error, remediation = %id, record = %kind, "could not write a record; will try again");
+            Event::NotRecorded { id, kind }
+        }
+    }
+}
+
+async fn standing(bus: &Bus, shard: Shard, id: RemediationId, kind: RecordKind, subject: &Subject) -> Event {
+    let message = match bus.last_in(&topology::remediations(shard), subject.as_str()).await {
+        Ok(Some(message)) => message,
+        Ok(None) => return Event::NotRecorded { id, kind },
+        Err(error) => {
+            tracing::warn!(%error, remediation = %id, record = %kind, "could not read the record that stands there");
+            return Event::NotRecorded { id, kind };
+        }
+    };
+    match Record::decode(&kind, &message.payload) {
+        Ok(record) => Event::Recorded {
+            id,
+            kind,
+            at: message.published_at,
+            sequence: message.sequence,
+            record: Box::new(record),
+        },
+        Err(error) => {
+            tracing::error!(%error, remediation = %id, "a record of the log is not readable");
+            Event::NotRecorded { id, kind }
+        }
+    }
+}
+
+/// Steps also name agent and host.
+fn subject_of(shard: Shard, id: RemediationId, kind: &RecordKind, record: &Record) -> Subject {
+    match (kind, record) {
+        (RecordKind::Step { step, attempt }, Record::Step(command)) => {
+            subject::step(shard, id, command.agent, &command.host, step, *attempt)
+        }
+        _ => subject::record(shard, id, kind),
+    }
+}
+
+/// Tell the sender, when it named a subject for that.
+pub(crate) async fn answer(bus: &Bus, reply_to: Option<&str>, answer: &CommandAnswer) {
+    let Some(raw) = reply_to else { return };
+    let Some(subject) = Subject::foreign(raw) else {
+        tracing::warn!(reply_to = raw, "cannot answer there: not a subject that a sender may name");
+        return;
+    };
+    let body = serde_json::to_vec(answer).expect("an answer holds only what JSON can say");
+    if let Err(error) = bus.publish_core(&subject, body.into(), Headers::new()).await {
+        tracing::warn!(%error, "could not answer the sender");
+    }
+}
+
+/// Settle a command: its fate stands in the log, or it is kept as a dead letter.
+pub(crate) async fn settle(delivery: Delivery, dead_letter: Option<String>) {
+    let settled = match dead_letter {
+        Some(reason) => delivery.dead_letter(DeadLetterReason::Refused(reason)).await,
+        None => delivery.done().await,
+    };
+    if let Err(error) = settled {
+        // It comes again, and is answered from the log.
+        tracing::warn!(%error, "could not settle a command");
+    }
+}
