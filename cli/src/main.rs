@@ -1,1 +1,48 @@
-fn main() {}
+//! The command `instance`: everything that an operator does, from one place.
+//!
+//! Invariant: data goes to stdout, everything else to stderr; nothing is asked without a terminal.
+//! Invariant: exit codes mean what `docs/exit-codes.md` says.
+//! Invariant: what comes from logs and messages is data; no control character of it reaches a terminal.
+//!
+//! May import contract, iris, knowledge, clock, planner, engine, bus and telemetry. Nobody imports it.
+
+mod arguments; // Read this first: every command in one list.
+mod exit;
+mod input;
+mod output;
+mod session;
+
+mod completions;
+mod cpf;
+mod log;
+mod schema;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::{arguments::Arguments, exit::Exit, session::Session};
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(refusal) => {
+            // Help and version come this way too, for stdout and with code 0. A closed pipe is no news.
+            let _ = refusal.print();
+            return if refusal.use_stderr() { Exit::Usage } else { Exit::Done }.into();
+        }
+    };
+    let session = Session::new(arguments.global);
+    match arguments.command.run(&session) {
+        Ok(exit) => exit.into(),
+        Err(error) if exit::is_closed_pipe(&error) => Exit::Done.into(),
+        Err(error) => {
+            eprintln!("instance: {error:#}");
+            if let Some(next) = exit::next_step(&error) {
+                eprintln!("  {next}");
+            }
+            exit::of(&error).into()
+        }
+    }
+}
