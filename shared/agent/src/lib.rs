@@ -2,7 +2,9 @@
 
 mod agent; // Read this first: what an agent fills in.
 
+pub mod evidence;
 pub mod fence;
+pub mod host;
 pub mod ledger;
 
 #[cfg(test)]

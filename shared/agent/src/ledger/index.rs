@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use instance_contract::{Action, Attempt, Digest, InstanceName, RemediationId, StepCommand, StepKey, Token};
-use jiff::Timestamp;
+use instance_contract::{Action, Attempt, Digest, InstanceName, StepCommand, StepKey, Token};
 
 use super::record::{Record, content_digest};
 
@@ -31,7 +30,6 @@ pub struct Index {
     /// Steps that an undo has taken back or begun to.
     closed: HashSet<StepKey>,
     tokens: BTreeMap<InstanceName, Token>,
-    first_intents: HashMap<RemediationId, Timestamp>,
 }
 
 #[derive(Debug)]
@@ -51,7 +49,6 @@ impl Index {
                 self.entry(&intent.order.key(), || content_digest(&intent.order)).newest =
                     Newest::Intent(place);
                 self.closed.extend(undone_by(&intent.order));
-                self.first_intents.entry(intent.order.remediation_id).or_insert(intent.at);
             }
             Record::Done(done) => {
                 self.entry(&done.key, || done.digest.clone()).newest = Newest::Done(place);
@@ -99,10 +96,6 @@ impl Index {
 
     pub fn tokens(&self) -> &BTreeMap<InstanceName, Token> {
         &self.tokens
-    }
-
-    pub fn first_intent(&self, remediation: RemediationId) -> Option<Timestamp> {
-        self.first_intents.get(&remediation).copied()
     }
 }
 

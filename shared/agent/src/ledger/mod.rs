@@ -15,7 +15,7 @@ mod tests;
 
 use std::{collections::BTreeMap, io};
 
-use instance_contract::{Attempt, Digest, InstanceName, RemediationId, StepKey, Token, ToolResult};
+use instance_contract::{Attempt, Digest, InstanceName, StepKey, Token, ToolResult};
 use jiff::{SignedDuration, Timestamp};
 
 pub use disk::{Disk, Folder};
@@ -126,11 +126,6 @@ impl<D: Disk> Ledger<D> {
     /// The highest token seen per instance.
     pub fn tokens(&self) -> &BTreeMap<InstanceName, Token> {
         self.index.tokens()
-    }
-
-    /// When the first effect of a remediation on this host was begun.
-    pub fn first_intent(&self, remediation: RemediationId) -> Option<Timestamp> {
-        self.index.first_intent(remediation)
     }
 
     /// An effect is about to happen. Durable when this returns.

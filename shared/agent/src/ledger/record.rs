@@ -1,8 +1,6 @@
 //! What is written down, and what it says about a step.
 
-use instance_contract::{
-    Attempt, Digest, InstanceName, RemediationId, StepCommand, StepKey, Token, ToolResult,
-};
+use instance_contract::{Attempt, Digest, InstanceName, StepCommand, StepKey, Token, ToolResult};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -106,10 +104,6 @@ impl Record {
             Self::Answered(answered) => (&answered.instance, answered.token),
             Self::Fence { instance, token } => (instance, *token),
         }
-    }
-
-    pub fn remediation(&self) -> Option<RemediationId> {
-        self.key().map(|key| key.remediation_id)
     }
 }
 

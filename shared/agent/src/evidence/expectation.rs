@@ -1,0 +1,112 @@
+//! Looking at one thing that must be true.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use instance_contract::{Expectation, Failure};
+use instance_iris::cpf::Document;
+use instance_knowledge::{KernelRoot, kernel_parameter};
+
+use super::{Health, InstanceView, qlist, superserver_accepts};
+
+/// One look at one thing, as a line `what: expected ..., found ...`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Finding {
+    Held(String),
+    Wrong(String),
+    /// It could not be looked at, so nobody knows.
+    Unseen(String),
+}
+
+impl Finding {
+    fn compare(what: &str, expected: &str, found: Option<&str>) -> Self {
+        match found {
+            Some(found) if found == expected => {
+                Self::Held(format!("{what}: expected {expected}, found {found}"))
+            }
+            Some(found) => Self::Wrong(format!("{what}: expected {expected}, found {found}")),
+            None => Self::Wrong(format!("{what}: expected {expected}, found no such parameter")),
+        }
+    }
+
+    fn unseen(what: &str, expected: &str, error: &dyn std::fmt::Display) -> Self {
+        Self::Unseen(format!("{what}: expected {expected}, found nothing to look at: {error}"))
+    }
+
+    pub fn line(&self) -> &str {
+        match self {
+            Self::Held(line) | Self::Wrong(line) | Self::Unseen(line) => line,
+        }
+    }
+}
+
+/// Looks once, at most for `limit`. Fails where looking again cannot help.
+pub(super) fn look(
+    view: &InstanceView,
+    expectation: &Expectation,
+    limit: Duration,
+) -> Result<Finding, Failure> {
+    match expectation {
+        Expectation::CpfValue { section, parameter, value } => {
+            Ok(cpf(&view.cpf, &format!("iris.cpf [{section}] {parameter}"), section, parameter, value))
+        }
+        Expectation::CpfInForce { section, parameter, value } => {
+            let started_with = view.cpf.with_file_name("_LastGood_.cpf");
+            Ok(cpf(&started_with, &format!("in force [{section}] {parameter}"), section, parameter, value))
+        }
+        Expectation::KernelValue { name, value } => kernel(&view.proc_root, name, value),
+        Expectation::InstanceHealthy {} => healthy(view, limit),
+    }
+}
+
+fn cpf(path: &Path, what: &str, section: &str, parameter: &str, value: &str) -> Finding {
+    match fs::read(path) {
+        Ok(bytes) => Finding::compare(what, value, Document::parse(&bytes).get(section, parameter)),
+        Err(error) => Finding::unseen(what, value, &format!("{}: {error}", path.display())),
+    }
+}
+
+fn kernel(proc_root: &Path, name: &str, value: &str) -> Result<Finding, Failure> {
+    let dotted = name.replace('/', ".");
+    let row = kernel_parameter(&dotted).ok_or_else(|| {
+        Failure::permanent(
+            "unknown_kernel_parameter",
+            format!("nothing is known about kernel parameter \"{name}\""),
+        )
+    })?;
+    let root: PathBuf = match row.root {
+        KernelRoot::Proc => proc_root.to_owned(),
+        KernelRoot::Sys => proc_root.with_file_name("sys"),
+    };
+    let what = format!("kernel {dotted}");
+    let shown: io::Result<String> = fs::read_to_string(root.join(&row.path));
+    Ok(match shown {
+        Ok(shown) => Finding::compare(&what, value, row.shown_value(&shown).as_deref()),
+        Err(error) => Finding::unseen(&what, value, &format!("{}: {error}", root.join(&row.path).display())),
+    })
+}
+
+fn healthy(view: &InstanceView, limit: Duration) -> Result<Finding, Failure> {
+    let Some(command) = &view.iris_command else {
+        let message =
+            format!("no iris program is configured, so the state of \"{}\" cannot be seen", view.name);
+        return Err(Failure::permanent("no_iris_command", message));
+    };
+    let what = format!("instance {}", view.name);
+    let expected = "running, healthy and accepting";
+    let found = match qlist(command, &view.name, limit) {
+        Ok(found) => found,
+        Err(error) => return Ok(Finding::unseen(&what, expected, &error)),
+    };
+    let well = found.is_running() && matches!(found.health, Health::Ok | Health::Warn);
+    let told = format!("{what}: expected {expected}, found {}, health {}", found.state, found.health);
+    let Some(port) = found.superserver_port else {
+        return Ok(Finding::Wrong(format!("{told}, no superserver port")));
+    };
+    let accepts = superserver_accepts("127.0.0.1", port, limit.min(Duration::from_secs(2)));
+    let line = format!("{told}, port {port} {}", if accepts { "accepts" } else { "does not accept" });
+    Ok(if well && accepts { Finding::Held(line) } else { Finding::Wrong(line) })
+}
