@@ -100,6 +100,16 @@ fn a_dead_write_daemon_freezes_until_stop_forces_and_start_recovers() {
 }
 
 #[test]
+fn a_load_written_into_the_settings_is_felt_at_the_next_pass() {
+    let bench = Bench::new();
+    bench.start();
+    let settings = bench.path("PROD/sim.toml");
+    let text = fs::read_to_string(&settings).unwrap();
+    fs::write(&settings, text.replace("dirty_mb_per_pass = 0", "dirty_mb_per_pass = 129")).unwrap();
+    wait_until("the panic", || bench.log().contains(PANIC));
+}
+
+#[test]
 fn the_simulator_kills_as_the_oom_killer_does() {
     let bench = Bench::new();
     bench.start();

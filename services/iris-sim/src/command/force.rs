@@ -23,7 +23,11 @@ pub fn force(instance: &Registered) -> ExitCode {
         println!("irisforce encountered an error.\n    See messages.log for details.");
         return ExitCode::FAILURE;
     }
-    let killed = before.alive.iter().filter(|process| process.kill()).count();
+    for process in &before.alive {
+        // Daemons may be gone by themselves by now: they do not outlive the control process.
+        process.kill();
+    }
+    let killed = before.alive.len();
     let users = before.status.map_or(0, |status| status.sessions);
     if !wait_until_gone(&before.alive, KILL_LIMIT) {
         note(instance, Severity::Fatal, "irisforce failed to terminate all processes".to_owned());

@@ -81,3 +81,32 @@ pub fn system() -> SystemName {
 fn read(path: &Path) -> Result<String, HostError> {
     fs::read_to_string(path).map_err(|source| HostError::Read { path: path.display().to_string(), source })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use tempfile::TempDir;
+
+    use super::memory;
+    use crate::world::facts::HostMemory;
+
+    #[test]
+    fn a_folder_can_be_the_host() {
+        let root = TempDir::new().unwrap();
+        assert!(memory(root.path()).is_err(), "there is no meminfo");
+        fs::write(root.path().join("meminfo"), "MemTotal:  8388608 kB\nHugepagesize:     1024 kB\n").unwrap();
+        let without = HostMemory { total_mb: 8192, huge_pages: 0, huge_page_kb: 2048 };
+        assert_eq!(memory(root.path()).unwrap(), without);
+        fs::create_dir_all(root.path().join("sys/vm")).unwrap();
+        fs::write(root.path().join("sys/vm/nr_hugepages"), "10\n").unwrap();
+        let with = memory(root.path()).unwrap();
+        assert_eq!((with.pool_mb(), with.standard_mb()), (10, 8182));
+    }
+
+    #[test]
+    fn the_real_host_can_be_read() {
+        assert!(memory(Path::new("/proc")).unwrap().total_mb > 0);
+    }
+}

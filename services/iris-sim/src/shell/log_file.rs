@@ -114,3 +114,72 @@ fn timestamp(at: &jiff::Zoned) -> Timestamp {
 fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
     OpenOptions::new().append(true).create(true).open(path)?.write_all(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
+    use super::LogFile;
+    use crate::shell::folder::InstanceFolder;
+    use crate::world::act::{Entry, Severity, Writer};
+
+    fn log() -> (TempDir, InstanceFolder, LogFile, jiff::Zoned) {
+        let temporary = TempDir::new().unwrap();
+        let folder = InstanceFolder::new(temporary.path());
+        fs::create_dir(folder.manager()).unwrap();
+        let log = LogFile::of(&folder);
+        (temporary, folder, log, "2026-02-03T04:05:06.789[UTC]".parse().unwrap())
+    }
+
+    fn entry(severity: Severity, text: &str) -> Entry {
+        Entry::kernel(Writer::Control, severity, text)
+    }
+
+    #[test]
+    fn a_message_that_comes_again_is_counted_until_another_comes() {
+        let (_kept, folder, mut log, at) = log();
+        for _ in 0..4 {
+            log.write(&at, 12, entry(Severity::Fatal, "again")).unwrap();
+        }
+        log.write(&at, 13, entry(Severity::Info, "other")).unwrap();
+        let stamp = "02/03/26-04:05:06:789";
+        let expected = format!(
+            "{stamp} (12) 3 [Generic.Event] again\n{stamp} (12) 3 [Generic.Event] again...(repeated 3 times)\n\
+             {stamp} (13) 0 [Generic.Event] other\n"
+        );
+        assert_eq!(fs::read_to_string(folder.messages_log()).unwrap(), expected);
+        let alerts = fs::read_to_string(folder.alerts_log()).unwrap();
+        assert_eq!(alerts, format!("{stamp} (12) 3 [Generic.Event] again\n"));
+    }
+
+    #[test]
+    fn a_count_is_written_in_time_even_when_no_other_message_comes() {
+        let (_kept, folder, mut log, at) = log();
+        let write = |log: &mut LogFile| log.write(&at, 12, entry(Severity::Info, "again")).unwrap();
+        write(&mut log);
+        log.write_repeats(&at).unwrap();
+        write(&mut log);
+        log.write_repeats(&at).unwrap();
+        log.write_repeats(&at).unwrap();
+        let text = fs::read_to_string(folder.messages_log()).unwrap();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(text.ends_with("again...(repeated 1 times)\n"));
+    }
+
+    #[test]
+    fn rotation_keeps_every_old_log() {
+        let (_kept, folder, mut log, at) = log();
+        for _ in 0..2 {
+            fs::write(folder.messages_log(), vec![b'x'; 1024 * 1024 + 1]).unwrap();
+            log.rotate(&at, 1).unwrap();
+        }
+        log.write(&at, 12, entry(Severity::Info, "new")).unwrap();
+        log.rotate(&at, 1).unwrap();
+        for old in ["messages.old_20260203", "messages.old_20260203_1"] {
+            assert!(folder.manager().join(old).is_file(), "{old}");
+        }
+        assert!(fs::read_to_string(folder.messages_log()).unwrap().ends_with("new\n"));
+    }
+}

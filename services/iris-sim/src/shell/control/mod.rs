@@ -195,6 +195,8 @@ impl Control {
             self.alarms.remove(&alarm);
             if alarm == Alarm::Pass {
                 self.rotate_log();
+                // The settings may have been edited by hand; what cannot be read waits for the next pass.
+                let _ = self.reload();
             }
             self.feed(Event::Rang(alarm));
         }
@@ -219,12 +221,8 @@ impl Control {
                 ask::answer(&mut stream, &Answer::Done { code });
             }
             Request::Reload => {
-                let code = match Settings::read(&self.folder.settings()) {
-                    Ok(settings) => {
-                        self.settings.workload = settings.workload;
-                        self.feed(Event::LoadSet(settings.workload.dirty_mb_per_pass));
-                        0
-                    }
+                let code = match self.reload() {
+                    Ok(()) => 0,
                     Err(error) => {
                         ask::answer(&mut stream, &Answer::Say(error.to_string()));
                         1
@@ -233,6 +231,13 @@ impl Control {
                 ask::answer(&mut stream, &Answer::Done { code });
             }
         }
+    }
+
+    /// Takes the workload from the settings file; the rest of it counts from the next start.
+    fn reload(&mut self) -> Result<(), SettingsError> {
+        self.settings.workload = Settings::read(&self.folder.settings())?.workload;
+        self.feed(Event::LoadSet(self.settings.workload.dirty_mb_per_pass));
+        Ok(())
     }
 
     /// Lets an event happen, and everything that follows from it at once.
