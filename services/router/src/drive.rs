@@ -55,7 +55,7 @@ pub(crate) async fn drive(router: &Router, lease: &mut Lease, epoch: u64) -> Res
     driver.run(lease, &mut commands, &mut records).await
 }
 
-impl<'a> Driver<'a> {
+impl Driver<'_> {
     /// Reads the shard's log once, and continues what is open.
     async fn adopt(&mut self) -> Result<LogFollow, Error> {
         let mut open: HashMap<RemediationId, Vec<(RecordKind, Timestamp, u64, Record)>> = HashMap::new();
@@ -71,7 +71,9 @@ impl<'a> Driver<'a> {
                 Ok(record) => {
                     open.entry(id).or_default().push((kind, message.published_at, message.sequence, record));
                 }
-                Err(error) => tracing::error!(%error, remediation = %id, "a record of the log is not readable"),
+                Err(error) => {
+                    tracing::error!(%error, remediation = %id, "a record of the log is not readable")
+                }
             }
         }
         let adopted: Vec<Remediation> = open.into_values().filter_map(Remediation::replay).collect();
@@ -138,7 +140,7 @@ impl<'a> Driver<'a> {
     }
 
     fn wake(&self) -> Instant {
-        let far = Duration::from_secs(3600);
+        let far = Duration::from_hours(1);
         let wait = self.wake_at.map_or(far, |at| {
             Duration::try_from(at.duration_since(self.router.clock.now())).unwrap_or_default()
         });
@@ -197,7 +199,8 @@ impl<'a> Driver<'a> {
             let now = router.clock.now();
             let reason = match ended {
                 Some(record) => {
-                    let written = perform::write(&router.bus, shard, id, RecordKind::Ended, record, now).await;
+                    let written =
+                        perform::write(&router.bus, shard, id, RecordKind::Ended, record, now).await;
                     if matches!(written, Event::NotRecorded { .. }) {
                         return (None, then);
                     }
@@ -280,7 +283,10 @@ impl<'a> Driver<'a> {
             Effect::Ask { id, .. } | Effect::Write { id, .. } | Effect::Answer { id, .. } => id,
             Effect::WakeAt(_) => return Span::none(),
         };
-        self.core.remediations().find(|remediation| remediation.id() == *id).map_or_else(Span::none, continued)
+        self.core
+            .remediations()
+            .find(|remediation| remediation.id() == *id)
+            .map_or_else(Span::none, continued)
     }
 }
 

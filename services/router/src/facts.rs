@@ -53,7 +53,8 @@ async fn forecast(
     question: Question,
     patience: Duration,
 ) -> Result<(StepId, ForecastReply), String> {
-    let host = hosts.get(&question.agent).ok_or_else(|| format!("no host is known for the {}", question.agent))?;
+    let host =
+        hosts.get(&question.agent).ok_or_else(|| format!("no host is known for the {}", question.agent))?;
     let subject = subject::ask(question.agent, host, AskKind::Plan);
     let body = PlanQuestion { instance: instance.clone(), action: question.action };
     let payload = serde_json::to_vec(&body).map_err(|error| error.to_string())?;

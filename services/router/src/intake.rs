@@ -3,8 +3,8 @@
 use futures::future::try_join_all;
 use instance_bus::{BusError, Delivery, topology};
 use instance_contract::{
-    Accepted, Because, CommandAnswer, CommandId, Digest, Ended, Faults, Older, OverallStatus, RemediationCommand,
-    RemediationId, Shard, Totals, TraceId, WorkflowTrace,
+    Accepted, Because, CommandAnswer, CommandId, Digest, Ended, Faults, Older, OverallStatus,
+    RemediationCommand, RemediationId, Shard, Totals, TraceId, WorkflowTrace,
     decode::{self, Node},
     subject::{self, RecordKind},
 };
@@ -17,9 +17,16 @@ use crate::{Router, facts};
 pub(crate) enum Taken {
     Legal(Box<Arrival>),
     /// Not legal, but its id can be read: the refusal is written down, unless the id has a history of its own.
-    Illegal { id: RemediationId, answer: Box<CommandAnswer>, ended: Option<Box<Record>> },
+    Illegal {
+        id: RemediationId,
+        answer: Box<CommandAnswer>,
+        ended: Option<Box<Record>>,
+    },
     /// Not even an id.
-    Unreadable { answer: Box<CommandAnswer>, reason: String },
+    Unreadable {
+        answer: Box<CommandAnswer>,
+        reason: String,
+    },
 }
 
 /// Look at a delivery. Reads the bus, changes nothing.

@@ -88,7 +88,8 @@ async fn wait_for_topology(ctx: &Context<Config>) -> Result<Option<instance_bus:
 /// Answers `$SRV` questions until drained.
 async fn discover(ctx: &Context<Config>) -> Result<(), Error> {
     let description = "Takes RemediationCommands in, plans, drives each remediation to its end.";
-    let mut service = ctx.bus.service("router", env!("CARGO_PKG_VERSION"), description, HashMap::new()).start().await?;
+    let mut service =
+        ctx.bus.service("router", env!("CARGO_PKG_VERSION"), description, HashMap::new()).start().await?;
     let serving = async {
         // No endpoint: commands come through the stream. Polled so that PING, INFO and STATS are answered.
         while service.next().await.is_some() {}

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use instance_bus::{Lease, PublishError, Headers, topology};
+use instance_bus::{Headers, Lease, PublishError, topology};
 use instance_contract::{Owner, Shard, subject};
 
 use crate::{Error, Router, drive};

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use crate::{
     event::{Effect, Event},
-    intake::{Arrival, FactsAnswer, Verdict},
+    intake::{Arrival, Earlier, FactsAnswer, Verdict},
     remediation::{Record, Remediation},
 };
 use open::Open;
@@ -116,7 +116,7 @@ impl Core {
             return;
         }
         if let Some(digest) = self.accepted_digest(&id) {
-            arrival.earlier = Some(Some(digest.clone()));
+            arrival.earlier = Some(Earlier::Accepted(digest.clone()));
         }
         let place = self.place(&id);
         match arrival.verdict(now) {
@@ -127,10 +127,13 @@ impl Core {
             }
             Verdict::Equivocation => {
                 let rule = "was used before for a command with other bytes; give a new command its own id";
-                let fault = Fault::new("command_id", arrival.command.command_id, rule);
-                let answer = arrival.answer(AnswerStatus::Refused, None, vec![fault]);
                 let reason = Some("equivocation: the command id was used before with other bytes".to_owned());
-                effects.push(Effect::Answer { id, answer: Box::new(answer), dead_letter: reason });
+                effects.push(id_is_taken(&arrival, rule, reason));
+            }
+            Verdict::Spent => {
+                let rule =
+                    "was used before by a command that was refused; give the corrected command its own id";
+                effects.push(id_is_taken(&arrival, rule, None));
             }
             Verdict::Expired(reason) => {
                 let fault = Fault::new("issued_at", arrival.command.issued_at, reason.clone());
@@ -290,6 +293,12 @@ impl Core {
     fn next_wake(&self) -> Option<Timestamp> {
         self.open.values().filter_map(|open| open.wake_at).min()
     }
+}
+
+fn id_is_taken(arrival: &Arrival, rule: &str, dead_letter: Option<String>) -> Effect {
+    let fault = Fault::new("command_id", arrival.command.command_id, rule);
+    let answer = arrival.answer(AnswerStatus::Refused, None, vec![fault]);
+    Effect::Answer { id: arrival.id(), answer: Box::new(answer), dead_letter }
 }
 
 fn accept(

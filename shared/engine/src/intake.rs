@@ -21,8 +21,17 @@ pub struct Arrival {
     pub traceparent: Option<String>,
     /// Which host serves the command's instance, by agent.
     pub hosts: BTreeMap<AgentKind, HostName>,
-    /// The digest of the command that was accepted or refused under the same id before, if any.
-    pub earlier: Option<Option<Digest>>,
+    /// What the log holds under the same command id.
+    pub earlier: Option<Earlier>,
+}
+
+/// An earlier use of a command id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Earlier {
+    /// A command with these bytes was accepted.
+    Accepted(Digest),
+    /// A command was refused or expired, and never accepted.
+    Refused,
 }
 
 /// What came of asking the agents.
@@ -43,6 +52,8 @@ pub(crate) enum Verdict {
     Repeated,
     /// The same id with other bytes.
     Equivocation,
+    /// The same id as a command that was refused.
+    Spent,
     Expired(String),
     Refused(Faults),
 }
@@ -54,8 +65,9 @@ impl Arrival {
 
     pub(crate) fn verdict(&self, now: Timestamp) -> Verdict {
         match &self.earlier {
-            Some(Some(digest)) if *digest != self.digest => return Verdict::Equivocation,
-            Some(_) => return Verdict::Repeated,
+            Some(Earlier::Accepted(digest)) if *digest != self.digest => return Verdict::Equivocation,
+            Some(Earlier::Accepted(_)) => return Verdict::Repeated,
+            Some(Earlier::Refused) => return Verdict::Spent,
             None => {}
         }
         if self.command.issued_at + TOO_OLD < now {

@@ -24,7 +24,7 @@ mod unwind;
 
 pub use crate::core::Core;
 pub use decide::{Decision, Situation, decide};
-pub use intake::{Arrival, FactsAnswer};
+pub use intake::{Arrival, Earlier, FactsAnswer};
 pub use remediation::{Phase, Record, Remediation};
 pub use step_state::StepState;
 
