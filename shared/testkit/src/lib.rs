@@ -1,0 +1,45 @@
+//! For tests only: a real NATS server on a free port, an IRIS folder, waiting for a condition.
+//!
+//! Invariant: whatever is started here ends with its test, also when the test panics or its process is killed.
+//! Invariant: nothing here listens on or connects to anything but the loopback interface.
+//! Invariant: no waiting without a condition and a deadline.
+//!
+//! May be imported by dev-dependencies only. Imports bus, clock, contract and iris.
+
+mod nats_server; // Read this first: the one thing that nearly every test needs.
+
+mod eventually;
+mod iris_folder;
+
+use std::sync::Arc;
+
+use instance_bus::{Bus, Resolved, TopologyOptions};
+use instance_clock::SystemClock;
+
+pub use crate::{eventually::eventually, iris_folder::IrisFolder, nats_server::NatsServer};
+
+/// A connection to a test's server, with every stream, consumer and bucket made (4 shards).
+pub async fn bus(server: &NatsServer) -> Bus {
+    let bus = connect(server).await;
+    bus.init(&TopologyOptions::default()).await.unwrap_or_else(|error| panic!("{}", chain(&error)));
+    bus
+}
+
+/// A connection to a test's server, with nothing made.
+pub async fn connect(server: &NatsServer) -> Bus {
+    let settings = Resolved::at(&server.url());
+    Bus::connect(&settings, "test", Arc::new(SystemClock))
+        .await
+        .unwrap_or_else(|error| panic!("{}", chain(&error)))
+}
+
+/// An error with all its causes, for the message of a failed test.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
