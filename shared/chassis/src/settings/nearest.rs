@@ -10,20 +10,25 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, candidate)| candidate)
 }
 
-/// How many letters must be inserted, removed or replaced to get from one word to the other.
+/// How many letters must be inserted, removed, replaced or swapped with their neighbour to get from one to the other.
 fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (index, letter) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (column, other) in to.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != *other);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(row[column] + 1).min(diagonal + 1);
+    let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
+    let mut table = vec![vec![0; to.len() + 1]; from.len() + 1];
+    for row in 0..=from.len() {
+        for column in 0..=to.len() {
+            table[row][column] = if row == 0 || column == 0 {
+                row + column
+            } else {
+                let replaced = table[row - 1][column - 1] + usize::from(from[row - 1] != to[column - 1]);
+                let swapped = row > 1
+                    && column > 1
+                    && (from[row - 2], from[row - 1]) == (to[column - 1], to[column - 2]);
+                let swap = if swapped { table[row - 2][column - 2] + 1 } else { usize::MAX };
+                replaced.min(table[row - 1][column] + 1).min(table[row][column - 1] + 1).min(swap)
+            };
         }
     }
-    row[to.len()]
+    table[from.len()][to.len()]
 }
 
 #[cfg(test)]
@@ -35,7 +40,8 @@ mod tests {
         let known = ["kept_backups", "cpf", "iris_command"];
         assert_eq!(nearest("kept_backup", known), Some("kept_backups"));
         assert_eq!(nearest("iriscommand", known), Some("iris_command"));
-        assert_eq!(nearest("cfp", known), None);
+        assert_eq!(nearest("cfp", known), Some("cpf"));
+        assert_eq!(nearest("abc", known), None);
         assert_eq!(nearest("anything", known), None);
     }
 }

@@ -172,9 +172,9 @@ fn all_faults_are_told_with_origin_key_value_and_rule() {
         "file \"config.toml\": rooter: unknown key; this service has the tables nats, telemetry and config-agent",
         "file \"config.toml\": grace_seconds = 0: must be 1 to 3600 seconds",
         "file \"config.toml\": nats.url = 4222: must be a string",
-        "file \"config.toml\": telemetry.log_format = \"xml\": must be one of json, text",
         "environment INSTANCE_TELEMETRY__LOG_FILTER: telemetry.log_filter = \"a=b=c\": \
          log filter \"a=b=c\" is not a list of `level` or `target=level`",
+        "file \"config.toml\": telemetry.log_format = \"xml\": must be one of json, text",
         "file \"config.toml\": config-agent.kept_backup = 7: unknown key; did you mean \"kept_backups\"?",
         "file \"config.toml\": config-agent.kept_backups = -1: must be u32",
         "file \"config.toml\": config-agent.labels.1 = 2: must be a string",
