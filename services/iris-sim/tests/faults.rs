@@ -2,11 +2,13 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read as _;
 use std::net::TcpStream;
 use std::time::Duration;
 
+use instance_knowledge::Matcher;
 use support::{Bench, kill, runs, wait_until};
 
 const PANIC: &str = "Insufficient global buffers - WRTDMN in panic mode";
@@ -107,6 +109,30 @@ fn a_load_written_into_the_settings_is_felt_at_the_next_pass() {
     let text = fs::read_to_string(&settings).unwrap();
     fs::write(&settings, text.replace("dirty_mb_per_pass = 0", "dirty_mb_per_pass = 129")).unwrap();
     wait_until("the panic", || bench.log().contains(PANIC));
+}
+
+#[test]
+fn the_catalogue_knows_every_severe_message() {
+    let bench = Bench::with(&["--host-huge-pages", "1", "--dirty-mb", "200"]);
+    bench.start();
+    wait_until("the panic", || bench.log().contains(PANIC));
+    bench.sim("kill-daemon", &["WRTDMN"]);
+    wait_until("the freeze", || bench.state().1 == "hung");
+    bench.stop();
+    bench.start();
+    let entries = bench.entries();
+    let severe = entries.iter().filter(|entry| {
+        entry.header.as_ref().and_then(|header| header.severity).is_some_and(|severity| severity.as_u8() >= 2)
+    });
+    let mut seen = BTreeSet::new();
+    for entry in severe {
+        let text = entry.message_text();
+        let condition = Matcher::builtin().classify(&text).unwrap_or_else(|| panic!("nobody knows {text:?}"));
+        seen.insert(condition.id.clone());
+    }
+    for expected in ["global-buffers-insufficient", "huge-pages-too-few", "write-daemon-died"] {
+        assert!(seen.contains(expected), "no {expected} among {seen:?}");
+    }
 }
 
 #[test]
