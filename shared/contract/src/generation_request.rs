@@ -13,7 +13,8 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[schemars(title = "MessageGenerationRequest")]
 pub struct GenerationRequest {
-    /// Kind of trouble. Absent: any.
+    /// Kind of trouble. Absent: any. `os` is the older word for `resource`.
+    #[schemars(with = "Option<String>", extend("enum" = ["config", "license", "resource", "os", "journal", "database", "security", "mirror", "other", null]))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_category: Option<ErrorType>,
     /// How many, 1..=100. Default 1.

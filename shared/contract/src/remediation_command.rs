@@ -102,6 +102,8 @@ pub struct Wire {
     /// The one IRIS instance that the command is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     instance: Option<InstanceName>,
+    /// `os` is the older word for `resource`.
+    #[schemars(with = "String", extend("enum" = ["config", "license", "resource", "os", "journal", "database", "security", "mirror", "other"]))]
     error_type: ErrorType,
     severity: Severity,
     /// For people: what is to be done.

@@ -33,6 +33,7 @@ pub struct ToolResult {
     #[serde(default)]
     pub changes_applied: BTreeMap<String, AppliedChange>,
     /// Name of the failure in snake case; null on success.
+    #[schemars(length(min = 1, max = 64))]
     pub error_code: Option<String>,
     /// Not empty on failure, null on success.
     #[schemars(length(max = 500))]
@@ -140,7 +141,7 @@ pub(crate) fn check(fields: &Fields<'_>) {
         fields.integer::<u64, u64>("execution_time_ms", fields.required("execution_time_ms"), milliseconds);
     changes(fields);
     fields.string("error_code", fields.optional("error_code"), 1, 64);
-    let message = fields.free_text("error_message", fields.optional("error_message"), 2000);
+    let message = fields.free_text("error_message", fields.optional("error_message"), 500);
     if status == Some(StepStatus::Failure) && message.as_deref().unwrap_or("").is_empty() {
         fields.note(Fault::new(fields.at("error_message"), "", "must say why when the status is failure"));
     }

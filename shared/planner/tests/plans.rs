@@ -1,5 +1,11 @@
 //! Commands and facts in, plans out, as a person would read them.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "a test may panic, and an expectation is given once"
+)]
+
 use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
