@@ -137,7 +137,7 @@ Settings, later wins:
 Environment:
   INSTANCE_PROFILE              profile to use
   INSTANCE_<SECTION>__<KEY>     one setting: INSTANCE_NATS__URL, INSTANCE_{section}__<KEY>
-  INSTANCE_HOST, INSTANCE_GRACE_SECONDS
+  INSTANCE_HOST, INSTANCE_GRACE_SECONDS; an empty variable counts as unset
   NATS_URL, NATS_CREDS, ...     as the nats command reads them; settings beat them
   OTEL_EXPORTER_OTLP_ENDPOINT   where traces, logs and metrics go (http/protobuf); unset: nowhere
 

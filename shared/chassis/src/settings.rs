@@ -74,6 +74,11 @@ pub(crate) fn read<C: DeserializeOwned>(sources: &Sources<'_>) -> Result<(Settin
             .map_err(|error| faults.add(Fault::about("nats", error_chain(&error))))
             .ok()
     });
+    if let Some(settings) = &telemetry
+        && let Err(error) = instance_telemetry::check(settings, &|name| sources.variable(name))
+    {
+        faults.add(Fault::about("telemetry", error_chain(&error)));
+    }
     let host = common.as_ref().and_then(|common| match &common.host {
         Some(named) => Some(named.clone()),
         None => host::of_this_machine()

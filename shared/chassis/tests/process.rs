@@ -1,5 +1,7 @@
 //! A real process under real signals: the example `one-step`, with and without a NATS server.
 
+#![expect(clippy::unwrap_used, reason = "the whole file is a test; a helper that panics is what is wanted")]
+
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;

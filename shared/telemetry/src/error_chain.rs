@@ -9,8 +9,12 @@ pub fn error_chain(error: &(dyn Error + 'static)) -> String {
     let mut told = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        told.push_str(": ");
-        told.push_str(&cause.to_string());
+        let text = cause.to_string();
+        // Errors of other crates often print their source themselves.
+        if !told.ends_with(&text) {
+            told.push_str(": ");
+            told.push_str(&text);
+        }
         source = cause.source();
     }
     told
@@ -26,6 +30,12 @@ mod tests {
         source: std::num::ParseIntError,
     }
 
+    #[derive(Debug, thiserror::Error)]
+    #[error("they said: {source}")]
+    struct Foreign {
+        source: std::num::ParseIntError,
+    }
+
     #[test]
     fn every_cause_is_told_once_and_in_order() {
         let source = "x".parse::<u8>().unwrap_err();
@@ -33,5 +43,7 @@ mod tests {
             error_chain(&Outer { source }),
             "could not read the settings: invalid digit found in string"
         );
+        let source = "x".parse::<u8>().unwrap_err();
+        assert_eq!(error_chain(&Foreign { source }), "they said: invalid digit found in string");
     }
 }

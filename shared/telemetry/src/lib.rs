@@ -25,4 +25,4 @@ pub use opentelemetry::metrics::Meter;
 pub use crate::destinations::Signal;
 pub use crate::error_chain::error_chain;
 pub use crate::settings::{Endpoint, InvalidSetting, LogFilter, LogFormat, Settings};
-pub use crate::start::{Error, Service, Telemetry, start};
+pub use crate::start::{Error, Service, Telemetry, check, start};

@@ -13,10 +13,10 @@ use opentelemetry_otlp::ExporterBuildError;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::level_filters::LevelFilter;
-use tracing::{Dispatch, Metadata};
+use tracing::{Dispatch, Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
-use tracing_subscriber::{EnvFilter, Registry, filter};
+use tracing_subscriber::{Registry, filter};
 use uuid::Uuid;
 
 use crate::destinations::{Destinations, Lookup, Signal, value_of};
@@ -62,6 +62,14 @@ pub enum Error {
 #[must_use = "spans still in memory are sent by `shutdown`"]
 pub struct Telemetry {
     providers: Providers,
+}
+
+/// Says whether [`start`] could do what the settings and the environment ask for, without doing it.
+///
+/// # Errors
+/// A standard variable that asks for what this build cannot do.
+pub fn check(settings: &Settings, lookup: Lookup<'_>) -> Result<(), Error> {
+    Destinations::decide(settings, lookup).map(drop)
 }
 
 /// Installs the log subscriber, the trace layer and the propagator (W3C trace context) for the whole process.
@@ -160,13 +168,20 @@ fn lines<W>(
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let wanted: EnvFilter = settings.log_filter.to_env_filter();
+    let wanted = settings.log_filter.to_env_filter();
+    // The SDK greets at info whenever something is set up; only who names it in the filter wants to hear that.
+    let sdk_is_named = settings.log_filter.as_str().contains("opentelemetry");
+    let heard = filter::filter_fn(move |metadata| {
+        sdk_is_named || *metadata.level() <= Level::WARN || !metadata.target().starts_with("opentelemetry")
+    });
     let layer = tracing_subscriber::fmt::layer().with_writer(stderr);
     match settings.log_format {
-        LogFormat::Json => layer.event_format(JsonLine { service }).with_filter(wanted).boxed(),
+        LogFormat::Json => {
+            layer.event_format(JsonLine { service }).with_filter(wanted).with_filter(heard).boxed()
+        }
         LogFormat::Text => {
             let colour = std::io::stderr().is_terminal() && value_of(lookup, "NO_COLOR").is_none();
-            layer.with_ansi(colour).compact().with_filter(wanted).boxed()
+            layer.with_ansi(colour).compact().with_filter(wanted).with_filter(heard).boxed()
         }
     }
 }

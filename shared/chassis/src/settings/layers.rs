@@ -83,7 +83,8 @@ impl Layered {
                 layered.add_file(file, if index == 0 { None } else { profile }, faults);
             }
         }
-        for (name, value) in &sources.environment {
+        // An empty variable counts as unset: compose files and units pass on what nobody filled in.
+        for (name, value) in sources.environment.iter().filter(|(_, value)| !value.is_empty()) {
             if let Some(key) = variable_key(name, &sources.tables(), faults) {
                 layered.add_text(&format!("environment {name}"), &key, value);
             }

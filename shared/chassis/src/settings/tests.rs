@@ -249,6 +249,23 @@ fn faults_of_the_bus_itself_are_told_with_the_others() {
 }
 
 #[test]
+fn standard_variables_of_telemetry_are_checked_with_the_others() {
+    let told = Told::nothing()
+        .flag("config-agent.cpf", "a")
+        .variable("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318")
+        .variable("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+    let expected = "settings: telemetry: environment variable OTEL_EXPORTER_OTLP_PROTOCOL is \"grpc\", \
+                    and must be `http/protobuf`";
+    assert_eq!(told.faults(), [expected]);
+}
+
+#[test]
+fn an_empty_variable_counts_as_unset() {
+    let told = Told::nothing().file("[config-agent]\ncpf = \"a\"").variable("INSTANCE_CONFIG_AGENT__CPF", "");
+    assert_eq!(told.own().cpf, PathBuf::from("a"));
+}
+
+#[test]
 fn the_settings_in_force_are_printed_with_their_origins_and_no_secret() {
     let told = Told::nothing()
         .file("host = \"db-1\"\n[config-agent]\nkept_backups = 2\nsink.pager = { address = \"a\", password = \"hunter2\" }")

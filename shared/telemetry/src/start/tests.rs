@@ -123,6 +123,21 @@ fn a_quiet_log_still_has_trace_ids() {
 }
 
 #[test]
+fn the_sdk_speaks_only_of_trouble_unless_it_is_asked() {
+    let speak = || {
+        tracing::info!(target: "opentelemetry_sdk", "a greeting");
+        tracing::warn!(target: "opentelemetry_sdk", "trouble");
+    };
+    let messages = |filter: &str| {
+        let lines = logged(&settings(&format!(r#"{{"log_filter": "{filter}"}}"#)), speak).lines();
+        lines.iter().map(|line| line["message"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(messages("info"), ["trouble"]);
+    assert!(messages("info,opentelemetry_sdk=info").contains(&"a greeting".to_owned()));
+    assert!(messages("error").is_empty());
+}
+
+#[test]
 fn text_is_for_people() {
     let stderr = logged(&settings(r#"{"log_format": "text"}"#), || tracing::info!(count = 3, "hello"));
     let text = stderr.text();
