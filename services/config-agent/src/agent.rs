@@ -1,6 +1,9 @@
 use std::sync::Arc;
 
-use instance_agent::{Agent, Applied, Prepared, Probe, Work};
+use instance_agent::{
+    Agent, Applied, Prepared, Probe, Work,
+    evidence::{self, InstanceView},
+};
 use instance_clock::Clock;
 use instance_contract::{
     Action, AgentKind, Failure, ForecastReply, InstanceName, LicenseAction, StepCommand, Verification, Verify,
@@ -32,6 +35,17 @@ impl ConfigAgent {
         self.config.instances.iter().find(|known| &known.name == instance).ok_or_else(|| {
             let message = format!("instance \"{instance}\" is not in the settings of this agent");
             Failure::refused("unknown_instance", message)
+        })
+    }
+
+    fn view(&self, instance: &InstanceName) -> Result<InstanceView, Failure> {
+        let settings = self.settings(instance)?;
+        Ok(InstanceView {
+            name: settings.name.clone(),
+            cpf: settings.cpf.clone(),
+            messages_log: settings.messages_log.clone(),
+            iris_command: Some(self.config.iris_command.clone()),
+            proc_root: self.config.proc_root.clone(),
         })
     }
 

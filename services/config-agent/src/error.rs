@@ -101,9 +101,10 @@ fn of_system(message: &str, source: &io::Error) -> Failure {
             "missing_right",
             format!("{text}; run config-agent as the owner of the instance, or as root"),
         ),
-        Kind::ReadOnlyFilesystem => {
-            Failure::permanent("read_only_file_system", format!("{text}; the file system is mounted read-only"))
-        }
+        Kind::ReadOnlyFilesystem => Failure::permanent(
+            "read_only_file_system",
+            format!("{text}; the file system is mounted read-only"),
+        ),
         Kind::NotFound => Failure::permanent("file_missing", text),
         Kind::Interrupted | Kind::WouldBlock | Kind::TimedOut | Kind::ResourceBusy | Kind::OutOfMemory => {
             Failure::transient("file_error", text)

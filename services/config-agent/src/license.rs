@@ -57,7 +57,9 @@ fn validate(document: &Document, now: Timestamp) -> Vec<String> {
     let mut lines = Vec::new();
     match document.get("ConfigFile", "FileType") {
         Some(kind) => lines.push(format!("file type: {kind}")),
-        None => lines.push("[ConfigFile] FileType is missing: this does not look like a license key".to_owned()),
+        None => {
+            lines.push("[ConfigFile] FileType is missing: this does not look like a license key".to_owned());
+        }
     }
     lines.extend(shown(document));
     let authorized = document.get("License", "AuthorizationKey").is_some_and(|key| !key.is_empty());
@@ -130,7 +132,8 @@ mod tests {
 
     #[test]
     fn the_authorization_key_is_never_shown() {
-        let lines = ["present (not shown)", "InterSystems License", "Server for x86-64", "only IRIS can tell"];
+        let lines =
+            ["present (not shown)", "InterSystems License", "Server for x86-64", "only IRIS can tell"];
         check(Some(KEY), LicenseAction::ValidateKey, &lines);
     }
 

@@ -53,7 +53,9 @@ pub fn judge(after: &Document, section: &str, name: &str, host: Option<HostMemor
         return judgement;
     }
     let Some(host) = host else {
-        judgement.warnings.push("the memory of this host could not be read, so the change is not weighed".to_owned());
+        judgement
+            .warnings
+            .push("the memory of this host could not be read, so the change is not weighed".to_owned());
         return judgement;
     };
     let physical_mb = host.total_kb / 1024;
@@ -86,7 +88,8 @@ mod tests {
     use super::*;
 
     fn check(globals: &str, name: &str, meminfo: &str, dangerous: bool, warnings: &[&str]) {
-        let after = Document::parse(format!("[config]\nglobals={globals}\nroutines=100\ngmheap=102400\n").as_bytes());
+        let after =
+            Document::parse(format!("[config]\nglobals={globals}\nroutines=100\ngmheap=102400\n").as_bytes());
         let judgement = judge(&after, "config", name, HostMemory::parse(meminfo));
         assert_eq!(judgement.dangerous, dangerous);
         assert_eq!(judgement.warnings, warnings);

@@ -54,7 +54,8 @@ impl Live {
     /// The one effect of this agent: the file gets another text, one line of which differs.
     pub fn put(&self, text: &[u8], last_look: LastLook<'_>) -> Result<(), Failure> {
         if differing_lines(&self.snapshot.bytes, text) != Some(1) {
-            let message = format!("the change of \"{}\" would touch more than one line", self.path().display());
+            let message =
+                format!("the change of \"{}\" would touch more than one line", self.path().display());
             return Err(Failure::permanent("cpf_not_editable", message));
         }
         replace::replace(&self.folder, &self.name, &self.snapshot, text, last_look)

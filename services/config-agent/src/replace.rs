@@ -36,7 +36,8 @@ pub fn replace(
     let same = (live.uid, live.gid, live.mode) == (old.uid, old.gid, old.mode);
     if live.digest != old.digest || !same {
         let path = folder.path().join(name);
-        let message = format!("\"{}\" was written by somebody else just now; it is left as it is", path.display());
+        let message =
+            format!("\"{}\" was written by somebody else just now; it is left as it is", path.display());
         return Err(Failure::transient("lost_update", message));
     }
     draft.publish().map_err(FileError::into_failure)?;

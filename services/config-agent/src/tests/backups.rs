@@ -42,7 +42,10 @@ fn a_backup_is_never_overwritten() {
     fs::write(stage.path(&name), "of somebody else").unwrap();
     let failure = stage.apply("globals", "0,0,512,0,0,0", &prepared, &|| Ok(())).unwrap_err();
     assert_eq!(code(&failure), "backup_taken");
-    assert_eq!((stage.cpf(), fs::read(stage.path(&name)).unwrap()), (CPF.to_vec(), b"of somebody else".to_vec()));
+    assert_eq!(
+        (stage.cpf(), fs::read(stage.path(&name)).unwrap()),
+        (CPF.to_vec(), b"of somebody else".to_vec())
+    );
     // The next attempt takes the next number.
     stage.change("globals", "0,0,512,0,0,0").unwrap();
     assert_eq!(backups(&stage).len(), 2);
@@ -59,16 +62,25 @@ fn a_backup_is_never_overwritten() {
 fn old_backups_go_but_the_newest_sound_one_and_the_young_ones_stay() {
     let mut stage = Stage::new(CPF);
     stage.config.kept_backups = 2;
-    for (number, text, hours) in [(1, CPF, 0), (2, CPF, 1), (3, b"broken", 2), (4, b"broken", 3), (5, b"broken", 4)] {
+    for (number, text, hours) in
+        [(1, CPF, 0), (2, CPF, 1), (3, b"broken", 2), (4, b"broken", 3), (5, b"broken", 4)]
+    {
         write_at(&stage, &format!("iris.cpf_instance_{number:06}_0123456789ab"), text, hours);
     }
-    let foreign = ["_LastGood_.cpf", "iris.cpf_20260101", "iris.cpf_4711", "iris.cpf_instance_notes", "other.cpf_instance_000001_x"];
+    let foreign = [
+        "_LastGood_.cpf",
+        "iris.cpf_20260101",
+        "iris.cpf_4711",
+        "iris.cpf_instance_notes",
+        "other.cpf_instance_000001_x",
+    ];
     for name in foreign {
         write_at(&stage, name, b"not ours", 0);
     }
     // The newest backup is written now, years later: it counts as one of the two.
     stage.change("globals", "0,0,512,0,0,0").unwrap();
-    let numbers: Vec<_> = backups(&stage).iter().filter_map(|name| name.get(18..24).map(str::to_owned)).collect();
+    let numbers: Vec<_> =
+        backups(&stage).iter().filter_map(|name| name.get(18..24).map(str::to_owned)).collect();
     assert_eq!(numbers, ["000005", "000006", "notes"][..2]);
     for name in foreign {
         assert!(stage.path(name).exists(), "{name}");

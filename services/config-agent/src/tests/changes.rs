@@ -1,4 +1,8 @@
-use std::{fs, os::unix::fs::symlink, sync::atomic::{AtomicBool, Ordering}};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use instance_agent::Probe;
 use instance_contract::Failure;
@@ -35,7 +39,8 @@ fn doing_it_twice_is_doing_it_once() {
     let stage = Stage::new(CPF);
     let (prepared, first) = stage.change("globals", "0,0,512,0,0,0").unwrap();
     let files = stage.others();
-    let again = stage.apply("globals", "0,0,512,0,0,0", &prepared, &|| panic!("nothing is to be done")).unwrap();
+    let again =
+        stage.apply("globals", "0,0,512,0,0,0", &prepared, &|| panic!("nothing is to be done")).unwrap();
     assert_eq!((again.changes, stage.others()), (first.changes, files));
     let next = stage.prepare("globals", "0,0,512,0,0,0").unwrap();
     assert!(next.already);

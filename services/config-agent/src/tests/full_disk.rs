@@ -16,7 +16,8 @@ struct SmallDisk(PathBuf);
 impl SmallDisk {
     fn mount(at: &Path, pages: usize) -> Self {
         let size = format!("size={},mode=700", pages * 4096);
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).output().unwrap();
+        let mount =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).output().unwrap();
         let words = String::from_utf8_lossy(&mount.stderr).into_owned();
         assert!(mount.status.success(), "this test mounts a small file system, which needs root: {words}");
         Self(at.to_owned())
@@ -49,7 +50,11 @@ fn wherever_the_space_ends_the_old_file_stays_and_nothing_is_left_behind() {
             }
             Err(failure) => {
                 assert!(matches!(failure, Failure::Transient { .. }), "{failure}");
-                assert_eq!((code(&failure), stage.cpf() == cpf), ("no_space", true), "{pages} pages: {failure}");
+                assert_eq!(
+                    (code(&failure), stage.cpf() == cpf),
+                    ("no_space", true),
+                    "{pages} pages: {failure}"
+                );
                 let left = stage.others();
                 assert!(left.iter().all(|name| fs::read(stage.path(name)).unwrap() == cpf), "{left:?}");
                 outcomes.push(if left.is_empty() { "no backup" } else { "no draft" });

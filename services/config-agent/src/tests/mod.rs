@@ -20,22 +20,27 @@ use crate::{
 };
 
 /// Windows line ends, no last line end, blanks around a `=`, comment marks inside a value.
-pub const CPF: &[u8] = b"[ConfigFile]\r\nProduct=IRIS\r\nVersion=2024.2\r\n\r\n[Databases]\r\nUSER=/iris/user/\r\n\r\n\
+pub const CPF: &[u8] =
+    b"[ConfigFile]\r\nProduct=IRIS\r\nVersion=2024.2\r\n\r\n[Databases]\r\nUSER=/iris/user/\r\n\r\n\
     [config]\r\nMaxServers = 2\r\nglobals=0,0,256,0,0,0\r\n# a note\r\nconsole=,;#//x\r\nroutines=64";
 
 /// One instance with an `iris.cpf` in a folder.
 pub struct Stage {
     pub config: Config,
-    folder: PathBuf,
-    _own: Option<tempfile::TempDir>,
+    folder: Folder,
+}
+
+enum Folder {
+    /// Removed with the stage.
+    Own(tempfile::TempDir),
+    OfTheTest(PathBuf),
 }
 
 impl Stage {
     pub fn new(cpf: &[u8]) -> Self {
         let own = tempfile::tempdir().unwrap();
-        let mut stage = Self::at(own.path(), cpf);
-        stage._own = Some(own);
-        stage
+        let stage = Self::at(own.path(), cpf);
+        Self { folder: Folder::Own(own), ..stage }
     }
 
     pub fn at(folder: &Path, cpf: &[u8]) -> Self {
@@ -53,15 +58,22 @@ impl Stage {
             fence_dir: folder.join("fence"),
             kept_backups: 10,
         };
-        Self { config, folder: folder.to_owned(), _own: None }
+        Self { config, folder: Folder::OfTheTest(folder.to_owned()) }
     }
 
     pub fn instance(&self) -> &InstanceSettings {
         &self.config.instances[0]
     }
 
+    fn folder(&self) -> &Path {
+        match &self.folder {
+            Folder::Own(folder) => folder.path(),
+            Folder::OfTheTest(folder) => folder,
+        }
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        self.folder().join(name)
     }
 
     pub fn cpf(&self) -> Vec<u8> {
@@ -95,7 +107,7 @@ impl Stage {
 
     /// Names of all files beside the CPF, sorted.
     pub fn others(&self) -> Vec<String> {
-        let entries = fs::read_dir(&self.folder).unwrap().map(|entry| entry.unwrap());
+        let entries = fs::read_dir(self.folder()).unwrap().map(|entry| entry.unwrap());
         let files = entries.filter(|entry| !entry.file_type().unwrap().is_dir());
         let mut names: Vec<_> = files.map(|entry| entry.file_name().into_string().unwrap()).collect();
         names.retain(|name| name != "iris.cpf");

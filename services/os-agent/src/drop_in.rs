@@ -1,0 +1,120 @@
+//! The file that keeps a kernel value over a reboot: one a parameter, ours alone.
+
+use std::{
+    fs::{self, File, Permissions},
+    io::{ErrorKind, Write},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use crate::error::KernelError;
+
+/// The drop-in of a parameter.
+#[derive(Debug, Clone)]
+pub struct DropIn {
+    folder: PathBuf,
+    path: PathBuf,
+    parameter: String,
+}
+
+impl DropIn {
+    pub fn of(folder: &Path, parameter: &str) -> Self {
+        let path = folder.join(format!("90-instance-{parameter}.conf"));
+        Self { folder: folder.to_owned(), path, parameter: parameter.to_owned() }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The text that keeps `value`. The same value is always the same text.
+    pub fn text(&self, value: &str) -> String {
+        format!(
+            "# Written by Instance (os-agent), which takes it back when the change is undone.\n{} = {value}\n",
+            self.parameter
+        )
+    }
+
+    /// What it holds now; `None` when there is none.
+    pub fn read(&self) -> Result<Option<String>, KernelError> {
+        match fs::symlink_metadata(&self.path) {
+            Ok(metadata) if !metadata.is_file() => return Err(KernelError::NotAFile(self.path.clone())),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(KernelError::io("look at", self.path.clone(), error)),
+        }
+        let bytes =
+            fs::read(&self.path).map_err(|source| KernelError::io("read", self.path.clone(), source))?;
+        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// Gives it another text, or removes it; in one step, durable when it returns.
+    pub fn put(&self, text: Option<&str>) -> Result<(), KernelError> {
+        match text {
+            Some(text) => self.write(text)?,
+            None => match fs::remove_file(&self.path) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(KernelError::io("remove", self.path.clone(), error)),
+            },
+        }
+        let synced = File::open(&self.folder).and_then(|folder| folder.sync_all());
+        synced.map_err(|source| KernelError::io("sync folder", self.folder.clone(), source))
+    }
+
+    fn write(&self, text: &str) -> Result<(), KernelError> {
+        let failed = |operation| move |source| KernelError::io(operation, self.path.clone(), source);
+        // A name that sysctl does not read, so that a draft left by a crash is no setting.
+        let mut draft = tempfile::Builder::new()
+            .prefix(".90-instance-")
+            .suffix(".new")
+            .tempfile_in(&self.folder)
+            .map_err(failed("create a draft of"))?;
+        draft.write_all(text.as_bytes()).map_err(failed("write"))?;
+        draft.as_file().set_permissions(Permissions::from_mode(0o644)).map_err(failed("set the mode of"))?;
+        draft.as_file().sync_all().map_err(failed("sync"))?;
+        draft.persist(&self.path).map_err(|error| failed("rename a draft to")(error.error))?;
+        Ok(())
+    }
+
+    /// The drop-ins that are read after this one and set the same parameter: at the next boot they win.
+    pub fn overridden_by(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut later: Vec<_> = entries
+            .filter(|path| path.extension().is_some_and(|extension| extension == "conf"))
+            .filter(|path| path.file_name() > self.path.file_name())
+            .filter(|path| fs::read_to_string(path).is_ok_and(|text| sets(&text, &self.parameter)))
+            .collect();
+        later.sort();
+        later
+    }
+}
+
+/// Does a sysctl file set the parameter? Names are written with dots or slashes, and a leading `-` ignores errors.
+fn sets(text: &str, parameter: &str) -> bool {
+    text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';'])).any(|line| {
+        let name =
+            line.split_once('=').map(|(name, _)| name.trim().trim_start_matches('-').replace('/', "."));
+        name.as_deref() == Some(parameter)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_file_that_sets_the_same_parameter_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in [
+            ("10-first.conf", "vm.swappiness=1\n"),
+            ("99-sysctl.conf", "# vm.swappiness=1\nkernel.sem=1 2 3 4\n-vm/swappiness = 3\n"),
+            ("99-other.conf", "vm.swappiness_x=1\n;vm.swappiness=2\n"),
+            ("99-not-read.txt", "vm.swappiness=1\n"),
+        ] {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        let drop_in = DropIn::of(folder.path(), "vm.swappiness");
+        assert_eq!(drop_in.overridden_by(), [folder.path().join("99-sysctl.conf")]);
+    }
+}

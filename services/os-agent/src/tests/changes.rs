@@ -1,0 +1,263 @@
+use std::{
+    cell::Cell,
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+};
+
+use instance_agent::Probe;
+use instance_contract::Failure;
+use instance_knowledge::KernelParameter;
+
+use super::{Stage, code, set};
+use crate::{
+    apply,
+    error::KernelError,
+    kernel::{Files, Kernel},
+    undo,
+};
+
+const HUGE: &str = "proc/sys/vm/nr_hugepages";
+const DROP_IN: &str = "90-instance-vm.nr_hugepages.conf";
+
+fn text(value: &str) -> String {
+    format!(
+        "# Written by Instance (os-agent), which takes it back when the change is undone.\nvm.nr_hugepages = {value}\n"
+    )
+}
+
+#[test]
+fn a_value_is_set_now_and_for_the_next_boot_and_both_are_taken_back() {
+    let stage = Stage::new();
+    let (prepared, applied) = stage.change("vm/nr_hugepages", "900").unwrap();
+    assert_eq!(stage.value(HUGE), "900\n");
+    assert_eq!(stage.drop_ins(), [(DROP_IN.to_owned(), text("900"))]);
+    let mode = fs::metadata(stage.path("sysctl.d").join(DROP_IN)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o644);
+    let (target, change) = &applied.changes[0];
+    assert_eq!((target.as_str(), change.old_value.as_deref()), ("kernel vm.nr_hugepages", Some("0")));
+    assert!(change.validated && applied.rollback_available);
+
+    stage.undo(&prepared).unwrap();
+    assert_eq!((stage.value(HUGE), stage.drop_ins()), ("0\n".to_owned(), Vec::new()));
+    stage.undo(&prepared).unwrap();
+    assert_eq!((stage.value(HUGE), stage.drop_ins()), ("0\n".to_owned(), Vec::new()));
+}
+
+#[test]
+fn a_drop_in_that_was_there_gets_its_text_back() {
+    let stage = Stage::new();
+    let (first, _) = stage.change("vm.nr_hugepages", "900").unwrap();
+    let (second, _) = stage.change("vm.nr_hugepages", "1000").unwrap();
+    assert_eq!(stage.drop_ins(), [(DROP_IN.to_owned(), text("1000"))]);
+    stage.undo(&second).unwrap();
+    assert_eq!(
+        (stage.value(HUGE), stage.drop_ins()),
+        ("900\n".to_owned(), vec![(DROP_IN.to_owned(), text("900"))])
+    );
+    stage.undo(&first).unwrap();
+    assert!(stage.drop_ins().is_empty());
+}
+
+#[test]
+fn vectors_and_words_are_set_as_the_kernel_shows_them() {
+    let stage = Stage::new();
+    let (prepared, _) = stage.change("kernel.sem", "250 32000 100 128").unwrap();
+    assert_eq!(
+        (prepared.before.as_str(), stage.value("proc/sys/kernel/sem").as_str()),
+        ("32000 1024000000 500 32000", "250 32000 100 128\n")
+    );
+    stage.undo(&prepared).unwrap();
+    assert_eq!(stage.value("proc/sys/kernel/sem"), "32000 1024000000 500 32000\n");
+}
+
+#[test]
+fn nothing_is_kept_for_the_next_boot_when_the_settings_say_so() {
+    let mut stage = Stage::new();
+    stage.config.persist = false;
+    let (prepared, applied) = stage.change("vm.swappiness", "5").unwrap();
+    assert!(stage.drop_ins().is_empty());
+    assert!(
+        applied.warnings.iter().any(|warning| warning.contains("does not outlive a reboot")),
+        "{applied:?}"
+    );
+    stage.undo(&prepared).unwrap();
+    assert_eq!(stage.value("proc/sys/vm/swappiness"), "60\n");
+}
+
+#[test]
+fn doing_it_twice_is_doing_it_once_and_a_half_done_change_is_finished() {
+    let stage = Stage::new();
+    let prepared = stage.prepare("vm.nr_hugepages", "900").unwrap();
+    let probe = || apply::probe(&stage.config, &stage.files(), &prepared).unwrap();
+    let apply =
+        || apply::apply(&stage.config, &stage.files(), &set("vm.nr_hugepages", "900"), &prepared, &|| Ok(()));
+    assert_eq!(probe(), Probe::NotDone);
+    // A crash after the drop-in, before the value.
+    fs::write(stage.path("sysctl.d").join(DROP_IN), text("900")).unwrap();
+    assert_eq!(probe(), Probe::NotDone);
+    apply().unwrap();
+    assert!(matches!(probe(), Probe::Done(_)));
+    apply().unwrap();
+    assert_eq!(
+        (stage.value(HUGE), stage.drop_ins()),
+        ("900\n".to_owned(), vec![(DROP_IN.to_owned(), text("900"))])
+    );
+    assert!(stage.prepare("vm.nr_hugepages", "900").unwrap().already);
+
+    let probe_undo = || undo::probe(&stage.config, &stage.files(), &prepared).unwrap();
+    assert_eq!(probe_undo(), Probe::NotDone);
+    // A crash after the value, before the drop-in.
+    fs::write(stage.path(HUGE), "0\n").unwrap();
+    assert_eq!(probe_undo(), Probe::NotDone);
+    stage.undo(&prepared).unwrap();
+    assert!(matches!(probe_undo(), Probe::Done(_)));
+}
+
+#[test]
+fn what_somebody_else_has_set_is_left_as_it_is() {
+    let stage = Stage::new();
+    let (prepared, _) = stage.change("vm.nr_hugepages", "900").unwrap();
+    fs::write(stage.path(HUGE), "777\n").unwrap();
+    let failure = stage.undo(&prepared).unwrap_err();
+    assert!(matches!(failure, Failure::Permanent { .. }), "{failure}");
+    assert_eq!((code(&failure), stage.value(HUGE)), ("foreign_change", "777\n".to_owned()));
+    assert_eq!(stage.drop_ins(), [(DROP_IN.to_owned(), text("900"))]);
+    let probe = apply::probe(&stage.config, &stage.files(), &prepared).unwrap();
+    assert_eq!(probe, Probe::Other { found: "777".to_owned() });
+
+    // Their drop-in stays, and the value, still ours, goes.
+    fs::write(stage.path(HUGE), "900\n").unwrap();
+    fs::write(stage.path("sysctl.d").join(DROP_IN), "vm.nr_hugepages = 950\n").unwrap();
+    let undone = stage.undo(&prepared).unwrap();
+    assert!(undone.warnings[0].contains("somebody else"), "{undone:?}");
+    assert_eq!(
+        (stage.value(HUGE), stage.drop_ins()[0].1.as_str()),
+        ("0\n".to_owned(), "vm.nr_hugepages = 950\n")
+    );
+}
+
+#[test]
+fn a_drop_in_written_by_somebody_else_in_between_is_left_to_them() {
+    let stage = Stage::new();
+    let prepared = stage.prepare("vm.nr_hugepages", "900").unwrap();
+    fs::write(stage.path("sysctl.d").join(DROP_IN), "vm.nr_hugepages = 950\n").unwrap();
+    let wanted = set("vm.nr_hugepages", "900");
+    let failure = apply::apply(&stage.config, &stage.files(), &wanted, &prepared, &|| Ok(())).unwrap_err();
+    assert_eq!((code(&failure), stage.value(HUGE)), ("lost_update", "0\n".to_owned()));
+    assert_eq!(stage.drop_ins()[0].1, "vm.nr_hugepages = 950\n");
+}
+
+/// A kernel that has fewer pages to give than it says, as the real one does: the write succeeds.
+struct Short {
+    files: Files,
+    most: u64,
+}
+
+impl Kernel for Short {
+    fn read(&self, parameter: &KernelParameter) -> Result<String, KernelError> {
+        self.files.read(parameter)
+    }
+
+    fn write(&self, parameter: &KernelParameter, value: &str) -> Result<(), KernelError> {
+        let reached = value.parse::<u64>().unwrap().min(self.most);
+        self.files.write(parameter, &reached.to_string())
+    }
+}
+
+#[test]
+fn a_value_that_was_not_reached_does_not_stay() {
+    let stage = Stage::new();
+    let kernel = Short { files: stage.files(), most: 700 };
+    let failure = stage.change_on(&kernel, "vm.nr_hugepages", "900").unwrap_err();
+    assert!(matches!(failure, Failure::Permanent { .. }), "{failure}");
+    assert_eq!(code(&failure), "clamped");
+    assert!(failure.cause().message.contains("reached 700; 0 is set again"), "{failure}");
+    assert_eq!((stage.value(HUGE), stage.drop_ins()), ("0\n".to_owned(), Vec::new()));
+}
+
+#[test]
+fn memory_is_looked_at_before_pages_are_reserved() {
+    let stage = Stage::new();
+    // 8192 MB available less 512 MB in reserve: 3840 pages of 2 MB.
+    for (pages, outcome) in
+        [("3840", None), ("3841", Some("not_enough_memory")), ("1073741824", Some("not_enough_memory"))]
+    {
+        let forecast = apply::forecast(&stage.config, &stage.files(), &set("vm.nr_hugepages", pages));
+        assert_eq!(forecast.as_ref().err().map(code), outcome, "{pages}");
+        assert_eq!(stage.prepare("vm.nr_hugepages", pages).as_ref().err().map(code), outcome, "{pages}");
+    }
+    fs::remove_file(stage.path("proc/meminfo")).unwrap();
+    assert_eq!(code(&stage.prepare("vm.nr_hugepages", "1").unwrap_err()), "memory_unknown");
+    assert_eq!(stage.value(HUGE), "0\n");
+}
+
+#[test]
+fn a_forecast_tells_value_restart_danger_and_what_to_know() {
+    let stage = Stage::new();
+    fs::write(stage.path("sysctl.d/99-local.conf"), "vm.nr_hugepages=3\n").unwrap();
+    let huge = apply::forecast(&stage.config, &stage.files(), &set("vm.nr_hugepages", "100")).unwrap();
+    assert_eq!((huge.before.as_str(), huge.after.as_str(), huge.dangerous), ("0", "100", true));
+    assert!(huge.needs_restart && huge.restart_reason.contains("only at its start"));
+    let warnings = huge.warnings.join("\n");
+    for part in
+        ["99-local.conf sets vm.nr_hugepages too", "ask for about 839 huge pages", "a reboot of the host"]
+    {
+        assert!(warnings.contains(part), "no \"{part}\" in:\n{warnings}");
+    }
+    let swap = apply::forecast(&stage.config, &stage.files(), &set("vm.swappiness", "5")).unwrap();
+    assert!(!swap.needs_restart && !swap.dangerous && swap.warnings.is_empty(), "{swap:?}");
+    let word = set("kernel.mm.transparent_hugepage.enabled", "never");
+    let word = apply::forecast(&stage.config, &stage.files(), &word).unwrap();
+    assert_eq!((word.before.as_str(), word.warnings.len()), ("madvise", 1));
+    assert_eq!(stage.drop_ins().len(), 1);
+}
+
+#[test]
+fn who_may_no_longer_act_changes_nothing() {
+    let stage = Stage::new();
+    let wanted = set("vm.nr_hugepages", "900");
+    let prepared = stage.prepare("vm.nr_hugepages", "900").unwrap();
+    // Halted before the first effect, and between the two.
+    for allowed in [0, 1] {
+        let left = Cell::new(allowed);
+        let last_look = || match left.get() {
+            0 => Err(Failure::refused("halted", "stopped by a person")),
+            some => {
+                left.set(some - 1);
+                Ok(())
+            }
+        };
+        let failure =
+            apply::apply(&stage.config, &stage.files(), &wanted, &prepared, &last_look).unwrap_err();
+        assert_eq!(code(&failure), "halted");
+        assert_eq!((stage.value(HUGE), stage.drop_ins()), ("0\n".to_owned(), Vec::new()));
+    }
+}
+
+#[test]
+fn a_kernel_or_a_folder_that_says_no_is_named_with_the_cure() {
+    let stage = Stage::new();
+    assert_eq!(code(&stage.prepare("vm.dirty_ratio", "10").unwrap_err()), "unknown_to_kernel");
+
+    fs::write(stage.path("proc/sys/vm/swappiness"), "sixty\nand more\n").unwrap();
+    assert_eq!(code(&stage.prepare("vm.swappiness", "5").unwrap_err()), "kernel_answer");
+
+    symlink("/dev/null", stage.path("sysctl.d").join(DROP_IN)).unwrap();
+    assert_eq!(code(&stage.prepare("vm.nr_hugepages", "5").unwrap_err()), "not_a_file");
+    fs::remove_file(stage.path("sysctl.d").join(DROP_IN)).unwrap();
+
+    fs::remove_dir(stage.path("sysctl.d")).unwrap();
+    let failure = stage.change("vm.nr_hugepages", "5").unwrap_err();
+    assert_eq!((code(&failure), stage.value(HUGE)), ("file_missing", "0\n".to_owned()));
+
+    for errno in [nix::libc::EACCES, nix::libc::EPERM, nix::libc::EROFS] {
+        let error = KernelError::io(
+            "write",
+            "/proc/sys/vm/nr_hugepages".into(),
+            std::io::Error::from_raw_os_error(errno),
+        );
+        let failure = error.into_failure();
+        assert_eq!(code(&failure), "missing_right");
+        assert!(failure.cause().message.contains("run os-agent as root"), "{failure}");
+    }
+}

@@ -1,0 +1,123 @@
+//! Changes and undoes on a folder that looks like `/proc` and `/etc/sysctl.d`.
+
+mod changes;
+mod real_kernel;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use instance_agent::{Applied, Prepared};
+use instance_contract::{Failure, SetKernel};
+
+use crate::{
+    apply,
+    config::{Config, InstanceSettings},
+    kernel::{Files, Kernel},
+    undo,
+};
+
+const MEMINFO: &str = "MemTotal:       16777216 kB\nMemAvailable:   8388608 kB\n\
+    HugePages_Total:       0\nHugePages_Free:        0\nHugepagesize:       2048 kB\n";
+
+/// A host in a folder.
+pub struct Stage {
+    pub config: Config,
+    folder: tempfile::TempDir,
+}
+
+impl Stage {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        for (name, text) in [
+            ("proc/meminfo", MEMINFO),
+            ("proc/sys/vm/nr_hugepages", "0\n"),
+            ("proc/sys/vm/swappiness", "60\n"),
+            ("proc/sys/kernel/sem", "32000\t1024000000\t500\t32000\n"),
+            ("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n"),
+            ("iris.cpf", "[config]\nglobals=0,0,1024,0,0,0\nroutines=100\ngmheap=102400\n"),
+        ] {
+            fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
+            fs::write(root.join(name), text).unwrap();
+        }
+        fs::create_dir(root.join("sysctl.d")).unwrap();
+        let config = config(root, &root.join("proc"));
+        Self { config, folder }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn files(&self) -> Files {
+        Files { proc_root: self.config.proc_root.clone() }
+    }
+
+    pub fn value(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// The drop-ins: names with texts.
+    pub fn drop_ins(&self) -> Vec<(String, String)> {
+        let entries = fs::read_dir(self.path("sysctl.d")).unwrap().map(|entry| entry.unwrap());
+        let mut all: Vec<_> = entries
+            .map(|entry| {
+                (entry.file_name().into_string().unwrap(), fs::read_to_string(entry.path()).unwrap())
+            })
+            .collect();
+        all.sort();
+        all
+    }
+
+    pub fn prepare(&self, name: &str, value: &str) -> Result<Prepared, Failure> {
+        apply::prepare(&self.config, &self.files(), &set(name, value))
+    }
+
+    /// As the loop does it: recorded, then done.
+    pub fn change(&self, name: &str, value: &str) -> Result<(Prepared, Applied), Failure> {
+        self.change_on(&self.files(), name, value)
+    }
+
+    pub fn change_on(
+        &self,
+        kernel: &dyn Kernel,
+        name: &str,
+        value: &str,
+    ) -> Result<(Prepared, Applied), Failure> {
+        let prepared = apply::prepare(&self.config, kernel, &set(name, value))?;
+        let applied = apply::apply(&self.config, kernel, &set(name, value), &prepared, &|| Ok(()))?;
+        Ok((prepared, applied))
+    }
+
+    pub fn undo(&self, done: &Prepared) -> Result<Applied, Failure> {
+        undo::undo(&self.config, &self.files(), done, &|| Ok(()))
+    }
+}
+
+pub fn config(root: &Path, proc_root: &Path) -> Config {
+    let instance = InstanceSettings {
+        name: "PROD".parse().unwrap(),
+        cpf: root.join("iris.cpf"),
+        messages_log: root.join("messages.log"),
+    };
+    Config {
+        instances: vec![instance],
+        iris_command: "/usr/bin/iris".into(),
+        proc_root: proc_root.to_owned(),
+        sysctl_dir: root.join("sysctl.d"),
+        persist: true,
+        memory_reserve_mb: 512,
+        state_dir: root.join("state"),
+        fence_dir: root.join("fence"),
+    }
+}
+
+pub fn set(name: &str, value: &str) -> SetKernel {
+    SetKernel { kernel_param: name.to_owned(), new_value: value.to_owned(), min_value: None, max_value: None }
+}
+
+pub fn code(failure: &Failure) -> &str {
+    &failure.cause().code
+}
