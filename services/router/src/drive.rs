@@ -72,7 +72,7 @@ impl Driver<'_> {
                     open.entry(id).or_default().push((kind, message.published_at, message.sequence, record));
                 }
                 Err(error) => {
-                    tracing::error!(%error, remediation = %id, "a record of the log is not readable")
+                    tracing::error!(%error, remediation = %id, "a record of the log is not readable");
                 }
             }
         }

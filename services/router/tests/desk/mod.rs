@@ -1,0 +1,232 @@
+//! Routers in this process on a real NATS server, with agents that answer as each test wants and count their effects.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use instance_bus::{Bus, Headers};
+use instance_chassis::{Context, Drain};
+use instance_clock::SystemClock;
+use instance_contract::{
+    AgentInfo, AgentKind, AskKind, Attempt, CommandAnswer, Forecast, ForecastReply, HostName, InstanceName,
+    RemediationId, StepCommand, StepStatus, ToolResult, WorkflowTrace,
+    subject::{self, RecordKind},
+};
+use instance_planner::Policy;
+use instance_router::Config;
+use instance_testkit::{NatsServer, eventually};
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+/// What an agent does with a step: the status of its answer, or silence.
+pub type Behaviour = fn(&StepCommand) -> Option<StepStatus>;
+
+pub struct Desk {
+    pub server: NatsServer,
+    pub bus: Bus,
+    tasks: TaskTracker,
+    pub sent: Arc<Mutex<Vec<String>>>,
+}
+
+/// A router on threads of its own, so that it can be killed with everything that it has spawned.
+pub struct Router {
+    drain: Drain,
+    runtime: Option<tokio::runtime::Runtime>,
+    ended: tokio::sync::oneshot::Receiver<Result<(), instance_router::Error>>,
+}
+
+impl Router {
+    /// As `kill -9`: nothing is given back.
+    pub fn kill(self) {}
+
+    pub async fn drained(mut self) {
+        self.drain.request();
+        let ended = tokio::time::timeout(Duration::from_secs(10), &mut self.ended).await;
+        ended.expect("drained within ten seconds").unwrap().unwrap();
+    }
+}
+
+impl Drop for Router {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Desk {
+    pub async fn new() -> Self {
+        let server = NatsServer::start();
+        let bus = instance_testkit::bus(&server).await;
+        Self { server, bus, tasks: TaskTracker::new(), sent: Arc::default() }
+    }
+
+    pub fn router(&self, name: &str) -> Router {
+        self.router_with(name, Policy { approve_restarts: false, quiet_seconds: 0, ..Policy::default() })
+    }
+
+    pub fn router_with(&self, name: &str, policy: Policy) -> Router {
+        let drain = Drain::new();
+        let context = Context {
+            config: Config { name: Some(name.to_owned()), policy: Some(policy), ..Config::default() },
+            bus: self.bus.clone(),
+            clock: Arc::new(SystemClock),
+            drain: drain.clone(),
+            tasks: TaskTracker::new(),
+            name: "router",
+            process_id: Uuid::new_v4(),
+            host: host(),
+            meter: opentelemetry::global::meter("test"),
+        };
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (tell, ended) = tokio::sync::oneshot::channel();
+        runtime.spawn(async move {
+            let tracker = context.tasks.clone();
+            let outcome = instance_router::run(context).await;
+            tracker.close();
+            tracker.wait().await;
+            let _ = tell.send(outcome);
+        });
+        Router { drain, runtime: Some(runtime), ended }
+    }
+
+    /// All three agents of one instance on one host.
+    pub async fn agents(&self, instance: &str, behaviour: Behaviour) {
+        let instance: InstanceName = instance.parse().unwrap();
+        for agent in AgentKind::ALL {
+            self.bus.register_host(&instance, *agent, &host()).await.unwrap();
+            self.answer_questions(*agent).await;
+            self.take_steps(*agent, behaviour).await;
+        }
+    }
+
+    async fn answer_questions(&self, agent: AgentKind) {
+        let subject = subject::ask(agent, &host(), AskKind::Plan);
+        let service = self.bus.service(agent.as_str(), "0.1.0", "test", HashMap::new());
+        let mut service = service.endpoint("plan", &subject, HashMap::new()).start().await.unwrap();
+        self.tasks.spawn(async move {
+            while let Some(request) = service.next().await {
+                let reply = ForecastReply::Would(Forecast {
+                    target: agent.as_str().to_owned(),
+                    before: "old".to_owned(),
+                    after: "new".to_owned(),
+                    needs_restart: true,
+                    restart_reason: "read at start".to_owned(),
+                    dangerous: false,
+                    warnings: Vec::new(),
+                });
+                let body = serde_json::to_vec(&reply).unwrap();
+                request.respond(Ok(body.into())).await.unwrap();
+            }
+        });
+    }
+
+    async fn take_steps(&self, agent: AgentKind, behaviour: Behaviour) {
+        let mut steps = self.bus.steps(agent, &host()).await.unwrap();
+        let (bus, sent) = (self.bus.clone(), Arc::clone(&self.sent));
+        self.tasks.spawn(async move {
+            while let Some(delivery) = steps.next().await {
+                let Ok(delivery) = delivery else { continue };
+                let command: StepCommand = delivery.json().unwrap();
+                let (shard, ..) = subject::parse_record(delivery.subject()).unwrap();
+                sent.lock().unwrap().push(format!("{}.{}", command.step_id, command.attempt));
+                if let Some(status) = behaviour(&command) {
+                    let result = result(&command, status);
+                    let kind = RecordKind::Result { step: command.step_id.clone(), attempt: command.attempt };
+                    let subject = subject::record(shard, command.remediation_id, &kind);
+                    let _ = bus.publish_once(&subject, &result, Headers::new()).await;
+                }
+                let _ = delivery.done().await;
+            }
+        });
+    }
+
+    /// Publish a command as a plain client does, and read the answer.
+    pub async fn ask(&self, payload: &str, instance: &str) -> CommandAnswer {
+        let mut inbox = self.bus.inbox().await.unwrap();
+        let headers = Headers::new().with(CommandAnswer::REPLY_HEADER, inbox.subject());
+        let subject = subject::command(&instance.parse().unwrap());
+        self.bus.publish_bytes(&subject, payload.to_owned().into(), None, headers).await.unwrap();
+        let reply = tokio::time::timeout(Duration::from_secs(10), inbox.next()).await;
+        serde_json::from_slice(&reply.expect("an answer within ten seconds").unwrap().payload).unwrap()
+    }
+
+    /// Answer the restart of a remediation in the agent's place.
+    pub async fn answer_restart(&self, id: RemediationId) {
+        let messages = self.bus.find_remediation(id).await.unwrap();
+        let step = messages.iter().find(|message| message.subject.contains(".restart.1")).unwrap();
+        let (shard, ..) = subject::parse_record(&step.subject).unwrap();
+        let command: StepCommand = step.json().unwrap();
+        let kind = RecordKind::Result { step: command.step_id.clone(), attempt: command.attempt };
+        let subject = subject::record(shard, id, &kind);
+        self.bus
+            .publish_once(&subject, &result(&command, StepStatus::Success), Headers::new())
+            .await
+            .unwrap();
+    }
+
+    /// The end of a remediation, once it stands in the log.
+    pub async fn ended(&self, id: RemediationId) -> WorkflowTrace {
+        eventually(Duration::from_secs(20), || async move {
+            let messages = self.bus.find_remediation(id).await.ok()?;
+            messages.iter().find(|message| message.subject.ends_with(".ended"))?.json().ok()
+        })
+        .await
+    }
+
+    pub fn sent(&self) -> Vec<String> {
+        self.sent.lock().unwrap().clone()
+    }
+}
+
+pub fn host() -> HostName {
+    "db1.example.com".parse().unwrap()
+}
+
+pub fn command(number: u128, instance: &str) -> String {
+    serde_json::json!({
+        "schema": "instance.v1.remediation_command",
+        "command_id": Uuid::from_u128(number).to_string(),
+        "trace_id": "0123456789abcdef0123456789abcdef",
+        "instance": instance,
+        "error_type": "config",
+        "severity": 3,
+        "recommended_action": "double the database cache",
+        "execution_order": ["iris_config", "iris_restart"],
+        "parameters": {"cpf_section": "config", "parameter": "globals", "new_value": "0,0,512,0,0,0"},
+        "requires_restart": true,
+        "requested_by": "test",
+        "issued_at": jiff::Timestamp::UNIX_EPOCH.max(instance_clock::Clock::now(&SystemClock)).to_string(),
+    })
+    .to_string()
+}
+
+fn result(command: &StepCommand, status: StepStatus) -> ToolResult {
+    let failed = status != StepStatus::Success && status != StepStatus::Undone;
+    ToolResult {
+        schema: ToolResult::SCHEMA.to_owned(),
+        trace_id: command.trace_id.clone(),
+        tool_name: command.tool.as_str().to_owned(),
+        command_id: command.command_id,
+        remediation_id: command.remediation_id,
+        step_id: command.step_id.clone(),
+        attempt: Attempt(command.attempt.0),
+        status,
+        execution_time_ms: 1,
+        changes_applied: BTreeMap::new(),
+        error_code: failed.then(|| "test".to_owned()),
+        error_message: failed.then(|| "as the test wants".to_owned()),
+        retryable: false,
+        requires_user_action: false,
+        rollback_available: true,
+        warnings: Vec::new(),
+        agent: AgentInfo {
+            name: command.agent.as_str().into(),
+            version: "0.1.0".into(),
+            host: command.host.clone(),
+        },
+    }
+}

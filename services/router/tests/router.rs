@@ -1,0 +1,169 @@
+//! The router on a real NATS server: commands in, remediations driven to their end, whoever dies meanwhile.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod desk;
+
+use std::time::{Duration, Instant};
+
+use desk::{Desk, command};
+use instance_contract::{AnswerStatus, OverallStatus, StepStatus};
+use instance_planner::Policy;
+use instance_testkit::eventually;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_is_answered_at_once_and_driven_to_its_end() {
+    let desk = Desk::new().await;
+    let router = desk.router("a");
+    desk.agents("PROD", |_| Some(StepStatus::Success)).await;
+    let answer = desk.ask(&command(1, "PROD"), "PROD").await;
+    assert_eq!((answer.status, answer.place), (AnswerStatus::Accepted, Some(0)), "{answer:?}");
+    let trace = desk.ended(answer.remediation_id.unwrap()).await;
+    assert_eq!(trace.overall_status, OverallStatus::Success);
+    assert_eq!(desk.sent(), ["config.1", "restart.1", "verify.1"]);
+
+    let again = desk.ask(&command(1, "PROD"), "PROD").await;
+    // The same id, issued at another instant: other bytes.
+    assert_eq!(again.status, AnswerStatus::Refused);
+    assert_eq!(again.faults[0].field, "command_id");
+    assert_eq!(desk.bus.dead_letters().await.unwrap().len(), 1);
+    router.drained().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_bytes_twice_are_done_once() {
+    let desk = Desk::new().await;
+    let _router = desk.router("a");
+    desk.agents("PROD", |_| Some(StepStatus::Success)).await;
+    let payload = command(1, "PROD");
+    let first = desk.ask(&payload, "PROD").await;
+    desk.ended(first.remediation_id.unwrap()).await;
+    let second = desk.ask(&payload, "PROD").await;
+    assert_eq!(second.status, AnswerStatus::Repeated);
+    assert_eq!(second.remediation_id, first.remediation_id);
+    assert_eq!(desk.sent().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_commands_are_answered_with_field_value_and_rule_and_change_nothing() {
+    let desk = Desk::new().await;
+    let _router = desk.router("a");
+    desk.agents("PROD", |_| Some(StepStatus::Success)).await;
+    let with = |name: &str, value: serde_json::Value| {
+        let mut json: serde_json::Value = serde_json::from_str(&command(2, "PROD")).unwrap();
+        json[name] = value;
+        json.to_string()
+    };
+    let cases = [
+        (with("timeout_seconds", 301.into()), "timeout_seconds"),
+        (with("command_id", "no".into()), "command_id"),
+        ("not JSON".to_owned(), "payload"),
+        (format!("{{\"a\": \"{}\"}}", "x".repeat(300 * 1024)), "payload"),
+        ("[".repeat(128), "payload"),
+    ];
+    for (payload, field) in cases {
+        let answer = desk.ask(&payload, "PROD").await;
+        assert_eq!(answer.status, AnswerStatus::Refused);
+        assert_eq!(answer.faults[0].field, field);
+    }
+    let unserved = desk.ask(&command(3, "NOBODY"), "NOBODY").await;
+    assert_eq!((unserved.status, unserved.faults[0].field.as_str()), (AnswerStatus::Refused, "instance"));
+    let mut old: serde_json::Value = serde_json::from_str(&command(4, "PROD")).unwrap();
+    old["issued_at"] = "2020-01-01T00:00:00Z".into();
+    let expired = desk.ask(&old.to_string(), "PROD").await;
+    assert_eq!((expired.status, expired.faults[0].field.as_str()), (AnswerStatus::Expired, "issued_at"));
+    assert_eq!(desk.ended(expired.remediation_id.unwrap()).await.overall_status, OverallStatus::Expired);
+    assert!(desk.sent().is_empty(), "nothing was changed");
+    // Four could not be read, so they are kept; the others stand in the log as refused.
+    assert_eq!(desk.bus.dead_letters().await.unwrap().len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_id_is_spent() {
+    let desk = Desk::new().await;
+    let _router = desk.router("a");
+    desk.agents("PROD", |_| Some(StepStatus::Success)).await;
+    let good = command(5, "PROD");
+    let bad = good.replace("\"severity\":3", "\"severity\":9");
+    assert_eq!(desk.ask(&bad, "PROD").await.status, AnswerStatus::Refused);
+    let corrected = desk.ask(&good, "PROD").await;
+    assert_eq!(corrected.status, AnswerStatus::Refused);
+    assert!(corrected.faults[0].rule.contains("its own id"), "{corrected:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_illegal_command_cannot_end_another_ones_remediation() {
+    let desk = Desk::new().await;
+    let _router = desk.router_with("a", Policy { quiet_seconds: 0, ..Policy::default() });
+    desk.agents("PROD", |_| Some(StepStatus::Success)).await;
+    let good = command(6, "PROD");
+    let id = desk.ask(&good, "PROD").await.remediation_id.unwrap();
+    let answer = desk.ask(&good.replace("\"severity\":3", "\"severity\":9"), "PROD").await;
+    assert_eq!(answer.status, AnswerStatus::Refused);
+    let log = desk.bus.find_remediation(id).await.unwrap();
+    assert!(
+        !log.iter().any(|message| message.subject.ends_with(".ended")),
+        "it still waits for its approval"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_router_is_followed_by_another_and_every_step_is_sent_once() {
+    let desk = Desk::new().await;
+    let first = desk.router("first");
+    // The restart is never answered by the agent itself: only the next owner's remediation shows the end.
+    desk.agents("PROD", |step| (step.step_id.as_str() != "restart").then_some(StepStatus::Success)).await;
+    let answer = desk.ask(&command(7, "PROD"), "PROD").await;
+    eventually(Duration::from_secs(10), || async {
+        desk.sent().contains(&"restart.1".to_owned()).then_some(())
+    })
+    .await;
+    first.kill();
+    let killed = Instant::now();
+    let _second = desk.router("second");
+    desk.answer_restart(answer.remediation_id.unwrap()).await;
+    let trace = desk.ended(answer.remediation_id.unwrap()).await;
+    assert_eq!(trace.overall_status, OverallStatus::Success);
+    assert_eq!(desk.sent(), ["config.1", "restart.1", "verify.1"]);
+    let taken_over = killed.elapsed();
+    // The lease of the dead one lives three seconds: sooner would mean that it was not dead.
+    assert!(taken_over > Duration::from_millis(900), "{taken_over:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_survive_the_server_being_killed() {
+    let mut desk = Desk::new().await;
+    let _router = desk.router("a");
+    desk.agents("PROD", |_| Some(StepStatus::Success)).await;
+    let first = desk.ask(&command(8, "PROD"), "PROD").await;
+    desk.ended(first.remediation_id.unwrap()).await;
+    desk.server.kill9();
+    desk.server.restart();
+    let payload = command(9, "PROD");
+    let bus = desk.bus.clone();
+    eventually(Duration::from_secs(15), || async { bus.is_connected().then_some(()) }).await;
+    let second = desk.ask(&payload, "PROD").await;
+    assert_eq!(second.status, AnswerStatus::Accepted);
+    assert_eq!(desk.ended(second.remediation_id.unwrap()).await.overall_status, OverallStatus::Success);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_routers_share_the_shards_and_each_command_is_taken_once() {
+    let desk = Desk::new().await;
+    let (_a, _b) = (desk.router("a"), desk.router("b"));
+    let instances = ["ALPHA", "BETA", "GAMMA", "DELTA", "EPSILON", "ZETA"];
+    for instance in instances {
+        let instance = instance.parse().unwrap();
+        for agent in instance_contract::AgentKind::ALL {
+            desk.bus.register_host(&instance, *agent, &desk::host()).await.unwrap();
+        }
+    }
+    desk.agents("PROD", |_| Some(StepStatus::Success)).await;
+    for (number, instance) in instances.iter().enumerate() {
+        let answer = desk.ask(&command(100 + number as u128, instance), instance).await;
+        assert_eq!(answer.status, AnswerStatus::Accepted, "{instance}");
+        let trace = desk.ended(answer.remediation_id.unwrap()).await;
+        assert_eq!(trace.overall_status, OverallStatus::Success, "{instance}");
+    }
+    assert_eq!(desk.sent().len(), 3 * instances.len());
+}
