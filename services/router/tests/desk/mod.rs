@@ -39,7 +39,9 @@ pub struct Router {
 
 impl Router {
     /// As `kill -9`: nothing is given back.
-    pub fn kill(self) {}
+    pub fn kill(self) {
+        drop(self);
+    }
 
     pub async fn drained(mut self) {
         self.drain.request();
@@ -172,7 +174,7 @@ impl Desk {
     pub async fn ended(&self, id: RemediationId) -> WorkflowTrace {
         eventually(Duration::from_secs(20), || async move {
             let messages = self.bus.find_remediation(id).await.ok()?;
-            messages.iter().find(|message| message.subject.ends_with(".ended"))?.json().ok()
+            messages.iter().find(|message| is_end(message))?.json().ok()
         })
         .await
     }
@@ -180,6 +182,10 @@ impl Desk {
     pub fn sent(&self) -> Vec<String> {
         self.sent.lock().unwrap().clone()
     }
+}
+
+pub fn is_end(message: &instance_bus::LogMessage) -> bool {
+    matches!(subject::parse_record(&message.subject), Some((.., RecordKind::Ended)))
 }
 
 pub fn host() -> HostName {
