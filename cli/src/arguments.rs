@@ -3,10 +3,19 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{completions, cpf, exit::Exit, log, schema, session, session::Session, validate};
+use instance_contract::Verdict;
+
+use crate::{
+    approve, bus, completions, cpf, dead_letter, doctor, exit::Exit, generate, history, hosts, log,
+    orchestrate, schema, session, session::Session, status, trace, validate,
+};
 
 const EXAMPLES: &str = "\
 Examples:
+  instance doctor                                Is everything there, and what is to be done?
+  instance orchestrate --command-file c.json --wait
+                                                 Send a command and tell its end.
+  instance status                                What is going on?
   instance validate command.json                 Is it a legal command? Every fault is told.
   instance log parse messages.log --json         One JSON line for each entry of a messages log.
   instance cpf check iris.cpf                    Would IRIS start with it?
@@ -27,6 +36,30 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Send a RemediationCommand, and tell what becomes of it
+    Orchestrate(orchestrate::Args),
+    /// Where remediations stand
+    Status(status::Args),
+    /// The whole run of a remediation, step by step
+    Trace(trace::Args),
+    /// What has ended
+    History(history::Args),
+    /// Agree to the changes that a remediation asks for
+    #[command(after_help = approve::APPROVE_EXAMPLES)]
+    Approve(approve::Args),
+    /// Refuse the changes that a remediation asks for
+    #[command(after_help = approve::DENY_EXAMPLES)]
+    Deny(approve::Args),
+    /// Ask the generator to invent messages
+    Generate(generate::Args),
+    /// Check that everything is there, and say what to do
+    Doctor(doctor::Args),
+    /// Which agent serves which IRIS instance, and where
+    Hosts(hosts::Args),
+    /// Make or check the streams on NATS
+    Bus(bus::Args),
+    /// Messages that nobody could handle
+    DeadLetter(dead_letter::Args),
     /// Check commands, messages, results and traces against their contract
     Validate(validate::Args),
     /// Print the JSON Schemas of the contracts and the AsyncAPI document
@@ -42,6 +75,17 @@ pub enum Command {
 impl Command {
     pub fn run(&self, session: &Session) -> Result<Exit> {
         match self {
+            Self::Orchestrate(args) => orchestrate::run(args, session),
+            Self::Status(args) => status::run(args, session),
+            Self::Trace(args) => trace::run(args, session),
+            Self::History(args) => history::run(args, session),
+            Self::Approve(args) => approve::run(args, Verdict::Granted, session),
+            Self::Deny(args) => approve::run(args, Verdict::Denied, session),
+            Self::Generate(args) => generate::run(args, session),
+            Self::Doctor(args) => doctor::run(args, session),
+            Self::Hosts(args) => hosts::run(args, session),
+            Self::Bus(args) => bus::run(args, session),
+            Self::DeadLetter(args) => dead_letter::run(args, session),
             Self::Validate(args) => validate::run(args, session),
             Self::Schema(args) => schema::run(args, session),
             Self::Log(args) => log::run(args, session),

@@ -2,6 +2,8 @@
 
 use std::{fmt, io, process::ExitCode};
 
+use crate::online;
+
 /// The exit codes of `instance`. Scripts rely on them; a number never changes its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -26,6 +28,8 @@ pub enum Exit {
     NotFound = 8,
     /// A settings file, a variable or a flag holds something that cannot be used.
     BadConfiguration = 78,
+    /// Ctrl-C while waiting.
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -65,12 +69,19 @@ impl std::error::Error for Stop {}
 
 /// The exit code that an error asks for; 1 when nobody in the chain knows better.
 pub fn of(error: &anyhow::Error) -> Exit {
-    error.chain().find_map(|cause| cause.downcast_ref::<Stop>()).map_or(Exit::Failure, |stop| stop.exit)
+    verdict(error).map_or(Exit::Failure, |(exit, _)| exit)
 }
 
 /// What to do about an error, where somebody in the chain knows.
 pub fn next_step(error: &anyhow::Error) -> Option<&str> {
-    error.chain().find_map(|cause| cause.downcast_ref::<Stop>()).and_then(|stop| stop.next.as_deref())
+    verdict(error).and_then(|(_, next)| next)
+}
+
+fn verdict(error: &anyhow::Error) -> Option<(Exit, Option<&str>)> {
+    error.chain().find_map(|cause| match cause.downcast_ref::<Stop>() {
+        Some(stop) => Some((stop.exit, stop.next.as_deref())),
+        None => online::verdict(cause).map(|(exit, next)| (exit, Some(next))),
+    })
 }
 
 /// Did the reader of our output go away (`| head`)? That is no failure of ours.

@@ -12,6 +12,21 @@ mod input;
 mod output;
 mod session;
 
+mod online; // One connection to the bus, and what its errors mean here.
+mod settings;
+mod story; // One remediation, read from its log.
+
+mod approve;
+mod bus;
+mod dead_letter;
+mod doctor;
+mod generate;
+mod history;
+mod hosts;
+mod orchestrate;
+mod status;
+mod trace;
+
 mod completions;
 mod cpf;
 mod log;

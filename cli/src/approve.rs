@@ -1,0 +1,164 @@
+//! `instance approve` and `instance deny`: a person's answer, bound to the changes that were shown.
+
+use std::io::{self, Write as _};
+
+use anyhow::{Result, bail};
+use instance_bus::{Bus, Headers, PublishError};
+use instance_contract::{
+    ApprovalAnswered, ApprovalAsked, Digest, RemediationId, Shard, Verdict,
+    subject::{self, RecordKind},
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{
+    exit::{Exit, Stop},
+    online,
+    output::{print, print_json, printable},
+    session::{Session, can_ask},
+    story::{self, Story},
+};
+
+pub const APPROVE_EXAMPLES: &str = "\
+Examples:
+  instance approve 6f1d2c0a-52b7-4c43-9a3e-1b6077a1d5c8
+  instance approve 6f1d2c0a-52b7-4c43-9a3e-1b6077a1d5c8 --yes --note 'change 4711'";
+pub const DENY_EXAMPLES: &str = "\
+Examples:
+  instance deny 6f1d2c0a-52b7-4c43-9a3e-1b6077a1d5c8 --note 'not before the backup'";
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Remediation id or command id
+    id: Uuid,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+    /// Who answers; by default the user of this shell
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+    /// Answer only if exactly these changes are asked for
+    #[arg(long, value_name = "SHA256")]
+    digest: Option<Digest>,
+    /// Do not ask again
+    #[arg(short, long)]
+    yes: bool,
+}
+
+pub fn run(args: &Args, verdict: Verdict, session: &Session) -> Result<Exit> {
+    online::run(session, async |bus| {
+        let story = story::find(&bus, args.id).await?;
+        let Some((k, asked)) = story.open_question() else {
+            return Err(nothing_asked(&story).into());
+        };
+        if let Some(expected) = args.digest.as_ref().filter(|expected| **expected != asked.digest) {
+            let message =
+                format!("other changes are asked for: their digest is {}, not {expected}", asked.digest);
+            return Err(Stop::new(Exit::Refused, message).next("nothing was answered").into());
+        }
+        if !args.yes && !confirmed(&asked, verdict)? {
+            session.note("nothing was answered");
+            return Ok(Exit::Refused);
+        }
+        answer(&bus, &Question { id: story.id, shard: story.shard, number: k, asked }, args, verdict, session)
+            .await
+    })
+}
+
+/// What is to be answered, and where.
+struct Question {
+    id: RemediationId,
+    shard: Shard,
+    number: u32,
+    asked: ApprovalAsked,
+}
+
+async fn answer(
+    bus: &Bus,
+    question: &Question,
+    args: &Args,
+    verdict: Verdict,
+    session: &Session,
+) -> Result<Exit> {
+    let answered = ApprovalAnswered {
+        schema: ApprovalAnswered::SCHEMA.to_owned(),
+        trace_id: question.asked.trace_id.clone(),
+        remediation_id: question.id,
+        digest: question.asked.digest.clone(),
+        verdict,
+        by: args.by.clone().unwrap_or_else(online::operator),
+        at: online::now(),
+        note: args.note.clone(),
+    };
+    let subject =
+        subject::record(question.shard, question.id, &RecordKind::ApprovalAnswered(question.number));
+    match bus.publish_once_confirmed(&subject, &answered, Headers::new()).await {
+        Ok(_) => {}
+        Err(PublishError::Exists { .. }) => {
+            return Err(nothing_asked(&story::find(bus, *question.id.as_uuid()).await?).into());
+        }
+        Err(error) => return Err(error.into()),
+    }
+    if session.json() {
+        print_json(&json!({
+            "schema": "instance.cli.v1.approval", "remediation_id": question.id, "number": question.number,
+            "verdict": verdict, "digest": answered.digest, "by": answered.by, "at": answered.at,
+            "note": answered.note,
+        }))?;
+    } else {
+        let word = word(verdict);
+        print(format_args!("{word} by {} (changes {})", printable(&answered.by), answered.digest.short()))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Somebody was first, or nobody asked.
+fn nothing_asked(story: &Story) -> Stop {
+    let Some(before) = story.newest_answer() else {
+        let phase = story.phase().as_str();
+        let message = format!("remediation {} asks for no approval: it is {phase}", story.id);
+        return Stop::new(Exit::NotFound, message);
+    };
+    let note = before.note.map(|note| format!(": {note}")).unwrap_or_default();
+    let (verdict, by, at) = (word(before.verdict), before.by, before.at);
+    let text = format!("remediation {} was answered before: {verdict} by {by} at {at}{note}", story.id);
+    Stop::new(Exit::Refused, printable(&text)).next("the first answer counts; nothing was changed")
+}
+
+const fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Granted => "granted",
+        Verdict::Denied => "denied",
+        Verdict::Expired => "expired",
+    }
+}
+
+/// Shows the changes and asks on the terminal.
+fn confirmed(asked: &ApprovalAsked, verdict: Verdict) -> Result<bool> {
+    if !can_ask() {
+        let message = "cannot ask without a terminal";
+        return Err(Stop::new(Exit::Usage, message).next("add --yes, best with --digest").into());
+    }
+    let mut stderr = io::stderr().lock();
+    writeln!(stderr, "{}", printable(&question(asked)))?;
+    let verb = if verdict == Verdict::Granted { "Approve" } else { "Deny" };
+    write!(stderr, "{verb} these changes? Type the name of the instance ({}): ", asked.instance)?;
+    stderr.flush()?;
+    let mut line = String::new();
+    if io::stdin().read_line(&mut line)? == 0 {
+        bail!("the terminal was closed before an answer");
+    }
+    Ok(line.trim() == asked.instance.as_str())
+}
+
+/// The changes, as a person has to judge them.
+pub fn question(asked: &ApprovalAsked) -> String {
+    let changes = asked
+        .changes
+        .iter()
+        .map(|change| format!("  {}: {}: {} -> {}", change.step, change.target, change.before, change.after));
+    let reasons = asked.reasons.iter().map(|(step, reason)| format!("  {step}: {reason}"));
+    let head =
+        format!("instance {}, changes {}, answer until {}", asked.instance, asked.digest, asked.expires_at);
+    std::iter::once(head).chain(changes).chain(reasons).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,123 @@
+//! `instance dead-letter`: messages that nobody could handle, with the reason.
+
+use anyhow::Result;
+use instance_bus::{BusError, DeadLetter};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    exit::Exit,
+    online,
+    output::{print, print_json, printable, table},
+    session::Session,
+};
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  instance dead-letter list
+  instance dead-letter list --json | jq '.dead_letters[].reason'";
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  instance dead-letter show 12
+  instance dead-letter show 12 --json | jq -r .payload | instance validate -";
+const REPLAY_EXAMPLES: &str = "\
+Examples:
+  instance dead-letter replay 12                 Publish it again; the dead letter stays.";
+
+#[derive(Debug, clap::Args)]
+#[command(arg_required_else_help = true)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// List them, oldest first
+    #[command(after_help = LIST_EXAMPLES)]
+    List,
+    /// Print one with its reason and payload
+    #[command(after_help = SHOW_EXAMPLES)]
+    Show {
+        /// Its number in the list
+        sequence: u64,
+    },
+    /// Publish one again as a new message
+    #[command(after_help = REPLAY_EXAMPLES)]
+    Replay {
+        /// Its number in the list
+        sequence: u64,
+    },
+}
+
+pub fn run(args: &Args, session: &Session) -> Result<Exit> {
+    online::run(session, async |bus| {
+        match args.command {
+            Command::List => list(&bus.dead_letters().await?, session)?,
+            Command::Show { sequence } => {
+                let letters = bus.dead_letters().await?;
+                let found = letters.iter().find(|letter| letter.sequence == sequence);
+                show(found.ok_or(BusError::NoDeadLetter { sequence })?, session)?;
+            }
+            Command::Replay { sequence } => {
+                let written = bus.replay(sequence).await?;
+                if session.json() {
+                    print_json(&json!({
+                        "schema": "instance.cli.v1.dead_letter_replay", "sequence": sequence,
+                        "written_at": written.sequence,
+                    }))?;
+                } else {
+                    print(format_args!(
+                        "dead letter {sequence} is published again, as message {}",
+                        written.sequence
+                    ))?;
+                }
+            }
+        }
+        Ok(Exit::Done)
+    })
+}
+
+fn list(letters: &[DeadLetter], session: &Session) -> Result<()> {
+    if session.json() {
+        let list: Vec<Value> = letters.iter().map(|letter| Value::Object(summary(letter))).collect();
+        return print_json(&json!({"schema": "instance.cli.v1.dead_letter_list", "dead_letters": list}));
+    }
+    if letters.is_empty() {
+        session.note("there are no dead letters");
+        return Ok(());
+    }
+    let rows = letters.iter().map(|letter| {
+        let reason: String = letter.reason.replace('\n', " ").chars().take(100).collect();
+        [letter.sequence.to_string(), letter.died_at.to_string(), letter.subject.clone(), reason]
+    });
+    print(table(["number", "died", "subject", "reason"], rows))
+}
+
+fn show(letter: &DeadLetter, session: &Session) -> Result<()> {
+    let payload = String::from_utf8_lossy(&letter.payload);
+    if session.json() {
+        let headers: Map<String, Value> =
+            letter.headers.iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        let mut document = Map::from_iter([("schema".to_owned(), "instance.cli.v1.dead_letter".into())]);
+        document.extend(summary(letter));
+        document.extend([("headers".to_owned(), headers.into()), ("payload".to_owned(), payload.into())]);
+        return print_json(&document);
+    }
+    print(format_args!("dead letter {}, {}", letter.sequence, letter.died_at))?;
+    print(format_args!("reason   {}", printable(&letter.reason)))?;
+    print(format_args!("subject  {} ({} of {})", letter.subject, letter.stream_sequence, letter.stream))?;
+    print(format_args!("tried    {} times", letter.deliveries))?;
+    print(printable(&payload))
+}
+
+fn summary(letter: &DeadLetter) -> Map<String, Value> {
+    let fields = json!({
+        "sequence": letter.sequence, "reason": letter.reason, "subject": letter.subject, "stream": letter.stream,
+        "stream_sequence": letter.stream_sequence, "deliveries": letter.deliveries, "died_at": letter.died_at,
+        "bytes": letter.payload.len(),
+    });
+    match fields {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}

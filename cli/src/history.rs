@@ -1,0 +1,97 @@
+//! `instance history`: what has ended, newest last.
+
+use anyhow::Result;
+use instance_contract::{InstanceName, WorkflowTrace};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::{
+    exit::Exit,
+    online,
+    output::{print, print_json, table},
+    session::Session,
+    story::{self, Story},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  instance history
+  instance history --instance PROD --limit 10
+  instance history --csv > remediations.csv";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Only those of one IRIS instance
+    #[arg(long, value_name = "NAME")]
+    instance: Option<InstanceName>,
+    /// Only the newest so many
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    limit: usize,
+    /// Comma-separated values, with a header
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+}
+
+const COLUMNS: [&str; 6] = ["ended", "remediation", "instance", "verdict", "ms", "action"];
+
+pub fn run(args: &Args, session: &Session) -> Result<Exit> {
+    online::run(session, async |bus| {
+        let mut stories = story::all(&bus).await?;
+        stories.retain(|story| story.ended().is_some() && of_instance(story, args.instance.as_ref()));
+        stories.sort_by_key(Story::ended_at);
+        let newest = &stories[stories.len().saturating_sub(args.limit)..];
+        if session.json() {
+            let documents: Vec<Value> = newest.iter().map(Story::document).collect();
+            print_json(&json!({"schema": "instance.cli.v1.history", "remediations": documents}))?;
+        } else if args.csv {
+            print(COLUMNS.join(","))?;
+            newest
+                .iter()
+                .filter_map(row)
+                .try_for_each(|row| print(row.map(|cell| quoted(&cell)).join(",")))?;
+        } else if newest.is_empty() {
+            session.note("nothing has ended yet");
+        } else {
+            print(table(COLUMNS, newest.iter().filter_map(row)))?;
+        }
+        Ok(Exit::Done)
+    })
+}
+
+fn of_instance(story: &Story, wanted: Option<&InstanceName>) -> bool {
+    wanted
+        .is_none_or(|wanted| story.remediation().is_some_and(|remediation| remediation.instance() == wanted))
+}
+
+fn row(story: &Story) -> Option<[String; 6]> {
+    let trace: &WorkflowTrace = &story.ended()?.trace;
+    let command = trace.command_received.as_ref();
+    Some([
+        story.ended_at().map(|at: Timestamp| at.to_string()).unwrap_or_default(),
+        story.id.to_string(),
+        command.map(|command| command.instance.to_string()).unwrap_or_default(),
+        trace.overall_status.as_str().to_owned(),
+        trace.completion_time_ms.to_string(),
+        command.map(|command| command.recommended_action.clone()).unwrap_or_default(),
+    ])
+}
+
+/// A cell as RFC 4180 writes it; one that a spreadsheet would take for a formula gets a quote before it.
+fn quoted(cell: &str) -> String {
+    let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let cell = if formula { format!("'{cell}") } else { cell.to_owned() };
+    if cell.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn cells_cannot_break_their_row_or_become_formulas() {
+        assert_eq!(quoted("plain"), "plain");
+        assert_eq!(quoted("a,\"b\"\n"), "\"a,\"\"b\"\"\n\"");
+        assert_eq!(quoted("=1+1"), "'=1+1");
+    }
+}

@@ -1,0 +1,99 @@
+//! Follows one remediation to its end: progress on stderr, the end on stdout.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use instance_bus::Bus;
+use instance_contract::{Change, RemediationId, Verdict};
+use instance_engine::Record;
+
+use crate::{
+    approve,
+    exit::{Exit, Stop},
+    output::printable,
+    session::Session,
+    story::{self, exit_of},
+    trace,
+};
+
+/// Waits for the end, at most `timeout`; the exit code is the verdict.
+pub async fn to_the_end(bus: &Bus, id: RemediationId, timeout: Duration, session: &Session) -> Result<Exit> {
+    let following = follow(bus, id, session);
+    tokio::select! {
+        ended = tokio::time::timeout(timeout, following) => ended.unwrap_or_else(|_| {
+            let message = format!("remediation {id} has not ended within {timeout:?}; it goes on");
+            Err(Stop::new(Exit::TimedOut, message).next(format_args!("instance status {id}")).into())
+        }),
+        _ = tokio::signal::ctrl_c() => {
+            session.note(format_args!("remediation {id} goes on; ask with: instance status {id}"));
+            Ok(Exit::Interrupted)
+        }
+    }
+}
+
+async fn follow(bus: &Bus, id: RemediationId, session: &Session) -> Result<Exit> {
+    let mut log = bus.follow_remediation(id).await?;
+    loop {
+        let message = match log.next().await {
+            Ok(message) => message,
+            Err(error) if error.is_unreachable() => {
+                session.note(format_args!("the bus is silent ({error}); still waiting"));
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let Some((_, _, _, record)) = story::record(&message)? else { continue };
+        if let Record::Ended(ended) = &record {
+            trace::show(&ended.trace, session)?;
+            return Ok(exit_of(ended.trace.overall_status));
+        }
+        if let Some(line) = progress(&record) {
+            session.note(printable(&line));
+        }
+    }
+}
+
+/// What a record means to somebody who waits.
+fn progress(record: &Record) -> Option<String> {
+    let line = match record {
+        Record::Accepted(accepted) => match &accepted.plan {
+            Some(plan) => planned(&plan.changes()),
+            None => "waits for its turn".to_owned(),
+        },
+        Record::Planned(planned_now) => planned(&planned_now.plan.changes()),
+        Record::Step(step) => {
+            format!("{} -> {} on {} (attempt {})", step.step_id, step.agent, step.host, step.attempt)
+        }
+        Record::Result(result) => {
+            let why = result.error_message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+            format!(
+                "{} {} after {} ms{why}",
+                result.step_id,
+                result.status.as_str(),
+                result.execution_time_ms
+            )
+        }
+        Record::ApprovalAsked(asked) => {
+            format!(
+                "waits for approval: instance approve {}\n{}",
+                asked.remediation_id,
+                approve::question(asked)
+            )
+        }
+        Record::ApprovalAnswered(answered) => match answered.verdict {
+            Verdict::Granted => format!("approved by {}", answered.by),
+            Verdict::Denied => format!("denied by {}", answered.by),
+            Verdict::Expired => "nobody approved in time".to_owned(),
+        },
+        Record::Ended(_) => return None,
+    };
+    Some(line)
+}
+
+fn planned(changes: &[&Change]) -> String {
+    let changes: Vec<String> = changes
+        .iter()
+        .map(|change| format!("  {}: {}: {} -> {}", change.step, change.target, change.before, change.after))
+        .collect();
+    format!("planned\n{}", changes.join("\n")).trim_end().to_owned()
+}

@@ -1,0 +1,94 @@
+//! `instance status`: what is open, or where one remediation stands.
+
+use anyhow::Result;
+use instance_engine::Phase;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    exit::Exit,
+    online,
+    output::{print, print_json, table},
+    session::Session,
+    story::{self, Story},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  instance status                                Everything that is not ended.
+  instance status 6f1d2c0a-52b7-4c43-9a3e-1b6077a1d5c8
+  instance status --json | jq '.remediations[] | select(.phase == \"waiting_approval\")'";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Remediation id or command id; without it everything that is open is listed
+    id: Option<Uuid>,
+}
+
+pub fn run(args: &Args, session: &Session) -> Result<Exit> {
+    online::run(session, async |bus| {
+        match args.id {
+            Some(id) => one(&story::find(&bus, id).await?, session)?,
+            None => list(&story::all(&bus).await?, session)?,
+        }
+        Ok(Exit::Done)
+    })
+}
+
+fn list(stories: &[Story], session: &Session) -> Result<()> {
+    let open: Vec<&Story> = stories.iter().filter(|story| story.phase() != Phase::Ended).collect();
+    if session.json() {
+        let documents: Vec<Value> = open.iter().map(|story| story.document()).collect();
+        return print_json(&json!({"schema": "instance.cli.v1.status_list", "remediations": documents}));
+    }
+    if open.is_empty() {
+        session.note("nothing is open; `instance history` lists what has ended");
+        return Ok(());
+    }
+    let rows = open.iter().map(|story| {
+        let command = story.remediation().map(|remediation| remediation.accepted.command);
+        let (instance, action) = command
+            .map(|command| (command.instance.to_string(), command.recommended_action))
+            .unwrap_or_default();
+        [story.id.to_string(), instance, story.phase().as_str().to_owned(), step_at(story), action]
+    });
+    print(table(["remediation", "instance", "phase", "step", "action"], rows))
+}
+
+fn step_at(story: &Story) -> String {
+    let running = story.steps().into_iter().find(|row| row.word() == "running");
+    running.map_or_else(|| "-".to_owned(), |row| row.id.to_string())
+}
+
+fn one(story: &Story, session: &Session) -> Result<()> {
+    if session.json() {
+        let mut document = json!({"schema": "instance.cli.v1.status"});
+        if let (Value::Object(document), Value::Object(fields)) = (&mut document, story.document()) {
+            document.extend(fields);
+        }
+        return print_json(&document);
+    }
+    let mut lines = vec![format!("remediation {}: {}", story.id, story.phase().as_str())];
+    if let Some(remediation) = story.remediation() {
+        let command = &remediation.accepted.command;
+        lines.push(format!("  {} on {}", command.recommended_action, command.instance));
+        lines.push(format!(
+            "  asked by {}, accepted {}, trace {}",
+            command.requested_by, remediation.accepted.accepted_at, command.trace_id
+        ));
+    }
+    if let Some(ended) = story.ended() {
+        lines.push(format!("  ended: {}", ended.trace.overall_status.as_str()));
+    }
+    if let Some((_, asked)) = story.open_question() {
+        lines.push(format!("  waits until {} for: instance approve {}", asked.expires_at, story.id));
+    }
+    print(crate::output::printable(&lines.join("\n")))?;
+    let rows = story.steps().into_iter().map(|row| {
+        let attempt = if row.attempt == 0 { "-".to_owned() } else { row.attempt.to_string() };
+        [row.id.to_string(), row.word().to_owned(), attempt, row.agent, row.host]
+    });
+    let rows: Vec<_> = rows.collect();
+    if rows.is_empty() { Ok(()) } else { print(table(["step", "status", "attempt", "agent", "host"], rows)) }
+}

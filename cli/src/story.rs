@@ -1,0 +1,220 @@
+//! One remediation as its records tell it. What they come to is the engine's fold.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use instance_bus::{Bus, LogMessage};
+use instance_contract::{
+    CommandId, Ended, OverallStatus, RemediationId, Shard, StepId, StepStatus, WorkflowTrace,
+    subject::{self, RecordKind, parse_record},
+};
+use instance_engine::{Phase, Record, Remediation};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::exit::{Exit, Stop};
+
+/// The records of one remediation, oldest first.
+pub struct Story {
+    pub id: RemediationId,
+    pub shard: Shard,
+    records: Vec<(RecordKind, Timestamp, u64, Record)>,
+}
+
+/// One step as far as it has come.
+pub struct StepRow {
+    pub id: StepId,
+    pub agent: String,
+    pub host: String,
+    /// 0 before it was sent.
+    pub attempt: u32,
+    /// `None` while it waits or runs.
+    pub status: Option<StepStatus>,
+}
+
+/// Finds a remediation by its id or by that of its command.
+pub async fn find(bus: &Bus, id: Uuid) -> Result<Story> {
+    let as_command = RemediationId::from(CommandId::from_uuid(id));
+    for id in [RemediationId::from_uuid(id), as_command] {
+        let messages = bus.find_remediation(id).await?;
+        if let Some(story) = stories(&messages)?.into_iter().next() {
+            return Ok(story);
+        }
+    }
+    let stop = Stop::new(Exit::NotFound, format_args!("no remediation and no command has the id {id}"));
+    Err(stop.next("`instance status` and `instance history` list what there is").into())
+}
+
+/// Every remediation that the bus remembers, oldest first.
+pub async fn all(bus: &Bus) -> Result<Vec<Story>> {
+    let mut all = Vec::new();
+    for shard in bus.topology().await?.shards() {
+        all.extend(stories(&bus.read_log(shard, &subject::shard_log(shard)).await?)?);
+    }
+    all.sort_by_key(Story::began_at);
+    Ok(all)
+}
+
+/// A record from a message of the log; `None` for what is not about one remediation.
+pub fn record(message: &LogMessage) -> Result<Option<(Shard, RemediationId, RecordKind, Record)>> {
+    let Some((shard, id, kind)) = parse_record(&message.subject) else { return Ok(None) };
+    let record = Record::decode(&kind, &message.payload).context("could not read the remediation log")?;
+    Ok(Some((shard, id, kind, record)))
+}
+
+fn stories(messages: &[LogMessage]) -> Result<Vec<Story>> {
+    let mut by_id: BTreeMap<RemediationId, Story> = BTreeMap::new();
+    for message in messages {
+        let Some((shard, id, kind, record)) = record(message)? else { continue };
+        let story = by_id.entry(id).or_insert_with(|| Story { id, shard, records: Vec::new() });
+        story.records.push((kind, message.published_at, message.sequence, record));
+    }
+    Ok(by_id.into_values().collect())
+}
+
+impl Story {
+    /// The fold; `None` for a command that was refused before it was accepted.
+    pub fn remediation(&self) -> Option<Remediation> {
+        Remediation::replay(self.records.iter().cloned())
+    }
+
+    pub fn ended(&self) -> Option<&Ended> {
+        self.records.iter().find_map(|(_, _, _, record)| match record {
+            Record::Ended(ended) => Some(ended),
+            _ => None,
+        })
+    }
+
+    pub fn ended_at(&self) -> Option<Timestamp> {
+        let ended = self.records.iter().find(|(_, _, _, record)| matches!(record, Record::Ended(_)));
+        ended.map(|(_, at, _, _)| *at)
+    }
+
+    pub fn began_at(&self) -> Timestamp {
+        self.records.first().map_or(Timestamp::UNIX_EPOCH, |(_, at, _, _)| *at)
+    }
+
+    pub fn phase(&self) -> Phase {
+        match self.remediation() {
+            _ if self.ended().is_some() => Phase::Ended,
+            Some(remediation) => remediation.phase(),
+            None => Phase::Queued,
+        }
+    }
+
+    /// Steps in the order of the plan, then those that take steps back.
+    pub fn steps(&self) -> Vec<StepRow> {
+        let plan = self.remediation().and_then(|remediation| remediation.plan);
+        let mut rows: Vec<StepRow> = Vec::new();
+        for planned in plan.iter().flat_map(|plan| &plan.steps) {
+            rows.push(StepRow {
+                id: planned.id.clone(),
+                agent: planned.agent.to_string(),
+                host: planned.host.to_string(),
+                attempt: 0,
+                status: None,
+            });
+        }
+        for (_, _, _, record) in &self.records {
+            match record {
+                Record::Step(sent) => {
+                    let row = row(&mut rows, &sent.step_id, sent.agent.as_str(), sent.host.as_str());
+                    (row.attempt, row.status) =
+                        (sent.attempt.0, row.status.filter(|_| row.attempt == sent.attempt.0));
+                }
+                Record::Result(result) => {
+                    let row = row(&mut rows, &result.step_id, &result.agent.name, result.agent.host.as_str());
+                    row.attempt = row.attempt.max(result.attempt.0);
+                    row.status = Some(result.status);
+                }
+                _ => {}
+            }
+        }
+        rows
+    }
+
+    /// The newest question to a person that nobody has answered, with its number.
+    pub fn open_question(&self) -> Option<(u32, instance_contract::ApprovalAsked)> {
+        let mut remediation = self.remediation()?;
+        let (k, asked) = remediation.asked.pop_last()?;
+        (remediation.ended.is_none() && !remediation.answered.contains_key(&k)).then_some((k, asked))
+    }
+
+    /// The newest answer of a person, or of time.
+    pub fn newest_answer(&self) -> Option<instance_contract::ApprovalAnswered> {
+        self.remediation()?.answered.pop_last().map(|(_, answered)| answered)
+    }
+
+    /// One document for programs.
+    pub fn document(&self) -> Value {
+        let remediation = self.remediation();
+        let accepted = remediation.as_ref().map(|remediation| &remediation.accepted);
+        let ended = self.ended().map(|ended| &ended.trace);
+        let steps: Vec<Value> = self.steps().iter().map(StepRow::document).collect();
+        let question = self.open_question().map(|(k, asked)| {
+            json!({"number": k, "digest": asked.digest, "changes": asked.changes, "expires_at": asked.expires_at})
+        });
+        json!({
+            "remediation_id": self.id, "shard": self.shard,
+            "command_id": accepted.map(|accepted| accepted.command.command_id),
+            "trace_id": accepted.map(|accepted| &accepted.trace_id).or(ended.map(|trace| &trace.trace_id)),
+            "instance": accepted.map(|accepted| &accepted.command.instance),
+            "phase": self.phase().as_str(), "state": state(self.phase(), ended),
+            "overall_status": ended.map(|trace| trace.overall_status),
+            "priority": accepted.map(|accepted| accepted.command.priority),
+            "requested_by": accepted.map(|accepted| &accepted.command.requested_by),
+            "recommended_action": accepted.map(|accepted| &accepted.command.recommended_action),
+            "accepted_at": accepted.map(|accepted| accepted.accepted_at),
+            "deadline": accepted.map(|accepted| accepted.deadline),
+            "ended_at": self.ended_at(), "approval": question, "steps": steps,
+        })
+    }
+}
+
+fn row<'a>(rows: &'a mut Vec<StepRow>, id: &StepId, agent: &str, host: &str) -> &'a mut StepRow {
+    let at = rows.iter().position(|row| &row.id == id).unwrap_or_else(|| {
+        let (agent, host) = (agent.to_owned(), host.to_owned());
+        rows.push(StepRow { id: id.clone(), agent, host, attempt: 0, status: None });
+        rows.len() - 1
+    });
+    &mut rows[at]
+}
+
+impl StepRow {
+    pub fn word(&self) -> &'static str {
+        match self.status {
+            Some(status) => status.as_str(),
+            None if self.attempt == 0 => "waiting",
+            None => "running",
+        }
+    }
+
+    fn document(&self) -> Value {
+        json!({
+            "id": self.id, "agent": self.agent, "host": self.host, "attempt": self.attempt, "status": self.word(),
+        })
+    }
+}
+
+/// The same in five coarser words, for dashboards that know no others.
+fn state(phase: Phase, ended: Option<&WorkflowTrace>) -> &'static str {
+    match (phase, ended.map(|trace| trace.overall_status)) {
+        (_, Some(OverallStatus::Success | OverallStatus::DryRun | OverallStatus::Undone)) => "completed",
+        (_, Some(_)) => "failed",
+        (Phase::Queued, None) => "pending",
+        (Phase::WaitingApproval, None) => "validating",
+        (Phase::Running | Phase::Unwinding | Phase::Ended, None) => "executing",
+    }
+}
+
+/// The exit code for the end of a remediation.
+pub const fn exit_of(status: OverallStatus) -> Exit {
+    match status {
+        OverallStatus::Success | OverallStatus::DryRun => Exit::Done,
+        OverallStatus::Failure => Exit::Failure,
+        OverallStatus::Refused | OverallStatus::Expired => Exit::Refused,
+        OverallStatus::Partial => Exit::NotVerified,
+        OverallStatus::Undone => Exit::Undone,
+    }
+}
