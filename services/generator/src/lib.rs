@@ -1,0 +1,33 @@
+//! Publishes IRIS messages: tails a live messages.log, replays a file, or invents trouble from templates.
+//!
+//! Invariant: each entry of a tailed log is published exactly once, over rotation, restart, `kill -9` and a lost bus. Its
+//! message id follows from host, instance, file identity and byte offset; the cursor moves only after the stream has
+//! taken the message; what is stored on the bus is asked at every start.
+//! Invariant: a process dump is never forwarded: it prints shared memory, the license key included.
+//! Invariant: inventing is a pure function: same seed, same bytes.
+//! Invariant: nothing here writes to an IRIS instance or its log.
+//!
+//! May be imported by tests only. Imports bus, chassis, clock, contract, iris and knowledge.
+//!
+//! Absent on purpose: a language model (templates answer always), reading over the network, watching the folder by
+//! notification (a look every 200 ms costs one `stat` and works on every file system).
+
+mod config;
+mod run; // Read this first: which of the modes this process is in.
+
+mod emit;
+pub mod invent;
+mod replay;
+mod requests;
+pub mod tail;
+
+mod cursor;
+mod message;
+mod zone;
+
+mod error;
+
+pub use crate::config::{Config, InstanceSettings, Invention, StartAt};
+pub use crate::cursor::{CONTINUES, ENTRY, FILE, OFFSET, END};
+pub use crate::error::RunError;
+pub use crate::run::run;

@@ -1,0 +1,219 @@
+//! From the parts of a log to stored messages: the loop that tails one instance.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use instance_bus::{Bus, Headers, PublishError, current_trace_id};
+use instance_chassis::{Context, Drain, error_chain};
+use instance_clock::Clock;
+use instance_contract::{HostName, InstanceName, IrisMessage, MessageId, Origin, TraceId, subject};
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use crate::cursor::{self, Cursor, CursorFile};
+use crate::message::{Label, Meaning, Said, Speaker, compose};
+use crate::tail::{Begun, Part, Tail};
+use crate::zone::Zone;
+use crate::{Config, InstanceSettings};
+
+/// Namespace of message ids; never change it, or entries would be published again.
+const MESSAGES: Uuid = Uuid::from_u128(0x2f0c_6a7e_91d3_4d58_b8c4_0e5d_3a9b_7714);
+/// Between two tries while the bus does not take a message.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Tails the log of one instance until the drain.
+pub async fn tail_instance(context: Context<Config>, settings: InstanceSettings) {
+    let instance = settings.name.clone();
+    let span = tracing::info_span!(parent: None, "tail", instance = %instance);
+    tracing::info!(parent: &span, path = %settings.messages_log.display(), "tailing");
+    let file = CursorFile::of(&context.config.state_dir, &instance);
+    let Some(cursor) = newest(&context, &instance, file.read()).await else { return };
+    let resume = cursor.as_ref().map(|cursor| cursor.position.clone());
+    let config = &context.config;
+    let mut tail = Tail::new(&settings.messages_log, resume, config.quiet_ms, config.start_at);
+    let mut emitter = Emitter {
+        bus: context.bus.clone(),
+        clock: context.clock.clone(),
+        drain: context.drain.clone(),
+        host: context.host.clone(),
+        zone: Zone::new(settings.time_zone, cursor.as_ref().and_then(|cursor| cursor.utc_offset)),
+        sequence: cursor.map_or(0, |cursor| cursor.sequence),
+        instance,
+        file,
+    };
+    let mut failing = false;
+    while !context.drain.is_requested() {
+        let more = match tail.look(Instant::now()) {
+            Ok(look) => {
+                failing = false;
+                for part in look.parts {
+                    if emitter.publish(&part).await.is_none() {
+                        return;
+                    }
+                }
+                look.more
+            }
+            Err(error) => {
+                // Told once, not five times a second.
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::error!(error = error_chain(&error), "cannot tail; trying on");
+                }
+                false
+            }
+        };
+        if !more {
+            context.drain.unless_draining(tokio::time::sleep(config.poll_ms)).await;
+        }
+    }
+}
+
+/// The newest position, asked until the bus answers. The outer `None`: a drain came first.
+async fn newest(
+    context: &Context<Config>,
+    instance: &InstanceName,
+    cursor: Option<Cursor>,
+) -> Option<Option<Cursor>> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let asked = cursor::newest(&context.bus, &context.host, instance, cursor.clone());
+        match context.drain.unless_draining(asked).await? {
+            Ok(newest) => return Some(newest),
+            Err(error) => {
+                tracing::warn!(%instance, error = error_chain(&error), "cannot ask how far the log was published");
+            }
+        }
+        context.drain.unless_draining(tokio::time::sleep(pause)).await?;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Publishes the parts of one log, one after the other.
+struct Emitter {
+    bus: Bus,
+    clock: Arc<dyn Clock>,
+    drain: Drain,
+    host: HostName,
+    instance: InstanceName,
+    zone: Zone,
+    file: CursorFile,
+    /// Place of the last stored message.
+    sequence: u64,
+}
+
+impl Emitter {
+    /// Publishes a part and moves the cursor; `None` when a drain came before the bus had taken it.
+    async fn publish(&mut self, part: &Part) -> Option<()> {
+        if !part.is_silent() {
+            let span = tracing::info_span!(parent: None, "observe entry",
+                instance = %self.instance, offset = part.offset);
+            self.sequence = self.publish_message(part).instrument(span).await?;
+        }
+        let position = part.position.clone();
+        let cursor = Cursor { position, sequence: self.sequence, utc_offset: self.zone.learnt() };
+        if let Err(error) = self.file.write(&cursor) {
+            // The bus knows how far we are; only a restart becomes slower.
+            tracing::warn!(instance = %self.instance, %error, "could not write the cursor");
+        }
+        Some(())
+    }
+
+    async fn publish_message(&mut self, part: &Part) -> Option<u64> {
+        let message_id = self.message_id(part, part.offset);
+        let label = Label {
+            message_id,
+            trace_id: trace_id(message_id),
+            occurred_at: None,
+            generated_at: self.clock.now(),
+        };
+        let mut headers = cursor::headers(part);
+        if let Some(begun) = &part.continues {
+            headers.set(cursor::CONTINUES, &self.message_id(part, begun.offset).to_string());
+        }
+        let message = self.message(part, label);
+        store(&self.bus, &self.drain, &message, headers).await
+    }
+
+    fn message(&mut self, part: &Part, label: Label) -> IrisMessage {
+        let (said, meaning) = match &part.continues {
+            Some(begun) => continued(part, begun),
+            None => {
+                let said = Said::by(&part.entry);
+                let meaning = Meaning::of(&said.text, said.severity, said.category.as_deref());
+                (said, meaning)
+            }
+        };
+        let header = part.continues.as_ref().map_or(part.entry.header.as_ref(), |begun| begun.header.as_ref());
+        let stamp = header.map(|header| header.timestamp);
+        let now = label.generated_at;
+        let occurred_at = stamp.and_then(|stamp| self.zone.instant(stamp, &said.text, now));
+        let speaker = Speaker { host: &self.host, instance: &self.instance, origin: Origin::Observed };
+        compose(speaker, Label { occurred_at, ..label }, said, meaning)
+    }
+
+    fn message_id(&self, part: &Part, offset: u64) -> MessageId {
+        message_id(&[self.host.as_str(), self.instance.as_str(), &part.position.file.to_string()], offset)
+    }
+}
+
+/// The rest of an entry that was published before all of it had come. It carries the header's values; the whole text
+/// decides what it means. A condition that the first part told already is not told again, or one event would count
+/// twice; a repeat counter that comes late does tell it again, for it did happen again.
+fn continued(part: &Part, begun: &Begun) -> (Said, Meaning) {
+    let mut said = Said::by(&part.entry);
+    if let Some(header) = &begun.header {
+        said = said.under(header);
+    }
+    let (severity, category) = (said.severity, said.category.clone());
+    let before = Meaning::of(&begun.text, severity, category.as_deref());
+    if said.repeated > 0 && said.text.is_empty() {
+        said.text.clone_from(&begun.text);
+        return (said, before);
+    }
+    let whole = format!("{}\n{}", begun.text, said.text);
+    let mut meaning = Meaning::of(&whole, severity, category.as_deref());
+    if meaning.condition == before.condition && said.repeated == 0 {
+        meaning.condition = None;
+    }
+    (said, meaning)
+}
+
+/// Id of what lies at a place of a file.
+pub fn message_id(of: &[&str], offset: u64) -> MessageId {
+    let mut name = Vec::new();
+    for part in of {
+        // None of the parts holds a zero byte, so different places give different names.
+        name.extend_from_slice(part.as_bytes());
+        name.push(0);
+    }
+    name.extend_from_slice(&offset.to_be_bytes());
+    MessageId::from_uuid(Uuid::new_v5(&MESSAGES, &name))
+}
+
+/// The trace that a message begins: that of the current span, else one made of its id.
+pub fn trace_id(message_id: MessageId) -> TraceId {
+    current_trace_id().unwrap_or_else(|| TraceId::from_bytes(*message_id.as_uuid().as_bytes()))
+}
+
+/// Publishes until the stream has the message; returns its sequence, or `None` when a drain came first.
+pub async fn store(bus: &Bus, drain: &Drain, message: &IrisMessage, headers: Headers) -> Option<u64> {
+    let subject = subject::error(&message.host, &message.instance, message.severity);
+    let id = message.message_id.to_string();
+    // Where spans are recorded, the bus writes the context of its own over this one.
+    let span = &message.message_id.as_uuid().simple().to_string()[16..];
+    let headers = headers.with("traceparent", &format!("00-{}-{span}-01", message.trace_id.as_str()));
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match bus.publish(&subject, message, Some(&id), headers.clone()).await {
+            Ok(written) => return Some(written.sequence),
+            Err(error) => tell(&error, message),
+        }
+        drain.unless_draining(tokio::time::sleep(pause)).await?;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+fn tell(error: &PublishError, message: &IrisMessage) {
+    let (instance, message_id) = (&message.instance, message.message_id);
+    tracing::warn!(%instance, %message_id, error = error_chain(error), "the bus does not take a message; trying on");
+}

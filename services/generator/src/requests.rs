@@ -1,0 +1,131 @@
+//! Requests on the bus to invent messages, and the mode that invents without being asked.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use instance_bus::{Headers, Request, Service, ServiceError};
+use instance_chassis::{Context, error_chain};
+use instance_contract::{Faults, GenerationRequest, IrisMessage, OutputFormat, subject};
+use serde::Serialize;
+use tracing::Instrument as _;
+
+use crate::emit::store;
+use crate::invent::{Invented, Templates, draw_seed, invent, messages, start_of};
+use crate::{Config, Invention, RunError};
+
+/// Name of the answer's schema.
+const GENERATED: &str = "instance.v1.generated";
+/// On a request: publish what is invented, too.
+const PUBLISH: &str = "Instance-Publish";
+
+/// The answer to a request.
+#[derive(Serialize)]
+struct Generated {
+    schema: &'static str,
+    /// Repeats this answer.
+    seed: u64,
+    count: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages: Option<Vec<IrisMessage>>,
+    /// Lines as they stand in a messages.log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw: Option<String>,
+}
+
+/// What was invented, in both forms.
+struct Batch {
+    seed: u64,
+    entries: Vec<Invented>,
+    messages: Vec<IrisMessage>,
+}
+
+/// Announces the service and its endpoint.
+pub async fn announce(context: &Context<Config>, templates: &Templates) -> Result<Service, RunError> {
+    let description = "publishes IRIS messages: tails, replays, invents";
+    let host = HashMap::from([("host".to_owned(), context.host.to_string())]);
+    let names: Vec<_> = templates.all().iter().map(|template| template.name.as_str()).collect();
+    let endpoint = HashMap::from([
+        ("request".to_owned(), "MessageGenerationRequest".to_owned()),
+        ("reply".to_owned(), GENERATED.to_owned()),
+        ("templates".to_owned(), names.join(",")),
+    ]);
+    context
+        .bus
+        .service(context.name, env!("CARGO_PKG_VERSION"), description, host)
+        .endpoint("generate", &subject::generate(), endpoint)
+        .start()
+        .await
+        .map_err(RunError::Announce)
+}
+
+/// Answers requests until the drain, each in a place of its own.
+pub async fn serve(context: Context<Config>, templates: Arc<Templates>, mut service: Service) {
+    while let Some(Some(request)) = context.drain.unless_draining(service.next()).await {
+        let (context, templates) = (context.clone(), templates.clone());
+        let span = request.span();
+        context.tasks.clone().spawn(async move { answer(&context, &templates, request).await }.instrument(span));
+    }
+}
+
+async fn answer(context: &Context<Config>, templates: &Templates, request: Request) {
+    let answer = match generate(context, templates, request.payload()) {
+        Ok((answer, batch)) => {
+            let asked = request.header(PUBLISH).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+            if asked || context.config.publish_invented {
+                publish(context, &batch.messages).await;
+            }
+            Ok(answer)
+        }
+        Err(faults) => Err(ServiceError::new(400, faults.to_string())),
+    };
+    if let Err(error) = request.respond(answer).await {
+        tracing::warn!(error = error_chain(&error), "could not answer a request");
+    }
+}
+
+fn generate(context: &Context<Config>, templates: &Templates, payload: &[u8]) -> Result<(Bytes, Batch), Faults> {
+    let request = GenerationRequest::decode(payload)?;
+    let batch = batch(context, templates, &request)?;
+    let raw = || batch.entries.iter().map(|entry| entry.raw.as_str()).collect::<String>();
+    let generated = Generated {
+        schema: GENERATED,
+        seed: batch.seed,
+        count: batch.messages.len(),
+        messages: (request.output_format == OutputFormat::Json).then(|| batch.messages.clone()),
+        raw: (request.output_format == OutputFormat::Raw).then(raw),
+    };
+    let bytes = serde_json::to_vec(&generated).expect("texts and numbers are always JSON");
+    Ok((bytes.into(), batch))
+}
+
+fn batch(context: &Context<Config>, templates: &Templates, request: &GenerationRequest) -> Result<Batch, Faults> {
+    let seed = request.seed.unwrap_or_else(|| draw_seed(context.clock.now(), &mut rand::rng()));
+    let entries = invent(request, templates, seed, start_of(seed))?;
+    let messages = messages(&entries, seed, &context.host, &context.config.emulated_instance);
+    Ok(Batch { seed, entries, messages })
+}
+
+async fn publish(context: &Context<Config>, messages: &[IrisMessage]) {
+    for message in messages {
+        if store(&context.bus, &context.drain, message, Headers::new()).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Publishes what the settings ask for, then returns.
+pub async fn invent_once(context: &Context<Config>, templates: &Templates, wanted: &Invention) -> Result<(), RunError> {
+    let request = GenerationRequest {
+        error_category: wanted.category,
+        count: wanted.count,
+        severity_range: (wanted.lowest, wanted.highest),
+        template_name: wanted.template.clone(),
+        seed: wanted.seed,
+        ..GenerationRequest::default()
+    };
+    let batch = batch(context, templates, &request)?;
+    publish(context, &batch.messages).await;
+    tracing::info!(seed = batch.seed, count = batch.messages.len(), "invented and published");
+    Ok(())
+}

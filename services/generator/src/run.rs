@@ -1,0 +1,57 @@
+//! Which of the modes this process is in: the service, a replay, or inventing once.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use instance_chassis::Context;
+
+use crate::emit::tail_instance;
+use crate::invent::Templates;
+use crate::replay::replay;
+use crate::requests::{announce, invent_once, serve};
+use crate::{Config, RunError};
+
+/// Tails every instance of the settings and answers requests until the drain; or replays, or invents, and returns.
+pub async fn run(context: Context<Config>) -> Result<(), RunError> {
+    let config = &context.config;
+    match (&config.replay, &config.invent) {
+        (Some(_), Some(_)) => return Err(RunError::TwoModes),
+        (Some(path), None) => return replay(&context, path).await,
+        (None, Some(wanted)) => return invent_once(&context, &templates(config).await?, wanted).await,
+        (None, None) => {}
+    }
+    check(config)?;
+    let path = config.state_dir.clone();
+    tokio::fs::create_dir_all(&path).await.map_err(|source| RunError::StateFolder { path, source })?;
+    let templates = Arc::new(templates(config).await?);
+    let service = announce(&context, &templates).await?;
+    for instance in config.instances.clone() {
+        context.tasks.spawn(tail_instance(context.clone(), instance));
+    }
+    serve(context, templates, service).await;
+    Ok(())
+}
+
+/// Two tails would share one cursor.
+fn check(config: &Config) -> Result<(), RunError> {
+    let mut names = HashSet::new();
+    match config.instances.iter().find(|instance| !names.insert(&instance.name)) {
+        Some(instance) => Err(RunError::SameName(instance.name.clone())),
+        None => Ok(()),
+    }
+}
+
+async fn templates(config: &Config) -> Result<Templates, RunError> {
+    let mut templates = Templates::builtin()?;
+    for path in &config.learn_from {
+        match tokio::fs::read(path).await {
+            Ok(log) => {
+                let learnt = templates.learn(&log);
+                tracing::info!(path = %path.display(), ?learnt, "learnt from a log");
+            }
+            // The templates that are built in always answer.
+            Err(error) => tracing::warn!(path = %path.display(), %error, "could not learn from a log"),
+        }
+    }
+    Ok(templates)
+}
