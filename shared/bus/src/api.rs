@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::{
-    context::RequestErrorKind, message::StreamMessage, response::Response, stream::RawMessage,
+use async_nats::{
+    RequestErrorKind,
+    jetstream::{message::StreamMessage, response::Response, stream::RawMessage},
 };
+use bytes::Bytes;
 use jiff::Timestamp;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -17,6 +19,7 @@ use crate::{
 
 /// "JetStream system temporarily unavailable": an election is on.
 pub(crate) const TEMPORARILY_UNAVAILABLE: u64 = 10008;
+const API: &str = "$JS.API";
 pub(crate) const STREAM_NOT_FOUND: u64 = 10059;
 pub(crate) const CONSUMER_NOT_FOUND: u64 = 10014;
 const NO_MESSAGE_FOUND: u64 = 10037;
@@ -38,23 +41,27 @@ impl Bus {
         operation: &'static str,
         thing: &str,
         subject: &str,
-        request: &(impl Serialize + Sync),
+        request: &Value,
     ) -> Result<Result<T, Refusal>, BusError> {
         let deadline = Instant::now() + UNAVAILABLE_FOR;
         loop {
-            let answer = within_answer_timeout(
-                self.jetstream.request::<_, _, Response<T>>(subject.to_owned(), request),
-            )
-            .await;
+            // Some questions are refused unless their payload is empty; "null" is not.
+            let payload = if request.is_null() { Bytes::new() } else { request.to_string().into() };
+            let sent = async_nats::Request::new().payload(payload);
+            let answer =
+                within_answer_timeout(self.client.send_request(format!("{API}.{subject}"), sent)).await;
             match answer {
                 None => return Err(BusError::NoAnswer { operation, thing: thing.to_owned() }),
-                Some(Ok(Response::Ok(value))) => return Ok(Ok(value)),
-                Some(Ok(Response::Err { error })) => {
-                    let code = error.error_code().0;
-                    if code != TEMPORARILY_UNAVAILABLE || Instant::now() >= deadline {
-                        return Ok(Err(Refusal { code, text: error.to_string() }));
+                Some(Ok(answer)) => match serde_json::from_slice::<Response<T>>(&answer.payload) {
+                    Ok(Response::Ok(value)) => return Ok(Ok(value)),
+                    Ok(Response::Err { error }) => {
+                        let code = error.error_code().0;
+                        if code != TEMPORARILY_UNAVAILABLE || Instant::now() >= deadline {
+                            return Ok(Err(Refusal { code, text: error.to_string() }));
+                        }
                     }
-                }
+                    Err(error) => return Err(BusError::unreadable(thing, error)),
+                },
                 Some(Err(error)) => {
                     let no_leader = error.kind() == RequestErrorKind::NoResponders;
                     if !no_leader || Instant::now() >= deadline {
@@ -78,7 +85,7 @@ impl Bus {
     }
 
     async fn info(&self, thing: &str, subject: &str, absent: u64) -> Result<Option<Value>, BusError> {
-        match self.api::<Value>("ask for", thing, subject, &()).await? {
+        match self.api::<Value>("ask for", thing, subject, &Value::Null).await? {
             Ok(info) => Ok(Some(info)),
             Err(refusal) if refusal.code == absent => Ok(None),
             Err(refusal) if refusal.code == STREAM_NOT_FOUND => Ok(None),

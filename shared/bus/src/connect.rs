@@ -97,6 +97,7 @@ impl Bus {
     }
 
     /// Asks the server for a round trip: everything published before has reached it when this is `Ok`.
+    /// Needs the right to publish to subjects of the own inbox prefix.
     pub async fn flush(&self) -> Result<(), BusError> {
         // The client's own flush only waits for the local write. The server answers nobody's subject at once with
         // "no responders", in order, after everything that was written before.

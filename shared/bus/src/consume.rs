@@ -7,12 +7,10 @@ use futures::{
 };
 use instance_contract::{AgentKind, HostName, Shard};
 use jiff::Timestamp;
-use tokio::time::Instant;
 
 use crate::{
     Bus, BusError, Delivery,
-    api::RETRY_PAUSE,
-    connect::UNAVAILABLE_FOR,
+    healing::Healing,
     reader::pull_messages,
     topology::{self, COMMANDS, ConsumerSpec, ERRORS},
 };
@@ -109,8 +107,7 @@ struct Source {
     /// The highest sequence given out.
     seen: u64,
     open: Option<pull::Stream>,
-    failing_since: Option<Instant>,
-    retry_at: Option<Instant>,
+    healing: Healing,
 }
 
 impl Source {
@@ -122,31 +119,22 @@ impl Source {
             ahead,
             seen: 0,
             open: None,
-            failing_since: None,
-            retry_at: None,
+            healing: Healing::default(),
         }
     }
 
     async fn next(&mut self) -> Result<Delivery, BusError> {
         loop {
-            if let Some(at) = self.retry_at {
-                tokio::time::sleep_until(at).await;
-                self.retry_at = None;
-            }
+            self.healing.pause().await;
             match self.step().await {
                 Ok(Some(delivery)) => {
-                    self.failing_since = None;
+                    self.healing.worked();
                     return Ok(delivery);
                 }
-                Ok(None) => self.failing_since = None,
+                Ok(None) => self.healing.opened(),
                 Err(error) => {
                     self.open = None;
-                    self.retry_at = Some(Instant::now() + RETRY_PAUSE);
-                    let since = *self.failing_since.get_or_insert_with(Instant::now);
-                    tracing::debug!(stream = self.stream, consumer = self.spec.name, error = %error, "pulling again");
-                    if since.elapsed() >= UNAVAILABLE_FOR || matches!(error, BusError::TopologyMissing { .. })
-                    {
-                        self.failing_since = None;
+                    if let Some(error) = self.healing.failed(&self.spec.thing(&self.stream), error) {
                         return Err(error);
                     }
                 }
@@ -160,7 +148,7 @@ impl Source {
             self.open = Some(self.begin().await?);
             return Ok(None);
         };
-        let thing = format!("consumer {} of {}", self.spec.name, self.stream);
+        let thing = self.spec.thing(&self.stream);
         match open.next().await {
             Some(Ok(message)) => {
                 let delivery = Delivery::from_message(&self.bus, message)?;

@@ -137,7 +137,7 @@ impl ServiceBuilder {
             let (bus, name) = (self.bus.clone(), name.clone());
             requests.push(
                 endpoint
-                    .map(move |request| Request { bus: bus.clone(), endpoint: name.clone(), request })
+                    .map(move |request| Request { bus: bus.clone(), endpoint: name.clone(), inner: request })
                     .boxed(),
             );
         }
@@ -178,7 +178,7 @@ impl Drop for Service {
 pub struct Request {
     bus: Bus,
     endpoint: String,
-    request: service::Request,
+    inner: service::Request,
 }
 
 impl Request {
@@ -188,11 +188,11 @@ impl Request {
     }
 
     pub fn subject(&self) -> &str {
-        self.request.message.subject.as_str()
+        self.inner.message.subject.as_str()
     }
 
     pub const fn payload(&self) -> &Bytes {
-        &self.request.message.payload
+        &self.inner.message.payload
     }
 
     pub fn header(&self, name: &str) -> Option<String> {
@@ -211,11 +211,11 @@ impl Request {
             code: usize::from(error.code),
         });
         let failed = |error| BusError::failed("answer on", format!("endpoint {}", self.endpoint), error);
-        self.request.respond(answer).await.map_err(failed)
+        self.inner.respond(answer).await.map_err(failed)
     }
 
     fn headers(&self) -> Headers {
-        Headers::from_map(self.request.message.headers.clone())
+        Headers::from_map(self.inner.message.headers.clone())
     }
 }
 

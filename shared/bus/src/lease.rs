@@ -6,6 +6,9 @@ use tokio::time::Instant;
 
 use crate::{Bus, BusError, PublishError, topology::LEASES};
 
+/// Writes until an answer that was lost is settled.
+const TRIES: usize = 3;
+
 /// Who holds a lease: the value in the bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeaseHolder {
@@ -87,25 +90,35 @@ impl Lease {
         }
     }
 
-    /// Writes our name over a revision. An answer that was lost is looked up through the leader: our own nonce there
-    /// means that the write went through.
-    async fn write(&mut self, revision: u64) -> Result<bool, BusError> {
-        let began = Instant::now();
+    /// Writes our name over a revision. An answer that was lost, now or at the last renewal, is looked up through the
+    /// leader: our own nonce there means that the write went through.
+    async fn write(&mut self, mut revision: u64) -> Result<bool, BusError> {
         let key = self.shard.to_string();
-        let written = match self.bus.kv_write(LEASES, &key, &self.me, revision).await {
-            Ok(written) => Some(written.sequence),
-            Err(BusError::Publish(PublishError::Exists { .. })) => None,
-            Err(BusError::Publish(PublishError::Unknown { .. })) => {
-                let found = self.bus.kv_entry(LEASES, &key).await?;
-                found.and_then(|entry| {
-                    let holder: LeaseHolder = serde_json::from_slice(&entry.value?).ok()?;
-                    (holder == self.me).then_some(entry.revision)
-                })
+        for _ in 0..TRIES {
+            let began = Instant::now();
+            match self.bus.kv_write(LEASES, &key, &self.me, revision).await {
+                Ok(written) => {
+                    self.held = Some((written.sequence, began));
+                    return Ok(true);
+                }
+                Err(BusError::Publish(PublishError::Exists { .. } | PublishError::Unknown { .. })) => {}
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
-        };
-        self.held = written.map(|revision| (revision, began));
-        Ok(self.held.is_some())
+            // When the found write was made is not known; only one more of our own says how fresh the lease is.
+            match self.own_revision(&key).await? {
+                Some(own) => revision = own,
+                None => break,
+            }
+        }
+        self.held = None;
+        Ok(false)
+    }
+
+    /// Revision of the key when this very process wrote it last.
+    async fn own_revision(&self, key: &str) -> Result<Option<u64>, BusError> {
+        let Some(entry) = self.bus.kv_entry(LEASES, key).await? else { return Ok(None) };
+        let holder = entry.value.and_then(|value| serde_json::from_slice::<LeaseHolder>(&value).ok());
+        Ok((holder.as_ref() == Some(&self.me)).then_some(entry.revision))
     }
 }
 

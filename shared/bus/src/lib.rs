@@ -25,6 +25,7 @@ mod dead_letter;
 mod discovery;
 mod error;
 mod headers;
+mod healing;
 mod kv;
 mod lease;
 mod log;

@@ -6,21 +6,21 @@ use async_nats::jetstream::consumer::{PullConsumer, pull};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use jiff::Timestamp;
-use serde_json::json;
-use tokio::time::Instant;
+use serde_json::{Value, json};
 
 use crate::{
     Bus, BusError, Headers,
-    api::{RETRY_PAUSE, STREAM_NOT_FOUND, timestamp},
+    api::{STREAM_NOT_FOUND, timestamp},
     connect::UNAVAILABLE_FOR,
+    healing::Healing,
 };
 
 /// Messages asked for at a time.
 const BATCH: usize = 500;
-const HEARTBEAT: Duration = Duration::from_secs(5);
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(5);
 const PULL_FOR: Duration = Duration::from_secs(30);
 /// The server forgets a reader that asks for nothing this long.
-const FORGET_AFTER: Duration = Duration::from_secs(60);
+const FORGET_AFTER: Duration = Duration::from_secs(10);
 
 /// One stored message.
 #[derive(Clone)]
@@ -62,12 +62,11 @@ pub(crate) struct Reader {
     /// The first sequence that has not been given out.
     next: u64,
     open: Option<Open>,
-    /// Since when nothing works.
-    failing_since: Option<Instant>,
-    retry_at: Option<Instant>,
+    healing: Healing,
 }
 
 struct Open {
+    consumer: String,
     messages: pull::Stream,
     /// Deliveries are numbered by the server; one that is missing was lost on the way.
     delivered: u64,
@@ -81,8 +80,7 @@ impl Reader {
             filters: filters.to_vec(),
             next: from.max(1),
             open: None,
-            failing_since: None,
-            retry_at: None,
+            healing: Healing::default(),
         }
     }
 
@@ -90,26 +88,17 @@ impl Reader {
     /// goes on trying. Cancel-safe except that an opening is begun anew.
     pub(crate) async fn next(&mut self) -> Result<LogMessage, BusError> {
         loop {
-            if let Some(at) = self.retry_at {
-                tokio::time::sleep_until(at).await;
-                self.retry_at = None;
-            }
-            let outcome = self.step().await;
-            match outcome {
+            self.healing.pause().await;
+            match self.step().await {
                 Ok(Some(message)) => {
-                    self.failing_since = None;
+                    self.healing.worked();
                     self.next = message.sequence + 1;
                     return Ok(message);
                 }
-                Ok(None) => self.failing_since = None,
+                Ok(None) => self.healing.opened(),
                 Err(error) => {
                     self.open = None;
-                    self.retry_at = Some(Instant::now() + RETRY_PAUSE);
-                    let since = *self.failing_since.get_or_insert_with(Instant::now);
-                    tracing::debug!(stream = self.stream, next = self.next, error = %error, "reading again");
-                    if since.elapsed() >= UNAVAILABLE_FOR || matches!(error, BusError::TopologyMissing { .. })
-                    {
-                        self.failing_since = None;
+                    if let Some(error) = self.healing.failed(&self.stream, error) {
                         return Err(error);
                     }
                 }
@@ -117,11 +106,24 @@ impl Reader {
         }
     }
 
+    /// Lets the server forget this reading at once. It would do so by itself after a while.
+    async fn close(self) {
+        if let Some(open) = self.open {
+            drop(open.messages);
+            let subject = format!("CONSUMER.DELETE.{}.{}", self.stream, open.consumer);
+            let closed = self.bus.api::<Value>("close", &open.consumer, &subject, &Value::Null).await;
+            if !matches!(closed, Ok(Ok(_))) {
+                tracing::debug!(stream = self.stream, consumer = open.consumer, "a reader was left behind");
+            }
+        }
+    }
+
     /// One message; `None`: the consumer has just been opened.
     async fn step(&mut self) -> Result<Option<LogMessage>, BusError> {
         let Some(open) = self.open.as_mut() else {
-            let messages = open(&self.bus, &self.stream, &self.filters, self.next).await?;
-            self.open = Some(Open { messages, delivered: 0 });
+            let consumer = open(&self.bus, &self.stream, &self.filters, self.next).await?;
+            let messages = pull_messages(&self.bus, &self.stream, &consumer, BATCH).await?;
+            self.open = Some(Open { consumer, messages, delivered: 0 });
             return Ok(None);
         };
         let lost = |what: &str| BusError::refused("read", format!("stream {}", self.stream), what);
@@ -170,25 +172,25 @@ impl Bus {
         }
         let mut reader = Reader::new(self, stream, filters, 1);
         loop {
-            let message = match tokio::time::timeout(UNAVAILABLE_FOR, reader.next()).await {
-                Ok(message) => message?,
-                Err(_) => {
-                    let thing = format!("stream {stream} up to message {end}");
-                    return Err(BusError::NoAnswer { operation: "read", thing });
-                }
+            let Ok(message) = tokio::time::timeout(UNAVAILABLE_FOR, reader.next()).await else {
+                let thing = format!("stream {stream} up to message {end}");
+                return Err(BusError::NoAnswer { operation: "read", thing });
             };
+            let message = message?;
             let sequence = message.sequence;
             if sequence <= end {
                 messages.push(message);
             }
             if sequence >= end {
+                reader.close().await;
                 return Ok(messages);
             }
         }
     }
 }
 
-async fn open(bus: &Bus, stream: &str, filters: &[String], from: u64) -> Result<pull::Stream, BusError> {
+/// Makes a consumer that the server forgets by itself; gives its name.
+async fn open(bus: &Bus, stream: &str, filters: &[String], from: u64) -> Result<String, BusError> {
     let name = format!("reader_{}", uuid::Uuid::new_v4().simple());
     let thing = format!("a reader of {stream}");
     let mut config = json!({
@@ -209,14 +211,14 @@ async fn open(bus: &Bus, stream: &str, filters: &[String], from: u64) -> Result<
     }
     let request = json!({ "stream_name": stream, "config": config, "action": "create" });
     let subject = format!("CONSUMER.CREATE.{stream}.{name}");
-    match bus.api::<serde_json::Value>("open", &thing, &subject, &request).await? {
+    match bus.api::<Value>("open", &thing, &subject, &request).await? {
         Ok(_) => {}
         Err(refusal) if refusal.code == STREAM_NOT_FOUND => {
             return Err(BusError::TopologyMissing { thing: format!("stream {stream}") });
         }
         Err(refusal) => return Err(BusError::refused("open", thing, refusal.text)),
     }
-    pull_messages(bus, stream, &name, BATCH).await
+    Ok(name)
 }
 
 /// Pulls from a consumer that exists. Heartbeats tell a quiet stream from a dead server.

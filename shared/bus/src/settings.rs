@@ -167,7 +167,7 @@ impl fmt::Debug for Resolved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hidden = |secret: &Option<String>| secret.as_ref().map(|_| "(hidden)");
         f.debug_struct("Resolved")
-            .field("servers", &self.servers())
+            .field("urls", &masked(&self.urls))
             .field("creds", &self.creds)
             .field("nkey", &self.nkey)
             .field("user", &self.user)

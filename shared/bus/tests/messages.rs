@@ -18,7 +18,7 @@ const SOON: Duration = Duration::from_secs(20);
 
 async fn next(deliveries: &mut Deliveries) -> Delivery {
     let delivery = tokio::time::timeout(SOON, deliveries.next()).await.expect("a delivery comes in time");
-    delivery.expect("a bus with shards never ends").unwrap()
+    delivery.expect("a bus with shards never ends").expect("the consumer is there")
 }
 
 fn remediation() -> RemediationId {
@@ -28,16 +28,16 @@ fn remediation() -> RemediationId {
 /// Publishes commands until one has landed in the shard; gives its instance.
 async fn command_in(bus: &Bus, shard: Shard) -> InstanceName {
     for number in 0..200 {
-        let instance: InstanceName = format!("PROD{number}").parse().unwrap();
+        let instance: InstanceName = format!("PROD{number}").parse().expect("a legal name");
         let written = bus
             .publish(&subject::command(&instance), &json!({ "instance": instance }), None, Headers::new())
             .await
-            .unwrap();
+            .expect("the stream takes it");
         let stored = format!("instance.v1.command.{shard}.{}", instance.token());
         if bus
             .last_in(topology::COMMANDS, &stored)
             .await
-            .unwrap()
+            .expect("the stream can be read")
             .is_some_and(|m| m.sequence == written.sequence)
         {
             return instance;
@@ -240,8 +240,8 @@ async fn deliveries_go_on_after_the_server_was_killed() {
 async fn eventually_json(deliveries: &mut Deliveries, wanted: u64) {
     loop {
         let delivery = next(deliveries).await;
-        let found = delivery.json::<u64>().unwrap();
-        delivery.done().await.unwrap();
+        let found = delivery.json::<u64>().expect("a number");
+        delivery.done().await.expect("the server confirms");
         if found == wanted {
             return;
         }

@@ -46,7 +46,7 @@ async fn a_service_is_found_asked_and_gone() {
     });
     match refused {
         Err(RequestError::Answered { error, .. }) => {
-            assert_eq!(error, ServiceError::new(404, "no such instance"))
+            assert_eq!(error, ServiceError::new(404, "no such instance"));
         }
         other => panic!("{other:?}"),
     }

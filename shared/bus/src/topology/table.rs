@@ -26,9 +26,9 @@ pub const OPEN: &str = "INSTANCE_OPEN";
 
 const REMEDIATIONS: &str = "INSTANCE_REMEDIATIONS_";
 const SECOND: Duration = Duration::from_secs(1);
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY: Duration = Duration::from_hours(24);
 /// How long a message id is remembered; never longer than the messages live.
-const DUPLICATES: Duration = Duration::from_secs(120);
+const DUPLICATES: Duration = Duration::from_mins(2);
 /// The server's word for "without limit".
 const NO_LIMIT: i64 = -1;
 
@@ -180,7 +180,7 @@ pub(crate) fn errors(durability: &Durability, start: StartAt) -> ConsumerSpec {
     let (name, forgotten_after) = match durability {
         Durability::Durable(name) => (name.clone(), Duration::ZERO),
         Durability::Ephemeral => {
-            (format!("errors_{}", uuid::Uuid::new_v4().simple()), Duration::from_secs(300))
+            (format!("errors_{}", uuid::Uuid::new_v4().simple()), Duration::from_mins(5))
         }
     };
     let spec = ConsumerSpec::durable(name, subject::errors().to_string(), Duration::from_secs(30));
@@ -250,24 +250,25 @@ pub(crate) fn shards_of_transform(destination: &str) -> Option<u16> {
 
 /// The table as text, for the snapshot test and for people.
 pub fn print(shards: u16) -> String {
-    let mut text = String::new();
+    let mut lines = Vec::new();
     for spec in streams(shards, 1) {
-        text.push_str(&format!("{}\n", spec.thing()));
-        for (field, value) in spec.fields {
-            text.push_str(&format!("  {field} = {value}\n"));
-        }
+        lines.push(spec.thing());
+        lines.extend(spec.fields.iter().map(|(field, value)| format!("  {field} = {value}")));
         if spec.name == COMMANDS {
-            for shard in (0..shards).map(Shard) {
-                text.push_str(&print_consumer(COMMANDS, &router(shard)));
-            }
+            lines.extend((0..shards).map(|shard| print_consumer(&router(Shard(shard)))));
+        }
+        if let Some(shard) = spec.name.strip_prefix(REMEDIATIONS).and_then(|number| number.parse().ok())
+            && let Ok(host) = "host".parse()
+        {
+            lines.push(print_consumer(&steps(Shard(shard), AgentKind::Config, &host)));
         }
     }
-    text
+    lines.join("\n") + "\n"
 }
 
-fn print_consumer(stream: &str, spec: &ConsumerSpec) -> String {
+fn print_consumer(spec: &ConsumerSpec) -> String {
     let fields: Vec<String> = spec.fields().iter().map(|(field, value)| format!("{field}={value}")).collect();
-    format!("  {}: {}\n", spec.thing(stream), fields.join(" "))
+    format!("  consumer {}: {}", spec.name, fields.join(" "))
 }
 
 fn nanoseconds(duration: Duration) -> Value {

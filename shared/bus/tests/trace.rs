@@ -1,0 +1,137 @@
+//! One trace from the publisher to the handler, and no inbox in it.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use instance_bus::{DeadLetterReason, Headers};
+use instance_contract::{AgentKind, AskKind, RemediationId, Shard, subject, subject::RecordKind};
+use instance_testkit::NatsServer;
+use opentelemetry::trace::{SpanKind, TracerProvider as _};
+use opentelemetry_sdk::{
+    error::OTelSdkResult,
+    propagation::TraceContextPropagator,
+    trace::{SdkTracerProvider, SpanData, SpanExporter},
+};
+use serde_json::json;
+use tracing::Instrument as _;
+use tracing_subscriber::layer::SubscriberExt as _;
+
+#[derive(Debug, Clone, Default)]
+struct Kept(Arc<Mutex<Vec<SpanData>>>);
+
+impl SpanExporter for Kept {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        self.0.lock().expect("no test panics while it holds the spans").extend(batch);
+        Ok(())
+    }
+}
+
+impl Kept {
+    fn named(&self, name: &str) -> SpanData {
+        let spans = self.0.lock().expect("no test panics while it holds the spans");
+        let found = spans.iter().rfind(|span| span.name == name).cloned();
+        found.unwrap_or_else(|| {
+            panic!("{name} is not among {:?}", spans.iter().map(|s| &s.name).collect::<Vec<_>>())
+        })
+    }
+}
+
+fn attribute(span: &SpanData, key: &str) -> Option<String> {
+    span.attributes.iter().find(|pair| pair.key.as_str() == key).map(|pair| pair.value.to_string())
+}
+
+#[tokio::test]
+async fn a_trace_goes_from_publisher_to_handler_and_names_no_inbox() {
+    let kept = Kept::default();
+    let provider = SdkTracerProvider::builder().with_simple_exporter(kept.clone()).build();
+    opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
+    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+    let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+
+    let server = NatsServer::start();
+    let bus = instance_testkit::bus(&server).await;
+    let sender = tracing::info_span!("sender");
+    let (trace_id, traceparent) = sender.in_scope(|| {
+        (instance_bus::current_trace_id().unwrap(), instance_bus::current_traceparent().unwrap())
+    });
+    assert!(traceparent.starts_with(&format!("00-{trace_id}-")), "{traceparent}");
+
+    // A command, stored and handled; the handler writes a record.
+    let command = subject::command(&"PROD".parse().unwrap());
+    bus.publish(&command, &json!({}), Some("id-1"), Headers::new()).instrument(sender.clone()).await.unwrap();
+    let mut all = futures::stream::SelectAll::new();
+    for shard in bus.topology().await.unwrap().shards() {
+        let deliveries = bus.commands(shard).await.unwrap();
+        all.push(Box::pin(futures::stream::unfold(deliveries, |mut deliveries| async {
+            let next = deliveries.next().await?;
+            Some((next, deliveries))
+        })));
+    }
+    let wait = tokio::time::timeout(Duration::from_secs(20), futures::StreamExt::next(&mut all));
+    let delivery = wait.await.unwrap().unwrap().unwrap();
+    let span = delivery.span();
+    let id = RemediationId::from_uuid(uuid::Uuid::new_v4());
+    let record = subject::record(Shard(0), id, &RecordKind::Accepted);
+    bus.publish_once(&record, &json!({}), Headers::new()).instrument(span.clone()).await.unwrap();
+    delivery
+        .dead_letter(DeadLetterReason::Refused("for the test".to_owned()))
+        .instrument(span.clone())
+        .await
+        .unwrap();
+    // Questions that nobody answers, and one to an inbox.
+    let ask = subject::ask(AgentKind::Os, &"db1".parse().unwrap(), AskKind::Facts);
+    bus.request(&ask, Bytes::new(), Duration::from_secs(5)).await.unwrap_err();
+    let inbox = bus.inbox().await.unwrap();
+    let reply = subject::Subject::foreign(inbox.subject()).unwrap();
+    bus.publish_core(&reply, Bytes::new(), Headers::new()).await.unwrap();
+    drop((span, sender));
+
+    let publish = kept.named("publish instance.v1.command.{instance}");
+    let process = kept.named("process instance.v1.command.{instance}");
+    let accepted = kept.named("publish instance.v1.remediation.{shard}.{id}.accepted");
+    for span in [&publish, &process, &accepted] {
+        assert_eq!(span.span_context.trace_id().to_string(), trace_id.as_str(), "{}", span.name);
+    }
+    assert_eq!((&publish.span_kind, &process.span_kind), (&SpanKind::Producer, &SpanKind::Consumer));
+    assert_eq!(process.parent_span_id, publish.span_context.span_id());
+    assert_eq!(process.links.len(), 1);
+    assert_eq!(process.links[0].span_context.span_id(), publish.span_context.span_id());
+    assert_eq!(accepted.parent_span_id, process.span_context.span_id());
+    assert_eq!(attribute(&publish, "messaging.system").as_deref(), Some("nats"));
+    assert_eq!(attribute(&publish, "messaging.message.id").as_deref(), Some("id-1"));
+    assert_eq!(attribute(&process, "messaging.nats.delivery_count").as_deref(), Some("1"));
+    assert_eq!(attribute(&process, "server.address").as_deref(), Some("127.0.0.1"));
+    let asked = kept.named("publish instance.v1.ask.{agent}.{host}.facts");
+    assert_eq!(attribute(&asked, "error.type").as_deref(), Some("nobody_there"));
+    assert_eq!(attribute(&kept.named("publish"), "messaging.destination.temporary").as_deref(), Some("true"));
+
+    // The dead letter keeps the context that the command came with; a replay is a new trace with a link to it.
+    let letter = bus.dead_letters().await.unwrap().remove(0);
+    let kept_context = letter.headers.get("traceparent").unwrap().to_owned();
+    assert!(kept_context.contains(&publish.span_context.span_id().to_string()), "{kept_context}");
+    bus.replay(letter.sequence).await.unwrap();
+    let replayed = kept.named("replay");
+    assert_ne!(replayed.span_context.trace_id(), publish.span_context.trace_id());
+    assert_eq!(replayed.links[0].span_context.span_id(), publish.span_context.span_id());
+
+    for span in kept.0.lock().unwrap().iter() {
+        let text = format!("{} {:?}", span.name, span.attributes);
+        assert!(!text.contains("_INBOX") && !text.contains("$JS.ACK"), "{text}");
+    }
+}
+
+#[test]
+fn an_illegal_traceparent_is_a_new_trace_and_no_error() {
+    use opentelemetry::trace::TraceContextExt as _;
+    opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
+    let legal = format!("00-{}-{}-01", "1".repeat(32), "2".repeat(16));
+    assert!(instance_bus::parent_from(&legal).span().span_context().is_valid());
+    for text in
+        ["", "00-0-0-00", "\r\nNats-Rollup: all", &format!("00-{}-{}-01", "0".repeat(32), "0".repeat(16))]
+    {
+        assert!(!instance_bus::parent_from(text).span().span_context().is_valid(), "{text}");
+    }
+}
