@@ -36,6 +36,8 @@ pub struct Index {
 struct Entry {
     digest: Digest,
     newest: Newest,
+    /// Also after it is known that nothing came of it.
+    last_intent: Option<Place>,
     answers: Vec<(Attempt, Place)>,
 }
 
@@ -67,7 +69,8 @@ impl Index {
 
     fn entry(&mut self, key: &StepKey, digest: impl FnOnce() -> Digest) -> &mut Entry {
         if !self.keys.contains_key(key) {
-            let entry = Entry { digest: digest(), newest: Newest::Nothing, answers: Vec::new() };
+            let entry =
+                Entry { digest: digest(), newest: Newest::Nothing, last_intent: None, answers: Vec::new() };
             self.keys.insert(key.clone(), entry);
         }
         self.keys.get_mut(key).expect("inserted above")
@@ -82,8 +85,8 @@ impl Index {
         answers.iter().find(|(answered, _)| *answered == attempt).map(|(_, place)| *place)
     }
 
-    pub fn newest_answer(&self, key: &StepKey) -> Option<Place> {
-        self.keys.get(key)?.answers.last().map(|(_, place)| *place)
+    pub fn last_intent(&self, key: &StepKey) -> Option<Place> {
+        self.keys.get(key)?.last_intent
     }
 
     pub fn digest(&self, key: &StepKey) -> Option<&Digest> {

@@ -108,9 +108,13 @@ impl<D: Disk> Ledger<D> {
         self.index.answer(key, attempt).map(|place| self.read_answer(place)).transpose()
     }
 
-    /// What the newest attempt was answered, where the key stayed open.
-    pub fn newest_answer(&mut self, key: &StepKey) -> Result<Option<ToolResult>, LedgerError> {
-        self.index.newest_answer(key).map(|place| self.read_answer(place)).transpose()
+    /// The last intent of a step, also when it is known that nothing came of it.
+    pub fn last_intent(&mut self, key: &StepKey) -> Result<Option<Intent>, LedgerError> {
+        match self.index.last_intent(key).map(|place| self.read(place)).transpose()? {
+            None => Ok(None),
+            Some(Record::Intent(intent)) => Ok(Some(*intent)),
+            Some(_) => unreachable!("the index keeps places by kind"),
+        }
     }
 
     /// [`content_digest`] of the first command seen under the key.
