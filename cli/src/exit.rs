@@ -84,6 +84,25 @@ fn verdict(error: &anyhow::Error) -> Option<(Exit, Option<&str>)> {
     })
 }
 
+/// The whole chain on one line. Many causes repeat themselves inside the text above them; those are told once.
+pub fn told(error: &anyhow::Error) -> String {
+    chain(error.as_ref())
+}
+
+/// As [`told`], for an error of any type.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
 /// Did the reader of our output go away (`| head`)? That is no failure of ours.
 pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let broken = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
@@ -106,6 +125,12 @@ mod tests {
         assert_eq!(of(&error), Exit::NotFound);
         assert_eq!(next_step(&error), Some("look elsewhere"));
         assert_eq!(of(&anyhow::anyhow!("something else")), Exit::Failure);
+    }
+
+    #[test]
+    fn a_cause_that_repeats_itself_is_told_once() {
+        let error = anyhow::anyhow!("refused").context("IO error: refused").context("could not connect");
+        assert_eq!(told(&error), "could not connect: IO error: refused");
     }
 
     #[test]

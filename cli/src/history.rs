@@ -60,8 +60,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
 }
 
 fn of_instance(story: &Story, wanted: Option<&InstanceName>) -> bool {
-    wanted
-        .is_none_or(|wanted| story.remediation().is_some_and(|remediation| remediation.instance() == wanted))
+    wanted.is_none_or(|wanted| story.command().is_some_and(|command| &command.instance == wanted))
 }
 
 fn row(story: &Story) -> Option<[String; 6]> {

@@ -14,7 +14,8 @@ mod session;
 
 mod online; // One connection to the bus, and what its errors mean here.
 mod settings;
-mod story; // One remediation, read from its log.
+mod story;
+mod telemetry; // One remediation, read from its log.
 
 mod approve;
 mod bus;
@@ -53,7 +54,7 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) if exit::is_closed_pipe(&error) => Exit::Done.into(),
         Err(error) => {
-            eprintln!("instance: {error:#}");
+            eprintln!("instance: {}", output::printable(&exit::told(&error)));
             if let Some(next) = exit::next_step(&error) {
                 eprintln!("  {next}");
             }

@@ -7,7 +7,7 @@ use instance_bus::{Bus, BusError, InvalidSettings, PublishError, RequestError};
 use instance_clock::{Clock as _, SystemClock};
 use jiff::Timestamp;
 
-use crate::{exit::Exit, session::Session, settings};
+use crate::{exit::Exit, session::Session, settings, telemetry};
 
 /// How long an answer of another process may take, unless `--timeout` says otherwise.
 pub const ANSWER: Duration = Duration::from_secs(10);
@@ -18,10 +18,13 @@ where
     W: Future<Output = Result<Exit>>,
 {
     let settings = settings::bus(&session.global)?;
-    block_on(async {
+    let telemetry = telemetry::start(session)?;
+    let outcome = block_on(async {
         let bus = Bus::connect(&settings, "instance-cli", Arc::new(SystemClock)).await?;
         work(bus).await
-    })
+    });
+    telemetry::finish(telemetry, session);
+    outcome
 }
 
 /// A runtime of one thread is enough for one operator.
@@ -55,7 +58,9 @@ pub fn verdict(cause: &(dyn std::error::Error + 'static)) -> Option<(Exit, &'sta
         return Some(match error {
             BusError::Connect { .. } | BusError::ServerTooOld { .. } => (Exit::BusUnreachable, REACH),
             error if error.is_unreachable() => (Exit::BusUnreachable, REACH),
-            BusError::TopologyMissing { .. } => (Exit::Failure, INIT),
+            BusError::TopologyMissing { .. } => {
+                (Exit::Failure, "it makes what is missing and changes nothing else")
+            }
             BusError::TopologyMismatch { .. } => {
                 (Exit::Failure, "`instance bus check` shows every difference")
             }

@@ -47,7 +47,7 @@ fn list(stories: &[Story], session: &Session) -> Result<()> {
         return Ok(());
     }
     let rows = open.iter().map(|story| {
-        let command = story.remediation().map(|remediation| remediation.accepted.command);
+        let command = story.command();
         let (instance, action) = command
             .map(|command| (command.instance.to_string(), command.recommended_action))
             .unwrap_or_default();

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use instance_bus::{Bus, LogMessage};
 use instance_contract::{
-    CommandId, Ended, OverallStatus, RemediationId, Shard, StepId, StepStatus, WorkflowTrace,
+    CommandId, Ended, OverallStatus, RemediationCommand, RemediationId, Shard, StepId, StepStatus,
+    WorkflowTrace,
     subject::{self, RecordKind, parse_record},
 };
 use instance_engine::{Phase, Record, Remediation};
@@ -86,6 +87,12 @@ impl Story {
         })
     }
 
+    /// The command as it was understood; `None` where it could not be.
+    pub fn command(&self) -> Option<RemediationCommand> {
+        let accepted = self.remediation().map(|remediation| remediation.accepted.command);
+        accepted.or_else(|| self.ended()?.trace.command_received.clone())
+    }
+
     pub fn ended_at(&self) -> Option<Timestamp> {
         let ended = self.records.iter().find(|(_, _, _, record)| matches!(record, Record::Ended(_)));
         ended.map(|(_, at, _, _)| *at)
@@ -155,16 +162,18 @@ impl Story {
         let question = self.open_question().map(|(k, asked)| {
             json!({"number": k, "digest": asked.digest, "changes": asked.changes, "expires_at": asked.expires_at})
         });
+        let command = self.command();
+        let command = command.as_ref();
         json!({
             "remediation_id": self.id, "shard": self.shard,
-            "command_id": accepted.map(|accepted| accepted.command.command_id),
+            "command_id": command.map(|command| command.command_id),
             "trace_id": accepted.map(|accepted| &accepted.trace_id).or(ended.map(|trace| &trace.trace_id)),
-            "instance": accepted.map(|accepted| &accepted.command.instance),
+            "instance": command.map(|command| &command.instance),
             "phase": self.phase().as_str(), "state": state(self.phase(), ended),
             "overall_status": ended.map(|trace| trace.overall_status),
-            "priority": accepted.map(|accepted| accepted.command.priority),
-            "requested_by": accepted.map(|accepted| &accepted.command.requested_by),
-            "recommended_action": accepted.map(|accepted| &accepted.command.recommended_action),
+            "priority": command.map(|command| command.priority),
+            "requested_by": command.map(|command| &command.requested_by),
+            "recommended_action": command.map(|command| &command.recommended_action),
             "accepted_at": accepted.map(|accepted| accepted.accepted_at),
             "deadline": accepted.map(|accepted| accepted.deadline),
             "ended_at": self.ended_at(), "approval": question, "steps": steps,

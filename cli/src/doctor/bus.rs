@@ -1,13 +1,17 @@
 //! The bus, and who is on it.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use instance_bus::{Bus, BusError, FoundService};
 use instance_clock::SystemClock;
 use instance_contract::AgentKind;
 
 use super::Check;
-use crate::{session::Session, settings};
+use crate::{
+    exit::{self, chain},
+    session::Session,
+    settings,
+};
 
 /// How long services may take to say that they are there.
 const ANSWERS: Duration = Duration::from_millis(700);
@@ -17,7 +21,7 @@ pub async fn checks(session: &Session) -> Vec<Check> {
     let settings = match settings::bus(&session.global) {
         Ok(settings) => settings,
         Err(error) => {
-            return vec![Check::fail("settings", format!("{error:#}"), "correct the file, variable or flag")];
+            return vec![Check::fail("settings", exit::told(&error), "correct the file, variable or flag")];
         }
     };
     let bus = match Bus::connect(&settings, "instance-doctor", Arc::new(SystemClock)).await {
@@ -29,6 +33,7 @@ pub async fn checks(session: &Session) -> Vec<Check> {
     checks.push(topology(&bus).await);
     checks.push(control(&bus).await);
     checks.extend(services(&bus).await);
+    checks.push(hosts(&bus).await);
     checks
 }
 
@@ -86,10 +91,6 @@ async fn services(bus: &Bus) -> Vec<Check> {
         Ok(found) => found,
         Err(error) => return vec![Check::fail("services", chain(&error), "look at the server's log")],
     };
-    let served = match bus.hosts().await {
-        Ok(served) => served,
-        Err(error) => return vec![Check::fail("hosts", chain(&error), "run `instance bus init`")],
-    };
     let mut checks = vec![
         alive(&found, "router", "nothing is done without one; start instance-router, or `instance up`"),
         alive(&found, "generator", "no log is read; start instance-generator where IRIS runs"),
@@ -101,14 +102,23 @@ async fn services(bus: &Bus) -> Vec<Check> {
             "its steps wait until their deadline; start it where IRIS runs",
         ));
     }
-    checks.push(if served.is_empty() {
-        Check::warn("hosts", "no instance is served", "start the agents with `instances` in their settings")
-    } else {
-        let names: Vec<String> =
-            served.iter().map(|row| format!("{} by {} on {}", row.instance, row.agent, row.host)).collect();
-        Check::ok("hosts", names.join(", "))
-    });
     checks
+}
+
+/// Which instances somebody has promised to look after.
+async fn hosts(bus: &Bus) -> Check {
+    match bus.hosts().await {
+        Ok(served) if served.is_empty() => Check::warn(
+            "hosts",
+            "no instance is served",
+            "start the agents with `instances` in their settings",
+        ),
+        Ok(served) => {
+            let names = served.iter().map(|row| format!("{} by {} on {}", row.instance, row.agent, row.host));
+            Check::ok("hosts", names.collect::<Vec<_>>().join(", "))
+        }
+        Err(error) => Check::fail("hosts", chain(&error), "run `instance bus init`"),
+    }
 }
 
 /// A router must be there; for the rest, absence may be meant.
@@ -123,14 +133,4 @@ fn alive(found: &[FoundService], name: &'static str, next: &str) -> Check {
         [version] => Check::ok(name, format!("alive, version {version}")),
         several => Check::ok(name, format!("{} alive, versions {}", several.len(), several.join(", "))),
     }
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }

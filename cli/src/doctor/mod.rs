@@ -87,9 +87,5 @@ fn line(check: &Check, session: &Session) -> String {
         Outcome::Fail => session.paint(Tone::Bad, "fail"),
     };
     let next = check.next.as_ref().map(|next| format!("\n{:20}-> {next}", "")).unwrap_or_default();
-    printable_line(&format!("{:13}  {}{next}", check.name, check.detail), &outcome)
-}
-
-fn printable_line(text: &str, outcome: &str) -> String {
-    format!("{outcome} {}", printable(text))
+    format!("{outcome} {}", printable(&format!("{:13}  {}{next}", check.name, check.detail)))
 }

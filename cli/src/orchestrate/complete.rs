@@ -77,7 +77,8 @@ fn refusal(bytes: &[u8], faults: Faults) -> CommandAnswer {
     let text = |name: &str| node.as_ref().and_then(|node| node.get(name)).and_then(Node::as_str);
     let command_id: Option<CommandId> = text("command_id").and_then(|raw| raw.parse().ok());
     let trace_id: Option<TraceId> = text("trace_id").and_then(|raw| raw.parse().ok());
-    CommandAnswer::refused(command_id, trace_id, faults.0)
+    // Nothing was sent, so there is no remediation to follow.
+    CommandAnswer { remediation_id: None, ..CommandAnswer::refused(command_id, trace_id, faults.0) }
 }
 
 fn fresh_trace_id() -> TraceId {

@@ -11,6 +11,8 @@ use instance_contract::{
     AnswerStatus, CommandAnswer, InstanceName, RemediationCommand, RemediationId, subject,
 };
 
+use tracing::Instrument as _;
+
 use crate::{
     exit::{Exit, Stop},
     input, online,
@@ -64,20 +66,30 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
             return Ok(Exit::Refused);
         }
     };
-    online::run(session, async |bus| send(&bus, &command, bytes, args, session).await)
+    online::run(session, async |bus| {
+        let traceparent = complete::traceparent(&command);
+        let span = tracing::info_span!("orchestrate", otel.kind = "internal");
+        // The command says which trace it belongs to; what we do is part of it.
+        instance_bus::continue_from(&span, &traceparent);
+        let parcel = Parcel { command: &command, bytes, traceparent };
+        send(&bus, parcel, args, session).instrument(span).await
+    })
 }
 
-async fn send(
-    bus: &Bus,
-    command: &RemediationCommand,
+/// A legal command as it is sent.
+struct Parcel<'a> {
+    command: &'a RemediationCommand,
     bytes: Vec<u8>,
-    args: &Args,
-    session: &Session,
-) -> Result<Exit> {
+    traceparent: String,
+}
+
+async fn send(bus: &Bus, parcel: Parcel<'_>, args: &Args, session: &Session) -> Result<Exit> {
+    let Parcel { command, bytes, traceparent } = parcel;
     let mut inbox = bus.inbox().await?;
     let headers = Headers::new()
         .with(CommandAnswer::REPLY_HEADER, inbox.subject())
-        .with("traceparent", &complete::traceparent(command));
+        // A tracer of ours, where one runs, writes its own over it.
+        .with("traceparent", &traceparent);
     bus.publish_bytes(&subject::command(&command.instance), bytes.into(), None, headers).await?;
     let patience = session.global.timeout.map_or(online::ANSWER, |timeout| timeout.min(online::ANSWER));
     let Ok(reply) = tokio::time::timeout(patience, inbox.next()).await else {

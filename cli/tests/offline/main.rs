@@ -5,6 +5,7 @@
 mod conventions;
 mod cpf;
 mod log;
+mod no_bus;
 mod run;
 mod schema;
 mod validate;

@@ -25,9 +25,16 @@ pub fn instance_with(arguments: &[&dyn AsRef<OsStr>], stdin: &[u8], variables: &
     for argument in arguments {
         command.arg(argument);
     }
-    for name in ["NO_COLOR", "CLICOLOR_FORCE", "FORCE_COLOR", "NATS_URL", "INSTANCE_NATS__URL"] {
+    let ours = |name: &str| {
+        ["NO_COLOR", "CLICOLOR_FORCE", "FORCE_COLOR", "OTEL_EXPORTER_OTLP_ENDPOINT"].contains(&name)
+            || name.starts_with("NATS_")
+            || name.starts_with("INSTANCE_")
+    };
+    for (name, _) in std::env::vars().filter(|(name, _)| ours(name)) {
         command.env_remove(name);
     }
+    // Nobody's own settings may matter.
+    command.env("XDG_CONFIG_HOME", "/nonexistent");
     command.envs(variables.iter().copied()).current_dir(root());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();

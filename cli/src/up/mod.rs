@@ -1,0 +1,279 @@
+//! `instance up`: keeps the whole pipeline running on one machine.
+
+pub mod guard;
+pub mod instances;
+pub mod log_line;
+pub mod nats;
+pub mod pipeline;
+pub mod programs;
+pub mod settings;
+pub mod supervisor; // Read this first: how children are kept and ended.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context as _, Result};
+use instance_bus::{Bus, Settings};
+use instance_clock::SystemClock;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use self::{
+    guard::Guard,
+    log_line::Weight,
+    supervisor::{Sink, Supervisor},
+};
+use crate::{
+    exit::{Exit, Stop},
+    session::{Session, Tone},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  instance up                                      Own NATS server, the instances of `iris` on PATH.
+  instance up --iris-command /tmp/sim/bin/iris     The instances of that program, e.g. of iris-sim.
+  instance up --respond                            Also turns known conditions into commands.
+  instance up --nats nats://10.0.0.1:4222          The services here, the bus there.
+
+Ctrl-C drains: each service finishes what it took. A second Ctrl-C stops at once.";
+
+/// Keep the whole pipeline running on this machine
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Folder with a settings file for each service (`router.toml`, ...); the shipped ones without it
+    #[arg(long, value_name = "DIR")]
+    config_dir: Option<PathBuf>,
+    /// The `iris` program whose instances are served; `iris` on PATH without it
+    #[arg(long, value_name = "FILE")]
+    iris_command: Option<PathBuf>,
+    /// Run folder: the settings in force, the bus's store, cursors and ledgers
+    #[arg(long, value_name = "DIR", default_value = "run/up")]
+    dir: PathBuf,
+    /// Port of our own NATS server
+    #[arg(long, value_name = "PORT", default_value_t = 4222, conflicts_with = "nats")]
+    nats_port: u16,
+    /// Also run `instance respond --publish`: known conditions become commands
+    #[arg(long)]
+    respond: bool,
+    /// Pass on what the services log as it is
+    #[arg(long)]
+    raw_logs: bool,
+}
+
+pub fn run(args: &Args, session: &Session) -> Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(keep_up(args, session))
+}
+
+async fn keep_up(args: &Args, session: &Session) -> Result<Exit> {
+    pipeline::all_programs()?;
+    fs::create_dir_all(&args.dir).with_context(|| format!("could not make \"{}\"", args.dir.display()))?;
+    let run = fs::canonicalize(&args.dir).with_context(|| format!("could not open \"{}\"", args.dir.display()))?;
+    let _lock = lock(&run)?;
+    let mut signals = Signals::install()?;
+    let sink = Arc::new(Terminal::new(session, args.raw_logs));
+    let mut supervisor = Supervisor::new(Guard::start(&[]).context("could not start a shell")?, sink);
+    let outcome = tokio::select! {
+        started = start(args, session, &run, &mut supervisor) => started,
+        () = signals.next() => Ok(()),
+    };
+    if let Err(error) = outcome {
+        supervisor.stop_now().await;
+        return Err(error);
+    }
+    signals.next_unless_over(&supervisor).await;
+    session.note("draining; Ctrl-C once more stops at once");
+    let at_once = tokio::select! {
+        () = supervisor.drain(&pipeline::DRAIN_ORDER, pipeline::GRACE) => false,
+        () = signals.next() => true,
+    };
+    supervisor.stop_now().await;
+    if at_once {
+        session.note("stopped at once; what was under way is finished at the next start");
+        return Ok(Exit::Failure);
+    }
+    Ok(Exit::Done)
+}
+
+/// Everything, in the order in which one needs the other.
+async fn start(args: &Args, session: &Session, run: &Path, supervisor: &mut Supervisor) -> Result<()> {
+    let (url, bus) = match &session.global.nats {
+        Some(url) => (url.clone(), connect(url).await?),
+        None => {
+            let url = format!("nats://127.0.0.1:{}", args.nats_port);
+            let server = nats::server(run, args.nats_port)?;
+            let bus = nats::start(supervisor, server, &url).await?;
+            (url, bus)
+        }
+    };
+    let made = nats::init(&bus).await?;
+    session.note(format!("NATS {} at {url}, {made} streams and consumers made", bus.server_version()));
+    let served = served(args)?;
+    for name in settings::SERVICES {
+        let mut file = settings::File::read(name, args.config_dir.as_deref())?;
+        file.keep_state_in(run).set_in("nats", "url", url.clone());
+        match &served {
+            Some((iris, instances)) => {
+                file.serve(iris, instances);
+            }
+            None if args.config_dir.is_none() && settings::AGENTS.contains(&name) => continue,
+            None if args.config_dir.is_none() => {
+                file.serve(Path::new("/usr/bin/iris"), &[]);
+            }
+            None => {}
+        }
+        supervisor.start(pipeline::service(name, &file.write(run)?, &url)?);
+    }
+    if args.respond {
+        supervisor.start(pipeline::respond(&url)?);
+    }
+    tell(session, args, served.as_ref(), run);
+    Ok(())
+}
+
+type Served = (PathBuf, Vec<instances::Found>);
+
+/// The instances of this host; `None`: whatever the settings files name.
+fn served(args: &Args) -> Result<Option<Served>> {
+    let iris = match &args.iris_command {
+        Some(named) => std::path::absolute(named).context("could not resolve the iris program")?,
+        None if args.config_dir.is_some() => return Ok(None),
+        None => match programs::on_path("iris") {
+            Some(found) => found,
+            None => return Ok(None),
+        },
+    };
+    let found = instances::of(&iris)?;
+    if found.is_empty() {
+        let none = format!("\"{} qlist\" knows no instance", iris.display());
+        let next = "make one, e.g. with `instance-iris-sim create`, or name another program with --iris-command";
+        return Err(Stop::new(Exit::NotFound, none).next(next).into());
+    }
+    Ok(Some((iris, found)))
+}
+
+fn tell(session: &Session, args: &Args, served: Option<&Served>, run: &Path) {
+    match served {
+        Some((iris, found)) => {
+            let names: Vec<&str> = found.iter().map(|found| found.name.as_str()).collect();
+            session.note(format!("serving {} of {}", names.join(", "), iris.display()));
+        }
+        None if args.config_dir.is_none() => {
+            session.note("no iris program on PATH, so no agent runs: name one with --iris-command");
+        }
+        None => {}
+    }
+    session.note(format!("settings, store and ledgers lie in {}", run.display()));
+}
+
+async fn connect(url: &str) -> Result<Bus> {
+    let settings = Settings { url: Some(url.to_owned()), ..Settings::default() };
+    let resolved = settings
+        .resolve(&|name| std::env::var(name).ok())
+        .map_err(|error| Stop::new(Exit::BadConfiguration, error))?;
+    Bus::connect(&resolved, "instance-up", Arc::new(SystemClock)).await.map_err(|error| {
+        let exit = if error.is_unreachable() { Exit::BusUnreachable } else { Exit::Failure };
+        Stop::new(exit, format!("{error}")).into()
+    })
+}
+
+/// Two pipelines in one folder would share ledgers and cursors.
+fn lock(run: &Path) -> Result<File> {
+    let path = run.join("lock");
+    let file = File::create(&path).with_context(|| format!("could not make \"{}\"", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let taken = format!("another `instance up` runs in \"{}\"", run.display());
+            Err(Stop::new(Exit::Refused, taken).next("give this one another folder with --dir").into())
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("could not lock \"{}\"", path.display())),
+    }
+}
+
+/// SIGINT and SIGTERM.
+pub struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    pub fn install() -> Result<Self> {
+        let listen = |kind| signal(kind).context("could not listen for signals");
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    /// The next one.
+    pub async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+
+    /// The next one, or the end of all children: nothing is left to wait for then.
+    async fn next_unless_over(&mut self, supervisor: &Supervisor) {
+        let over = async {
+            loop {
+                let states = supervisor.states();
+                if states.values().all(|state| state.given_up.is_some()) {
+                    return;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            }
+        };
+        tokio::select! {
+            () = self.next() => {}
+            () = over => {}
+        }
+    }
+}
+
+/// Lines on our stderr, each with the service's name before it.
+struct Terminal {
+    raw: bool,
+    color: bool,
+}
+
+impl Terminal {
+    fn new(session: &Session, raw: bool) -> Self {
+        // The session knows whether colour is wanted; a painted text differs then.
+        Self { raw, color: session.paint(Tone::Good, "x") != "x" }
+    }
+
+    fn write(&self, service: &str, weight: Weight, text: &str) {
+        let line = if self.color {
+            // The same colour for a service every time: cyan, green, magenta, blue, yellow.
+            let code = [36, 32, 35, 34, 33][service.bytes().map(usize::from).sum::<usize>() % 5];
+            let text = match weight {
+                Weight::Error => format!("\u{1b}[1;31m{text}\u{1b}[0m"),
+                Weight::Warning => format!("\u{1b}[33m{text}\u{1b}[0m"),
+                Weight::Plain => text.to_owned(),
+            };
+            format!("\u{1b}[{code}m{service:<13}\u{1b}[0m {text}\n")
+        } else {
+            format!("{service:<13} {text}\n")
+        };
+        // Nobody can be told that telling failed.
+        let _ = io::stderr().lock().write_all(line.as_bytes());
+    }
+}
+
+impl Sink for Terminal {
+    fn line(&self, service: &str, line: &[u8]) {
+        if self.raw {
+            self.write(service, Weight::Plain, &String::from_utf8_lossy(line));
+        } else {
+            let (weight, text) = log_line::shorten(line);
+            self.write(service, weight, &text);
+        }
+    }
+
+    fn remark(&self, service: &str, text: &str) {
+        self.write(service, Weight::Warning, text);
+    }
+}
