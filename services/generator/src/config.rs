@@ -146,11 +146,21 @@ mod tests {
     #[test]
     fn defaults_hold_and_nonsense_is_refused() {
         let config: Config = toml::from_str("").unwrap();
-        assert_eq!((config.poll_ms, config.quiet_ms), (Duration::from_millis(200), Duration::from_millis(500)));
-        let written = "[[instances]]\nname = \"IRIS\"\nmessages_log = \"/m\"\ntime_zone = \"Europe/Berlin\"\n";
+        assert_eq!(
+            (config.poll_ms, config.quiet_ms),
+            (Duration::from_millis(200), Duration::from_millis(500))
+        );
+        let written =
+            "[[instances]]\nname = \"IRIS\"\nmessages_log = \"/m\"\ntime_zone = \"Europe/Berlin\"\n";
         let config: Config = toml::from_str(written).unwrap();
         assert!(config.instances[0].time_zone.is_some());
-        for wrong in ["poll_ms = 1", "speed = -1.0", "unknown = 1", "[[instances]]\nname = \"A\"", "start_at = \"middle\""] {
+        for wrong in [
+            "poll_ms = 1",
+            "speed = -1.0",
+            "unknown = 1",
+            "[[instances]]\nname = \"A\"",
+            "start_at = \"middle\"",
+        ] {
             assert!(toml::from_str::<Config>(wrong).is_err(), "{wrong}");
         }
         let wrong = written.replace("Europe/Berlin", "Europe/Atlantis");

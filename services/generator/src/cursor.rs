@@ -66,7 +66,8 @@ impl CursorFile {
             }
         };
         let cursor = serde_json::from_slice::<Written>(&text).ok().and_then(|written| {
-            let position = Position { file: written.file.parse().ok()?, entry: written.entry, end: written.end };
+            let position =
+                Position { file: written.file.parse().ok()?, entry: written.entry, end: written.end };
             Some(Cursor { position, sequence: written.sequence, utc_offset: written.utc_offset })
         });
         if cursor.is_none() {

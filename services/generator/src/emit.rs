@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::cursor::{self, Cursor, CursorFile};
 use crate::message::{Label, Meaning, Said, Speaker, compose};
-use crate::tail::{Begun, Part, Tail};
+use crate::tail::{Begun, FileId, Part, Position, Tail};
 use crate::zone::Zone;
 use crate::{Config, InstanceSettings};
 
@@ -38,6 +38,7 @@ pub async fn tail_instance(context: Context<Config>, settings: InstanceSettings)
         drain: context.drain.clone(),
         host: context.host.clone(),
         zone: Zone::new(settings.time_zone, cursor.as_ref().and_then(|cursor| cursor.utc_offset)),
+        log: cursor.as_ref().map(|cursor| cursor.position.file.clone()),
         sequence: cursor.map_or(0, |cursor| cursor.sequence),
         instance,
         file,
@@ -97,6 +98,8 @@ struct Emitter {
     instance: InstanceName,
     zone: Zone,
     file: CursorFile,
+    /// The log that the cursor names.
+    log: Option<FileId>,
     /// Place of the last stored message.
     sequence: u64,
 }
@@ -104,18 +107,26 @@ struct Emitter {
 impl Emitter {
     /// Publishes a part and moves the cursor; `None` when a drain came before the bus had taken it.
     async fn publish(&mut self, part: &Part) -> Option<()> {
+        if self.log.as_ref() != Some(&part.position.file) {
+            // Known from now on: should it be moved away before its first message is stored, it is looked for.
+            self.log = Some(part.position.file.clone());
+            self.keep(Position { entry: part.offset, end: part.offset, ..part.position.clone() });
+        }
         if !part.is_silent() {
             let span = tracing::info_span!(parent: None, "observe entry",
                 instance = %self.instance, offset = part.offset);
             self.sequence = self.publish_message(part).instrument(span).await?;
         }
-        let position = part.position.clone();
+        self.keep(part.position.clone());
+        Some(())
+    }
+
+    fn keep(&self, position: Position) {
         let cursor = Cursor { position, sequence: self.sequence, utc_offset: self.zone.learnt() };
         if let Err(error) = self.file.write(&cursor) {
             // The bus knows how far we are; only a restart becomes slower.
             tracing::warn!(instance = %self.instance, %error, "could not write the cursor");
         }
-        Some(())
     }
 
     async fn publish_message(&mut self, part: &Part) -> Option<u64> {
@@ -137,13 +148,10 @@ impl Emitter {
     fn message(&mut self, part: &Part, label: Label) -> IrisMessage {
         let (said, meaning) = match &part.continues {
             Some(begun) => continued(part, begun),
-            None => {
-                let said = Said::by(&part.entry);
-                let meaning = Meaning::of(&said.text, said.severity, said.category.as_deref());
-                (said, meaning)
-            }
+            None => whole(part),
         };
-        let header = part.continues.as_ref().map_or(part.entry.header.as_ref(), |begun| begun.header.as_ref());
+        let header =
+            part.continues.as_ref().map_or(part.entry.header.as_ref(), |begun| begun.header.as_ref());
         let stamp = header.map(|header| header.timestamp);
         let now = label.generated_at;
         let occurred_at = stamp.and_then(|stamp| self.zone.instant(stamp, &said.text, now));
@@ -154,6 +162,12 @@ impl Emitter {
     fn message_id(&self, part: &Part, offset: u64) -> MessageId {
         message_id(&[self.host.as_str(), self.instance.as_str(), &part.position.file.to_string()], offset)
     }
+}
+
+fn whole(part: &Part) -> (Said, Meaning) {
+    let said = Said::by(&part.entry);
+    let meaning = Meaning::of(&said.text, said.severity, said.category.as_deref());
+    (said, meaning)
 }
 
 /// The rest of an entry that was published before all of it had come. It carries the header's values; the whole text

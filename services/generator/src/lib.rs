@@ -28,6 +28,6 @@ mod zone;
 mod error;
 
 pub use crate::config::{Config, InstanceSettings, Invention, StartAt};
-pub use crate::cursor::{CONTINUES, ENTRY, FILE, OFFSET, END};
+pub use crate::cursor::{CONTINUES, END, ENTRY, FILE, OFFSET};
 pub use crate::error::RunError;
 pub use crate::run::run;

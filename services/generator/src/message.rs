@@ -1,7 +1,8 @@
 //! From an entry to an IrisMessage.
 
 use instance_contract::{
-    ConditionId, ErrorType, HostName, InstanceName, IrisMessage, MessageId, MessageText, Origin, Severity, TraceId,
+    ConditionId, ErrorType, HostName, InstanceName, IrisMessage, MessageId, MessageText, Origin, Severity,
+    TraceId,
 };
 use instance_iris::messages_log;
 use instance_knowledge::{Matcher, classify_error_type};
@@ -156,7 +157,8 @@ mod tests {
     fn the_worst_entry_still_fits_the_bus() {
         let host: HostName = "h".parse().unwrap();
         let instance: InstanceName = "IRIS".parse().unwrap();
-        let log = [b"11/14/25-09:45:55:657 (9999999) 2 [A.b] ".as_slice(), &[1_u8; 100_000], b"\n"].concat();
+        let log =
+            [b"11/14/25-09:45:55:657 (9999999) 2 [A.b] ".as_slice(), &vec![1_u8; 100_000], b"\n"].concat();
         let mut reader = messages_log::Reader::new(messages_log::Options::bounded());
         assert!(reader.push(&log).is_empty());
         let said = Said::by(&reader.finish().unwrap());

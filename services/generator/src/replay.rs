@@ -21,7 +21,7 @@ use crate::{Config, RunError};
 pub async fn replay(context: &Context<Config>, path: &Path) -> Result<(), RunError> {
     let read = |source| RunError::Read { path: path.to_owned(), source };
     let bytes = tokio::fs::read(path).await.map_err(read)?;
-    let content = hex(&Sha256::digest(&bytes));
+    let digest = hex(&Sha256::digest(&bytes));
     let run = context.config.run.clone().unwrap_or_else(|| context.process_id.to_string());
     let mut reader = Reader::new(Options::bounded());
     let mut entries = reader.push(&bytes);
@@ -34,7 +34,7 @@ pub async fn replay(context: &Context<Config>, path: &Path) -> Result<(), RunErr
         if context.drain.unless_draining(tokio::time::sleep(pause)).await.is_none() {
             break;
         }
-        let id = message_id(&[context.config.emulated_instance.as_str(), &content, &run], entry.offset);
+        let id = message_id(&[context.config.emulated_instance.as_str(), &digest, &run], entry.offset);
         let span = tracing::info_span!(parent: None, "replay entry", offset = entry.offset);
         let publish = async {
             let said = Said::by(entry);
@@ -72,7 +72,11 @@ fn pause(last: &Entry, next: &Entry, speed: f64) -> Duration {
     let moment = |entry: &Entry| entry.header.as_ref().and_then(|header| civil(header.timestamp));
     let (Some(from), Some(to)) = (moment(last), moment(next)) else { return Duration::ZERO };
     let between = Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO);
-    if speed > 0.0 { Duration::try_from_secs_f64(between.as_secs_f64() / speed).unwrap_or(between) } else { Duration::ZERO }
+    if speed > 0.0 {
+        Duration::try_from_secs_f64(between.as_secs_f64() / speed).unwrap_or(between)
+    } else {
+        Duration::ZERO
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -90,7 +94,8 @@ mod tests {
 
     #[test]
     fn the_pace_follows_the_stamps_and_never_goes_back() {
-        let log = "11/14/25-09:45:50:000 (1) 0 a\n11/14/25-09:45:55:000 (1) 0 b\n11/14/25-09:45:40:000 (1) 0 c\n";
+        let log =
+            "11/14/25-09:45:50:000 (1) 0 a\n11/14/25-09:45:55:000 (1) 0 b\n11/14/25-09:45:40:000 (1) 0 c\n";
         let entries = parse(log.as_bytes());
         assert_eq!(pause(&entries[0], &entries[1], 1.0), Duration::from_secs(5));
         assert_eq!(pause(&entries[0], &entries[1], 10.0), Duration::from_millis(500));

@@ -64,7 +64,10 @@ pub async fn serve(context: Context<Config>, templates: Arc<Templates>, mut serv
     while let Some(Some(request)) = context.drain.unless_draining(service.next()).await {
         let (context, templates) = (context.clone(), templates.clone());
         let span = request.span();
-        context.tasks.clone().spawn(async move { answer(&context, &templates, request).await }.instrument(span));
+        context
+            .tasks
+            .clone()
+            .spawn(async move { answer(&context, &templates, request).await }.instrument(span));
     }
 }
 
@@ -84,7 +87,11 @@ async fn answer(context: &Context<Config>, templates: &Templates, request: Reque
     }
 }
 
-fn generate(context: &Context<Config>, templates: &Templates, payload: &[u8]) -> Result<(Bytes, Batch), Faults> {
+fn generate(
+    context: &Context<Config>,
+    templates: &Templates,
+    payload: &[u8],
+) -> Result<(Bytes, Batch), Faults> {
     let request = GenerationRequest::decode(payload)?;
     let batch = batch(context, templates, &request)?;
     let raw = || batch.entries.iter().map(|entry| entry.raw.as_str()).collect::<String>();
@@ -99,7 +106,11 @@ fn generate(context: &Context<Config>, templates: &Templates, payload: &[u8]) ->
     Ok((bytes.into(), batch))
 }
 
-fn batch(context: &Context<Config>, templates: &Templates, request: &GenerationRequest) -> Result<Batch, Faults> {
+fn batch(
+    context: &Context<Config>,
+    templates: &Templates,
+    request: &GenerationRequest,
+) -> Result<Batch, Faults> {
     let seed = request.seed.unwrap_or_else(|| draw_seed(context.clock.now(), &mut rand::rng()));
     let entries = invent(request, templates, seed, start_of(seed))?;
     let messages = messages(&entries, seed, &context.host, &context.config.emulated_instance);
@@ -115,7 +126,11 @@ async fn publish(context: &Context<Config>, messages: &[IrisMessage]) {
 }
 
 /// Publishes what the settings ask for, then returns.
-pub async fn invent_once(context: &Context<Config>, templates: &Templates, wanted: &Invention) -> Result<(), RunError> {
+pub async fn invent_once(
+    context: &Context<Config>,
+    templates: &Templates,
+    wanted: &Invention,
+) -> Result<(), RunError> {
     let request = GenerationRequest {
         error_category: wanted.category,
         count: wanted.count,

@@ -7,7 +7,8 @@
 mod template;
 
 use instance_contract::{
-    Fault, Faults, GenerationRequest, HostName, InstanceName, IrisMessage, MessageId, Origin, Severity, TraceId,
+    Fault, Faults, GenerationRequest, HostName, InstanceName, IrisMessage, MessageId, Origin, Severity,
+    TraceId,
 };
 use instance_iris::messages_log::{self, NewEntry, Timestamp as Stamp, write_entry};
 use jiff::civil::DateTime;
@@ -126,14 +127,16 @@ fn candidates<'a>(request: &GenerationRequest, templates: &'a Templates) -> Resu
         }
     }
     let (low, high) = request.severity_range;
-    let mut found: Vec<u8> = left.iter().flat_map(|template| &template.severities).map(|s| s.as_u8()).collect();
+    let mut found: Vec<u8> =
+        left.iter().flat_map(|template| &template.severities).map(|s| s.as_u8()).collect();
     left.retain(|template| template.severities_in(request.severity_range).next().is_some());
     if left.is_empty() {
         found.sort_unstable();
         found.dedup();
         let found: Vec<_> = found.iter().map(u8::to_string).collect();
         let value = format!("[{}, {}]", low.as_u8(), high.as_u8());
-        let rule = format!("must include one of the severities that such messages have: {}", found.join(", "));
+        let rule =
+            format!("must include one of the severities that such messages have: {}", found.join(", "));
         return Err(Faults(vec![Fault::new("severity_range", value, rule)]));
     }
     left.sort_by_key(|template| template.error_type);
@@ -176,7 +179,8 @@ impl Line<'_> {
         let entry = NewEntry {
             timestamp: stamp,
             process_id: u64::from(self.process_id),
-            severity: messages_log::Severity::from_digit(self.severity.as_u8()).expect("the same four digits"),
+            severity: messages_log::Severity::from_digit(self.severity.as_u8())
+                .expect("the same four digits"),
             category: self.template.category.as_deref(),
             text: &self.text,
             repeated: 0,
@@ -209,7 +213,12 @@ fn stamp(at: DateTime) -> Stamp {
 
 /// The invented entries as IrisMessages. Everything in them follows from seed and entry, times too: the stamps count as
 /// UTC, and a message is generated when it occurs.
-pub fn messages(entries: &[Invented], seed: u64, host: &HostName, instance: &InstanceName) -> Vec<IrisMessage> {
+pub fn messages(
+    entries: &[Invented],
+    seed: u64,
+    host: &HostName,
+    instance: &InstanceName,
+) -> Vec<IrisMessage> {
     let speaker = Speaker { host, instance, origin: Origin::Emulated };
     let one = |(index, entry): (usize, &Invented)| {
         let name = format!("{host}\0{instance}\0{seed}\0{index}\0{}", entry.raw);

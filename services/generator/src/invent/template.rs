@@ -83,7 +83,8 @@ impl Templates {
         let File { slots, numbers, template } = toml::from_str(text)?;
         let mut templates = Self { all: Vec::new(), slots, numbers };
         for row in template {
-            let fault = |rule: &str| TemplateError::Template { template: row.name.clone(), rule: rule.to_owned() };
+            let fault =
+                |rule: &str| TemplateError::Template { template: row.name.clone(), rule: rule.to_owned() };
             if row.severities.is_empty() {
                 return Err(fault("severities must hold at least one"));
             }
@@ -186,15 +187,21 @@ fn from_catalogue() -> Vec<Template> {
             severities.push(Severity::Severe);
         }
         for (number, wording) in condition.wordings.iter().enumerate() {
-            let name = if number == 0 { condition.id.clone() } else { format!("{}-{}", condition.id, number + 1) };
+            let name =
+                if number == 0 { condition.id.clone() } else { format!("{}-{}", condition.id, number + 1) };
             let text = wording.example.trim_end();
-            let same = |varied: &str| Meaning::of(varied, Severity::Severe, None).condition
-                .is_some_and(|found| found.as_str() == condition.id);
+            let same = |varied: &str| {
+                Meaning::of(varied, Severity::Severe, None)
+                    .condition
+                    .is_some_and(|found| found.as_str() == condition.id)
+            };
             templates.push(Template {
                 name,
                 error_type: error_type(condition.class),
                 severities: severities.clone(),
-                category: Some(condition.categories.first().map_or("Utility.Event", String::as_str).to_owned()),
+                category: Some(
+                    condition.categories.first().map_or("Utility.Event", String::as_str).to_owned(),
+                ),
                 pieces: loosened(text, same),
             });
         }
@@ -274,7 +281,7 @@ fn range_of(text: &str, start: usize, end: usize) -> Option<(u32, u32)> {
     let before = text[..start].chars().next_back();
     let after = &text[end..];
     let stands_alone = before.is_none_or(|c| matches!(c, ' ' | '='))
-        && !after.starts_with(|c: char| matches!(c, '/' | '-' | ':' | '_' | ',' | '+'))
+        && !after.starts_with(['/', '-', ':', '_', ',', '+'])
         && !after.strip_prefix('.').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
     if !stands_alone || text[start..].starts_with('0') {
         return None;
@@ -321,7 +328,14 @@ mod tests {
         for text in ["process 4411 died", "after 301 seconds.", "usage 88%", "Failed to allocate 3580MB"] {
             assert!(loose(text), "{text}");
         }
-        for text in ["ERROR #5001: x", "version 2025.2", "(SFN 12) x", "caught signal 11.", "20251114.001", "wdpass=3"] {
+        for text in [
+            "ERROR #5001: x",
+            "version 2025.2",
+            "(SFN 12) x",
+            "caught signal 11.",
+            "20251114.001",
+            "wdpass=3",
+        ] {
             assert!(!loose(text), "{text}");
         }
     }
@@ -335,7 +349,10 @@ mod tests {
             11/14/25-09:45:56:658 (7) 0 [Utility.Event] all is well\n\
             11/14/25-09:45:57:657 (7) 3 [Generic.Event] frobnication of journal failed\n";
         let counts = templates.learn(log.as_bytes());
-        assert_eq!(counts.into_iter().collect::<Vec<_>>(), [(ErrorType::License, 1), (ErrorType::Journal, 1)]);
+        assert_eq!(
+            counts.into_iter().collect::<Vec<_>>(),
+            [(ErrorType::License, 1), (ErrorType::Journal, 1)]
+        );
         let names: Vec<_> = templates.all()[before..].iter().map(|template| template.name.as_str()).collect();
         assert_eq!(names, ["learnt-license-1", "learnt-journal-2"]);
         assert!(templates.learn(log.as_bytes()).is_empty(), "nothing is learnt twice");

@@ -32,6 +32,9 @@ use open_log::OpenLog;
 /// How many logs that were read to their end are remembered, so as not to read one again.
 const REMEMBERED: usize = 32;
 
+/// How much longer a line without its end is waited for: half a stamp would be taken for text.
+const WITHIN_LINE: u32 = 10;
+
 /// How far a log has been handed out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
@@ -140,7 +143,8 @@ impl Tail {
         if open.read(now)? {
             return Ok(Look { parts: open.take_parts(), more: true });
         }
-        if now.saturating_duration_since(open.grown_at) < self.quiet {
+        let patience = if open.is_inside_line() { self.quiet * WITHIN_LINE } else { self.quiet };
+        if now.saturating_duration_since(open.grown_at) < patience {
             return Ok(Look::default());
         }
         open.finish();
@@ -189,7 +193,7 @@ impl Tail {
                 Some(copy) => Some(OpenLog::resumed(copy.file, &position, now, false)?),
                 None => None,
             };
-            self.after = None;
+            self.after = open.last_seen();
             self.resume = Some(position);
             self.remember(open.id);
         }
@@ -282,7 +286,7 @@ impl Tail {
             Some((known, since)) if known == length => since,
             _ => now,
         };
-        let id = FileId::of(live, now.saturating_duration_since(since) >= self.quiet)?;
+        let id = FileId::of(live, now.saturating_duration_since(since) >= self.quiet * WITHIN_LINE)?;
         self.unripe = id.is_none().then_some((length, since));
         Ok(id)
     }

@@ -93,6 +93,11 @@ impl OpenLog {
         }
     }
 
+    /// Whether the last line has not ended.
+    pub fn is_inside_line(&self) -> bool {
+        self.reader.pending().is_some_and(|pending| !pending.line_complete)
+    }
+
     pub fn take_parts(&mut self) -> Vec<Part> {
         self.parts.drain(..).collect()
     }
@@ -127,6 +132,11 @@ impl OpenLog {
     /// When it was last written.
     pub fn written(&self) -> io::Result<SystemTime> {
         self.file.metadata()?.modified()
+    }
+
+    /// When it had last been written, as of the last look that found it whole.
+    pub fn last_seen(&self) -> Option<SystemTime> {
+        self.checked.map(|(_, written)| written)
     }
 
     fn read_chunk(&mut self, most: usize) -> io::Result<Vec<u8>> {
