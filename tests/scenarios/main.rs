@@ -1,0 +1,7 @@
+//! What happens to the whole pipeline, one file a kind of incident.
+
+#![expect(clippy::unwrap_used, reason = "a test whose world cannot be driven has failed")]
+
+mod pipeline; // Read this first: the processes, and what can be seen of them from outside.
+
+mod closed_loop;

@@ -1,0 +1,305 @@
+//! A whole pipeline in one temporary folder: NATS, one stand-in instance, every service as its own process.
+
+mod guard;
+mod iris;
+mod process;
+mod programs;
+mod settings;
+pub mod wish;
+pub mod world;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use async_nats::jetstream::message::StreamMessage;
+use instance_bus::{Bus, Headers, LogMessage};
+use instance_contract::{
+    CommandAnswer, IrisMessage, RemediationId, WorkflowTrace,
+    subject::{self, RecordKind},
+};
+use instance_testkit::NatsServer;
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub use iris::{Iris, PANIC, is_backup};
+pub use process::Process;
+pub use programs::{command, program, source_tree};
+
+use guard::Guard;
+use settings::Common;
+
+/// The one instance of a pipeline.
+pub const INSTANCE: &str = "PROD";
+/// The machine that all services believe to be on.
+pub const HOST: &str = "db1.example.com";
+pub const AGENTS: [&str; 3] = ["config-agent", "os-agent", "restart-agent"];
+
+/// Everything that runs, and the means to look at it. Dropping it ends all of it.
+pub struct Pipeline {
+    services: Vec<Process>,
+    pub iris: Iris,
+    pub bus: Bus,
+    /// A plain connection, as any NATS user has it.
+    pub client: async_nats::Client,
+    pub server: NatsServer,
+    environment: Vec<(String, String)>,
+    policy: String,
+    iris_command: PathBuf,
+    _guard: Guard,
+    folder: TempDir,
+}
+
+/// How a run of the command `instance` ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Pipeline {
+    /// NATS with its streams, and a stopped instance. No service runs yet.
+    pub async fn new(sim_words: &[&str]) -> Self {
+        let folder = tempfile::Builder::new().prefix("instance-pipeline-").tempdir().unwrap();
+        let guard = Guard::over(folder.path());
+        for name in ["logs", "state", "home"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        let server = NatsServer::start();
+        let bus = instance_testkit::bus(&server).await;
+        let client = async_nats::connect(server.url()).await.unwrap();
+        let iris = Iris::create(&folder.path().join("iris"), sim_words);
+        let iris_command = iris.program();
+        Self {
+            services: Vec::new(),
+            iris,
+            bus,
+            client,
+            server,
+            environment: Vec::new(),
+            policy: settings::POLICY.to_owned(),
+            iris_command,
+            _guard: guard,
+            folder,
+        }
+    }
+
+    /// The usual one: generator, a router "a" and the three agents beside a running instance.
+    pub async fn running(sim_words: &[&str]) -> Self {
+        let mut pipeline = Self::new(sim_words).await;
+        pipeline.iris.start();
+        pipeline.everything().await;
+        pipeline
+    }
+
+    pub async fn everything(&mut self) {
+        self.generator();
+        self.router("a");
+        self.agents();
+        self.ready(&["generator", "router", "config-agent", "os-agent", "restart-agent"]).await;
+    }
+
+    /// The table `[router.policy]` of routers that start from now on.
+    pub fn policy(&mut self, text: &str) {
+        text.clone_into(&mut self.policy);
+    }
+
+    /// A variable for services that start from now on.
+    pub fn variable(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Another `iris` program for agents that start from now on.
+    pub fn iris_command(&mut self, path: &Path) {
+        path.clone_into(&mut self.iris_command);
+    }
+
+    pub fn path(&self, inside: &str) -> PathBuf {
+        self.folder.path().join(inside)
+    }
+
+    pub fn generator(&mut self) {
+        let text = self.common(&self.server.url()).generator();
+        self.start("generator", "generator", &text);
+    }
+
+    /// A router under a name of its own; the process is `router-<name>`.
+    pub fn router(&mut self, name: &str) {
+        let text = self.common(&self.server.url()).router(name, &self.policy);
+        self.start("router", &format!("router-{name}"), &text);
+    }
+
+    pub fn agents(&mut self) {
+        for service in AGENTS {
+            self.agent(service);
+        }
+    }
+
+    pub fn agent(&mut self, service: &str) {
+        let text = self.common(&self.server.url()).agent(service);
+        self.start(service, service, &text);
+    }
+
+    /// Starts a service with a settings file of its own; replaces an ended process of that name.
+    pub fn start(&mut self, service: &str, name: &str, settings: &str) {
+        self.services.retain(|process| process.name() != name);
+        let file = self.path(&format!("{name}.toml"));
+        fs::write(&file, settings).unwrap();
+        let mut command = programs::command(&format!("instance-{service}"));
+        command.arg("--config").arg(&file).env("HOME", self.path("home"));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        self.services.push(Process::start(name, &self.path("logs"), &mut command));
+    }
+
+    /// Waits until each of the services answers on the bus. One that has ended instead fails the test.
+    pub async fn ready(&mut self, services: &[&str]) {
+        for service in services {
+            let bus = self.bus.clone();
+            let found = async {
+                loop {
+                    let wait = Duration::from_millis(100);
+                    if bus.find_services(Some(service), wait).await.is_ok_and(|found| !found.is_empty()) {
+                        break;
+                    }
+                }
+            };
+            if tokio::time::timeout(Duration::from_secs(15), found).await.is_err() {
+                panic!("{service} does not answer:\n{}", self.logs());
+            }
+        }
+    }
+
+    pub fn service(&mut self, name: &str) -> &mut Process {
+        let found = self.services.iter_mut().find(|process| process.name() == name);
+        found.unwrap_or_else(|| panic!("no process {name} was started"))
+    }
+
+    /// What all services have written, for the message of a failed test.
+    pub fn logs(&self) -> String {
+        let log = |process: &Process| format!("--- {}\n{}", process.name(), process.log());
+        self.services.iter().map(log).collect()
+    }
+
+    /// Runs the command `instance` on this pipeline.
+    pub async fn instance(&self, words: &[&str]) -> Ran {
+        let mut command = tokio::process::Command::from(programs::command("instance"));
+        command.env("HOME", self.path("home")).env("USER", "tester").arg("--nats").arg(self.server.url());
+        command.args(words).stdin(Stdio::null()).kill_on_drop(true);
+        let output = tokio::time::timeout(Duration::from_secs(60), command.output()).await;
+        let output =
+            output.unwrap_or_else(|_| panic!("instance {words:?} has not ended:\n{}", self.logs())).unwrap();
+        Ran {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Writes a command to a file, as an operator would; its path.
+    pub fn command_file(&self, wish: &Value) -> PathBuf {
+        let path = self.path(&format!("{}.json", wish::id_of(wish)));
+        fs::write(&path, serde_json::to_vec_pretty(wish).unwrap()).unwrap();
+        path
+    }
+
+    /// Publishes a command and reads the answer.
+    pub async fn ask(&self, wish: &Value) -> CommandAnswer {
+        self.ask_bytes(wish.to_string().into_bytes(), Headers::new()).await
+    }
+
+    /// The same for anything that may be published as a command.
+    pub async fn ask_bytes(&self, payload: Vec<u8>, headers: Headers) -> CommandAnswer {
+        let mut inbox = self.bus.inbox().await.unwrap();
+        let headers = headers.with(CommandAnswer::REPLY_HEADER, inbox.subject());
+        let subject = subject::command(&INSTANCE.parse().unwrap());
+        self.bus.publish_bytes(&subject, payload.into(), None, headers).await.unwrap();
+        let Ok(reply) = tokio::time::timeout(Duration::from_secs(15), inbox.next()).await else {
+            panic!("no answer to a command:\n{}", self.logs());
+        };
+        serde_json::from_slice(&reply.unwrap().payload).unwrap()
+    }
+
+    /// The remediation log of one remediation, so far.
+    pub async fn records(&self, id: RemediationId) -> Vec<LogMessage> {
+        self.bus.find_remediation(id).await.unwrap_or_default()
+    }
+
+    /// Waits for a record whose subject ends so; `step.restart-agent`, `result.config.1`.
+    pub async fn recorded(&self, id: RemediationId, part: &str) -> LogMessage {
+        let dotted = format!(".{part}");
+        let look = async {
+            loop {
+                let records = self.records(id).await;
+                if let Some(found) = records.into_iter().find(|record| record.subject.contains(&dotted)) {
+                    break found;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let found = tokio::time::timeout(Duration::from_secs(45), look).await;
+        found.unwrap_or_else(|_| panic!("no record {part} of {id}:\n{}", self.logs()))
+    }
+
+    /// Waits for the end of a remediation.
+    pub async fn ended(&self, id: RemediationId) -> WorkflowTrace {
+        let record = self.recorded(id, "ended").await;
+        assert!(matches!(subject::parse_record(&record.subject), Some((.., RecordKind::Ended))));
+        record.json().unwrap()
+    }
+
+    /// Everything in a stream, in order, read message by message as any client may.
+    pub async fn stored(&self, stream: &str) -> Vec<StreamMessage> {
+        let jetstream = async_nats::jetstream::new(self.client.clone());
+        let mut stream = jetstream.get_stream(stream).await.unwrap();
+        let state = stream.info().await.unwrap().state.clone();
+        let mut found = Vec::new();
+        for sequence in state.first_sequence..=state.last_sequence {
+            // What was taken from a work queue leaves a gap.
+            found.extend(stream.get_raw_message(sequence).await.ok());
+        }
+        found
+    }
+
+    /// Every IrisMessage on the bus so far, in order.
+    pub async fn messages(&self) -> Vec<(StreamMessage, IrisMessage)> {
+        let stored = self.stored("INSTANCE_ERRORS").await.into_iter();
+        stored.map(|message| (message.clone(), IrisMessage::decode(&message.payload).unwrap())).collect()
+    }
+
+    /// Waits for a message of that condition.
+    pub async fn told(&self, condition: &str) -> (StreamMessage, IrisMessage) {
+        let logs = || self.logs();
+        let look = async {
+            loop {
+                let messages = self.messages().await;
+                let is_it = |message: &IrisMessage| {
+                    message.condition.as_ref().is_some_and(|found| found.as_str() == condition)
+                };
+                if let Some(found) = messages.into_iter().find(|(_, message)| is_it(message)) {
+                    break found;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let found = tokio::time::timeout(Duration::from_secs(15), look).await;
+        found.unwrap_or_else(|_| panic!("no message of {condition}:\n{}", logs()))
+    }
+
+    fn common<'a>(&'a self, url: &'a str) -> Common<'a> {
+        Common { folder: self.folder.path(), url, iris: &self.iris, iris_command: &self.iris_command }
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        self.services.clear();
+        self.iris.force();
+        let left = guard::processes_of(self.folder.path());
+        // A second panic would hide the first.
+        assert!(left.is_empty() || std::thread::panicking(), "processes are left: {left:?}");
+    }
+}
