@@ -7,7 +7,7 @@ use instance_contract::Verdict;
 
 use crate::{
     approve, bus, completions, cpf, dead_letter, doctor, exit::Exit, generate, history, hosts, log,
-    orchestrate, schema, session, session::Session, status, trace, validate,
+    orchestrate, respond, schema, session, session::Session, status, trace, up, validate,
 };
 
 const EXAMPLES: &str = "\
@@ -36,6 +36,8 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Keep the whole pipeline running on this machine
+    Up(up::Args),
     /// Send a RemediationCommand, and tell what becomes of it
     Orchestrate(orchestrate::Args),
     /// Where remediations stand
@@ -50,6 +52,8 @@ pub enum Command {
     /// Refuse the changes that a remediation asks for
     #[command(after_help = approve::DENY_EXAMPLES)]
     Deny(approve::Args),
+    /// Turn messages with a known remedy into commands, by the built-in rules
+    Respond(respond::Args),
     /// Ask the generator to invent messages
     Generate(generate::Args),
     /// Check that everything is there, and say what to do
@@ -75,12 +79,14 @@ pub enum Command {
 impl Command {
     pub fn run(&self, session: &Session) -> Result<Exit> {
         match self {
+            Self::Up(args) => up::run(args, session),
             Self::Orchestrate(args) => orchestrate::run(args, session),
             Self::Status(args) => status::run(args, session),
             Self::Trace(args) => trace::run(args, session),
             Self::History(args) => history::run(args, session),
             Self::Approve(args) => approve::run(args, Verdict::Granted, session),
             Self::Deny(args) => approve::run(args, Verdict::Denied, session),
+            Self::Respond(args) => respond::run(args, session),
             Self::Generate(args) => generate::run(args, session),
             Self::Doctor(args) => doctor::run(args, session),
             Self::Hosts(args) => hosts::run(args, session),

@@ -28,6 +28,9 @@ mod orchestrate;
 mod status;
 mod trace;
 
+mod respond; // The built-in rules as a process.
+mod up; // The whole pipeline on one machine.
+
 mod completions;
 mod cpf;
 mod log;

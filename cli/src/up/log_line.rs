@@ -1,5 +1,7 @@
 //! What a service says on stderr, made readable: JSON log lines become short ones, anything else stays as it is.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use crate::output::printable;
@@ -29,7 +31,7 @@ pub fn shorten(line: &[u8]) -> (Weight, String) {
     let fields = log.get("fields").and_then(Value::as_object).into_iter().flatten();
     for (name, value) in fields {
         let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        short.push_str(&format!(" {name}={shown}"));
+        write!(short, " {name}={shown}").expect("writing to a string cannot fail");
     }
     (weight, printable(&short).replace('\n', " "))
 }

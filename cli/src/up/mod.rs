@@ -17,7 +17,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use instance_bus::{Bus, Settings};
+use instance_bus::Bus;
 use instance_clock::SystemClock;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -72,7 +72,8 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
 async fn keep_up(args: &Args, session: &Session) -> Result<Exit> {
     pipeline::all_programs()?;
     fs::create_dir_all(&args.dir).with_context(|| format!("could not make \"{}\"", args.dir.display()))?;
-    let run = fs::canonicalize(&args.dir).with_context(|| format!("could not open \"{}\"", args.dir.display()))?;
+    let run =
+        fs::canonicalize(&args.dir).with_context(|| format!("could not open \"{}\"", args.dir.display()))?;
     let _lock = lock(&run)?;
     let mut signals = Signals::install()?;
     let sink = Arc::new(Terminal::new(session, args.raw_logs));
@@ -102,7 +103,10 @@ async fn keep_up(args: &Args, session: &Session) -> Result<Exit> {
 /// Everything, in the order in which one needs the other.
 async fn start(args: &Args, session: &Session, run: &Path, supervisor: &mut Supervisor) -> Result<()> {
     let (url, bus) = match &session.global.nats {
-        Some(url) => (url.clone(), connect(url).await?),
+        Some(url) => {
+            let resolved = crate::settings::bus(&session.global)?;
+            (url.clone(), Bus::connect(&resolved, "instance-up", Arc::new(SystemClock)).await?)
+        }
         None => {
             let url = format!("nats://127.0.0.1:{}", args.nats_port);
             let server = nats::server(run, args.nats_port)?;
@@ -150,7 +154,8 @@ fn served(args: &Args) -> Result<Option<Served>> {
     let found = instances::of(&iris)?;
     if found.is_empty() {
         let none = format!("\"{} qlist\" knows no instance", iris.display());
-        let next = "make one, e.g. with `instance-iris-sim create`, or name another program with --iris-command";
+        let next =
+            "make one, e.g. with `instance-iris-sim create`, or name another program with --iris-command";
         return Err(Stop::new(Exit::NotFound, none).next(next).into());
     }
     Ok(Some((iris, found)))
@@ -170,17 +175,6 @@ fn tell(session: &Session, args: &Args, served: Option<&Served>, run: &Path) {
     session.note(format!("settings, store and ledgers lie in {}", run.display()));
 }
 
-async fn connect(url: &str) -> Result<Bus> {
-    let settings = Settings { url: Some(url.to_owned()), ..Settings::default() };
-    let resolved = settings
-        .resolve(&|name| std::env::var(name).ok())
-        .map_err(|error| Stop::new(Exit::BadConfiguration, error))?;
-    Bus::connect(&resolved, "instance-up", Arc::new(SystemClock)).await.map_err(|error| {
-        let exit = if error.is_unreachable() { Exit::BusUnreachable } else { Exit::Failure };
-        Stop::new(exit, format!("{error}")).into()
-    })
-}
-
 /// Two pipelines in one folder would share ledgers and cursors.
 fn lock(run: &Path) -> Result<File> {
     let path = run.join("lock");
@@ -191,7 +185,9 @@ fn lock(run: &Path) -> Result<File> {
             let taken = format!("another `instance up` runs in \"{}\"", run.display());
             Err(Stop::new(Exit::Refused, taken).next("give this one another folder with --dir").into())
         }
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("could not lock \"{}\"", path.display())),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("could not lock \"{}\"", path.display()))
+        }
     }
 }
 

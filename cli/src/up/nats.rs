@@ -43,10 +43,11 @@ pub fn server(run: &Path, port: u16) -> Result<Program> {
     let configuration = folder.join("nats.conf");
     let text = format!(
         "# Written by `instance`.\nlisten: \"127.0.0.1:{port}\"\nserver_name: \"instance-{port}\"\n\
-         max_payload: {MAX_PAYLOAD}\njetstream {{ store_dir: {:?} }}\n",
-        folder.join("store")
+         max_payload: {MAX_PAYLOAD}\njetstream {{ store_dir: \"{}\" }}\n",
+        folder.join("store").display()
     );
-    fs::write(&configuration, text).with_context(|| format!("could not write \"{}\"", configuration.display()))?;
+    fs::write(&configuration, text)
+        .with_context(|| format!("could not write \"{}\"", configuration.display()))?;
     let arguments = [
         "--config".into(),
         configuration.into_os_string(),
@@ -65,8 +66,8 @@ pub fn server(run: &Path, port: u16) -> Result<Program> {
 /// Starts our own server and waits until it takes connections.
 pub async fn start(supervisor: &mut Supervisor, program: Program, url: &str) -> Result<Bus> {
     supervisor.start(program);
-    let connecting =
-        Bus::connect_waiting(&Resolved::at(url), "instance-up", Arc::new(SystemClock), STARTS_WITHIN);
+    let server = Resolved::at(url);
+    let connecting = Bus::connect_waiting(&server, "instance-up", Arc::new(SystemClock), STARTS_WITHIN);
     connecting.await.with_context(|| format!("could not start a nats-server at {url}"))
 }
 

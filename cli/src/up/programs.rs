@@ -37,7 +37,9 @@ pub fn nats_server() -> Result<PathBuf> {
     let found = installed.or_else(|| on_path("nats-server"));
     found.ok_or_else(|| {
         Stop::new(Exit::Failure, "there is no nats-server here")
-            .next(format!("run `cargo xtask tools --install`, put one on PATH, or name it with {NATS_SERVER}"))
+            .next(format!(
+                "run `cargo xtask tools --install`, put one on PATH, or name it with {NATS_SERVER}"
+            ))
             .into()
     })
 }

@@ -30,14 +30,15 @@ impl File {
             None => (format!("deploy/config/{service}.toml"), shipped(service).to_owned()),
             Some(folder) => {
                 let path = folder.join(format!("{service}.toml"));
-                let text = fs::read_to_string(&path)
-                    .map_err(|error| Stop::new(Exit::BadConfiguration, format!("{}: {error}", path.display())))?;
+                let text = fs::read_to_string(&path).map_err(|error| {
+                    Stop::new(Exit::BadConfiguration, format!("{}: {error}", path.display()))
+                })?;
                 (path.display().to_string(), text)
             }
         };
-        let table = text
-            .parse()
-            .map_err(|error: toml::de::Error| Stop::new(Exit::BadConfiguration, format!("{name}: {error}")))?;
+        let table = text.parse().map_err(|error: toml::de::Error| {
+            Stop::new(Exit::BadConfiguration, format!("{name}: {error}"))
+        })?;
         Ok(Self { service, table })
     }
 

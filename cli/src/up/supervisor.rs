@@ -74,7 +74,9 @@ pub struct State {
 }
 
 enum Order {
-    Drain { grace: Duration },
+    Drain {
+        grace: Duration,
+    },
     Kill,
     /// As a crash: it is started again.
     Crash,
@@ -126,7 +128,7 @@ impl Supervisor {
     }
 
     /// Asks one group after the other to drain, and waits for each: SIGTERM, and SIGKILL after `grace`.
-    pub async fn drain(&mut self, groups: &[&[&str]], grace: Duration) {
+    pub async fn drain(&mut self, groups: &[&[&'static str]], grace: Duration) {
         for group in groups {
             for service in group.iter().filter_map(|name| self.services.get(name)) {
                 let _ = service.orders.send(Order::Drain { grace });
@@ -172,13 +174,16 @@ impl Keeper {
             let started = Instant::now();
             let after = match self.launch() {
                 Ok(child) => self.watch(child, &mut orders).await,
-                Err(error) => After::StartAgain(format!("could not start {}: {error}", self.program.path.display())),
+                Err(error) => {
+                    After::StartAgain(format!("could not start {}: {error}", self.program.path.display()))
+                }
             };
             let After::StartAgain(why) = after else { return };
             if started.elapsed() >= SETTLED {
                 wait = FIRST_WAIT;
             }
-            self.sink.remark(self.program.name, &format!("{why}; starting again in {:.1} s", wait.as_secs_f64()));
+            self.sink
+                .remark(self.program.name, &format!("{why}; starting again in {:.1} s", wait.as_secs_f64()));
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = ended_by(&mut orders) => return,

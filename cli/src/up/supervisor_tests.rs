@@ -74,7 +74,8 @@ async fn the_wait_between_two_starts_doubles() {
     children.start(shell("b", "exit 7"));
     heard.wait_for(|lines| lines.len() >= 3).await;
     children.stop_now().await;
-    let waits = ["0.2", "0.4", "0.8"].map(|wait| format!("b: (ended with code 7; starting again in {wait} s)"));
+    let waits =
+        ["0.2", "0.4", "0.8"].map(|wait| format!("b: (ended with code 7; starting again in {wait} s)"));
     assert_eq!(heard.all()[..3], waits);
 }
 
@@ -82,7 +83,10 @@ async fn the_wait_between_two_starts_doubles() {
 async fn groups_drain_one_after_the_other_and_nobody_is_left() {
     let (mut children, heard) = supervisor();
     for name in ["one", "two", "deaf"] {
-        children.start(shell(name, if name == "deaf" { "trap '' TERM; echo up >&2; while :; do sleep 0.01; done" } else { PATIENT }));
+        children.start(shell(
+            name,
+            if name == "deaf" { "trap '' TERM; echo up >&2; while :; do sleep 0.01; done" } else { PATIENT },
+        ));
     }
     heard.wait_for(|lines| lines.len() == 3).await;
     let pids: Vec<u32> = children.states().values().filter_map(|state| state.pid).collect();
