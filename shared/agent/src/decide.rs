@@ -9,6 +9,10 @@ use crate::agent::Prepared;
 
 /// What the ledger knows of one step command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four independent facts; every combination is a row of the table"
+)]
 pub struct Memory {
     /// The key was used for a command with other content.
     pub other_content: bool,

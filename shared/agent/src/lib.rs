@@ -1,15 +1,32 @@
 //! The loop, the trait and the fsynced ledger that the three agents share.
+//!
+//! Invariant: an effect begins only after its intent is durable in the ledger, and is answered for only after its
+//! outcome is; a repetition is answered from the ledger and never acts again.
+//! Invariant: nobody acts on an instance without holding its fence, with a token lower than the highest seen, after
+//! the step's `not_after`, or while all acting is halted (or it cannot be told).
+//! Invariant: a delivery is settled only when its result is stored on the bus.
+//! Invariant: nothing here knows what any one action does.
+//!
+//! May be imported by the three agents and tests. Imports contract, clock, bus, chassis, and for [`evidence`] iris and
+//! knowledge.
 
 mod agent; // Read this first: what an agent fills in.
+mod run; // Then: what the loop does with it.
+
+mod answer;
+mod delivery;
+mod running;
+mod settings;
 
 mod decide; // What to do with a step command.
 mod outcome;
 mod steps;
 
-pub mod evidence;
 pub mod fence;
-pub mod host;
 pub mod ledger;
+
+pub mod evidence;
+pub mod host;
 
 #[cfg(feature = "sabotage")]
 mod sabotage;
@@ -17,6 +34,11 @@ mod sabotage;
 #[cfg(test)]
 mod counting_agent;
 #[cfg(test)]
+mod loop_tests;
+#[cfg(test)]
 mod sample;
 
 pub use agent::{Agent, Applied, Prepared, Probe, Work};
+pub use answer::FactsQuestion;
+pub use run::{AgentError, run};
+pub use settings::AgentSettings;

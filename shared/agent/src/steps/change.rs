@@ -39,7 +39,7 @@ impl<A: Agent> Turn<'_, A> {
     /// After a crash, or after an outcome that nobody could tell.
     fn resume(&self, intent: &Intent, guard: &Guard) -> Result<ToolResult, LedgerError> {
         if let LookedBack::Settled(result) = self.look_back(intent)? {
-            return Ok(result);
+            return Ok(*result);
         }
         match self.pass(guard) {
             Err(failure) => self.leave(Outcome::failed(&failure), &intent.prepared),
@@ -57,7 +57,7 @@ impl<A: Agent> Turn<'_, A> {
             return self.settle(Outcome::already(self.order, &prepared), Settle::Final(None));
         }
         match decide::drift(self.order, &prepared) {
-            Err(refusal) => self.not_begun(&refused(refusal)),
+            Err(refusal) => self.not_begun(&refused(&refusal)),
             Ok(()) => self.act(&prepared, None),
         }
     }

@@ -63,7 +63,7 @@ enum Settle {
 
 /// What came of an intent.
 enum LookedBack {
-    Settled(ToolResult),
+    Settled(Box<ToolResult>),
     NotDone,
 }
 
@@ -119,7 +119,7 @@ impl<A: Agent> Steps<A> {
             _ if !order.action.has_effect() => Ok(turn.result(not_done())),
             State::Intent(intent) => match turn.lock(Duration::from_secs(2)) {
                 Ok(_guard) => match turn.look_back(&intent)? {
-                    LookedBack::Settled(result) => Ok(result),
+                    LookedBack::Settled(result) => Ok(*result),
                     LookedBack::NotDone => turn.leave(not_done(), &intent.prepared),
                 },
                 Err(error) => Ok(turn.result(Outcome::left_open(fence_failure(&error).cause().clone()))),
@@ -205,7 +205,8 @@ impl<'a, A: Agent> Turn<'a, A> {
     }
 
     fn in_time(&self) -> Result<(), Failure> {
-        decide::in_time(self.steps.surroundings.clock().now(), self.order.not_after).map_err(refused)
+        decide::in_time(self.steps.surroundings.clock().now(), self.order.not_after)
+            .map_err(|refusal| refused(&refusal))
     }
 
     fn lock(&self, longest: Duration) -> Result<Guard, FenceError> {
@@ -222,14 +223,14 @@ impl<'a, A: Agent> Turn<'a, A> {
             token: self.order.token,
             highest: guard.highest().map_err(|error| fence_failure(&error))?,
         };
-        decide::admit(&gate).map_err(refused)?;
+        decide::admit(&gate).map_err(|refusal| refused(&refusal))?;
         guard.admit(self.order.token).map_err(|error| fence_failure(&error))
     }
 
     /// Directly before the effect. The fence needs no second look: it is locked while this turn lasts.
     fn may_act(&self) -> Result<(), Failure> {
         self.in_time()?;
-        if self.steps.surroundings.is_halted() { Err(refused(Refusal::Halted)) } else { Ok(()) }
+        if self.steps.surroundings.is_halted() { Err(refused(&Refusal::Halted)) } else { Ok(()) }
     }
 
     fn remaining(&self) -> Duration {
@@ -247,7 +248,7 @@ impl<'a, A: Agent> Turn<'a, A> {
             Ok(Probe::Other { found }) => self.settle(Outcome::conflict(&found), Settle::Open),
             Err(failure) => self.settle(Outcome::left_open(failure.cause().clone()), Settle::Open),
         };
-        settled.map(LookedBack::Settled)
+        settled.map(Box::new).map(LookedBack::Settled)
     }
 
     /// Begun before, not done, and not to be gone on with now. When the former state is there, the attempt ends
@@ -310,7 +311,7 @@ impl<'a, A: Agent> Turn<'a, A> {
     }
 }
 
-fn refused(refusal: Refusal) -> Failure {
+fn refused(refusal: &Refusal) -> Failure {
     Failure::Refused { cause: refusal.cause() }
 }
 

@@ -45,12 +45,11 @@ impl<A: Agent> Turn<'_, A> {
     /// The effect is not there, but a part of it may be.
     fn restore(&self, prepared: &Prepared, may_be_ours: bool) -> Result<ToolResult, LedgerError> {
         match self.steps.agent.probe_undo(self.order, prepared) {
-            Ok(Probe::Done(_)) => self.nothing_to_undo(),
             Ok(Probe::NotDone) => self.take_back(prepared, None),
             Ok(Probe::Other { found }) if may_be_ours => {
                 self.settle(Outcome::conflict(&found), Settle::Unchanged)
             }
-            Ok(Probe::Other { .. }) => self.nothing_to_undo(),
+            Ok(Probe::Done(_) | Probe::Other { .. }) => self.nothing_to_undo(),
             Err(failure) => self.not_begun(&failure),
         }
     }

@@ -1,0 +1,167 @@
+//! One delivery: a step command in, one result out, settled only when the result is stored.
+
+use std::{sync::Arc, time::Duration};
+
+use instance_bus::{DeadLetterReason, Delivery, Headers, PublishError};
+use instance_contract::{
+    Shard, StepCommand, ToolResult,
+    subject::{self, RecordKind},
+};
+use tokio::time::{self, MissedTickBehavior};
+use tracing::Instrument as _;
+
+use crate::{
+    agent::Agent,
+    run::{AgentError, Desk},
+    running::Role,
+};
+
+/// A third of the time after which an unsettled step comes again.
+const STILL_WORKING_EVERY: Duration = Duration::from_secs(10);
+/// Between two tries to store a result.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// The result can never be stored; an operator has to act.
+const MUCH_LATER: Duration = Duration::from_secs(30);
+
+/// What became of a result.
+enum Stored {
+    /// By this call or an earlier one.
+    Yes,
+    /// The stream refuses it.
+    No,
+}
+
+pub async fn handle<A: Agent>(desk: Arc<Desk<A>>, delivery: Delivery) {
+    let span = delivery.span();
+    attend(&desk, delivery).instrument(span).await;
+}
+
+async fn attend<A: Agent>(desk: &Arc<Desk<A>>, delivery: Delivery) {
+    let settled = match read(desk, &delivery) {
+        Err(reason) => delivery.dead_letter(reason).await,
+        Ok((order, shard)) => match carry_out(desk, &delivery, order, shard).await {
+            Ok(Stored::Yes) => delivery.done().await,
+            Ok(Stored::No) => delivery.retry_after(MUCH_LATER).await,
+            Err(error) => {
+                // The loop ends; the delivery comes again to the next process.
+                let _ = desk.fatal.send(error);
+                return;
+            }
+        },
+    };
+    if let Err(error) = settled {
+        // It comes again, and is answered from the ledger.
+        tracing::warn!(%error, "could not settle a step command");
+    }
+}
+
+/// The order, when it is one and for us.
+fn read<A>(desk: &Desk<A>, delivery: &Delivery) -> Result<(StepCommand, Shard), DeadLetterReason> {
+    let unreadable =
+        |why: &dyn std::fmt::Display| DeadLetterReason::Unreadable(format!("no step command: {why}"));
+    let order: StepCommand =
+        serde_json::from_slice(delivery.payload()).map_err(|error| unreadable(&error))?;
+    if order.schema != StepCommand::SCHEMA {
+        return Err(unreadable(&format!("its schema is \"{}\"", order.schema)));
+    }
+    let (shard, id, record) = subject::parse_record(delivery.subject())
+        .ok_or_else(|| unreadable(&format!("it came on \"{}\"", delivery.subject())))?;
+    let said = subject::step(shard, id, desk.kind, &desk.host, &order.step_id, order.attempt);
+    let named = RecordKind::Step { step: order.step_id.clone(), attempt: order.attempt };
+    let fits = said.as_str() == delivery.subject()
+        && record == named
+        && order.remediation_id == id
+        && order.agent == desk.kind
+        && order.host == desk.host;
+    if !fits {
+        return Err(DeadLetterReason::Refused(
+            "what it says does not fit the subject that it came on".to_owned(),
+        ));
+    }
+    Ok((order, shard))
+}
+
+/// Does the work and stores its result, while telling the server that it is still being worked on.
+async fn carry_out<A: Agent>(
+    desk: &Arc<Desk<A>>,
+    delivery: &Delivery,
+    order: StepCommand,
+    shard: Shard,
+) -> Result<Stored, AgentError> {
+    let work = async {
+        let record = RecordKind::Result { step: order.step_id.clone(), attempt: order.attempt };
+        let subject = subject::record(shard, order.remediation_id, &record);
+        let result = result_of(desk, order).await?;
+        tracing::info!(
+            step = %result.step_id,
+            attempt = %result.attempt,
+            status = result.status.as_str(),
+            code = result.error_code.as_deref(),
+            "step answered"
+        );
+        Ok(store(desk, &subject, &result).await)
+    };
+    tokio::pin!(work);
+    let mut ticks = time::interval_at(time::Instant::now() + STILL_WORKING_EVERY, STILL_WORKING_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            stored = &mut work => return stored,
+            _ = ticks.tick() => {
+                if let Err(error) = delivery.still_working().await {
+                    tracing::debug!(%error, "could not tell that a step is still being worked on");
+                }
+            }
+        }
+    }
+}
+
+/// Runs the step, or waits for the attempt that runs already.
+async fn result_of<A: Agent>(desk: &Arc<Desk<A>>, order: StepCommand) -> Result<ToolResult, AgentError> {
+    if !desk.steps.serves(&order.instance) {
+        return Ok(desk.steps.not_served(&order));
+    }
+    loop {
+        match desk.running.enter(&order.key()) {
+            Role::Lead(lead) => {
+                let _turn = desk.running.turn(&order.instance).await;
+                let result = blocking(desk, move |steps| steps.carry_out(&order)).await?;
+                lead.end(&result);
+                return Ok(result);
+            }
+            Role::Join(join) => {
+                if let Some(result) = join.result().await {
+                    return blocking(desk, move |steps| steps.join(&order, result)).await;
+                }
+                // Given up without a result; the loop is ending, or this one leads now.
+            }
+        }
+    }
+}
+
+/// On a thread that may wait.
+pub async fn blocking<A: Agent, T: Send + 'static>(
+    desk: &Arc<Desk<A>>,
+    work: impl FnOnce(&crate::steps::Steps<A>) -> Result<T, crate::ledger::LedgerError> + Send + 'static,
+) -> Result<T, AgentError> {
+    let (desk, span) = (Arc::clone(desk), tracing::Span::current());
+    let done = tokio::task::spawn_blocking(move || span.in_scope(|| work(&desk.steps))).await;
+    done.map_err(|_| AgentError::Panicked)?.map_err(AgentError::LedgerFailed)
+}
+
+/// Tries until the stream has it: nobody else can tell what was done.
+async fn store<A>(desk: &Desk<A>, subject: &subject::Subject, result: &ToolResult) -> Stored {
+    loop {
+        match desk.bus.publish_once_confirmed(subject, result, Headers::new()).await {
+            Ok(_) | Err(PublishError::Exists { .. }) => return Stored::Yes,
+            Err(error) if error.is_unreachable() || matches!(error, PublishError::Send { .. }) => {
+                tracing::warn!(%error, "could not store a result yet");
+                time::sleep(TRY_AGAIN).await;
+            }
+            Err(error) => {
+                tracing::error!(%error, "a result cannot be stored");
+                return Stored::No;
+            }
+        }
+    }
+}

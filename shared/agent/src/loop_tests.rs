@@ -1,0 +1,325 @@
+//! The loop against a real NATS server, with the agent whose effects are counted.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use bytes_of::json;
+use instance_bus::{Bus, Headers};
+use instance_chassis::{Context, Drain, TaskTracker};
+use instance_clock::{Clock, SystemClock};
+use instance_contract::{
+    Action, AgentKind, AskKind, Failure, ForecastReply, HostName, PlanQuestion, Shard, StepCommand,
+    StepStatus, ToolResult,
+    subject::{self, RecordKind},
+};
+use instance_testkit::{NatsServer, chain, eventually};
+use tokio::task::JoinHandle;
+
+use crate::{
+    agent::Prepared,
+    answer::FactsQuestion,
+    counting_agent::{Behaviour, CountingAgent},
+    ledger::{Folder, Intent, Ledger},
+    run::{AgentError, run},
+    sample,
+    settings::AgentSettings,
+};
+
+const SOON: Duration = Duration::from_secs(30);
+const SHARD: Shard = Shard(2);
+const DONE: [&str; 1] = ["256 -> 512"];
+
+mod bytes_of {
+    /// JSON for a request.
+    pub fn json<B: From<Vec<u8>>>(value: &impl serde::Serialize) -> B {
+        serde_json::to_vec(value).unwrap().into()
+    }
+}
+
+/// A server, a world, and an agent process that can be ended and started again.
+struct Fixture {
+    folder: tempfile::TempDir,
+    agent: CountingAgent,
+    bus: Bus,
+    process: Option<(Drain, JoinHandle<Result<(), AgentError>>)>,
+    _server: NatsServer,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let server = NatsServer::start();
+        let bus = instance_testkit::bus(&server).await;
+        let folder = tempfile::tempdir().unwrap();
+        let agent = CountingAgent::new(folder.path());
+        let mut fixture = Self { folder, agent, bus, process: None, _server: server };
+        fixture.start().await;
+        fixture
+    }
+
+    async fn start(&mut self) {
+        let context = self.context("db1");
+        let settings = settings(self.folder.path());
+        let drain = context.drain.clone();
+        let running = run(context, self.agent.clone(), settings);
+        let process = TaskTracker::new().spawn(running);
+        self.process = Some((drain, process));
+        let facts = subject::ask(AgentKind::Config, &host(), AskKind::Facts);
+        let question = FactsQuestion { instance: "PROD".parse().unwrap() };
+        eventually(SOON, || async { self.bus.request(&facts, json(&question), SOON).await.ok() }).await;
+    }
+
+    async fn stop(&mut self) {
+        let (drain, process) = self.process.take().unwrap();
+        drain.request();
+        process.await.unwrap().unwrap_or_else(|error| panic!("{}", chain(&error)));
+    }
+
+    fn context(&self, host: &str) -> Context<()> {
+        Context {
+            config: (),
+            bus: self.bus.clone(),
+            clock: Arc::new(SystemClock),
+            drain: Drain::new(),
+            tasks: TaskTracker::new(),
+            name: "config-agent",
+            process_id: uuid::Uuid::new_v4(),
+            host: host.parse().unwrap(),
+            meter: opentelemetry::global::meter("test"),
+        }
+    }
+
+    async fn send(&self, order: &StepCommand) {
+        let subject =
+            subject::step(SHARD, order.remediation_id, order.agent, &host(), &order.step_id, order.attempt);
+        self.bus.publish_once(&subject, order, Headers::new()).await.unwrap();
+    }
+
+    async fn result(&self, order: &StepCommand) -> ToolResult {
+        let kind = RecordKind::Result { step: order.step_id.clone(), attempt: order.attempt };
+        let subject = subject::record(SHARD, order.remediation_id, &kind);
+        let stream = instance_bus::topology::remediations(SHARD);
+        let stored =
+            eventually(SOON, || async { self.bus.last_in(&stream, subject.as_str()).await.unwrap() }).await;
+        ToolResult::decode(&stored.payload).unwrap()
+    }
+
+    async fn check(&self, order: &StepCommand, status: StepStatus, code: Option<&str>) -> ToolResult {
+        self.send(order).await;
+        let result = self.result(order).await;
+        assert_eq!((result.status, result.error_code.as_deref()), (status, code), "{result:?}");
+        assert_eq!((result.attempt, &result.step_id), (order.attempt, &order.step_id));
+        result
+    }
+
+    async fn ask<T: serde::de::DeserializeOwned>(
+        &self,
+        kind: AskKind,
+        question: &impl serde::Serialize,
+    ) -> T {
+        let subject = subject::ask(AgentKind::Config, &host(), kind);
+        let reply = self.bus.request(&subject, json(question), SOON).await.unwrap();
+        serde_json::from_slice(&reply.payload).unwrap()
+    }
+}
+
+fn host() -> HostName {
+    "db1".parse().unwrap()
+}
+
+fn settings(folder: &Path) -> AgentSettings {
+    AgentSettings { state_dir: folder.join("state"), fence_dir: folder.join("fence") }
+}
+
+/// The sample, with a deadline by the real clock.
+fn order(step: &str, attempt: u32) -> StepCommand {
+    let not_after = SystemClock.now() + jiff::SignedDuration::from_mins(5);
+    StepCommand { not_after, ..sample::order(step, attempt) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_is_done_once_however_often_it_is_sent_and_over_restarts() {
+    let mut fixture = Fixture::new().await;
+    let first = fixture.check(&order("config", 1), StepStatus::Success, None).await;
+    assert_eq!(first.agent.host, host());
+    fixture.stop().await;
+    fixture.start().await;
+    let again = fixture.check(&order("config", 2), StepStatus::Success, None).await;
+    assert_eq!(ToolResult { attempt: first.attempt, ..again }, first);
+    assert_eq!(fixture.agent.effects(), DONE);
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redelivery_after_a_crash_between_intent_and_effect_acts_once() {
+    let mut fixture = Fixture::new().await;
+    fixture.stop().await;
+    let order = order("config", 1);
+    let mut ledger =
+        Ledger::open(Folder::open(&fixture.folder.path().join("state")).unwrap(), SystemClock.now()).unwrap();
+    let prepared: Prepared = sample::prepared("256", "512");
+    ledger.intend(Intent { order: order.clone(), prepared, at: SystemClock.now() }).unwrap();
+    drop(ledger);
+    fixture.start().await;
+    fixture.check(&order, StepStatus::Success, None).await;
+    assert_eq!(fixture.agent.effects(), DONE);
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_was_answered_but_not_settled_is_answered_the_same() {
+    let mut fixture = Fixture::new().await;
+    let order = order("config", 1);
+    let result = fixture.check(&order, StepStatus::Success, None).await;
+    // A second copy on another shard: the same attempt once more, as after a lost settlement.
+    let subject =
+        subject::step(Shard(0), order.remediation_id, order.agent, &host(), &order.step_id, order.attempt);
+    fixture.bus.publish_once(&subject, &order, Headers::new()).await.unwrap();
+    let kind = RecordKind::Result { step: order.step_id.clone(), attempt: order.attempt };
+    let answer = subject::record(Shard(0), order.remediation_id, &kind);
+    let stream = instance_bus::topology::remediations(Shard(0));
+    let stored =
+        eventually(SOON, || async { fixture.bus.last_in(&stream, answer.as_str()).await.unwrap() }).await;
+    assert_eq!(stored.json::<ToolResult>().unwrap(), result);
+    assert_eq!(fixture.agent.effects(), DONE);
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_comes_while_the_step_runs_gets_its_result() {
+    let mut fixture = Fixture::new().await;
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    let waits = move || {
+        begun.send(()).unwrap();
+        may_go_on.recv_timeout(SOON).unwrap();
+    };
+    fixture.agent.next(Behaviour::Run(Box::new(waits)));
+    fixture.send(&order("config", 1)).await;
+    tokio::task::spawn_blocking(move || has_begun.recv_timeout(SOON).unwrap()).await.unwrap();
+    let told: ToolResult = fixture.ask(AskKind::Probe, &order("config", 1)).await;
+    assert_eq!((told.status, told.error_code.as_deref()), (StepStatus::Unknown, Some("running")));
+    fixture.send(&order("config", 2)).await;
+    go_on.send(()).unwrap();
+    let (first, second) =
+        (fixture.result(&order("config", 1)).await, fixture.result(&order("config", 2)).await);
+    assert_eq!(first.status, StepStatus::Success);
+    assert_eq!(ToolResult { attempt: first.attempt, ..second }, first);
+    assert_eq!(fixture.agent.effects(), DONE);
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_finishes_the_step_in_hand() {
+    let mut fixture = Fixture::new().await;
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    let waits = move || {
+        begun.send(()).unwrap();
+        may_go_on.recv_timeout(SOON).unwrap();
+    };
+    fixture.agent.next(Behaviour::Run(Box::new(waits)));
+    fixture.send(&order("config", 1)).await;
+    tokio::task::spawn_blocking(move || has_begun.recv_timeout(SOON).unwrap()).await.unwrap();
+    let (drain, process) = fixture.process.take().unwrap();
+    drain.request();
+    fixture.send(&order("after", 1)).await;
+    go_on.send(()).unwrap();
+    process.await.unwrap().unwrap();
+    assert_eq!(fixture.result(&order("config", 1)).await.status, StepStatus::Success);
+    assert_eq!(fixture.agent.effects(), DONE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_must_not_begin_is_refused_and_says_why() {
+    let mut fixture = Fixture::new().await;
+    let mut late = order("late", 1);
+    late.not_after = SystemClock.now() - jiff::SignedDuration::from_secs(1);
+    fixture.check(&late, StepStatus::Refused, Some("expired")).await;
+    fixture.bus.halt("a test", "to see").await.unwrap();
+    fixture.check(&order("halted", 1), StepStatus::Refused, Some("halted")).await;
+    fixture.bus.lift_halt().await.unwrap();
+    fixture.agent.set("300");
+    fixture.check(&order("drifted", 1), StepStatus::Refused, Some("drifted")).await;
+    fixture.agent.set("256");
+    let mut newer = order("newer", 1);
+    newer.token.epoch += 1;
+    fixture.check(&newer, StepStatus::Success, None).await;
+    fixture.check(&order("stale", 1), StepStatus::Refused, Some("stale_token")).await;
+    let mut elsewhere = order("elsewhere", 1);
+    elsewhere.instance = "NOTHERE".parse().unwrap();
+    fixture.check(&elsewhere, StepStatus::Refused, Some("unknown_instance")).await;
+    assert_eq!(fixture.agent.effects(), DONE);
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_can_read_goes_to_the_dead_letters() {
+    let mut fixture = Fixture::new().await;
+    let order = order("config", 1);
+    let on = |step: &str| {
+        subject::step(
+            SHARD,
+            order.remediation_id,
+            order.agent,
+            &host(),
+            &step.parse().unwrap(),
+            order.attempt,
+        )
+    };
+    fixture.bus.publish_once(&on("garbage"), &"no step command", Headers::new()).await.unwrap();
+    fixture.bus.publish_once(&on("another"), &order, Headers::new()).await.unwrap();
+    let letters = eventually(SOON, || async {
+        let letters = fixture.bus.dead_letters().await.unwrap();
+        (letters.len() == 2).then_some(letters)
+    })
+    .await;
+    let reasons: Vec<&str> = letters.iter().map(|letter| letter.reason.split(':').next().unwrap()).collect();
+    assert!(reasons.contains(&"unreadable") && reasons.contains(&"refused"), "{reasons:?}");
+    assert!(fixture.agent.effects().is_empty());
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_are_answered() {
+    let mut fixture = Fixture::new().await;
+    let facts: serde_json::Value =
+        fixture.ask(AskKind::Facts, &FactsQuestion { instance: "PROD".parse().unwrap() }).await;
+    assert_eq!(facts["globals"], "256");
+    let order = order("config", 1);
+    let question = PlanQuestion { instance: order.instance.clone(), action: order.action.clone() };
+    let forecast: ForecastReply = fixture.ask(AskKind::Plan, &question).await;
+    let ForecastReply::Would(forecast) = forecast else { panic!("{forecast:?}") };
+    assert_eq!((forecast.before.as_str(), forecast.after.as_str()), ("256", "512"));
+    let told: ToolResult = fixture.ask(AskKind::Probe, &order).await;
+    assert_eq!(told.error_code.as_deref(), Some("not_done"));
+    let subject = subject::ask(AgentKind::Config, &host(), AskKind::Facts);
+    for question in [&b"{}"[..], br#"{"instance":"NOTHERE"}"#] {
+        assert!(fixture.bus.request(&subject, question.to_vec().into(), SOON).await.is_err());
+    }
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_host_serves_an_instance_and_one_process_its_ledger() {
+    let mut fixture = Fixture::new().await;
+    let second = run(fixture.context("db1"), fixture.agent.clone(), settings(fixture.folder.path())).await;
+    assert!(matches!(second, Err(AgentError::InUse { .. })), "{second:?}");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = run(fixture.context("db2"), fixture.agent.clone(), settings(elsewhere.path())).await;
+    let error = other.unwrap_err();
+    assert!(matches!(error, AgentError::Register(_)), "{}", chain(&error));
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_is_told_and_the_next_attempt_may_do_better() {
+    let mut fixture = Fixture::new().await;
+    fixture.agent.next(Behaviour::FailBefore(Failure::transient("disk_full", "no room")));
+    let failed = fixture.check(&order("config", 1), StepStatus::Failure, Some("disk_full")).await;
+    assert!(failed.retryable);
+    fixture.check(&order("config", 2), StepStatus::Success, None).await;
+    let undo = StepCommand { not_after: order("config", 1).not_after, ..sample::undo_order("config", 1) };
+    assert!(matches!(undo.action, Action::Undo(_)));
+    fixture.check(&undo, StepStatus::Undone, None).await;
+    assert_eq!(fixture.agent.value(), "256");
+    fixture.stop().await;
+}

@@ -1,0 +1,126 @@
+//! Which steps are running: one at a time per instance, and one run per step whoever asks for it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use instance_contract::{InstanceName, StepKey, ToolResult};
+use tokio::sync::{Mutex as Turnstile, OwnedMutexGuard, watch};
+
+/// The result of a run, once there is one.
+type Ending = watch::Receiver<Option<ToolResult>>;
+
+#[derive(Debug, Default)]
+pub struct Running {
+    steps: Mutex<HashMap<StepKey, Ending>>,
+    instances: Mutex<HashMap<InstanceName, Arc<Turnstile<()>>>>,
+}
+
+/// What an attempt is to do.
+pub enum Role<'a> {
+    /// Run the step, then say how it ended.
+    Lead(Lead<'a>),
+    /// Wait for the attempt that runs already.
+    Join(Join),
+}
+
+/// The step is running for as long as this lives.
+pub struct Lead<'a> {
+    running: &'a Running,
+    key: StepKey,
+    ending: watch::Sender<Option<ToolResult>>,
+}
+
+pub struct Join(Ending);
+
+impl Running {
+    pub fn enter(&self, key: &StepKey) -> Role<'_> {
+        let mut steps = lock(&self.steps);
+        if let Some(ending) = steps.get(key) {
+            return Role::Join(Join(ending.clone()));
+        }
+        let (sender, receiver) = watch::channel(None);
+        steps.insert(key.clone(), receiver);
+        Role::Lead(Lead { running: self, key: key.clone(), ending: sender })
+    }
+
+    pub fn is_running(&self, key: &StepKey) -> bool {
+        lock(&self.steps).contains_key(key)
+    }
+
+    /// Waits until no other step of the instance runs.
+    pub async fn turn(&self, instance: &InstanceName) -> OwnedMutexGuard<()> {
+        let turnstile = Arc::clone(lock(&self.instances).entry(instance.clone()).or_default());
+        turnstile.lock_owned().await
+    }
+}
+
+impl Lead<'_> {
+    pub fn end(self, result: &ToolResult) {
+        // From here on the ledger answers; whoever has joined gets the result, whoever comes later asks the ledger.
+        self.ending.send_replace(Some(result.clone()));
+    }
+}
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        lock(&self.running.steps).remove(&self.key);
+    }
+}
+
+impl Join {
+    /// `None` when the run was given up without a result.
+    pub async fn result(mut self) -> Option<ToolResult> {
+        self.0.wait_for(Option::is_some).await.ok()?.clone()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use instance_contract::StepStatus;
+
+    use super::*;
+    use crate::sample;
+
+    #[tokio::test]
+    async fn the_second_gets_what_the_first_comes_to_and_the_third_runs_anew() {
+        let order = sample::order("config", 1);
+        let result = sample::result(&order, StepStatus::Success);
+        let running = Running::default();
+        let Role::Lead(lead) = running.enter(&order.key()) else { panic!("nobody runs it yet") };
+        let Role::Join(join) = running.enter(&order.key()) else { panic!("it is running") };
+        assert!(running.is_running(&order.key()));
+        lead.end(&result);
+        assert_eq!(join.result().await, Some(result));
+        assert!(matches!(running.enter(&order.key()), Role::Lead(_)));
+    }
+
+    #[tokio::test]
+    async fn a_run_that_is_given_up_tells_who_waits() {
+        let order = sample::order("config", 1);
+        let running = Running::default();
+        let Role::Lead(lead) = running.enter(&order.key()) else { panic!("nobody runs it yet") };
+        let Role::Join(join) = running.enter(&order.key()) else { panic!("it is running") };
+        drop(lead);
+        assert_eq!(join.result().await, None);
+        assert!(!running.is_running(&order.key()));
+    }
+
+    #[tokio::test]
+    async fn instances_wait_for_themselves_only() {
+        let running = Running::default();
+        let (prod, test): (InstanceName, InstanceName) = ("PROD".parse().unwrap(), "TEST".parse().unwrap());
+        let turn = running.turn(&prod).await;
+        let _other = running.turn(&test).await;
+        let waiting = running.turn(&prod);
+        tokio::pin!(waiting);
+        assert!(futures::poll!(&mut waiting).is_pending());
+        drop(turn);
+        waiting.await;
+    }
+}
