@@ -1,11 +1,12 @@
 //! Commands that speak with the bus: one connection, one runtime.
 
-use std::{env, future::Future, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use instance_bus::{Bus, BusError, InvalidSettings, PublishError, RequestError};
 use instance_clock::{Clock as _, SystemClock};
 use jiff::Timestamp;
+use nix::unistd::{User, getuid};
 
 use crate::{exit::Exit, session::Session, settings, telemetry};
 
@@ -42,9 +43,8 @@ pub fn now() -> Timestamp {
 
 /// Who sits here, for the record.
 pub fn operator() -> String {
-    let name =
-        ["USER", "LOGNAME"].into_iter().find_map(|name| env::var(name).ok().filter(|it| !it.is_empty()));
-    let mut name = name.unwrap_or_else(|| format!("uid {}", nix::unistd::getuid()));
+    let user = User::from_uid(getuid()).ok().flatten().map(|user| user.name);
+    let mut name = user.unwrap_or_else(|| format!("uid {}", getuid()));
     name.retain(|c| !c.is_control());
     name.chars().take(128).collect()
 }

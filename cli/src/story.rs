@@ -227,3 +227,6 @@ pub const fn exit_of(status: OverallStatus) -> Exit {
         OverallStatus::Undone => Exit::Undone,
     }
 }
+
+#[cfg(test)]
+mod tests;

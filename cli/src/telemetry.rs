@@ -19,7 +19,8 @@ pub fn start(session: &Session) -> Result<Option<Telemetry>> {
     let filter = match session.global.verbose {
         0 if !listens => return Ok(None),
         0 => "error",
-        1 => "info",
+        1 => "warn,instance=info,instance_bus=info",
+        2 => "info,instance=debug,instance_bus=debug",
         _ => "debug",
     };
     let settings = Settings {

@@ -55,8 +55,11 @@ pub fn show(trace: &WorkflowTrace, session: &Session) -> Result<()> {
             trace.steps_executed.iter().map(row),
         ))?;
     }
-    for finding in trace.verification.iter().flat_map(|verification| &verification.findings) {
-        print(format_args!("verified  {}", printable(finding)))?;
+    if let Some(verification) = &trace.verification {
+        let held = if verification.held { "verified" } else { "not held" };
+        for finding in &verification.findings {
+            print(format_args!("{held}  {}", printable(finding)))?;
+        }
     }
     for fault in &trace.faults {
         print(format_args!("fault     {}", printable(&fault.to_string())))?;
