@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
 use instance_agent::{
-    Agent, Applied, Prepared, Probe, Work,
+    Agent, AgentError, AgentSettings, Applied, Prepared, Probe, Work,
     evidence::{self, InstanceView},
 };
+use instance_chassis::Context;
 use instance_clock::Clock;
 use instance_contract::{
     Action, AgentKind, Failure, ForecastReply, InstanceName, LicenseAction, StepCommand, Verification, Verify,
@@ -18,6 +19,13 @@ use crate::{
     read::Live,
     undo,
 };
+
+/// Serves the instances of the settings until a drain is asked for.
+pub async fn run(context: Context<Config>) -> Result<(), AgentError> {
+    let (state_dir, fence_dir) = (context.config.state_dir.clone(), context.config.fence_dir.clone());
+    let agent = ConfigAgent::new(context.config.clone(), Arc::clone(&context.clock));
+    instance_agent::run(context, agent, AgentSettings { state_dir, fence_dir }).await
+}
 
 /// The agent that changes `iris.cpf`.
 #[derive(Debug)]

@@ -124,7 +124,7 @@ pub fn apply(
         live.keep(backup)?;
     }
     live.put(&document.to_bytes(), last_look)?;
-    warnings.extend(live.prune(config.kept_backups));
+    warnings.extend(live.prune(config.kept_backups.get()));
     Ok(applied(&material, prepared, warnings))
 }
 

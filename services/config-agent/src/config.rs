@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use instance_contract::InstanceName;
 use serde::Deserialize;
@@ -25,7 +25,7 @@ pub struct Config {
     /// How many backups of a CPF stay. At least 1. Younger than two hours, and the newest sound one, stay anyway.
     /// Default: 10.
     #[serde(default = "default_kept_backups")]
-    pub kept_backups: usize,
+    pub kept_backups: NonZeroUsize,
 }
 
 /// One IRIS instance on this host.
@@ -58,8 +58,8 @@ fn default_fence_dir() -> PathBuf {
     "/var/lib/instance/fence".into()
 }
 
-fn default_kept_backups() -> usize {
-    10
+fn default_kept_backups() -> NonZeroUsize {
+    NonZeroUsize::new(10).expect("ten is not zero")
 }
 
 fn default_cpf() -> PathBuf {

@@ -25,7 +25,7 @@ mod license;
 mod config;
 mod error;
 
-pub use crate::agent::ConfigAgent;
+pub use crate::agent::{ConfigAgent, run};
 pub use crate::config::{Config, InstanceSettings};
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub fn undo(
     let text = former_text(&live, &material, done)?;
     live.keep(&live.next_backup()?)?;
     live.put(&text, last_look)?;
-    Ok(undone(&material, done, live.prune(config.kept_backups).into_iter().collect()))
+    Ok(undone(&material, done, live.prune(config.kept_backups.get()).into_iter().collect()))
 }
 
 /// Is the former value back?

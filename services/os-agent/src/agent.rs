@@ -1,7 +1,8 @@
 use instance_agent::{
-    Agent, Applied, Prepared, Probe, Work,
+    Agent, AgentError, AgentSettings, Applied, Prepared, Probe, Work,
     evidence::{self, InstanceView},
 };
+use instance_chassis::Context;
 use instance_contract::{
     Action, AgentKind, Failure, ForecastReply, InstanceName, StepCommand, Verification, Verify,
 };
@@ -16,6 +17,13 @@ use crate::{
     kernel::{Files, Kernel},
     undo,
 };
+
+/// Serves the instances of the settings until a drain is asked for.
+pub async fn run(context: Context<Config>) -> Result<(), AgentError> {
+    let (state_dir, fence_dir) = (context.config.state_dir.clone(), context.config.fence_dir.clone());
+    let agent = OsAgent::new(context.config.clone());
+    instance_agent::run(context, agent, AgentSettings { state_dir, fence_dir }).await
+}
 
 /// The agent that changes what the operating system gives IRIS.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ mod kernel;
 mod config;
 mod error;
 
-pub use crate::agent::OsAgent;
+pub use crate::agent::{OsAgent, run};
 pub use crate::config::{Config, InstanceSettings};
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{
 
 use instance_contract::Digest;
 
-use super::{CPF, Stage, code};
+use super::{CPF, Stage, code, kept};
 
 fn backups(stage: &Stage) -> Vec<String> {
     stage.others().into_iter().filter(|name| name.starts_with("iris.cpf_instance_")).collect()
@@ -61,7 +61,7 @@ fn a_backup_is_never_overwritten() {
 #[test]
 fn old_backups_go_but_the_newest_sound_one_and_the_young_ones_stay() {
     let mut stage = Stage::new(CPF);
-    stage.config.kept_backups = 2;
+    stage.config.kept_backups = kept(2);
     for (number, text, hours) in
         [(1, CPF, 0), (2, CPF, 1), (3, b"broken", 2), (4, b"broken", 3), (5, b"broken", 4)]
     {
@@ -89,7 +89,7 @@ fn old_backups_go_but_the_newest_sound_one_and_the_young_ones_stay() {
     // Were the new one broken too, the newest sound one would stay beside the two.
     let stage = {
         let mut stage = Stage::new(b"[config]\nglobals=0,0,256,0,0,0\n");
-        stage.config.kept_backups = 2;
+        stage.config.kept_backups = kept(2);
         stage
     };
     for (number, text, hours) in [(1, CPF, 0), (2, CPF, 1), (3, b"broken", 2), (4, b"broken", 3)] {
@@ -101,7 +101,7 @@ fn old_backups_go_but_the_newest_sound_one_and_the_young_ones_stay() {
 
     // All of the last two hours may belong to an open remediation.
     let mut stage = Stage::new(CPF);
-    stage.config.kept_backups = 1;
+    stage.config.kept_backups = kept(1);
     for size in 0..5 {
         stage.change("globals", &format!("0,0,{},0,0,0", 1000 + size)).unwrap();
     }

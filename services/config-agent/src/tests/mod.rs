@@ -7,6 +7,7 @@ mod full_disk;
 
 use std::{
     fs,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
 };
 
@@ -56,7 +57,7 @@ impl Stage {
             proc_root: folder.join("proc"),
             state_dir: folder.join("state"),
             fence_dir: folder.join("fence"),
-            kept_backups: 10,
+            kept_backups: kept(10),
         };
         Self { config, folder: Folder::OfTheTest(folder.to_owned()) }
     }
@@ -123,6 +124,10 @@ pub fn set(name: &str, value: &str) -> SetCpf {
         new_value: value.to_owned(),
         current_value: None,
     }
+}
+
+pub fn kept(backups: usize) -> NonZeroUsize {
+    NonZeroUsize::new(backups).unwrap()
 }
 
 pub fn code(failure: &Failure) -> &str {

@@ -1,0 +1,138 @@
+use instance_agent::{
+    Agent, AgentError, AgentSettings, Applied, Prepared, Probe, Work,
+    evidence::{self, InstanceView},
+};
+use instance_chassis::Context;
+use instance_contract::{
+    Action, AgentKind, Failure, ForecastReply, InstanceName, StepCommand, Verification, Verify,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    config::Config,
+    observe::Site,
+    restart::{self, Former, Limits},
+    undo::{self, Record},
+};
+
+/// Serves the instances of the settings until a drain is asked for.
+pub async fn run(context: Context<Config>) -> Result<(), AgentError> {
+    let (state_dir, fence_dir) = (context.config.state_dir.clone(), context.config.fence_dir.clone());
+    let agent = RestartAgent::new(context.config.clone());
+    instance_agent::run(context, agent, AgentSettings { state_dir, fence_dir }).await
+}
+
+/// The agent that stops and starts IRIS instances.
+#[derive(Debug)]
+pub struct RestartAgent {
+    config: Config,
+}
+
+impl RestartAgent {
+    pub fn new(config: Config) -> Self {
+        Self { config }
+    }
+
+    /// Only an instance of the settings is ever touched.
+    fn site(&self, name: &InstanceName) -> Result<Site<'_>, Failure> {
+        let instance = self.config.instances.iter().find(|known| &known.name == name).ok_or_else(|| {
+            let message = format!("instance \"{name}\" is not in the settings of this agent");
+            Failure::refused("unknown_instance", message)
+        })?;
+        Ok(Site { config: &self.config, instance })
+    }
+
+    fn view(&self, name: &InstanceName) -> Result<InstanceView, Failure> {
+        let instance = self.site(name)?.instance;
+        Ok(InstanceView {
+            name: instance.name.clone(),
+            cpf: instance.cpf.clone(),
+            messages_log: instance.messages_log.clone(),
+            iris_command: Some(self.config.iris_command.clone()),
+            proc_root: self.config.proc_root.clone(),
+        })
+    }
+}
+
+impl Agent for RestartAgent {
+    fn kind(&self) -> AgentKind {
+        AgentKind::Restart
+    }
+
+    fn instances(&self) -> Vec<InstanceName> {
+        self.config.instances.iter().map(|instance| instance.name.clone()).collect()
+    }
+
+    fn facts(&self, instance: &InstanceName) -> Result<Value, Failure> {
+        let site = self.site(instance)?;
+        let observed = site.observe().map_err(Failure::from)?;
+        let conditions = evidence::conditions_in(&site.log_of_this_run().map_err(Failure::from)?);
+        let conditions: Vec<_> = conditions.into_iter().map(|(id, text)| json!([id, text])).collect();
+        let qlist = &observed.qlist;
+        Ok(json!({
+            "state": observed.state.to_string(),
+            "since": qlist.since,
+            "health": qlist.health.to_string(),
+            "version": qlist.version,
+            "product": qlist.product,
+            "directory": qlist.directory,
+            "data_directory": qlist.data_directory,
+            "superserver_port": qlist.superserver_port,
+            "web_server_port": qlist.web_server_port,
+            "mirror_member": qlist.mirror_member,
+            "mirror_status": qlist.mirror_status,
+            "process": site.run(&observed).process,
+            "conditions_since_last_start": conditions,
+        }))
+    }
+
+    fn forecast(&self, instance: &InstanceName, action: &Action) -> ForecastReply {
+        let forecast = self.site(instance).and_then(|site| match action {
+            Action::Restart(_) => Ok(ForecastReply::Would(restart::forecast(&site)?)),
+            Action::Verify(_) => Ok(ForecastReply::ReadOnly { warnings: Vec::new() }),
+            _ => Err(not_ours()),
+        });
+        forecast.unwrap_or_else(ForecastReply::Wont)
+    }
+
+    fn prepare(&self, order: &StepCommand) -> Result<Prepared, Failure> {
+        let site = self.site(&order.instance)?;
+        match &order.action {
+            Action::Restart(_) => Ok(restart::prepare(&site)?),
+            _ => Err(not_ours()),
+        }
+    }
+
+    fn apply(&self, order: &StepCommand, prepared: &Prepared, work: &Work<'_>) -> Result<Applied, Failure> {
+        let site = self.site(&order.instance)?;
+        let limits = Limits { last_look: &|| work.before_effect(), remaining: &|| work.remaining() };
+        match &order.action {
+            Action::Restart(_) => restart::bring_up(&site, &Former::of(prepared)?, &prepared.before, limits),
+            _ => Err(not_ours()),
+        }
+    }
+
+    fn probe(&self, order: &StepCommand, prepared: &Prepared) -> Result<Probe, Failure> {
+        let site = self.site(&order.instance)?;
+        Ok(restart::probe(&site, &Former::of(prepared)?, &prepared.before)?)
+    }
+
+    fn undo(&self, order: &StepCommand, done: &Prepared, work: &Work<'_>) -> Result<Applied, Failure> {
+        let site = self.site(&order.instance)?;
+        let limits = Limits { last_look: &|| work.before_effect(), remaining: &|| work.remaining() };
+        undo::undo(&site, &Record::of(&site, &order.key()), done, limits)
+    }
+
+    fn probe_undo(&self, order: &StepCommand, done: &Prepared) -> Result<Probe, Failure> {
+        let site = self.site(&order.instance)?;
+        undo::probe(&site, &Record::of(&site, &order.key()), done)
+    }
+
+    fn verify(&self, order: &StepCommand, verify: &Verify, work: &Work<'_>) -> Result<Verification, Failure> {
+        evidence::verify(&self.view(&order.instance)?, verify, work)
+    }
+}
+
+fn not_ours() -> Failure {
+    Failure::refused("wrong_agent", "restart-agent restarts instances and nothing else")
+}

@@ -1,0 +1,102 @@
+use instance_agent::{evidence::QlistError, host::HostError};
+use instance_contract::Failure;
+
+/// Why an instance is not restarted, or not up again. Each says what was left behind.
+#[derive(Debug, thiserror::Error)]
+pub enum RestartError {
+    /// The `iris` program does not tell the state.
+    #[error("{}", whole(.0))]
+    Qlist(#[from] QlistError),
+    /// The `iris` program could not be run.
+    #[error("{}", whole(.0))]
+    Program(#[from] HostError),
+    /// `messages.log` could not be read.
+    #[error("could not read log \"{path}\": {source}")]
+    Log {
+        /// The log.
+        path: String,
+        /// What the operating system answered.
+        source: std::io::Error,
+    },
+    /// The log tells of something that a restart would make worse.
+    #[error(
+        "a restart must not cure \"{condition}\": the log says \"{text}\" since the last start; {remedy}"
+    )]
+    MustNotRestart {
+        /// Id of the catalogue's row.
+        condition: String,
+        /// First line of the entry.
+        text: String,
+        /// What the catalogue tells a person to do.
+        remedy: String,
+    },
+    /// Up for nobody but an administrator, or on its way somewhere.
+    #[error("instance is \"{state}\": wait until it is running or down, or look what somebody does there")]
+    Unsettled {
+        /// As `iris qlist` says.
+        state: String,
+    },
+    /// The instance did not stop. It was not forced, and it is not started.
+    #[error(
+        "instance is \"{state}\" {seconds} s after the stop was asked for{said}; it is not forced and not started: let its users leave, then stop it by hand"
+    )]
+    StopFailed {
+        /// As `iris qlist` says.
+        state: String,
+        /// Is it as it was before?
+        still_runs: bool,
+        /// Time spent.
+        seconds: u64,
+        /// Last words of `iris stop`, as the end of the sentence.
+        said: String,
+    },
+    /// The instance was stopped and may not be started now.
+    #[error("instance is stopped and was not started: {reason}")]
+    NotStarted {
+        /// Why.
+        reason: String,
+    },
+    /// The instance did not come up.
+    #[error("instance did not start: {reason}")]
+    StartFailed {
+        /// What its own log says, or what was waited for in vain.
+        reason: String,
+    },
+}
+
+impl From<RestartError> for Failure {
+    fn from(error: RestartError) -> Self {
+        use RestartError as Error;
+        let message = error.to_string();
+        match error {
+            Error::Qlist(QlistError::UnknownInstance { .. }) => {
+                Self::permanent("instance_not_found", message)
+            }
+            Error::Qlist(QlistError::Run { .. }) | Error::Program(_) => Self::permanent(
+                "iris_command_failed",
+                format!("{message}; look at the setting \"iris_command\" and the rights of restart-agent"),
+            ),
+            Error::Qlist(_) => Self::transient("state_unknown", message),
+            Error::Log { .. } => Self::permanent("log_unreadable", message),
+            Error::MustNotRestart { .. } => Self::refused("must_not_restart", message),
+            Error::Unsettled { .. } => Self::transient("instance_unsettled", message),
+            // It goes on as it was; only its users may have been asked to leave.
+            Error::StopFailed { still_runs: true, .. } => Self::permanent("stop_failed", message),
+            Error::StopFailed { .. } => Self::unknown("stop_failed", message),
+            Error::NotStarted { .. } => Self::unknown("not_started", message),
+            // Trying again would fail again: the undo restores the configuration and starts once more.
+            Error::StartFailed { .. } => Self::permanent("start_failed", message),
+        }
+    }
+}
+
+/// The message with all of its sources: it goes on as one text.
+fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text = format!("{text}: {source}");
+        next = source.source();
+    }
+    text
+}

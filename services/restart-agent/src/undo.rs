@@ -1,0 +1,109 @@
+//! A restart cannot be taken back. Its undo brings the instance up on the configuration that is there by then.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use instance_agent::{Applied, Prepared, Probe};
+use instance_contract::{Failure, StepKey};
+
+use crate::{
+    observe::{Observed, Site, State},
+    restart::{Former, Limits, bring_up, probe as probe_goal},
+};
+
+/// What the instance was doing when its undo began, kept beside the ledger: the ledger has only what was recorded
+/// before the restart itself, and an undo that is asked for twice must not restart twice.
+#[derive(Debug, Clone)]
+pub struct Record {
+    folder: PathBuf,
+    name: String,
+}
+
+impl Record {
+    pub fn of(site: &Site<'_>, undo: &StepKey) -> Self {
+        let name = format!("{}_{}.json", undo.remediation_id, undo.step_id);
+        Self { folder: site.config.state_dir.join("undo"), name }
+    }
+
+    fn read(&self) -> Result<Option<Former>, Failure> {
+        match fs::read(self.folder.join(&self.name)) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| self.failure(&error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.failure(&error)),
+        }
+    }
+
+    /// Whole and durable, or not there at all.
+    fn write(&self, former: &Former) -> Result<(), Failure> {
+        let write = || {
+            fs::create_dir_all(&self.folder)?;
+            let draft = self.folder.join(format!(".{}.new", self.name));
+            let mut file = File::create(&draft)?;
+            file.write_all(&serde_json::to_vec(former)?)?;
+            file.sync_all()?;
+            fs::rename(&draft, self.folder.join(&self.name))?;
+            File::open(&self.folder)?.sync_all()
+        };
+        write().map_err(|error: io::Error| self.failure(&error))
+    }
+
+    fn failure(&self, error: &dyn std::fmt::Display) -> Failure {
+        let path = self.folder.join(&self.name);
+        Failure::permanent(
+            "undo_record",
+            format!("could not keep the record \"{}\": {error}", path.display()),
+        )
+    }
+}
+
+/// Brings the instance up: starts it when it is down, restarts it when it runs on what the restart put in force.
+/// An instance that the restart never stopped is left alone.
+pub fn undo(
+    site: &Site<'_>,
+    record: &Record,
+    done: &Prepared,
+    limits: Limits<'_>,
+) -> Result<Applied, Failure> {
+    let former = if let Some(former) = record.read()? {
+        former
+    } else {
+        let observed = site.settled(site.config.stop_limit().min((limits.remaining)()))?;
+        if never_stopped(site, &observed, done)? {
+            return Ok(left_alone());
+        }
+        let former = Former::now(site, &observed).map_err(Failure::from)?;
+        record.write(&former)?;
+        former
+    };
+    bring_up(site, &former, &done.wanted, limits)
+}
+
+/// Has the undo reached its end?
+pub fn probe(site: &Site<'_>, record: &Record, done: &Prepared) -> Result<Probe, Failure> {
+    match record.read()? {
+        Some(former) => Ok(probe_goal(site, &former, &done.wanted)?),
+        None if never_stopped(site, &site.observe()?, done)? => Ok(Probe::Done(left_alone())),
+        None => Ok(Probe::NotDone),
+    }
+}
+
+/// Is the instance as it was before the restart: the very run still lasts, or it was down and is down?
+fn never_stopped(site: &Site<'_>, observed: &Observed, done: &Prepared) -> Result<bool, Failure> {
+    let restarted = Former::of(done)?;
+    Ok(match observed.state {
+        State::Running | State::Hung => {
+            restarted.run.since.is_some() && !restarted.is_over(site, observed)?
+        }
+        State::Down => restarted.run.since.is_none(),
+        State::Other(_) => false,
+    })
+}
+
+fn left_alone() -> Applied {
+    let warnings =
+        vec!["the instance is as it was before the restart, so nothing had to be taken back".to_owned()];
+    Applied { changes: Vec::new(), warnings, rollback_available: false }
+}
