@@ -384,3 +384,25 @@ fn check_covered(seed: u64, parts: &[Part], logs: &[Vec<u8>]) {
         }
     }
 }
+
+/// Reads logs of `../shared/reference/iris/samples`, beside the repository, when that folder is there.
+#[test]
+fn real_logs_of_the_shared_folder_are_told_whole_but_for_dumps_when_it_is_there() {
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/reference/iris/samples");
+    let Ok(samples) = fs::read_dir(samples) else { return };
+    for sample in samples.map(|sample| sample.unwrap().path()) {
+        if !sample.file_name().unwrap().to_string_lossy().starts_with("messages-") {
+            continue;
+        }
+        let log = fs::read(&sample).unwrap();
+        let mut incident = Incident::new();
+        incident.append(&log);
+        incident.look_after_quiet();
+        let told = incident.parts.iter().filter(|part| part.entry.header.is_some()).count();
+        let stamped = parse(&log).iter().filter(|entry| entry.header.is_some()).count();
+        assert_eq!(told, stamped, "{}", sample.display());
+        assert_eq!(incident.parts.last().unwrap().position.end, log.len() as u64);
+        let raw = incident.parts.iter().flat_map(|part| part.entry.raw.clone()).collect::<Vec<_>>();
+        assert!(!String::from_utf8_lossy(&raw).contains("IRISSTAT ("), "{}", sample.display());
+    }
+}

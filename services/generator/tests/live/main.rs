@@ -1,16 +1,20 @@
 //! The generator as its own process, beside a real nats-server and a log that is written, rotated and cut.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+mod plain;
+
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use async_nats::HeaderMap;
-use futures::StreamExt as _;
 use instance_bus::{Bus, Deliveries, Durability, Headers, RequestError, StartAt};
 use instance_contract::{IrisMessage, Origin, subject};
 use instance_testkit::{NatsServer, bus, eventually};
+
+use plain::Plain;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -168,7 +172,10 @@ async fn an_entry_arrives_with_all_that_it_says() {
     assert_eq!(message.occurred_at.unwrap().to_string(), "2025-11-14T09:45:55.657Z");
     assert_eq!(message.category.as_deref(), Some("Utility.Event"));
     assert_eq!(message.error_type.as_str(), "license");
-    assert_eq!(message.condition.as_ref().map(|id| id.as_str()), Some("license-key-missing"));
+    assert_eq!(
+        message.condition.as_ref().map(instance_contract::ConditionId::as_str),
+        Some("license-key-missing")
+    );
     assert!(headers.get("traceparent").unwrap().contains(message.trace_id.as_str()));
     assert_eq!(headers.get("Nats-Msg-Id"), Some(message.message_id.to_string().as_str()));
     assert_eq!(headers.get(instance_generator::OFFSET), Some("0"));
@@ -213,10 +220,9 @@ async fn a_lost_cursor_sends_nothing_again() {
     let server = NatsServer::start();
     let bus = bus(&server).await;
     let mut host = Host::new(&server);
-    let plain = async_nats::connect(server.url()).await.unwrap();
     // Sees every attempt, also those that the stream drops as repeated.
-    let mut sent = plain.subscribe(subject::errors().to_string()).await.unwrap();
-    plain.flush().await.unwrap();
+    let mut plain = Plain::connect(&server.url());
+    plain.subscribe(subject::errors().as_str());
     host.write_entries(30);
     let generator = host.generator(&[]);
     Stored::of(&bus).await.texts_until("entry 30").await;
@@ -231,8 +237,7 @@ async fn a_lost_cursor_sends_nothing_again() {
     host.write_entries(1);
     let mut attempts = Vec::new();
     while attempts.last().is_none_or(|text: &String| text != "entry 31") {
-        let message = tokio::time::timeout(PATIENCE, sent.next()).await.unwrap().unwrap();
-        let message = IrisMessage::decode(&message.payload).unwrap();
+        let message = IrisMessage::decode(&plain.next()).unwrap();
         if message.origin == Origin::Observed {
             attempts.push(message.message_text.as_str().to_owned());
         }
@@ -324,12 +329,9 @@ async fn what_is_asked_for_is_published_only_on_demand() {
     let host = Host::new(&server);
     let _generator = host.generator(&[]);
     eventually(PATIENCE, || async { bus.request(&generate(), "".into(), PATIENCE).await.ok() }).await;
-    let plain = async_nats::connect(server.url()).await.unwrap();
-    let mut headers = HeaderMap::new();
-    headers.insert("Instance-Publish", "true");
-    let request =
-        plain.request_with_headers(generate().to_string(), headers, r#"{"count":2,"seed":9}"#.into());
-    let answer: serde_json::Value = serde_json::from_slice(&request.await.unwrap().payload).unwrap();
+    let mut plain = Plain::connect(&server.url());
+    let answer = plain.ask(&generate(), "Instance-Publish: true", r#"{"count":2,"seed":9}"#);
+    let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
     let mut stored = Stored::of(&bus).await;
     for message in answer["messages"].as_array().unwrap() {
         let (found, _, subject) = stored.next().await;
