@@ -4,4 +4,9 @@
 
 mod pipeline; // Read this first: the processes, and what can be seen of them from outside.
 
+mod asyncapi;
+mod bad_input;
 mod closed_loop;
+mod generator_once;
+mod readme;
+mod settings;

@@ -208,14 +208,14 @@ impl Pipeline {
 
     /// Publishes a command and reads the answer.
     pub async fn ask(&self, wish: &Value) -> CommandAnswer {
-        self.ask_bytes(wish.to_string().into_bytes(), Headers::new()).await
+        self.ask_bytes(INSTANCE, wish.to_string().into_bytes(), Headers::new()).await
     }
 
-    /// The same for anything that may be published as a command.
-    pub async fn ask_bytes(&self, payload: Vec<u8>, headers: Headers) -> CommandAnswer {
+    /// The same for anything that may be published as a command, to an instance.
+    pub async fn ask_bytes(&self, instance: &str, payload: Vec<u8>, headers: Headers) -> CommandAnswer {
         let mut inbox = self.bus.inbox().await.unwrap();
         let headers = headers.with(CommandAnswer::REPLY_HEADER, inbox.subject());
-        let subject = subject::command(&INSTANCE.parse().unwrap());
+        let subject = subject::command(&instance.parse().unwrap());
         self.bus.publish_bytes(&subject, payload.into(), None, headers).await.unwrap();
         let Ok(reply) = tokio::time::timeout(Duration::from_secs(15), inbox.next()).await else {
             panic!("no answer to a command:\n{}", self.logs());

@@ -1,0 +1,93 @@
+//! The settings files that are shipped are good, and bad ones are told with every fault before anything starts.
+
+use std::{fs, path::Path, process::Command};
+
+use crate::pipeline::{command, source_tree};
+
+const SERVICES: [&str; 5] = ["config-agent", "generator", "os-agent", "restart-agent", "router"];
+
+/// `--check-config` on a file, with no environment: exit code and what was said.
+fn checked(service: &str, file: &Path, words: &[&str]) -> (i32, String) {
+    let mut program: Command = command(&format!("instance-{service}"));
+    let output = program.arg("--config").arg(file).args(words).arg("--check-config").output().unwrap();
+    assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn every_shipped_file_is_good_in_every_profile() {
+    let folder = source_tree().join("deploy/config");
+    let mut names: Vec<String> = fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".toml"))
+        .collect();
+    names.sort();
+    assert_eq!(names, SERVICES.map(|service| format!("{service}.toml")), "one file a service");
+    for service in SERVICES {
+        let file = folder.join(format!("{service}.toml"));
+        for profile in [None, Some("development"), Some("staging"), Some("production"), Some("testing")] {
+            let words: Vec<&str> = profile.iter().flat_map(|name| ["--profile", name]).collect();
+            assert_eq!(checked(service, &file, &words), (0, String::new()), "{service}, profile {profile:?}");
+        }
+    }
+}
+
+#[test]
+fn a_broken_file_is_refused_with_every_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    for service in SERVICES {
+        let file = folder.path().join(format!("{service}.toml"));
+        let text = format!(
+            "host = \"\"\ngrace_seconds = 0\n[nats]\nurl = 7\n[telemetry]\nlog_format = \"loud\"\n[{service}]\n\
+             colour = \"red\"\n[unknown]\nx = 1\n"
+        );
+        fs::write(&file, text).unwrap();
+        let (code, said) = checked(service, &file, &[]);
+        assert_eq!(code, 78, "{service}: {said}");
+        for (key, value) in [
+            ("host", "\"\""),
+            ("grace_seconds", "0"),
+            ("nats.url", "7"),
+            ("telemetry.log_format", "loud"),
+            ("colour", "red"),
+            ("unknown", ""),
+        ] {
+            let told = said.lines().any(|line| line.contains(key) && line.contains(value));
+            assert!(told, "{service}: nothing about {key} = {value} in\n{said}");
+        }
+        assert!(said.contains(file.to_str().unwrap()), "{service} does not name the file:\n{said}");
+    }
+}
+
+#[test]
+fn values_of_each_service_have_their_own_rules() {
+    let folder = tempfile::tempdir().unwrap();
+    let instance = "[[SERVICE.instances]]\nname = \"two words\"\n";
+    for (service, text, told) in [
+        (
+            "router",
+            "[router.policy]\nattempts = 0\nquiet_seconds = 900\n",
+            &["attempts", "quiet_seconds"][..],
+        ),
+        ("generator", "[generator]\npoll_ms = 1\nspeed = -1.0\n", &["poll_ms", "speed"]),
+        ("config-agent", instance, &["two words"]),
+        ("os-agent", instance, &["two words"]),
+        ("restart-agent", instance, &["two words"]),
+    ] {
+        let file = folder.path().join(format!("{service}.toml"));
+        fs::write(&file, text.replace("SERVICE", service)).unwrap();
+        let (code, said) = checked(service, &file, &[]);
+        assert_eq!(code, 78, "{service}: {said}");
+        for word in told {
+            assert!(said.contains(word), "{service}: nothing about {word} in\n{said}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_a_fault_and_not_a_default() {
+    let (code, said) = checked("router", Path::new("/no/such/router.toml"), &[]);
+    assert_eq!(code, 78, "{said}");
+    assert!(said.contains("/no/such/router.toml"), "{said}");
+}
