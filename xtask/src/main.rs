@@ -12,6 +12,7 @@ mod bench;
 mod ci;
 mod demo;
 mod generate;
+mod simulate;
 mod sizes;
 mod test;
 mod tools;
@@ -53,6 +54,8 @@ enum Task {
     Generate(generate::Options),
     /// All that must hold before a change lands, cheap stages first.
     Ci(ci::Options),
+    /// Drive the router's core over many seeds of a world that misbehaves.
+    Simulate(simulate::Options),
     /// Run a benchmark.
     Bench(bench::Options),
 }
@@ -77,6 +80,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::CheckSizes => sizes::run(&workspace),
         Task::Generate(options) => generate::run(&workspace, &options),
         Task::Ci(options) => ci::run(&workspace, &options),
+        Task::Simulate(options) => simulate::run(&workspace, &options),
         Task::Bench(options) => bench::run(&workspace, &options),
     }
 }

@@ -10,7 +10,7 @@ use instance_contract::{
 };
 use instance_engine::{Core, Effect, Event, Record, Remediation};
 use jiff::Timestamp;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tracing::{Instrument as _, Span};
 
 use crate::{
@@ -23,6 +23,8 @@ use crate::{
 const RENEW_EVERY: Duration = Duration::from_secs(1);
 /// The kill switch is in force within a second.
 const LOOK_FOR_HALT_EVERY: Duration = Duration::from_millis(400);
+
+const HALT_PATIENCE: Duration = Duration::from_millis(600);
 
 /// What came of an effect, and the span in which the story goes on.
 type Outcome = (Option<Event>, Span);
@@ -67,14 +69,7 @@ impl Driver<'_> {
                 open.remove(&id);
                 continue;
             }
-            match Record::decode(&kind, &message.payload) {
-                Ok(record) => {
-                    open.entry(id).or_default().push((kind, message.published_at, message.sequence, record));
-                }
-                Err(error) => {
-                    tracing::error!(%error, remediation = %id, "a record of the log is not readable");
-                }
-            }
+            open.entry(id).or_default().extend(perform::decoded(&message));
         }
         let adopted: Vec<Remediation> = open.into_values().filter_map(Remediation::replay).collect();
         tracing::info!(shard = %self.shard, open = adopted.len(), "read the remediation log");
@@ -149,8 +144,9 @@ impl Driver<'_> {
     }
 
     async fn look_for_halt(&mut self) {
-        // A switch that cannot be read counts as thrown.
-        let halted = self.router.bus.is_halted().await.unwrap_or(true);
+        // A switch that cannot be read, or not in time, counts as thrown.
+        let answer = timeout(HALT_PATIENCE, self.router.bus.is_halted()).await;
+        let halted = !matches!(answer, Ok(Ok(false)));
         if halted != self.halted {
             tracing::warn!(halted, "the kill switch has changed");
             self.halted = halted;
@@ -228,17 +224,10 @@ impl Driver<'_> {
 
     /// A result of an agent or the answer of a person.
     fn read(&mut self, message: &LogMessage) {
-        let Some((_, id, kind)) = subject::parse_record(&message.subject) else { return };
+        let Some((_, id, _)) = subject::parse_record(&message.subject) else { return };
+        let Some((kind, at, sequence, record)) = perform::decoded(message) else { return };
         let span = self.router.bus.span_of(message);
-        match Record::decode(&kind, &message.payload) {
-            Ok(record) => {
-                let (at, sequence) = (message.published_at, message.sequence);
-                self.happens(Event::Recorded { id, kind, at, sequence, record: Box::new(record) }, &span);
-            }
-            Err(error) => {
-                tracing::error!(%error, remediation = %id, subject = message.subject, "a record is not readable");
-            }
-        }
+        self.happens(Event::Recorded { id, kind, at, sequence, record: Box::new(record) }, &span);
     }
 
     fn happens(&mut self, event: Event, span: &Span) {
@@ -273,6 +262,16 @@ impl Driver<'_> {
                         self.settle(delivery, *answer, dead_letter, span);
                     }
                 }
+                Effect::Find { id } => {
+                    let work = async move {
+                        let found = perform::find(&router.bus, shard, id).await;
+                        (
+                            found.map(|remediation| Event::Found { remediation: remediation.map(Box::new) }),
+                            then,
+                        )
+                    };
+                    self.under_way.push(work.instrument(span).boxed());
+                }
                 Effect::WakeAt(at) => self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at))),
             }
         }
@@ -280,7 +279,10 @@ impl Driver<'_> {
 
     fn span_of(&self, effect: &Effect) -> Span {
         let id = match effect {
-            Effect::Ask { id, .. } | Effect::Write { id, .. } | Effect::Answer { id, .. } => id,
+            Effect::Ask { id, .. }
+            | Effect::Write { id, .. }
+            | Effect::Answer { id, .. }
+            | Effect::Find { id } => id,
             Effect::WakeAt(_) => return Span::none(),
         };
         self.core

@@ -1,11 +1,11 @@
 //! Does what the core wants done, and tells it what came of it.
 
-use instance_bus::{Bus, DeadLetterReason, Delivery, Headers, PublishError, topology};
+use instance_bus::{Bus, DeadLetterReason, Delivery, Headers, LogMessage, PublishError, topology};
 use instance_contract::{
     CommandAnswer, RemediationId, Shard,
     subject::{self, RecordKind, Subject},
 };
-use instance_engine::{Event, Record};
+use instance_engine::{Event, Record, Remediation};
 use jiff::Timestamp;
 
 /// Write a record on its subject, once. Whoever comes second reads what stands there.
@@ -49,6 +49,31 @@ async fn standing(bus: &Bus, shard: Shard, id: RemediationId, kind: RecordKind, 
         Err(error) => {
             tracing::error!(%error, remediation = %id, "a record of the log is not readable");
             Event::NotRecorded { id, kind }
+        }
+    }
+}
+
+/// The fold of what the log holds of one remediation. The outer `None`: the log could not be read, and whoever asked
+/// for the command asks again.
+pub(crate) async fn find(bus: &Bus, shard: Shard, id: RemediationId) -> Option<Option<Remediation>> {
+    let messages = match bus.read_log(shard, &subject::remediation_of(shard, id)).await {
+        Ok(messages) => messages,
+        Err(error) => {
+            tracing::warn!(%error, remediation = %id, "could not read a remediation");
+            return None;
+        }
+    };
+    Some(Remediation::replay(messages.iter().filter_map(decoded)))
+}
+
+/// A message of the log as its record; one that is not readable is told and left out.
+pub(crate) fn decoded(message: &LogMessage) -> Option<(RecordKind, Timestamp, u64, Record)> {
+    let (_, id, kind) = subject::parse_record(&message.subject)?;
+    match Record::decode(&kind, &message.payload) {
+        Ok(record) => Some((kind, message.published_at, message.sequence, record)),
+        Err(error) => {
+            tracing::error!(%error, remediation = %id, subject = message.subject, "a record is not readable");
+            None
         }
     }
 }

@@ -64,6 +64,7 @@ impl Core {
         for instance in instances {
             self.progress(&instance, now, &mut effects);
         }
+        effects.extend(self.next_wake().map(Effect::WakeAt));
         effects
     }
 
@@ -75,6 +76,15 @@ impl Core {
             Event::Answered { id, answer } => self.answered(id, *answer, now, &mut effects),
             Event::Recorded { id, kind, at, sequence, record } => {
                 self.recorded(id, &kind, at, sequence, *record, now, &mut effects);
+            }
+            Event::Found { remediation } => {
+                if let Some(remediation) = remediation.filter(|found| found.ended.is_none()) {
+                    let instance = remediation.instance().clone();
+                    if !self.open.contains_key(&remediation.id()) {
+                        self.enter(*remediation);
+                    }
+                    self.progress(&instance, now, &mut effects);
+                }
             }
             Event::NotRecorded { id, kind } => {
                 if let Some(open) = self.open.get_mut(&id) {
@@ -121,6 +131,10 @@ impl Core {
         let place = self.place(&id);
         match arrival.verdict(now) {
             Verdict::Repeated => {
+                if !self.open.contains_key(&id) {
+                    // It has ended, or its acceptance was written and the answer to that write was lost.
+                    effects.push(Effect::Find { id });
+                }
                 let answer =
                     arrival.answer(AnswerStatus::Repeated, Some(place.unwrap_or_default()), Vec::new());
                 effects.push(Effect::Answer { id, answer: Box::new(answer), dead_letter: None });

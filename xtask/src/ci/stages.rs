@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::binaries::{self, Scope};
 use crate::nats_server::{self, Pinned};
 use crate::workspace::Workspace;
-use crate::{arrows, command, generate, sizes, test};
+use crate::{arrows, command, generate, simulate, sizes, test};
 
 /// The faults that the demo picks from differ by seed, so that all three agents act over these.
 const SEEDS: [u32; 3] = [1, 2, 3];
@@ -36,6 +36,8 @@ pub enum Stage {
     Test,
     /// Generated files are fresh.
     Generate,
+    /// The router's core over many seeds of a world that misbehaves.
+    Simulate,
     /// The closed loop heals, for three seeds.
     Demo,
     /// An agent that lies is found out, for each agent.
@@ -62,6 +64,10 @@ impl Stage {
             Self::Doc => doc(workspace),
             Self::Test => test::run(workspace, &test::Options::default()),
             Self::Generate => generate::run(workspace, &generate::Options { check: true }),
+            Self::Simulate => {
+                let options = simulate::Options { seeds: simulate::SEEDS_IN_CI, from: 1, seed: None };
+                simulate::run(workspace, &options)
+            }
             Self::Demo => demo(workspace),
             Self::Sabotage => sabotage(workspace),
             Self::BreakMidway => break_midway(workspace),

@@ -150,6 +150,13 @@ impl Desk {
                     self.answers.push((answer.status, answer.place));
                     self.dead += usize::from(dead_letter.is_some());
                 }
+                Effect::Find { id } => {
+                    let own = self.log.iter().filter(|entry| entry.0 == id);
+                    let records =
+                        own.map(|(_, kind, at, seq, record)| (kind.clone(), *at, *seq, record.clone()));
+                    let remediation = Remediation::replay(records).map(Box::new);
+                    self.events.push_back(Event::Found { remediation });
+                }
                 Effect::WakeAt(at) => self.wake = Some(self.wake.map_or(at, |earlier| earlier.min(at))),
             }
         }

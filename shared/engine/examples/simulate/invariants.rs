@@ -1,0 +1,206 @@
+//! What must hold after every run (`I1` and on: the names of the test plan).
+
+use std::{collections::BTreeMap, fmt};
+
+use instance_contract::{
+    Action, OverallStatus, RemediationId, StepId, StepStatus, Verdict, subject::RecordKind,
+};
+use instance_engine::Record;
+
+use crate::world::World;
+
+/// A rule that did not hold.
+pub struct Broken {
+    rule: &'static str,
+    what: String,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.rule, self.what)
+    }
+}
+
+fn broken(rule: &'static str, what: impl fmt::Display) -> Result<(), Broken> {
+    Err(Broken { rule, what: what.to_string() })
+}
+
+pub fn check(world: &World) -> Result<(), Broken> {
+    one_effect_a_step(world)?;
+    everything_ends(world)?;
+    predecessors_first(world)?;
+    tokens_only_rise(world)?;
+    no_effect_without_consent(world)?;
+    undone_means_as_before(world)?;
+    traces_tell_the_truth(world)?;
+    nothing_after_the_kill_switch(world)
+}
+
+/// I1: at most one effect, and at most one undo, for each step.
+fn one_effect_a_step(world: &World) -> Result<(), Broken> {
+    let mut counts: BTreeMap<(RemediationId, &StepId), usize> = BTreeMap::new();
+    for effect in &world.effects {
+        let count = counts.entry((effect.id, &effect.step)).or_default();
+        *count += 1;
+        if *count > 1 {
+            return broken("I1 (one effect a step)", format!("{}/{} acted twice", effect.id, effect.step));
+        }
+    }
+    Ok(())
+}
+
+/// I2, I13: every command that was asked for ends.
+fn everything_ends(world: &World) -> Result<(), Broken> {
+    for asked in &world.asked {
+        if world.standing(asked.id(), &RecordKind::Ended).is_none() {
+            return broken("I13 (everything ends)", format!("{} on {}", asked.id(), asked.command.instance));
+        }
+    }
+    Ok(())
+}
+
+/// I3: no step is sent before its predecessors have succeeded.
+fn predecessors_first(world: &World) -> Result<(), Broken> {
+    for (index, entry) in world.log.iter().enumerate() {
+        let Record::Step(step) = &entry.record else { continue };
+        if matches!(step.action, Action::Undo(_)) {
+            continue;
+        }
+        let asked = world.asked.iter().find(|asked| asked.id() == entry.id);
+        let needs = asked
+            .and_then(|asked| asked.command.steps().into_iter().find(|request| request.id == step.step_id))
+            .map(|request| request.depends_on)
+            .unwrap_or_default();
+        for need in needs {
+            let done = world.log[..index].iter().any(|earlier| {
+                earlier.id == entry.id
+                    && matches!(&earlier.record, Record::Result(result)
+                        if result.step_id == need && result.status == StepStatus::Success)
+            });
+            if !done {
+                return broken(
+                    "I3 (predecessors first)",
+                    format!("{}/{} before {need}", entry.id, step.step_id),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// I4: an older token never acts after a newer one on the same instance.
+fn tokens_only_rise(world: &World) -> Result<(), Broken> {
+    for (index, later) in world.effects.iter().enumerate() {
+        let newer = world.effects[..index]
+            .iter()
+            .find(|earlier| earlier.instance == later.instance && earlier.token > later.token);
+        if let Some(newer) = newer {
+            let what = format!("{} at {} ms after {}", later.token, later.at, newer.token);
+            return broken("I4 (tokens only rise)", what);
+        }
+    }
+    Ok(())
+}
+
+/// I5: no guarded effect without an approval of exactly that plan, given before.
+fn no_effect_without_consent(world: &World) -> Result<(), Broken> {
+    for effect in world.effects.iter().filter(|effect| effect.guarded) {
+        let answered = world.standing(effect.id, &RecordKind::ApprovalAnswered(1));
+        let asked = world.standing(effect.id, &RecordKind::ApprovalAsked(1));
+        let consent =
+            match (answered.map(|entry| (&entry.record, entry.at)), asked.map(|entry| &entry.record)) {
+                (Some((Record::ApprovalAnswered(answer), at)), Some(Record::ApprovalAsked(asked))) => {
+                    answer.verdict == Verdict::Granted && answer.digest == asked.digest && at <= effect.at
+                }
+                _ => false,
+            };
+        if !consent {
+            return broken("I5 (consent)", format!("{}/{}", effect.id, effect.step));
+        }
+    }
+    Ok(())
+}
+
+/// I6: after `undone`, every value that the remediation had set is as it was.
+fn undone_means_as_before(world: &World) -> Result<(), Broken> {
+    for (id, status) in endings(world) {
+        if status != OverallStatus::Undone {
+            continue;
+        }
+        for effect in world.effects.iter().filter(|effect| effect.id == id) {
+            if effect.step.as_str().ends_with("-undo") || effect.step.as_str() == "restart" {
+                continue;
+            }
+            let undo = effect.step.undo();
+            let taken_back = world.effects.iter().any(|other| other.id == id && other.step == undo);
+            let already = world.standing(
+                id,
+                &RecordKind::Result { step: undo.clone(), attempt: instance_contract::Attempt::FIRST },
+            );
+            if !taken_back && already.is_none() {
+                return broken("I6 (undone means as before)", format!("{id}/{} stands", effect.step));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// I9: `success` means that each step acted or found its value, and numbers add up.
+fn traces_tell_the_truth(world: &World) -> Result<(), Broken> {
+    for asked in &world.asked {
+        let Some(Record::Ended(ended)) =
+            world.standing(asked.id(), &RecordKind::Ended).map(|entry| &entry.record)
+        else {
+            continue;
+        };
+        let totals = ended.trace.totals;
+        if totals.completed + totals.failed + totals.skipped != totals.total {
+            return broken("I9 (numbers add up)", format!("{} {totals:?}", asked.id()));
+        }
+        if ended.trace.overall_status != OverallStatus::Success {
+            continue;
+        }
+        for step in asked.command.steps() {
+            let acted = world.effects.iter().any(|effect| effect.id == asked.id() && effect.step == step.id);
+            if !acted {
+                let entry = ended.trace.steps_executed.iter().find(|result| result.step_id == step.id);
+                let already = entry.is_some_and(|result| result.status == StepStatus::Success);
+                let same = world.log.iter().any(|record| {
+                    matches!(&record.record, Record::Step(sent)
+                    if record.id == asked.id() && sent.step_id == step.id
+                        && sent.change.as_ref().is_some_and(|change| change.before == change.after))
+                });
+                if !already || !same {
+                    return broken("I9 (success is true)", format!("{}/{} never acted", asked.id(), step.id));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// I11: no effect begins more than a second after the kill switch, until it is taken back.
+fn nothing_after_the_kill_switch(world: &World) -> Result<(), Broken> {
+    for (index, (at, halted)) in world.halts.iter().enumerate() {
+        if !halted {
+            continue;
+        }
+        let until = world.halts.get(index + 1).map_or(u64::MAX, |(at, _)| *at);
+        let late = world.effects.iter().find(|effect| effect.at > at + 1_000 && effect.at < until);
+        if let Some(late) = late {
+            return broken("I11 (kill switch)", format!("{}/{} at {} ms", late.id, late.step, late.at));
+        }
+    }
+    Ok(())
+}
+
+fn endings(world: &World) -> Vec<(RemediationId, OverallStatus)> {
+    world
+        .asked
+        .iter()
+        .filter_map(|asked| match &world.standing(asked.id(), &RecordKind::Ended)?.record {
+            Record::Ended(ended) => Some((asked.id(), ended.trace.overall_status)),
+            _ => None,
+        })
+        .collect()
+}
