@@ -3,7 +3,9 @@
 mod attributes;
 mod backups;
 mod changes;
+mod edits;
 mod full_disk;
+mod settings;
 
 use std::{
     fs,

@@ -2,6 +2,7 @@
 
 mod changes;
 mod real_kernel;
+mod settings;
 
 use std::{
     fs,

@@ -1,0 +1,252 @@
+use expect_test::{Expect, expect};
+
+use instance_contract::{Failure, SetCpf};
+use instance_iris::cpf::Document;
+
+use crate::edit::{differing_lines, edit};
+
+const CPF: &[u8] = b"[ConfigFile]\r\nProduct=IRIS\r\nVersion=2024.2\r\n\r\n[Databases]\r\n\
+    USER=/usr/irissys/mgr/user/\r\n\r\n[Startup]\r\nPasswordHash=\r\n\r\n[config]\r\nMaxServers=2\r\nglobals=0,0,256,0,0,0\r\n\
+    locksiz=0\r\nmystery=1";
+
+fn check(section: &str, name: &str, value: &str, expected: Option<&str>, outcome: &Expect) {
+    let wanted = SetCpf {
+        cpf_section: section.to_owned(),
+        parameter: name.to_owned(),
+        new_value: value.to_owned(),
+        current_value: expected.map(str::to_owned),
+    };
+    let current = Document::parse(CPF);
+    let text = match edit(&current, &wanted) {
+        Ok(edit) => {
+            assert_eq!(
+                differing_lines(CPF, &edit.document.to_bytes()),
+                Some(usize::from(edit.before != edit.after))
+            );
+            let mut text = format!(
+                "line {}: {} -> {}, restart {}: {}\n",
+                edit.line, edit.before, edit.after, edit.needs_restart, edit.restart_reason
+            );
+            text.extend(edit.warnings.iter().map(|warning| format!("warning: {warning}\n")));
+            text
+        }
+        Err(conflict) => format!("{}\n", Failure::from(conflict)),
+    };
+    outcome.assert_eq(&text);
+}
+
+#[test]
+fn the_globals_are_grown() {
+    check(
+        "config",
+        "globals",
+        "0,0,512,0,0,0",
+        Some("0,0,256,0,0,0"),
+        &expect![[r"
+        line 13: 0,0,256,0,0,0 -> 0,0,512,0,0,0, restart true: takes effect only after a restart of the instance
+    "]],
+    );
+    check(
+        "config",
+        "globals",
+        "0,0,256,0,0,0",
+        None,
+        &expect![[r"
+        line 13: 0,0,256,0,0,0 -> 0,0,256,0,0,0, restart true: takes effect only after a restart of the instance
+    "]],
+    );
+}
+
+#[test]
+fn what_is_only_written_to_the_file_says_so() {
+    check(
+        "config",
+        "locksiz",
+        "1048576",
+        None,
+        &expect![[r"
+        line 14: 0 -> 1048576, restart false: takes effect at once
+        warning: [config] locksiz is written to the file only: a running instance takes it up at its next start or by a CPF merge
+    "]],
+    );
+    check(
+        "config",
+        "mystery",
+        "2",
+        None,
+        &expect![[r"
+        line 15: 1 -> 2, restart true: is not in the catalogue, so it is not known to take effect without a restart
+        warning: [config] mystery is in the file but not in the catalogue: type and range of its value are not checked
+    "]],
+    );
+    check(
+        "Databases",
+        "USER",
+        "/data/user/",
+        None,
+        &expect![[r"
+        line 6: /usr/irissys/mgr/user/ -> /data/user/, restart true: is not in the catalogue, so it is not known to take effect without a restart
+        warning: [Databases] is a list of names of your own: what stands behind USER is not checked
+    "]],
+    );
+}
+
+#[test]
+fn what_is_not_in_the_file_is_refused_with_what_was_meant() {
+    check(
+        "Startup",
+        "globals",
+        "20000",
+        None,
+        &expect![[r"
+        [Startup] globals is not a parameter of this CPF; did you mean [config] globals? (unknown_parameter); refused
+    "]],
+    );
+    check(
+        "config",
+        "Globals",
+        "20000",
+        None,
+        &expect![[r"
+        [config] Globals is not a parameter of this CPF; did you mean [config] globals? (unknown_parameter); refused
+    "]],
+    );
+    check(
+        "config",
+        "frobnication",
+        "1",
+        None,
+        &expect![[r"
+        [config] frobnication is not a parameter of this CPF; names are matched as they are written, upper and lower case included (unknown_parameter); refused
+    "]],
+    );
+    check(
+        "Config",
+        "frobnication",
+        "1",
+        None,
+        &expect![[r"
+        [Config] frobnication is not a parameter of this CPF; did you mean section [config]? (unknown_parameter); refused
+    "]],
+    );
+    check(
+        "config",
+        "gmheap",
+        "0",
+        None,
+        &expect![[r"
+        [config] gmheap is not a parameter of this CPF; other versions of IRIS have it, this file is of version 2024.2 (unknown_parameter); refused
+    "]],
+    );
+}
+
+#[test]
+fn what_is_not_ours_is_refused() {
+    check(
+        "ConfigFile",
+        "Version",
+        "2025.1",
+        None,
+        &expect![[r"
+        [ConfigFile] Version must not be changed: it drives the conversion of the file at the start of IRIS (forbidden_parameter); refused
+    "]],
+    );
+    check(
+        "ConfigFile",
+        "Product",
+        "Cache",
+        None,
+        &expect![[r"
+        [ConfigFile] Product must not be changed: it drives the conversion of the file at the start of IRIS (forbidden_parameter); refused
+    "]],
+    );
+    check(
+        "Startup",
+        "PasswordHash",
+        "x,y",
+        None,
+        &expect![[r"
+        [Startup] PasswordHash must not be changed: it holds a secret, and a secret must not travel in a command (forbidden_parameter); refused
+    "]],
+    );
+    check(
+        "Actions",
+        "CreateUser:Name",
+        "x",
+        None,
+        &expect![[r"
+        [Actions] CreateUser:Name must not be changed: the section belongs into merge files only (forbidden_parameter); refused
+    "]],
+    );
+}
+
+#[test]
+fn a_value_that_iris_would_not_take_is_refused() {
+    check(
+        "config",
+        "globals",
+        "20000",
+        None,
+        &expect![[r#"
+        value "20000" of [config] globals must be 6 whole numbers separated by commas, from 0 to 0, 0 to 0, 0 to 16777216, 0 to 16777216, 0 to 16777216, 0 to 16777216 (MB) (invalid_value); refused
+    "#]],
+    );
+    check(
+        "config",
+        "MaxServers",
+        "255",
+        None,
+        &expect![[r#"
+        value "255" of [config] MaxServers must be a whole number from 0 to 254 (invalid_value); refused
+    "#]],
+    );
+    check(
+        "config",
+        "MaxServers",
+        "",
+        None,
+        &expect![[r#"
+        value "" of [config] MaxServers must be a whole number from 0 to 254 (invalid_value); refused
+    "#]],
+    );
+    check(
+        "config",
+        "mystery",
+        "1\n[Actions]",
+        None,
+        &expect![[r#"
+        could not edit CPF: value of parameter "mystery" of section "config" holds control character or line separator '\n' (invalid_value); refused
+    "#]],
+    );
+    check(
+        "config",
+        "mystery",
+        "1\0",
+        None,
+        &expect![[r#"
+        could not edit CPF: value of parameter "mystery" of section "config" holds control character or line separator '\0' (invalid_value); refused
+    "#]],
+    );
+    check(
+        "config",
+        "globals",
+        "0,0,1,0,0,0\r\nx=1",
+        None,
+        &expect![[r#"
+        value "0,0,1,0,0,0\r\nx=1" of [config] globals must not hold the control character \u{d} (invalid_value); refused
+    "#]],
+    );
+}
+
+#[test]
+fn a_drifted_value_is_refused_with_both() {
+    check(
+        "config",
+        "globals",
+        "0,0,512,0,0,0",
+        Some("0,0,128,0,0,0"),
+        &expect![[r#"
+        [config] globals is "0,0,256,0,0,0", the command expects "0,0,128,0,0,0" (current_value_differs); refused
+    "#]],
+    );
+}
