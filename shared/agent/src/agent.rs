@@ -31,13 +31,14 @@ pub trait Agent: Send + Sync + 'static {
     /// `probe` said `NotDone`: so it is written as a goal ("be so"), not as a deed.
     fn apply(&self, order: &StepCommand, prepared: &Prepared, work: &Work<'_>) -> Result<Applied, Failure>;
 
-    /// After a crash with only the intent known: what is true? Reads only.
+    /// After a crash with only the intent known, or after an unknown outcome: what is true? Reads only.
     fn probe(&self, order: &StepCommand, prepared: &Prepared) -> Result<Probe, Failure>;
 
     /// Take back what `done` describes (from the ledger), only while the state is still ours. Same rules as `apply`.
     fn undo(&self, order: &StepCommand, done: &Prepared, work: &Work<'_>) -> Result<Applied, Failure>;
 
-    /// After a crash with only the intent of an undo known: is the former state back?
+    /// Is the former state there? Asked after a crash with only the intent of an undo known, and, with the original
+    /// step command as `order`, about a step whose effect is not there but may be in part. Reads only.
     fn probe_undo(&self, order: &StepCommand, done: &Prepared) -> Result<Probe, Failure>;
 
     /// Look whether what was promised holds, from IRIS and the host. Reads only; waits for the quiet time.
@@ -49,6 +50,7 @@ pub trait Agent: Send + Sync + 'static {
 pub struct Prepared {
     /// As in the forecast; the loop refuses the step when it differs from the plan's (drift).
     pub before: String,
+    /// As the forecast's `after`; the loop refuses the step when it differs from the plan's, for it was not agreed to.
     pub wanted: String,
     /// Is the world already as wanted, so that there is nothing to do?
     pub already: bool,

@@ -123,10 +123,7 @@ impl Refusal {
             Self::Expired { not_after } => {
                 Cause::new("expired", format!("no work on this step was allowed after {not_after}"))
             }
-            Self::Halted => Cause::new(
-                "halted",
-                "all acting is halted, or it cannot be told whether it is; see `instance resume`",
-            ),
+            Self::Halted => Cause::new("halted", "all acting is halted, or it cannot be told whether it is"),
             Self::Stale { token, highest } => {
                 Cause::new("stale_token", format!("token {token} is stale: {highest} has acted since"))
             }

@@ -8,6 +8,7 @@
 //! crash each agent raises the fence to the highest token of its ledger.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File, OpenOptions, Permissions, TryLockError},
     io,
     os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt},
@@ -37,6 +38,8 @@ pub enum FenceError {
 #[derive(Debug, Clone)]
 pub struct Fence {
     folder: PathBuf,
+    /// What this agent's own ledger says, in case the file was lost.
+    floors: BTreeMap<InstanceName, Token>,
 }
 
 /// The right to act on one instance, until dropped.
@@ -44,6 +47,7 @@ pub struct Fence {
 pub struct Guard {
     instance: InstanceName,
     path: PathBuf,
+    floor: Option<Token>,
     // Closing the file ends the lock.
     file: File,
 }
@@ -52,7 +56,7 @@ impl Fence {
     /// Creates the folder when it is missing.
     pub fn open(folder: PathBuf) -> Result<Self, FenceError> {
         fs::create_dir_all(&folder).map_err(failed("create the folder of", &folder))?;
-        Ok(Self { folder })
+        Ok(Self { folder, floors: BTreeMap::new() })
     }
 
     /// Waits until no other agent acts on the instance, at most as long as `remaining` says.
@@ -65,7 +69,10 @@ impl Fence {
         let file = open_shared(&path).map_err(failed("open", &path))?;
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Guard { instance: instance.clone(), path, file }),
+                Ok(()) => {
+                    let floor = self.floors.get(instance).copied();
+                    return Ok(Guard { instance: instance.clone(), path, floor, file });
+                }
                 Err(TryLockError::WouldBlock) if remaining().is_zero() => {
                     return Err(FenceError::Busy { instance: instance.clone() });
                 }
@@ -78,18 +85,26 @@ impl Fence {
     }
 
     /// At start: the fence is at least this, whatever a crash made of the file.
-    pub fn raise(&self, instance: &InstanceName, token: Token) -> Result<(), FenceError> {
-        let guard = self.lock(instance, &|| Duration::from_secs(10))?;
-        if guard.highest()?.is_none_or(|highest| highest < token) {
-            guard.store(token)?;
+    pub fn raise(&mut self, instance: &InstanceName, token: Token) -> Result<(), FenceError> {
+        let floor = self.floors.entry(instance.clone()).or_insert(token);
+        *floor = token.max(*floor);
+        match self.lock(instance, &|| Duration::ZERO) {
+            // Told to the other agents too.
+            Ok(guard) if guard.in_file()?.is_none_or(|highest| highest < token) => guard.store(token),
+            // Whoever acts at this moment has written the file since the crash, if there was one.
+            Ok(_) | Err(FenceError::Busy { .. }) => Ok(()),
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 }
 
 impl Guard {
-    /// The highest token admitted; `None` for an instance that nobody acted on, or after a crash.
+    /// The highest token admitted; `None` for an instance that nobody acted on.
     pub fn highest(&self) -> Result<Option<Token>, FenceError> {
+        Ok(self.in_file()?.max(self.floor))
+    }
+
+    fn in_file(&self) -> Result<Option<Token>, FenceError> {
         let mut bytes = [0; Self::WIDTH];
         match self.file.read_exact_at(&mut bytes, 0) {
             Ok(()) => Ok(parse(&bytes)),
@@ -201,12 +216,26 @@ mod tests {
     #[test]
     fn after_a_crash_the_fence_is_what_the_ledger_says() {
         let folder = tempfile::tempdir().unwrap();
-        let fence = Fence::open(folder.path().to_owned()).unwrap();
+        let mut fence = Fence::open(folder.path().to_owned()).unwrap();
         fs::write(folder.path().join("PROD"), [0; 42]).unwrap();
         assert_eq!(fence.lock(&prod(), &at_once).unwrap().highest().unwrap(), None);
         fence.raise(&prod(), token(9, 9)).unwrap();
         fence.raise(&prod(), token(3, 3)).unwrap();
         assert_eq!(fence.lock(&prod(), &at_once).unwrap().highest().unwrap(), Some(token(9, 9)));
+        let other = Fence::open(folder.path().to_owned()).unwrap();
+        assert_eq!(other.lock(&prod(), &at_once).unwrap().highest().unwrap(), Some(token(9, 9)));
+    }
+
+    #[test]
+    fn an_agent_can_start_while_another_one_acts() {
+        let folder = tempfile::tempdir().unwrap();
+        let acting = Fence::open(folder.path().to_owned()).unwrap();
+        let guard = acting.lock(&prod(), &at_once).unwrap();
+        let mut starting = Fence::open(folder.path().to_owned()).unwrap();
+        starting.raise(&prod(), token(9, 9)).unwrap();
+        drop(guard);
+        let guard = starting.lock(&prod(), &at_once).unwrap();
+        assert!(guard.admit(token(9, 8)).is_err());
     }
 
     #[test]

@@ -268,7 +268,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let script =
             "sleep 1000 & echo $! > child; (sleep 1000 & echo $! > grandchild; wait) & echo ready; wait";
-        let finished = shell(script).in_folder(folder.path()).run(Duration::from_secs(2)).unwrap();
+        let finished = shell(script).in_folder(folder.path()).run(Duration::from_secs(4)).unwrap();
         assert!(finished.timed_out);
         assert_eq!((finished.code, finished.signal), (None, Some(9)));
         assert_eq!(text(&finished.stdout), "ready\n");

@@ -129,7 +129,7 @@ fn open(
         _ => AgentError::Folder { folder: folder.clone(), source },
     })?;
     let ledger = Ledger::open(disk, clock.now()).map_err(|source| AgentError::Ledger { folder, source })?;
-    let fence = Fence::open(settings.fence_dir.clone())?;
+    let mut fence = Fence::open(settings.fence_dir.clone())?;
     for (instance, token) in ledger.tokens().iter().filter(|(instance, _)| instances.contains(instance)) {
         fence.raise(instance, *token)?;
     }

@@ -65,6 +65,11 @@ mod tests {
 
     use super::*;
 
+    /// For what holds at the first look.
+    const LONG: Duration = Duration::from_mins(1);
+    /// For what never holds, so that all of it is waited for.
+    const SHORT: Duration = Duration::from_secs(2);
+
     struct Fixture {
         _folder: tempfile::TempDir,
         view: InstanceView,
@@ -118,8 +123,8 @@ mod tests {
             verify(&self.view, wanted, &Work::new(&|| Ok(()), &remaining))
         }
 
-        fn check(&self, wanted: &Verify, expected: &Expect) {
-            let text = match self.verify(wanted, Duration::from_secs(2)) {
+        fn check(&self, wanted: &Verify, limit: Duration, expected: &Expect) {
+            let text = match self.verify(wanted, limit) {
                 Ok(found) => format!("held: {}\n{}\n", found.held, found.findings.join("\n")),
                 Err(failure) => format!("{failure}\n"),
             };
@@ -162,6 +167,7 @@ mod tests {
         ]);
         fixture.check(
             &wanted,
+            LONG,
             &expect![[r"
                 held: true
                 iris.cpf [config] globals: expected 0,0,512,0,0,0, found 0,0,512,0,0,0
@@ -178,6 +184,7 @@ mod tests {
         fixture.qlist("running, since x", "hung");
         fixture.check(
             &expecting(vec![cpf(true, "0,0,512,0,0,0"), kernel("511"), Expectation::InstanceHealthy {}]),
+            SHORT,
             &expect![[r"
                 held: false
                 in force [config] globals: expected 0,0,512,0,0,0, found 0,0,256,0,0,0
@@ -193,6 +200,7 @@ mod tests {
         fs::remove_file(&fixture.view.cpf).unwrap();
         fixture.check(
             &expecting(vec![cpf(false, "1")]),
+            SHORT,
             &expect![[r"
                 could not look at what was promised: iris.cpf [config] globals: expected 1, found nothing to look at: FOLDER/iris.cpf: No such file or directory (os error 2) (evidence_unreadable); nothing changed, may work later
             "]],
@@ -200,6 +208,7 @@ mod tests {
         fixture.view.iris_command = None;
         fixture.check(
             &expecting(vec![Expectation::InstanceHealthy {}]),
+            SHORT,
             &expect![[r#"
                 no iris program is configured, so the state of "PROD" cannot be seen (no_iris_command); nothing changed
             "#]],
