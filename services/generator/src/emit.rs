@@ -25,8 +25,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Tails the log of one instance until the drain.
 pub async fn tail_instance(context: Context<Config>, settings: InstanceSettings) {
     let instance = settings.name.clone();
-    let span = tracing::info_span!(parent: None, "tail", instance = %instance);
-    tracing::info!(parent: &span, path = %settings.messages_log.display(), "tailing");
+    tracing::info!(%instance, path = %settings.messages_log.display(), "tailing");
     let file = CursorFile::of(&context.config.state_dir, &instance);
     let Some(cursor) = newest(&context, &instance, file.read()).await else { return };
     let resume = cursor.as_ref().map(|cursor| cursor.position.clone());
