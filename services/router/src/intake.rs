@@ -3,7 +3,7 @@
 use futures::future::try_join_all;
 use instance_bus::{BusError, Delivery, topology};
 use instance_contract::{
-    Accepted, Because, CommandAnswer, CommandId, Digest, Ended, Faults, Older, OverallStatus,
+    Accepted, Because, CommandAnswer, CommandId, Digest, Ended, Faults, InstanceName, Older, OverallStatus,
     RemediationCommand, RemediationId, Shard, Totals, TraceId, WorkflowTrace,
     decode::{self, Node},
     subject::{self, RecordKind},
@@ -39,6 +39,11 @@ pub(crate) async fn take(router: &Router, delivery: &Delivery, now: Timestamp) -
         issued_at: delivery.published_at(),
     };
     match RemediationCommand::decode(bytes, &older) {
+        // Its shard follows from the subject: under another one, two routers could drive one instance.
+        Ok(command) if !is_addressed_to(delivery.subject(), &command.instance) => {
+            let faults = Faults::one("instance", &command.instance, "must be the one that the subject names");
+            illegal(router, bytes, faults, older.trace_id, now).await
+        }
         Ok(command) => {
             let id = command.command_id.into();
             let (earlier, hosts) =
@@ -49,6 +54,10 @@ pub(crate) async fn take(router: &Router, delivery: &Delivery, now: Timestamp) -
         }
         Err(faults) => illegal(router, bytes, faults, older.trace_id, now).await,
     }
+}
+
+fn is_addressed_to(subject: &str, instance: &InstanceName) -> bool {
+    subject.rsplit('.').next() == Some(instance.token().as_str())
 }
 
 async fn illegal(
@@ -91,7 +100,7 @@ fn refusal(id: RemediationId, trace_id: TraceId, faults: Faults, now: Timestamp)
         reason: Some(faults.to_string()),
         faults: faults.0,
     };
-    Ended { trace, because: Because { now, event: "command".to_owned(), delay_ms: 0 } }
+    Ended { trace, because: Because { now, event: "command".to_owned(), delay_ms: 0, halted: false } }
 }
 
 /// What the log holds under an id, in whichever shard: the same id may come back for another instance.
