@@ -107,14 +107,14 @@ impl Agent for RestartAgent {
         let site = self.site(&order.instance)?;
         let limits = Limits { last_look: &|| work.before_effect(), remaining: &|| work.remaining() };
         match &order.action {
-            Action::Restart(_) => restart::bring_up(&site, &Former::of(prepared)?, &prepared.before, limits),
+            Action::Restart(_) => restart::bring_up(&site, &Former::of(prepared)?, limits),
             _ => Err(not_ours()),
         }
     }
 
     fn probe(&self, order: &StepCommand, prepared: &Prepared) -> Result<Probe, Failure> {
         let site = self.site(&order.instance)?;
-        Ok(restart::probe(&site, &Former::of(prepared)?, &prepared.before)?)
+        Ok(restart::probe(&site, &Former::of(prepared)?)?)
     }
 
     fn undo(&self, order: &StepCommand, done: &Prepared, work: &Work<'_>) -> Result<Applied, Failure> {

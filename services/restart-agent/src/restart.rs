@@ -29,6 +29,8 @@ pub struct Limits<'a> {
 /// The run that must be over, and the end of the log while it lasted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Former {
+    /// In one word, as the plan and the result name it.
+    pub state: String,
     pub run: Run,
     pub log: LogEnd,
 }
@@ -42,7 +44,7 @@ impl Former {
     }
 
     pub fn now(site: &Site<'_>, observed: &Observed) -> Result<Self, RestartError> {
-        Ok(Self { run: site.run(observed), log: site.log_end()? })
+        Ok(Self { state: observed.state.to_string(), run: site.run(observed), log: site.log_end()? })
     }
 
     /// Has the instance been started since?
@@ -84,7 +86,7 @@ pub fn prepare(site: &Site<'_>) -> Result<Prepared, RestartError> {
     permit::check(site, &observed.state)?;
     let former = Former::now(site, &observed)?;
     Ok(Prepared {
-        before: observed.state.to_string(),
+        before: former.state.clone(),
         wanted: State::Running.to_string(),
         already: false,
         material: serde_json::to_value(former).expect("texts and numbers are JSON"),
@@ -92,18 +94,13 @@ pub fn prepare(site: &Site<'_>) -> Result<Prepared, RestartError> {
 }
 
 /// Stops the run that must be over, if it still lasts, and starts the instance, if it is down.
-pub fn bring_up(
-    site: &Site<'_>,
-    former: &Former,
-    before: &str,
-    limits: Limits<'_>,
-) -> Result<Applied, Failure> {
+pub fn bring_up(site: &Site<'_>, former: &Former, limits: Limits<'_>) -> Result<Applied, Failure> {
     let mut figures = Figures::default();
     // After a crash it may be on its way, sent by us.
     let observed = site.settled(site.config.stop_limit().min((limits.remaining)()))?;
     if former.is_over(site, &observed)? {
         await_ready(site, former.log, start_limit(site, limits))?;
-        return Ok(figures.applied(site, before));
+        return Ok(figures.applied(site, former));
     }
     permit::check(site, &observed.state)?;
     (limits.last_look)()?;
@@ -118,17 +115,17 @@ pub fn bring_up(
     let started = start(site, start_limit(site, limits))?;
     figures.start = Some(started.command_took);
     figures.ready = Some(started.ready_took);
-    Ok(figures.applied(site, before))
+    Ok(figures.applied(site, former))
 }
 
 /// What is true after a crash with only the intent known.
-pub fn probe(site: &Site<'_>, former: &Former, before: &str) -> Result<Probe, RestartError> {
+pub fn probe(site: &Site<'_>, former: &Former) -> Result<Probe, RestartError> {
     let observed = site.observe()?;
     if !former.is_over(site, &observed)? {
         return Ok(Probe::NotDone);
     }
     match missing(&observed, &site.log_since(former.log)?) {
-        None => Ok(Probe::Done(Figures::default().applied(site, before))),
+        None => Ok(Probe::Done(Figures::default().applied(site, former))),
         Some(_) if observed.state == State::Hung => {
             Ok(Probe::Other { found: "hung since its start".to_owned() })
         }
@@ -152,7 +149,7 @@ struct Figures {
 }
 
 impl Figures {
-    fn applied(self, site: &Site<'_>, before: &str) -> Applied {
+    fn applied(self, site: &Site<'_>, former: &Former) -> Applied {
         let name = &site.instance.name;
         let change = |parameter: &str, old: Option<String>, new: String| AppliedChange {
             parameter: parameter.to_owned(),
@@ -160,7 +157,7 @@ impl Figures {
             new_value: Some(new),
             validated: true,
         };
-        let state = change("state", Some(before.to_owned()), State::Running.to_string());
+        let state = change("state", Some(former.state.clone()), State::Running.to_string());
         let mut changes = vec![(target(name), state)];
         let figures = [("stop_ms", self.stop), ("start_ms", self.start), ("ready_ms", self.ready)];
         for (figure, took) in figures {

@@ -3,7 +3,8 @@
 use std::{
     fs::{self, File},
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
 use instance_agent::{Applied, Prepared, Probe};
@@ -13,6 +14,9 @@ use crate::{
     observe::{Observed, Site, State},
     restart::{Former, Limits, bring_up, probe as probe_goal},
 };
+
+/// As long as the ledger keeps its own records.
+const KEPT: Duration = Duration::from_hours(31 * 24);
 
 /// What the instance was doing when its undo began, kept beside the ledger: the ledger has only what was recorded
 /// before the restart itself, and an undo that is asked for twice must not restart twice.
@@ -50,6 +54,20 @@ impl Record {
         write().map_err(|error: io::Error| self.failure(&error))
     }
 
+    /// Forgets what the ledger has forgotten too. That some of it stays is no failure of the undo.
+    fn forget_old(&self) {
+        let written = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
+        let Some(now) = written(&self.folder.join(&self.name)) else { return };
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let age = written(&entry.path()).and_then(|at| now.duration_since(at).ok());
+            if age.is_some_and(|age| age > KEPT)
+                && let Err(error) = fs::remove_file(entry.path())
+            {
+                tracing::warn!(%error, "could not remove an old undo record");
+            }
+        }
+    }
+
     fn failure(&self, error: &dyn std::fmt::Display) -> Failure {
         let path = self.folder.join(&self.name);
         Failure::permanent(
@@ -76,15 +94,16 @@ pub fn undo(
         }
         let former = Former::now(site, &observed).map_err(Failure::from)?;
         record.write(&former)?;
+        record.forget_old();
         former
     };
-    bring_up(site, &former, &done.wanted, limits)
+    bring_up(site, &former, limits)
 }
 
 /// Has the undo reached its end?
 pub fn probe(site: &Site<'_>, record: &Record, done: &Prepared) -> Result<Probe, Failure> {
     match record.read()? {
-        Some(former) => Ok(probe_goal(site, &former, &done.wanted)?),
+        Some(former) => Ok(probe_goal(site, &former)?),
         None if never_stopped(site, &site.observe()?, done)? => Ok(Probe::Done(left_alone())),
         None => Ok(Probe::NotDone),
     }

@@ -126,7 +126,7 @@ impl Stage {
         let began = Instant::now();
         let remaining = || limit.saturating_sub(began.elapsed());
         let limits = Limits { last_look, remaining: &remaining };
-        restart::bring_up(&self.site(), &Former::of(prepared).unwrap(), &prepared.before, limits)
+        restart::bring_up(&self.site(), &Former::of(prepared).unwrap(), limits)
     }
 
     /// As the loop does it: recorded, then done.
@@ -138,7 +138,7 @@ impl Stage {
 
     pub fn probe(&self, prepared: &Prepared) -> Probe {
         let former = Former::of(prepared).unwrap();
-        restart::probe(&self.site(), &former, &prepared.before).unwrap()
+        restart::probe(&self.site(), &former).unwrap()
     }
 
     fn record(&self) -> Record {

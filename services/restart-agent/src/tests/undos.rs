@@ -13,7 +13,8 @@ fn after_a_start_that_failed_the_instance_is_started_once_more_on_what_was_resto
     assert_eq!(code(&stage.undo(&prepared).unwrap_err()), "must_not_restart");
     stage.write("behave", "");
     stage.repair_cpf();
-    stage.undo(&prepared).unwrap();
+    let undone = stage.undo(&prepared).unwrap();
+    assert_eq!(undone.changes[0].1.old_value.as_deref(), Some("down"));
     assert_eq!(stage.calls(), ["stop PROD quietly", "start PROD quietly", "start PROD quietly"]);
     assert!(matches!(stage.probe_undo(&prepared), Probe::Done(_)));
     stage.undo(&prepared).unwrap();
@@ -69,4 +70,17 @@ fn an_undo_that_a_crash_cut_in_two_is_finished_and_not_repeated() {
     stage.undo(&prepared).unwrap();
     assert_eq!(stage.calls().iter().filter(|call| call.starts_with("stop")).count(), 2);
     assert!(matches!(stage.probe_undo(&prepared), Probe::Done(_)));
+}
+
+#[test]
+fn records_of_long_ago_are_forgotten() {
+    let stage = Stage::new();
+    let (prepared, _) = stage.restart().unwrap();
+    std::fs::create_dir_all(stage.path("state_dir/undo")).unwrap();
+    let old = stage.path("state_dir/undo/old.json");
+    let file = std::fs::File::create(&old).unwrap();
+    file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    stage.undo(&prepared).unwrap();
+    assert!(!old.exists());
+    assert_eq!(std::fs::read_dir(stage.path("state_dir/undo")).unwrap().count(), 1);
 }
