@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use instance_contract::InstanceName;
 use instance_planner::Policy;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::Error;
 
@@ -18,6 +18,7 @@ pub struct Config {
     /// Policy file (TOML). Default: the built-in policy, or the table `[router.policy]`.
     pub policy_file: Option<PathBuf>,
     /// The policy itself, when there is no file of its own.
+    #[serde(deserialize_with = "checked")]
     pub policy: Option<Policy>,
     /// The instance meant by commands of older senders, which name none. Default: none, such commands are refused.
     pub default_instance: Option<InstanceName>,
@@ -36,4 +37,9 @@ impl Config {
             (None, None) => Ok(Policy::default()),
         }
     }
+}
+
+/// A value out of range is told with the other faults of the settings, before anything starts.
+fn checked<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Policy>, D::Error> {
+    Policy::deserialize(from)?.checked().map(Some).map_err(D::Error::custom)
 }
