@@ -58,7 +58,7 @@ fn with_value(new_value: &str) -> Value {
 fn table() -> Vec<Bad> {
     let order = |order: Value| with("execution_order", order);
     let kernel = json!({"kernel_param": "vm.nr_hugepages", "new_value": 379});
-    let line = "must be up to 1024 characters without control characters";
+    let line = "on one line without control characters";
     let deep = format!("{}{}", "[".repeat(128), "]".repeat(128)).into_bytes();
     let large = with("recommended_action", "x".repeat(300 * 1024).into()).to_string().into_bytes();
     let old = with("issued_at", "2020-01-01T00:00:00Z".into());

@@ -57,7 +57,9 @@ async fn all_arrived(pipeline: &Pipeline, writer: &Writer) {
     match tokio::time::timeout(Duration::from_secs(15), look).await {
         Ok(found) => assert_eq!(found, writer.written),
         Err(_) => {
-            panic!("{:?} of {}\n{}", texts(pipeline).await.len(), writer.written.len(), pipeline.logs())
+            let found = texts(pipeline).await;
+            let missing: Vec<_> = writer.written.iter().filter(|text| !found.contains(text)).collect();
+            panic!("missing: {missing:?}\n{}", pipeline.logs());
         }
     }
 }
