@@ -100,7 +100,10 @@ fn refusal(id: RemediationId, trace_id: TraceId, faults: Faults, now: Timestamp)
         reason: Some(faults.to_string()),
         faults: faults.0,
     };
-    Ended { trace, because: Because { now, event: "command".to_owned(), delay_ms: 0, halted: false } }
+    Ended {
+        trace,
+        because: Because { now, event: "command".to_owned(), delay_ms: 0, epoch: 0, halted: false },
+    }
 }
 
 /// What the log holds under an id, in whichever shard: the same id may come back for another instance.

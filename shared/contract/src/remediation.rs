@@ -20,10 +20,17 @@ use crate::{
 pub struct Because {
     /// The router's clock when it decided.
     pub now: Timestamp,
-    /// The record that it reacted to, as the end of its subject (`accepted`, `result.config.1`), or `time`.
+    /// The newest record of an agent or a person that it knew, as the end of its subject (`result.config.1`);
+    /// `accepted` before there was one. All records of routers that stand before this one were known too.
     pub event: String,
     /// Milliseconds that it had waited on purpose (a retry).
     pub delay_ms: u64,
+    /// Epoch of the owner that wrote it; 0 where there was none (a command that is refused).
+    #[serde(default)]
+    pub epoch: u64,
+    /// Was the kill switch thrown?
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub halted: bool,
 }
 
 /// `...accepted`: the command is the router's to finish.

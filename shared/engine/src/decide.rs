@@ -284,5 +284,11 @@ fn not_after(remediation: &Remediation, step: &PlannedStep, now: Timestamp) -> T
 }
 
 pub(crate) fn because(remediation: &Remediation, situation: &Situation, delay_ms: u64) -> Because {
-    Because { now: situation.now, event: remediation.newest.clone(), delay_ms }
+    Because {
+        now: situation.now,
+        event: remediation.newest.clone(),
+        delay_ms,
+        epoch: situation.token.epoch,
+        halted: situation.halted,
+    }
 }

@@ -130,7 +130,10 @@ impl Arrival {
             reason: Some(reason),
             faults,
         };
-        Ended { trace, because: Because { now, event: "command".to_owned(), delay_ms: 0 } }
+        Ended {
+            trace,
+            because: Because { now, event: "command".to_owned(), delay_ms: 0, epoch: 0, halted: false },
+        }
     }
 
     pub(crate) fn answer(

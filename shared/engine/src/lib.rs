@@ -18,6 +18,7 @@ mod remediation; // The fold.
 mod step_state;
 
 mod intake;
+mod replay;
 mod retry;
 mod trace;
 mod unwind;
@@ -26,6 +27,7 @@ pub use crate::core::Core;
 pub use decide::{Decision, Situation, decide};
 pub use intake::{Arrival, Earlier, FactsAnswer};
 pub use remediation::{Phase, Record, Remediation};
+pub use replay::{Logged, Replayed, replay};
 pub use step_state::StepState;
 
 mod event;

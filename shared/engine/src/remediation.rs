@@ -45,8 +45,9 @@ pub struct Remediation {
     /// The highest token that any of its steps carries.
     pub token: Option<Token>,
     pub ended: Option<Ended>,
-    /// End of the subject of the newest record, for `because`.
+    /// End of the subject of the newest record of an agent or a person, for `because`.
     pub newest: String,
+    newest_at: u64,
 }
 
 /// Where a remediation stands, in one word.
@@ -122,6 +123,7 @@ impl Remediation {
             token: None,
             ended: None,
             newest: RecordKind::Accepted.to_string(),
+            newest_at: sequence,
         }
     }
 
@@ -155,6 +157,7 @@ impl Remediation {
                 self.steps.entry(step.clone()).or_default().sent(*attempt, command.not_after);
             }
             (RecordKind::Result { step, attempt }, Record::Result(result)) => {
+                self.hears(kind, sequence);
                 if self.is_from_the_asked_agent(step, *attempt, &result) {
                     self.steps.entry(step.clone()).or_default().answered(*attempt, at, sequence, result);
                 }
@@ -163,14 +166,21 @@ impl Remediation {
                 self.asked.entry(*k).or_insert(asked);
             }
             (RecordKind::ApprovalAnswered(k), Record::ApprovalAnswered(answered)) => {
+                self.hears(kind, sequence);
                 self.answered.entry(*k).or_insert(answered);
             }
             (RecordKind::Ended, Record::Ended(ended)) => {
                 self.ended.get_or_insert(ended);
             }
-            _ => return,
+            _ => {}
         }
-        self.newest = kind.to_string();
+    }
+
+    fn hears(&mut self, kind: &RecordKind, sequence: u64) {
+        if sequence > self.newest_at {
+            self.newest = kind.to_string();
+            self.newest_at = sequence;
+        }
     }
 
     /// A result counts when it is about this step and attempt, and the agent is the one that the plan names.

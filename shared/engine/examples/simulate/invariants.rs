@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use instance_contract::{
     Action, OverallStatus, RemediationId, StepId, StepStatus, Verdict, subject::RecordKind,
 };
-use instance_engine::Record;
+use instance_engine::{Logged, Record, replay};
 
 use crate::world::World;
 
@@ -33,7 +33,8 @@ pub fn check(world: &World) -> Result<(), Broken> {
     no_effect_without_consent(world)?;
     undone_means_as_before(world)?;
     traces_tell_the_truth(world)?;
-    nothing_after_the_kill_switch(world)
+    nothing_after_the_kill_switch(world)?;
+    a_replay_gives_the_same_bytes(world)
 }
 
 /// I1: at most one effect, and at most one undo, for each step.
@@ -189,6 +190,25 @@ fn nothing_after_the_kill_switch(world: &World) -> Result<(), Broken> {
         let late = world.effects.iter().find(|effect| effect.at > at + 1_000 && effect.at < until);
         if let Some(late) = late {
             return broken("I11 (kill switch)", format!("{}/{} at {} ms", late.id, late.step, late.at));
+        }
+    }
+    Ok(())
+}
+
+/// The same inputs give the same actions, byte for byte.
+fn a_replay_gives_the_same_bytes(world: &World) -> Result<(), Broken> {
+    for asked in &world.asked {
+        let own = world.log.iter().enumerate().filter(|(_, entry)| entry.id == asked.id());
+        let records: Vec<Logged> = own
+            .map(|(index, entry)| {
+                (entry.kind.clone(), world.instant(entry.at), index as u64, entry.record.clone())
+            })
+            .collect();
+        if let Some(other) = replay(&records).into_iter().find(|replayed| !replayed.is_same()) {
+            let again = other.again.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+            let written = String::from_utf8_lossy(&other.written).into_owned();
+            let what = format!("{} {}\n  written {written}\n  again   {again:?}", asked.id(), other.kind);
+            return broken("replay (same bytes)", what);
         }
     }
     Ok(())

@@ -17,6 +17,8 @@ use crate::{
 
 const LEASE_LIVES: u64 = 3_000;
 const ACK_WAIT: u64 = 4_000;
+/// For how long an owner believes in its last renewal (a frozen machine's clock stands still).
+const FRESH: u64 = 2_000;
 
 #[derive(Default)]
 struct Router {
@@ -31,6 +33,10 @@ struct Router {
     holds: BTreeMap<RemediationId, usize>,
     /// What waited while it was paused.
     waiting: Vec<Happening>,
+    /// How long it may still believe in a lease that it has lost.
+    stale_until: u64,
+    /// The log is followed in order: nothing is heard before what stands earlier.
+    heard_until: u64,
     /// The next time at which it looks by itself.
     wake_at: Option<u64>,
 }
@@ -160,6 +166,10 @@ impl Routers {
             this.waiting.push(Happening::Router { router, life, event: Box::new(event) });
             return;
         }
+        if world.routers.owner != Some(router) && world.now > world.routers.both[router].stale_until {
+            // It has looked at its lease: the shard is not its own any more.
+            world.routers.both[router].core = None;
+        }
         let local = Self::clock(world, router);
         let Some(core) = &mut world.routers.both[router].core else { return };
         let effects = core.on(event, local);
@@ -266,7 +276,11 @@ impl Routers {
                 let life = this.life;
                 let late = world.chance(15, Fault::Delayed);
                 let (least, most) = if late { (1_000, 6_000) } else { (1, 15) };
-                world.after(least, most, Happening::Followed { router, life, index });
+                let at = world.now + world.rng.random_range(least..=most);
+                let heard = &mut world.routers.both[router].heard_until;
+                *heard = at.max(*heard + 1);
+                let at = *heard;
+                world.at(at, Happening::Followed { router, life, index });
             }
         }
     }
@@ -300,9 +314,11 @@ impl Routers {
         if world.chance(4, Fault::ClockJump) {
             world.routers.both[router].clock_off = world.rng.random_range(-600_000..=600_000);
         }
+        let now = world.now;
         let this = &mut world.routers.both[router];
         this.dead = false;
         this.paused_until = 0;
+        this.stale_until = now + FRESH;
         for happening in std::mem::take(&mut this.waiting) {
             // An old owner goes on as if nothing had happened, for a moment.
             world.after(0, 50, happening);

@@ -1,0 +1,134 @@
+//! Folds a remediation's log again and asks the core what it would write: the same inputs must give the same records,
+//! byte for byte.
+
+use instance_contract::{Because, Plan, Token, subject::RecordKind};
+use instance_planner::plan;
+use jiff::Timestamp;
+
+use crate::{
+    decide::{Decision, Situation, decide},
+    remediation::{Record, Remediation},
+};
+
+/// A record of the log, with its time and its place.
+pub type Logged = (RecordKind, Timestamp, u64, Record);
+
+/// One record that a router wrote, and what the core writes today.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replayed {
+    pub kind: RecordKind,
+    pub because: Option<Because>,
+    /// The bytes of the log.
+    pub written: Vec<u8>,
+    /// The bytes that the core gives for the same inputs; `None` when it would write no such record.
+    pub again: Option<Vec<u8>>,
+    /// Written by an owner that had been followed by another without knowing it: what it knew cannot be told from
+    /// the log, so it is not compared. The agents' fence is what makes such a record harmless.
+    pub stale: bool,
+}
+
+impl Replayed {
+    pub fn is_same(&self) -> bool {
+        self.stale || self.again.as_ref() == Some(&self.written)
+    }
+}
+
+/// Every record that a router wrote for one remediation, in the order of the log. Empty without `accepted`.
+pub fn replay(records: &[Logged]) -> Vec<Replayed> {
+    let Some((accepted, sequence)) = records.iter().find_map(|(_, _, sequence, record)| match record {
+        Record::Accepted(accepted) => Some((accepted, *sequence)),
+        _ => None,
+    }) else {
+        return Vec::new();
+    };
+    let beginning = Remediation::begin(accepted.clone(), sequence);
+    // Nothing that follows the end counts: an owner that had not heard of it yet may have written one thing more.
+    let end =
+        records.iter().position(|(kind, ..)| *kind == RecordKind::Ended).map_or(records.len(), |end| end + 1);
+    let records = &records[..end];
+    records
+        .iter()
+        .filter_map(|logged| {
+            let (kind, _, _, record) = logged;
+            let (again, because) = match record {
+                Record::Accepted(accepted) => {
+                    // Without a plan there was nothing to decide.
+                    let (facts, made) = (accepted.facts.as_ref()?, accepted.plan.as_ref()?);
+                    let again = plan(&accepted.command, facts, &beginning.policy).ok();
+                    return Some(planned(kind, made, again.as_ref(), None));
+                }
+                Record::Planned(record) => {
+                    let again = plan(&accepted.command, &record.facts, &beginning.policy).ok();
+                    return Some(planned(kind, &record.plan, again.as_ref(), Some(record.because.clone())));
+                }
+                record => {
+                    let because = because_of(record)?.clone();
+                    (decided(&beginning, records, logged, &because), because)
+                }
+            };
+            let stale = is_stale(records, logged, &because);
+            Some(Replayed {
+                kind: kind.clone(),
+                because: Some(because),
+                written: record.encode(),
+                again,
+                stale,
+            })
+        })
+        .collect()
+}
+
+fn planned(kind: &RecordKind, made: &Plan, again: Option<&Plan>, because: Option<Because>) -> Replayed {
+    let bytes = |plan: &Plan| serde_json::to_vec(plan).expect("a plan holds only what JSON can say");
+    Replayed { kind: kind.clone(), because, written: bytes(made), again: again.map(bytes), stale: false }
+}
+
+/// Did a later owner write before this one did?
+fn is_stale(records: &[Logged], written: &Logged, because: &Because) -> bool {
+    records.iter().any(|(_, _, sequence, record)| {
+        *sequence < written.2 && because_of(record).is_some_and(|other| other.epoch > because.epoch)
+    })
+}
+
+/// What a router knew when it wrote: its own records before, and the others' up to the one that it names.
+fn decided(
+    beginning: &Remediation,
+    records: &[Logged],
+    written: &Logged,
+    because: &Because,
+) -> Option<Vec<u8>> {
+    let (kind, _, place, record) = written;
+    let known_to =
+        records.iter().find(|(kind, ..)| kind.to_string() == because.event).map_or(0, |logged| logged.2);
+    let mut remediation = beginning.clone();
+    for (kind, at, sequence, record) in records {
+        let known = match because_of(record) {
+            // Of the same decision: written together, so not known to each other.
+            Some(other) => sequence < place && other != because,
+            None => *sequence <= known_to,
+        };
+        if known {
+            remediation.fold(kind, *at, *sequence, record.clone());
+        }
+    }
+    let token = match record {
+        Record::Step(command) => command.token,
+        _ => Token { epoch: because.epoch, counter: 0 },
+    };
+    let situation = Situation { now: because.now, token, halted: because.halted };
+    decide(&remediation, &situation).into_iter().find_map(|decision| match decision {
+        Decision::Write(other, record) if other == *kind => Some(record.encode()),
+        _ => None,
+    })
+}
+
+/// `None` for what agents and people write, and for `accepted`.
+fn because_of(record: &Record) -> Option<&Because> {
+    match record {
+        Record::Planned(record) => Some(&record.because),
+        Record::Step(record) => Some(&record.because),
+        Record::ApprovalAsked(record) => Some(&record.because),
+        Record::Ended(record) => Some(&record.because),
+        Record::Accepted(_) | Record::Result(_) | Record::ApprovalAnswered(_) => None,
+    }
+}
