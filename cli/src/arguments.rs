@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 use instance_contract::Verdict;
 
 use crate::{
-    approve, bus, completions, cpf, dead_letter, doctor, exit::Exit, generate, history, hosts, log,
-    orchestrate, respond, schema, session, session::Session, status, trace, up, validate,
+    approve, bus, completions, cpf, dead_letter, demo, doctor, exit::Exit, generate, halt, history, hosts,
+    log, orchestrate, replay, respond, schema, session, session::Session, status, trace, up, validate,
 };
 
 const EXAMPLES: &str = "\
@@ -36,6 +36,8 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Break a stand-in instance, heal it over the bus, prove it
+    Demo(demo::Args),
     /// Keep the whole pipeline running on this machine
     Up(up::Args),
     /// Send a RemediationCommand, and tell what becomes of it
@@ -52,6 +54,14 @@ pub enum Command {
     /// Refuse the changes that a remediation asks for
     #[command(after_help = approve::DENY_EXAMPLES)]
     Deny(approve::Args),
+    /// Stop all acting within a second, until `instance resume`
+    #[command(after_help = halt::HALT_EXAMPLES)]
+    Halt(halt::HaltArgs),
+    /// Let the agents act again
+    #[command(after_help = halt::RESUME_EXAMPLES)]
+    Resume(halt::ResumeArgs),
+    /// Fold a remediation's log again: the same inputs give the same records
+    Replay(replay::Args),
     /// Turn messages with a known remedy into commands, by the built-in rules
     Respond(respond::Args),
     /// Ask the generator to invent messages
@@ -79,6 +89,7 @@ pub enum Command {
 impl Command {
     pub fn run(&self, session: &Session) -> Result<Exit> {
         match self {
+            Self::Demo(args) => demo::run(args, session),
             Self::Up(args) => up::run(args, session),
             Self::Orchestrate(args) => orchestrate::run(args, session),
             Self::Status(args) => status::run(args, session),
@@ -86,6 +97,9 @@ impl Command {
             Self::History(args) => history::run(args, session),
             Self::Approve(args) => approve::run(args, Verdict::Granted, session),
             Self::Deny(args) => approve::run(args, Verdict::Denied, session),
+            Self::Halt(args) => halt::halt(args, session),
+            Self::Resume(args) => halt::resume(args, session),
+            Self::Replay(args) => replay::run(args, session),
             Self::Respond(args) => respond::run(args, session),
             Self::Generate(args) => generate::run(args, session),
             Self::Doctor(args) => doctor::run(args, session),

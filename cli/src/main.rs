@@ -14,20 +14,23 @@ mod session;
 
 mod online; // One connection to the bus, and what its errors mean here.
 mod settings;
-mod story;
-mod telemetry; // One remediation, read from its log.
+mod story; // One remediation, read from its log.
+mod telemetry;
 
 mod approve;
 mod bus;
 mod dead_letter;
 mod doctor;
 mod generate;
+mod halt;
 mod history;
 mod hosts;
 mod orchestrate;
+mod replay;
 mod status;
 mod trace;
 
+mod demo; // The closed loop, shown and proved.
 mod respond; // The built-in rules as a process.
 mod up; // The whole pipeline on one machine.
 

@@ -75,6 +75,10 @@ fn stories(messages: &[LogMessage]) -> Result<Vec<Story>> {
 }
 
 impl Story {
+    pub fn records(&self) -> &[(RecordKind, Timestamp, u64, Record)] {
+        &self.records
+    }
+
     /// The fold; `None` for a command that was refused before it was accepted.
     pub fn remediation(&self) -> Option<Remediation> {
         Remediation::replay(self.records.iter().cloned())

@@ -1,0 +1,64 @@
+//! `instance halt` and `instance resume`: the kill switch. In force within a second, and over every restart.
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::{
+    exit::Exit,
+    online,
+    output::{print, print_json},
+    session::Session,
+};
+
+pub const HALT_EXAMPLES: &str = "\
+Examples:
+  instance halt --reason 'storage migration until 18:00'
+  instance status                                Steps that were running end; nothing new begins.";
+
+pub const RESUME_EXAMPLES: &str = "\
+Examples:
+  instance resume";
+
+#[derive(Debug, clap::Args)]
+pub struct HaltArgs {
+    /// Why, for whoever finds everything standing still
+    #[arg(long)]
+    reason: String,
+    /// Who halts [default: your user name and host]
+    #[arg(long)]
+    by: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct ResumeArgs {}
+
+pub fn halt(args: &HaltArgs, session: &Session) -> Result<Exit> {
+    let by = args.by.clone().unwrap_or_else(online::operator);
+    online::run(session, async |bus| {
+        bus.halt(&by, &args.reason).await?;
+        tell(session, true, &format!("halted by {by}: no agent acts until `instance resume`"))
+    })
+}
+
+pub fn resume(_args: &ResumeArgs, session: &Session) -> Result<Exit> {
+    online::run(session, async |bus| {
+        let order = bus.halt_order().await?;
+        bus.lift_halt().await?;
+        let line = match order {
+            Some(order) => {
+                format!("resumed; it was halted by {} at {}: {}", order.by, order.at, order.reason)
+            }
+            None => "resumed; nothing was halted".to_owned(),
+        };
+        tell(session, false, &line)
+    })
+}
+
+fn tell(session: &Session, halted: bool, line: &str) -> Result<Exit> {
+    if session.json() {
+        print_json(&json!({"schema": "instance.cli.v1.halt", "halted": halted, "text": line}))?;
+    } else {
+        print(format_args!("{line}\n"))?;
+    }
+    Ok(Exit::Done)
+}
