@@ -102,17 +102,14 @@ async fn keep_up(args: &Args, session: &Session) -> Result<Exit> {
 
 /// Everything, in the order in which one needs the other.
 async fn start(args: &Args, session: &Session, run: &Path, supervisor: &mut Supervisor) -> Result<()> {
-    let (url, bus) = match &session.global.nats {
-        Some(url) => {
-            let resolved = crate::settings::bus(&session.global)?;
-            (url.clone(), Bus::connect(&resolved, "instance-up", Arc::new(SystemClock)).await?)
-        }
-        None => {
-            let url = format!("nats://127.0.0.1:{}", args.nats_port);
-            let server = nats::server(run, args.nats_port)?;
-            let bus = nats::start(supervisor, server, &url).await?;
-            (url, bus)
-        }
+    let (url, bus) = if let Some(url) = &session.global.nats {
+        let resolved = crate::settings::bus(&session.global)?;
+        (url.clone(), Bus::connect(&resolved, "instance-up", Arc::new(SystemClock)).await?)
+    } else {
+        let url = format!("nats://127.0.0.1:{}", args.nats_port);
+        let server = nats::server(run, args.nats_port)?;
+        let bus = nats::start(supervisor, server, &url).await?;
+        (url, bus)
     };
     let made = nats::init(&bus).await?;
     session.note(format!("NATS {} at {url}, {made} streams and consumers made", bus.server_version()));
