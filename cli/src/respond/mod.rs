@@ -43,9 +43,9 @@ pub struct Args {
     /// Answer for this instance only
     #[arg(long, value_name = "NAME")]
     instance: Option<InstanceName>,
-    /// How long after the end of a remediation the same one is not asked for again
+    /// How long after its end the same remediation may be asked for again
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "15m")]
-    quiet: Duration,
+    again_after: Duration,
     /// Messages older than this are left alone: nobody knows whether they still hold
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10m")]
     max_age: Duration,
@@ -202,7 +202,7 @@ impl Responder<'_> {
     ) -> Result<Fate> {
         let (bus, now, instance) = (self.bus.clone(), online::now(), &message.instance);
         let target = judge::target(remedy);
-        let quiet = self.args.quiet;
+        let quiet = self.args.again_after;
         if let Some(why) = self.repeats.reason_not_to_ask(&bus, instance, &target, now, quiet).await? {
             tracing::debug!(condition = condition.id, %instance, why, "not asked again");
             return Ok(Fate::Done);
