@@ -8,6 +8,7 @@ use instance_bus::{Headers, Request, Service, ServiceError};
 use instance_chassis::{Context, error_chain};
 use instance_contract::{Faults, GenerationRequest, IrisMessage, OutputFormat, subject};
 use serde::Serialize;
+use serde_json::json;
 use tracing::Instrument as _;
 
 use crate::emit::store;
@@ -16,6 +17,8 @@ use crate::{Config, Invention, RunError};
 
 /// Name of the answer's schema.
 const GENERATED: &str = "instance.v1.generated";
+/// Name of a refusal's schema: every fault with field, value and rule.
+const REFUSED: &str = "instance.v1.generation_refused";
 /// On a request: publish what is invented, too.
 const PUBLISH: &str = "Instance-Publish";
 
@@ -80,7 +83,10 @@ async fn answer(context: &Context<Config>, templates: &Templates, request: Reque
             }
             Ok(answer)
         }
-        Err(faults) => Err(ServiceError::new(400, faults.to_string())),
+        Err(faults) => {
+            let body = json!({"schema": REFUSED, "faults": faults.0}).to_string();
+            Err(ServiceError::new(400, faults.to_string()).with_body(body.into()))
+        }
     };
     if let Err(error) = request.respond(answer).await {
         tracing::warn!(error = error_chain(&error), "could not answer a request");

@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use async_nats::service::{self, ServiceExt as _};
+use async_nats::{
+    HeaderMap,
+    service::{self, ServiceExt as _},
+};
 use bytes::Bytes;
 use futures::{
     FutureExt as _, StreamExt as _,
@@ -25,18 +28,26 @@ pub struct ServiceError {
     /// As in HTTP: 4xx the asker's fault, 5xx ours.
     pub code: u16,
     pub text: String,
+    /// Details for a program, beside the text in the headers. Empty: none.
+    pub body: Bytes,
 }
 
 impl ServiceError {
     pub fn new(code: u16, text: impl Into<String>) -> Self {
-        Self { code, text: text.into() }
+        Self { code, text: text.into(), body: Bytes::new() }
     }
 
-    pub(crate) fn in_headers(headers: &Headers) -> Option<Self> {
+    #[must_use]
+    pub fn with_body(self, body: Bytes) -> Self {
+        Self { body, ..self }
+    }
+
+    pub(crate) fn in_reply(headers: &Headers, body: &Bytes) -> Option<Self> {
         let code = headers.get(ERROR_CODE)?;
         Some(Self {
             code: code.parse().unwrap_or(500),
             text: headers.get(ERROR_TEXT).unwrap_or_default().to_owned(),
+            body: body.clone(),
         })
     }
 }
@@ -204,14 +215,24 @@ impl Request {
         trace::process_span(&self.bus, self.subject(), &self.headers(), None)
     }
 
-    /// Answers. The service's statistics count it, and an error as an error.
+    /// Answers. The service's statistics count it, and an error without a body as an error.
     pub async fn respond(self, answer: Result<Bytes, ServiceError>) -> Result<(), BusError> {
-        let answer = answer.map_err(|error| service::error::Error {
-            status: error.text.replace(['\r', '\n'], " "),
-            code: usize::from(error.code),
-        });
         let failed = |error| BusError::failed("answer on", format!("endpoint {}", self.endpoint), error);
-        self.inner.respond(answer).await.map_err(failed)
+        let answered = match answer {
+            Err(error) if !error.body.is_empty() => {
+                // The library sends errors with an empty body; the protocol allows one.
+                let mut headers = HeaderMap::new();
+                headers.insert(ERROR_TEXT, error.text.replace(['\r', '\n'], " "));
+                headers.insert(ERROR_CODE, error.code.to_string());
+                self.inner.respond_with_headers(Ok(error.body), headers).await
+            }
+            Err(error) => {
+                let status = error.text.replace(['\r', '\n'], " ");
+                self.inner.respond(Err(service::error::Error { status, code: usize::from(error.code) })).await
+            }
+            Ok(body) => self.inner.respond(Ok(body)).await,
+        };
+        answered.map_err(failed)
     }
 
     fn headers(&self) -> Headers {

@@ -72,7 +72,7 @@ impl Bus {
             Err(_) => Err(RequestError::TimedOut { subject: subject.to_string() }),
             Ok(answer) => answer.map_err(|error| request_error(subject, error)).and_then(|message| {
                 let reply = Reply { payload: message.payload, headers: Headers::from_map(message.headers) };
-                match ServiceError::in_headers(&reply.headers) {
+                match ServiceError::in_reply(&reply.headers, &reply.payload) {
                     Some(error) => Err(RequestError::Answered { subject: subject.to_string(), error }),
                     None => Ok(reply),
                 }
