@@ -20,7 +20,10 @@ pub(crate) async fn write(
     let subject = subject_of(shard, id, &kind, &record);
     let written = bus.publish_once_confirmed_bytes(&subject, record.encode().into(), Headers::new()).await;
     match written {
-        Ok(written) => Event::Recorded { id, kind, at: now, sequence: written.sequence, record },
+        Ok(written) => {
+            tracing::info!(remediation = %id, record = %kind, "recorded");
+            Event::Recorded { id, kind, at: now, sequence: written.sequence, record }
+        }
         Err(PublishError::Exists { .. }) => standing(bus, shard, id, kind, &subject).await,
         Err(error) => {
             tracing::warn!(%error, remediation = %id, record = %kind, "could not write a record; will try again");
