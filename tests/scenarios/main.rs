@@ -6,7 +6,11 @@ mod pipeline; // Read this first: the processes, and what can be seen of them fr
 
 mod asyncapi;
 mod bad_input;
+mod otlp; // What the services export.
+
 mod closed_loop;
 mod generator_once;
+mod one_trace;
+mod plain_client;
 mod readme;
 mod settings;

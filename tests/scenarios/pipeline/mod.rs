@@ -18,7 +18,7 @@ use std::{
 use async_nats::jetstream::message::StreamMessage;
 use instance_bus::{Bus, Headers, LogMessage};
 use instance_contract::{
-    CommandAnswer, IrisMessage, RemediationId, WorkflowTrace,
+    CommandAnswer, IrisMessage, OverallStatus, RemediationId, WorkflowTrace,
     subject::{self, RecordKind},
 };
 use instance_testkit::NatsServer;
@@ -144,15 +144,40 @@ impl Pipeline {
         self.start(service, service, &text);
     }
 
+    /// The built-in rules as a process: `instance respond --publish`.
+    pub fn respond(&mut self) {
+        let mut command = programs::command("instance");
+        command.args(["respond", "--publish", "--nats"]).arg(self.server.url());
+        self.run("respond", command);
+    }
+
     /// Starts a service with a settings file of its own; replaces an ended process of that name.
     pub fn start(&mut self, service: &str, name: &str, settings: &str) {
         self.services.retain(|process| process.name() != name);
         let file = self.path(&format!("{name}.toml"));
         fs::write(&file, settings).unwrap();
         let mut command = programs::command(&format!("instance-{service}"));
-        command.arg("--config").arg(&file).env("HOME", self.path("home"));
+        command.arg("--config").arg(&file);
+        self.run(name, command);
+    }
+
+    fn run(&mut self, name: &str, mut command: std::process::Command) {
+        command.env("HOME", self.path("home"));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         self.services.push(Process::start(name, &self.path("logs"), &mut command));
+    }
+
+    /// Asks everything that runs to drain; each must end well.
+    pub async fn drained(&mut self) {
+        for process in &mut self.services {
+            if process.is_running() {
+                process.terminate();
+            }
+        }
+        for process in &mut self.services {
+            let status = process.ended(Duration::from_secs(15)).await;
+            assert!(status.success(), "{} ended with {status}:\n{}", process.name(), process.log());
+        }
     }
 
     /// Waits until each of the services answers on the bus. One that has ended instead fails the test.
@@ -249,6 +274,13 @@ impl Pipeline {
         let record = self.recorded(id, "ended").await;
         assert!(matches!(subject::parse_record(&record.subject), Some((.., RecordKind::Ended))));
         record.json().unwrap()
+    }
+
+    /// Waits for the end, which must be a success.
+    pub async fn succeeded(&self, id: RemediationId) -> WorkflowTrace {
+        let trace = self.ended(id).await;
+        assert_eq!(trace.overall_status, OverallStatus::Success, "{trace:#?}\n{}", self.logs());
+        trace
     }
 
     /// Everything in a stream, in order, read message by message as any client may.
