@@ -4,13 +4,18 @@
 
 mod pipeline; // Read this first: the processes, and what can be seen of them from outside.
 
-mod asyncapi;
-mod bad_input;
-mod otlp; // What the services export.
+mod otlp; // What they export.
 
 mod closed_loop;
-mod generator_once;
+mod drained;
+mod killed_midway;
 mod one_trace;
+
+mod bad_input;
+mod generator_once;
+
 mod plain_client;
+
+mod asyncapi;
 mod readme;
 mod settings;

@@ -6,6 +6,11 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use nix::{
+    sys::signal::{self, Signal},
+    unistd::Pid,
+};
+
 /// A shell that reads from us. When we end in whatever way, the reading ends; it kills whatever names the folder among
 /// its arguments, and removes the folder.
 pub struct Guard {
@@ -39,6 +44,11 @@ impl Drop for Guard {
         let _ = self.shell.kill();
         let _ = self.shell.wait();
     }
+}
+
+/// Kills a process that is none of our children. One that has ended meanwhile is as good.
+pub fn kill9(pid: u32) {
+    let _ = signal::kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL);
 }
 
 /// The running processes that name the folder among their arguments, with these.

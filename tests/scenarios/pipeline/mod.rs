@@ -1,19 +1,15 @@
 //! A whole pipeline in one temporary folder: NATS, one stand-in instance, every service as its own process.
 
+mod gate;
 mod guard;
 mod iris;
 mod process;
 mod programs;
-mod settings;
+pub mod settings;
 pub mod wish;
 pub mod world;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
-};
+use std::{fs, path::PathBuf, process::Stdio, time::Duration};
 
 use async_nats::jetstream::message::StreamMessage;
 use instance_bus::{Bus, Headers, LogMessage};
@@ -25,6 +21,8 @@ use instance_testkit::NatsServer;
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub use gate::Gate;
+pub use guard::{kill9, processes_of};
 pub use iris::{Iris, PANIC, is_backup};
 pub use process::Process;
 pub use programs::{command, program, source_tree};
@@ -113,9 +111,11 @@ impl Pipeline {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Another `iris` program for agents that start from now on.
-    pub fn iris_command(&mut self, path: &Path) {
-        path.clone_into(&mut self.iris_command);
+    /// A closed gate before a word of `iris`, for agents that start from now on.
+    pub fn gate(&mut self, word: &str) -> Gate {
+        let gate = Gate::before(word, &self.iris.program(), self.folder.path());
+        self.iris_command.clone_from(&gate.program);
+        gate
     }
 
     pub fn path(&self, inside: &str) -> PathBuf {
@@ -169,8 +169,14 @@ impl Pipeline {
 
     /// Asks everything that runs to drain; each must end well.
     pub async fn drained(&mut self) {
+        self.drained_but("").await;
+    }
+
+    /// The same without one, which has ended before.
+    pub async fn drained_but(&mut self, ended: &str) {
         for process in &mut self.services {
-            if process.is_running() {
+            if process.name() != ended {
+                assert!(process.is_running(), "{} has ended:\n{}", process.name(), process.log());
                 process.terminate();
             }
         }
@@ -296,6 +302,12 @@ impl Pipeline {
         found
     }
 
+    /// How many messages a stream holds.
+    pub async fn stream_length(&self, stream: &str) -> u64 {
+        let jetstream = async_nats::jetstream::new(self.client.clone());
+        jetstream.get_stream(stream).await.unwrap().info().await.unwrap().state.messages
+    }
+
     /// Every IrisMessage on the bus so far, in order.
     pub async fn messages(&self) -> Vec<(StreamMessage, IrisMessage)> {
         let stored = self.stored("INSTANCE_ERRORS").await.into_iter();
@@ -331,6 +343,9 @@ impl Drop for Pipeline {
         self.services.clear();
         self.iris.force();
         let left = guard::processes_of(self.folder.path());
+        for (pid, _) in &left {
+            guard::kill9(*pid);
+        }
         // A second panic would hide the first.
         assert!(left.is_empty() || std::thread::panicking(), "processes are left: {left:?}");
     }
