@@ -237,8 +237,6 @@ impl Conductor<'_> {
             self.world.break_it_again()?;
             self.progress.say("sabotage: the cause is brought back behind everybody's back");
         }
-        let world = Snapshot::take(&self.world.site).context("could not look at the instance")?;
-        known.claims.push(Claim { result, world });
         if self.args.break_midway && !known.router_killed {
             known.router_killed = true;
             let before = supervisor.state("router").pid.unwrap_or_default();
@@ -248,6 +246,8 @@ impl Conductor<'_> {
                 "the router is killed (pid {before}, SIGKILL) and started again (pid {after})"
             ));
         }
+        let world = Snapshot::take(&self.world.site).context("could not look at the instance")?;
+        known.claims.push(Claim { result, world });
         Ok(())
     }
 

@@ -71,7 +71,7 @@ pub struct Args {
     /// Use the kernel of this host instead of a made-up one, for the fault of huge pages
     #[arg(long)]
     real_kernel: bool,
-    /// Leave the instance and the run folder's bus store as they are at the end (processes still end)
+    /// Keep the bus's store in the run folder too; without it only a demo that failed keeps it
     #[arg(long)]
     keep: bool,
     /// Run folder [default: run/demo-SEED-TIME]
@@ -124,7 +124,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
     drop(world);
     let report = outcome?;
     ended?;
-    if !args.keep {
+    if !args.keep && report.exit() == Exit::Done {
         // The story is in the report; the bus's store is of no use to anybody any more.
         let _ = fs::remove_dir_all(folder.join("nats/store"));
     }

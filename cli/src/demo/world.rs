@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use super::{
-    checker::{Fault, Site},
+    checker::{Fault, Site, Snapshot},
     choice::Choice,
 };
 use crate::{
@@ -158,9 +158,13 @@ impl World {
         Ok(())
     }
 
-    /// Ends the instance, whatever state it is in. No process of it is left.
+    /// Ends the instance, whatever state it is in: asked first, then forced. No process of it is left.
     pub fn end(&self) -> Result<()> {
         if !self.iris().exists() {
+            return Ok(());
+        }
+        let stop = said(Command::new(self.iris()).args(["stop", INSTANCE, "quietly"]).env_clear());
+        if stop.is_ok() && Snapshot::take(&self.site).is_ok_and(|now| now.state() == "down") {
             return Ok(());
         }
         let [iris, words @ ..] = self.end_command();

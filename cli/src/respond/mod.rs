@@ -67,13 +67,14 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
         let bus = Bus::connect(&settings, "instance-respond", Arc::new(SystemClock)).await?;
         respond(args, bus).await
     });
-    if let Err(error) = telemetry.shutdown(FLUSH) {
+    if let Some(Err(error)) = telemetry.map(|telemetry| telemetry.shutdown(FLUSH)) {
         tracing::warn!(error = error_chain(&error), "telemetry was lost");
     }
     outcome
 }
 
-fn telemetry() -> Result<Telemetry> {
+/// `None` when it runs already, because the operator has asked for it.
+fn telemetry() -> Result<Option<Telemetry>> {
     let host =
         fs::read_to_string("/proc/sys/kernel/hostname").context("could not tell this machine's name")?;
     let service = Service {
@@ -85,7 +86,11 @@ fn telemetry() -> Result<Telemetry> {
     let format = if std::io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
     let log_filter = LogFilter::try_from("info".to_owned()).context("a log filter that is written here")?;
     let settings = instance_telemetry::Settings { log_filter, log_format: format, ..Default::default() };
-    Ok(instance_telemetry::start(&service, &settings, &|name| env::var(name).ok())?)
+    match instance_telemetry::start(&service, &settings, &|name| env::var(name).ok()) {
+        Ok(telemetry) => Ok(Some(telemetry)),
+        Err(instance_telemetry::Error::StartedTwice) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn respond(args: &Args, bus: Bus) -> Result<Exit> {
