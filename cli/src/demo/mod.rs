@@ -18,7 +18,7 @@ mod report;
 mod services;
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -115,8 +115,8 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
     pipeline::all_programs()?;
     let folder = make_folder(args, choice.seed)?;
     let progress = Progress::begin(session.global.quiet);
-    progress.say(&format!("seed {}: {}", choice.seed, choice.story()));
     let world = World::make(&folder, choice, args.real_kernel)?;
+    progress.say(&format!("seed {}: {}", choice.seed, world.choice().story()));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(on_stage(args, &folder, &world, &progress));
     // Before anything is said: an error must leave no process either.
@@ -174,8 +174,8 @@ fn make_folder(args: &Args, seed: u64) -> Result<PathBuf> {
 /// Everything between the first and the last process.
 async fn on_stage(args: &Args, folder: &Path, world: &World, progress: &Progress) -> Result<Report> {
     let mut signals = Signals::install()?;
-    let last = world.end_command();
-    let last: Vec<&OsStr> = last.iter().map(|word| word.as_os_str()).collect();
+    let last = world.last_command();
+    let last: Vec<&OsStr> = last.iter().map(OsString::as_os_str).collect();
     let logs = Arc::new(ServiceLogs::new(folder)?);
     let guard = Guard::start(&last).context("could not start a shell")?;
     let mut supervisor = Supervisor::new(guard, logs.clone());

@@ -1,6 +1,7 @@
 //! The world of the demo: one stand-in instance on a made-up host, driven as an operator drives a real one.
 
 use std::{
+    ffi::OsString,
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -27,6 +28,9 @@ const SMALL_POOL: u64 = 16;
 const LEFT_OVER_MB: u64 = 1024;
 /// More than any instance of the demo takes, in MB.
 const MOST_MB: u64 = 1280;
+
+/// Program, instance, and where there is one a file with what belongs into it.
+const LAST: &str = "\"$1\" force \"$2\"; [ $# -lt 4 ] || echo \"$4\" > \"$3\"";
 
 /// The instance and its host.
 pub struct World {
@@ -88,9 +92,14 @@ impl World {
         self.site.host.join("sys/vm/nr_hugepages")
     }
 
-    /// The last command of whoever ends the instance: with `force` no process of it is left.
-    pub fn end_command(&self) -> [PathBuf; 3] {
-        [self.iris(), "force".into(), INSTANCE.into()]
+    /// What a shell does when this process was killed: the instance is forced, the real kernel gets its value back.
+    pub fn last_command(&self) -> Vec<OsString> {
+        let mut words: Vec<OsString> = ["/bin/sh", "-c", LAST, "instance-demo"].map(OsString::from).into();
+        words.extend([self.iris().into_os_string(), INSTANCE.into()]);
+        if let Some(before) = &self.pool_before {
+            words.extend([self.huge_pages().into_os_string(), before.trim().into()]);
+        }
+        words
     }
 
     /// `iris start`.
@@ -167,8 +176,7 @@ impl World {
         if stop.is_ok() && Snapshot::take(&self.site).is_ok_and(|now| now.state() == "down") {
             return Ok(());
         }
-        let [iris, words @ ..] = self.end_command();
-        said(Command::new(iris).args(words).env_clear()).map(|_| ())
+        said(Command::new(self.iris()).args(["force", INSTANCE]).env_clear()).map(|_| ())
     }
 }
 
