@@ -21,6 +21,7 @@ use crate::{
     exit::Exit,
     output::{print, print_json, printable, table},
     session::{Session, Tone},
+    story::exit_of,
 };
 
 /// The router was killed on the way: was each effect done once?
@@ -59,8 +60,8 @@ impl Report {
         match self.run.trace.overall_status {
             OverallStatus::Success if !self.verdict.healed() => Exit::NotVerified,
             OverallStatus::Success if proper => Exit::Done,
-            OverallStatus::Undone => Exit::Undone,
-            _ => Exit::Failure,
+            OverallStatus::Success | OverallStatus::DryRun => Exit::Failure,
+            other => exit_of(other),
         }
     }
 

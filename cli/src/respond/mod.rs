@@ -84,7 +84,8 @@ fn telemetry() -> Result<Option<Telemetry>> {
         process_id: Uuid::new_v4(),
     };
     let format = if std::io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
-    let log_filter = LogFilter::try_from("info".to_owned()).context("a log filter that is written here")?;
+    let log_filter = LogFilter::try_from("info,async_nats=warn".to_owned())
+        .context("a log filter that is written here")?;
     let settings = instance_telemetry::Settings { log_filter, log_format: format, ..Default::default() };
     match instance_telemetry::start(&service, &settings, &|name| env::var(name).ok()) {
         Ok(telemetry) => Ok(Some(telemetry)),
