@@ -10,10 +10,12 @@ mod closed_loop;
 mod drained;
 mod killed_midway;
 mod one_trace;
+mod unwound;
 
 mod bad_input;
 mod generator_once;
 
+mod command_line;
 mod plain_client;
 
 mod asyncapi;

@@ -97,9 +97,17 @@ impl Iris {
 
     /// State and health, as `iris qlist` tells them.
     pub fn state(&self) -> (String, String) {
-        let line = self.iris(&["qlist", "PROD"]);
-        let fields: Vec<&str> = line.trim_end().split('^').collect();
-        (fields[3].split(',').next().unwrap().to_owned(), fields[8].to_owned())
+        let fields = self.qlist();
+        (fields[3].split(',').next().unwrap().to_owned(), fields[8].clone())
+    }
+
+    /// The superserver port, as `iris qlist` tells it.
+    pub fn port(&self) -> u16 {
+        self.qlist()[5].parse().unwrap()
+    }
+
+    fn qlist(&self) -> Vec<String> {
+        self.iris(&["qlist", "PROD"]).trim_end().split('^').map(str::to_owned).collect()
     }
 
     /// Process id of a daemon that is alive.
