@@ -11,6 +11,7 @@ mod arrows;
 mod bench;
 mod ci;
 mod demo;
+mod error_pages;
 mod generate;
 mod simulate;
 mod sizes;
@@ -50,6 +51,8 @@ enum Task {
     CheckArrows,
     /// List Rust files that have grown long, and fail on those that are too long.
     CheckSizes,
+    /// Hold the error codes of the sources to their pages in docs/errors.
+    CheckErrors,
     /// Write the generated files (JSON schemas, AsyncAPI document) anew, or check that they are fresh.
     Generate(generate::Options),
     /// All that must hold before a change lands, cheap stages first.
@@ -78,6 +81,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Test(options) => test::run(&workspace, &options),
         Task::CheckArrows => arrows::run(&workspace),
         Task::CheckSizes => sizes::run(&workspace),
+        Task::CheckErrors => error_pages::run(&workspace),
         Task::Generate(options) => generate::run(&workspace, &options),
         Task::Ci(options) => ci::run(&workspace, &options),
         Task::Simulate(options) => simulate::run(&workspace, &options),

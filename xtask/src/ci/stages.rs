@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::binaries::{self, Scope};
 use crate::nats_server::{self, Pinned};
 use crate::workspace::Workspace;
-use crate::{arrows, command, generate, simulate, sizes, test};
+use crate::{arrows, command, error_pages, generate, simulate, sizes, test};
 
 /// The faults that the demo picks from differ by seed, so that all three agents act over these.
 const SEEDS: [u32; 3] = [1, 2, 3];
@@ -28,6 +28,8 @@ pub enum Stage {
     CheckArrows,
     /// Files that have grown too long.
     CheckSizes,
+    /// Every error code has its words in docs/errors.
+    CheckErrors,
     /// Lints, warnings denied.
     Clippy,
     /// The documentation builds, with no link that leads nowhere.
@@ -60,6 +62,7 @@ impl Stage {
             Self::Fmt => command::run(command::cargo_in(workspace).args(["fmt", "--all", "--check"])),
             Self::CheckArrows => arrows::run(workspace),
             Self::CheckSizes => sizes::run(workspace),
+            Self::CheckErrors => error_pages::run(workspace),
             Self::Clippy => clippy(workspace),
             Self::Doc => doc(workspace),
             Self::Test => test::run(workspace, &test::Options::default()),
