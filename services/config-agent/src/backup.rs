@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use instance_chassis::crash_point;
 use instance_contract::Digest;
 use instance_iris::cpf;
 
@@ -30,6 +31,7 @@ pub fn keep(folder: &Folder, name: &str, live: &Snapshot) -> Result<(), FileErro
         let there = folder.read(name)?;
         return if there.digest == live.digest { Ok(()) } else { Err(FileError::BackupTaken(path())) };
     };
+    crash_point("config.backup-created");
     let written = file
         .write_all(&live.bytes)
         .map_err(|source| FileError::io("write the backup", path(), source))
@@ -40,6 +42,7 @@ pub fn keep(folder: &Folder, name: &str, live: &Snapshot) -> Result<(), FileErro
         // Half a backup is worse than none: it would pass for one.
         folder.remove(name)?;
     }
+    crash_point("config.backup-durable");
     written
 }
 

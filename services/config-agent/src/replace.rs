@@ -9,6 +9,7 @@ use std::{
     },
 };
 
+use instance_chassis::crash_point;
 use instance_contract::Failure;
 use xattr::FileExt;
 
@@ -40,13 +41,17 @@ pub fn replace(
             format!("\"{}\" was written by somebody else just now; it is left as it is", path.display());
         return Err(Failure::transient("lost_update", message));
     }
+    crash_point("config.to-rename");
     draft.publish().map_err(FileError::into_failure)?;
+    crash_point("config.renamed");
     folder.sync().map_err(FileError::into_unknown)?;
+    crash_point("config.folder-synced");
     let now = folder.read(name).map_err(FileError::into_unknown)?;
     let kept = (now.uid, now.gid, now.mode) == (old.uid, old.gid, old.mode);
     if now.bytes != text || !kept {
         return Err(FileError::ReadBack(folder.path().join(name)).into_unknown());
     }
+    crash_point("config.read-back");
     Ok(())
 }
 
@@ -107,6 +112,7 @@ impl<'a> Draft<'a> {
             }
             folder.create(&name)?.ok_or_else(busy)?
         };
+        crash_point("config.draft-created");
         file.try_lock().map_err(|_| busy())?;
         Ok(Self { folder, target, name, file, published: false })
     }
@@ -115,8 +121,10 @@ impl<'a> Draft<'a> {
         let path = || self.folder.path().join(&self.name);
         let mut file = &self.file;
         file.write_all(text).map_err(|source| FileError::io("write", path(), source))?;
+        crash_point("config.draft-written");
         copy_attributes(old, file, self.folder, self.target)?;
         file.sync_all().map_err(|source| FileError::io("sync", path(), source))?;
+        crash_point("config.draft-synced");
         let mut again = Vec::new();
         file.seek(SeekFrom::Start(0))
             .and_then(|_| file.read_to_end(&mut again))

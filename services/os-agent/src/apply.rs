@@ -1,6 +1,7 @@
 //! One kernel parameter changes: told beforehand, recorded, kept for the next boot, set, read back.
 
 use instance_agent::{Applied, Prepared, Probe};
+use instance_chassis::crash_point;
 use instance_contract::{AppliedChange, Failure, Forecast, SetKernel};
 use instance_knowledge::{self as knowledge, KernelParameter};
 use serde::{Deserialize, Serialize};
@@ -157,11 +158,14 @@ pub fn set(
     last_look: LastLook<'_>,
 ) -> Result<(), Failure> {
     last_look()?;
+    crash_point("os.value-to-write");
     if let Err(error) = kernel.write(parameter, to) {
         let untouched = kernel.read(parameter).is_ok_and(|found| found == from);
         return Err(if untouched { error.into_failure() } else { error.into_unknown() });
     }
+    crash_point("os.value-written");
     let reached = kernel.read(parameter).map_err(KernelError::into_unknown)?;
+    crash_point("os.value-read-back");
     if reached == to {
         return Ok(());
     }

@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use instance_chassis::crash_point;
+
 use crate::error::KernelError;
 
 /// The drop-in of a parameter.
@@ -53,12 +55,13 @@ impl DropIn {
         match text {
             Some(text) => self.write(text)?,
             None => match fs::remove_file(&self.path) {
-                Ok(()) => {}
+                Ok(()) => crash_point("os.drop-in-removed"),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(KernelError::io("remove", self.path.clone(), error)),
             },
         }
         let synced = File::open(&self.folder).and_then(|folder| folder.sync_all());
+        crash_point("os.drop-in-durable");
         synced.map_err(|source| KernelError::io("sync folder", self.folder.clone(), source))
     }
 
@@ -73,7 +76,9 @@ impl DropIn {
         draft.write_all(text.as_bytes()).map_err(failed("write"))?;
         draft.as_file().set_permissions(Permissions::from_mode(0o644)).map_err(failed("set the mode of"))?;
         draft.as_file().sync_all().map_err(failed("sync"))?;
+        crash_point("os.drop-in-to-rename");
         draft.persist(&self.path).map_err(|error| failed("rename a draft to")(error.error))?;
+        crash_point("os.drop-in-renamed");
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use instance_agent::evidence;
+use instance_chassis::crash_point;
 use instance_iris::messages_log::Entry;
 
 use crate::{
@@ -28,10 +29,12 @@ pub fn start(site: &Site<'_>, limit: Duration) -> Result<Started, RestartError> 
     let began = Instant::now();
     let log = site.log_end()?;
     let failed = |error: &dyn std::fmt::Display| RestartError::StartFailed { reason: error.to_string() };
+    crash_point("restart.to-start");
     let finished = program(site)
         .arguments(["start", site.instance.name.as_str(), "quietly"])
         .run(limit)
         .map_err(|error| failed(&RestartError::Program(error)))?;
+    crash_point("restart.start-asked");
     let command_took = began.elapsed();
     let words = match finished.last_words() {
         words if words.is_empty() => "nothing".to_owned(),
@@ -41,6 +44,7 @@ pub fn start(site: &Site<'_>, limit: Duration) -> Result<Started, RestartError> 
         RestartError::StartFailed { reason } => failed(&format!("{reason}; iris start said \"{words}\"")),
         other => failed(&other),
     })?;
+    crash_point("restart.ready");
     Ok(Started { command_took, ready_took: began.elapsed() })
 }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use instance_agent::host::Program;
+use instance_chassis::crash_point;
 
 use crate::{
     error::RestartError,
@@ -29,12 +30,15 @@ pub fn stop(site: &Site<'_>, before: &Observed, limit: Duration) -> Result<Stopp
     }
     // The last word: anywhere else it does not count, and without it the program asks on a terminal.
     arguments.push("quietly");
+    crash_point("restart.to-stop");
     let finished = program(site).arguments(arguments).run(limit)?;
+    crash_point("restart.stop-asked");
     let said = Some(finished.last_words()).filter(|words| !words.is_empty());
     let said = said.map_or_else(String::new, |words| format!(" (iris stop said \"{words}\")"));
     loop {
         let state = site.observe()?.state;
         if state == State::Down {
+            crash_point("restart.stopped");
             warnings.extend(users_who_remained(site, log));
             return Ok(Stopped { took: started.elapsed(), warnings });
         }

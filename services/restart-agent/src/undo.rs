@@ -8,6 +8,7 @@ use std::{
 };
 
 use instance_agent::{Applied, Prepared, Probe};
+use instance_chassis::crash_point;
 use instance_contract::{Failure, StepKey};
 
 use crate::{
@@ -93,7 +94,9 @@ pub fn undo(
             return Ok(left_alone());
         }
         let former = Former::now(site, &observed).map_err(Failure::from)?;
+        crash_point("restart.undo-to-record");
         record.write(&former)?;
+        crash_point("restart.undo-recorded");
         record.forget_old();
         former
     };

@@ -4,6 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use instance_bus::{BusError, Deliveries, Delivery, Lease, LogFollow, LogMessage};
+use instance_chassis::crash_point;
 use instance_contract::{
     CommandAnswer, RemediationId, Shard,
     subject::{self, RecordKind},
@@ -71,6 +72,7 @@ impl Driver<'_> {
             }
             open.entry(id).or_default().extend(perform::decoded(&message));
         }
+        crash_point("router.log-read");
         let adopted: Vec<Remediation> = open.into_values().filter_map(Remediation::replay).collect();
         tracing::info!(shard = %self.shard, open = adopted.len(), "read the remediation log");
         let now = self.router.clock.now();
@@ -79,6 +81,7 @@ impl Driver<'_> {
             let effects = self.core.adopt([remediation], now);
             self.perform(effects, &span);
         }
+        crash_point("router.open-adopted");
         let answers = [
             subject::records_of(self.shard, "result.>"),
             subject::records_of(self.shard, "approval.*.answered"),
@@ -111,6 +114,7 @@ impl Driver<'_> {
                     }) {
                         return Err(Error::LeaseLost { shard: self.shard });
                     }
+                    crash_point("router.lease-renewed");
                 }
                 _ = look_for_halt.tick() => self.look_for_halt().await,
                 Some((event, span)) = self.under_way.next() => {
@@ -163,10 +167,12 @@ impl Driver<'_> {
             }
             None => return Err(Error::NoMoreCommands { shard: self.shard }),
         };
+        crash_point("router.command-taken");
         let span = delivery.span();
         let now = self.router.clock.now();
         match intake::take(self.router, &delivery, now).instrument(span.clone()).await {
             Ok(Taken::Legal(arrival)) => {
+                crash_point("router.command-read");
                 self.deliveries.insert(arrival.command.command_id.into(), delivery);
                 self.happens(Event::Arrived(arrival), &span);
             }
@@ -226,6 +232,10 @@ impl Driver<'_> {
     fn read(&mut self, message: &LogMessage) {
         let Some((_, id, _)) = subject::parse_record(&message.subject) else { return };
         let Some((kind, at, sequence, record)) = perform::decoded(message) else { return };
+        match kind {
+            RecordKind::Result { .. } => crash_point("router.result-read"),
+            _ => crash_point("router.approval-read"),
+        }
         let span = self.router.bus.span_of(message);
         self.happens(Event::Recorded { id, kind, at, sequence, record: Box::new(record) }, &span);
     }
@@ -245,7 +255,9 @@ impl Driver<'_> {
             match effect {
                 Effect::Ask { id, instance, questions, patience } => {
                     let work = async move {
+                        crash_point("router.facts-to-ask");
                         let answer = facts::ask(&router.bus, &instance, questions, patience).await;
+                        crash_point("router.facts-answered");
                         (Some(Event::Answered { id, answer: Box::new(answer) }), then)
                     };
                     self.under_way.push(work.instrument(span).boxed());

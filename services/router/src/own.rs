@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use instance_bus::{Headers, Lease, PublishError, topology};
+use instance_chassis::crash_point;
 use instance_contract::{Owner, Shard, subject};
 
 use crate::{Error, Router, drive};
@@ -65,8 +66,12 @@ async fn take_over(router: &Router, shard: Shard) -> Result<u64, Error> {
             process: router.process.clone(),
             at: now,
         };
+        crash_point("router.owner-to-write");
         match router.bus.publish_once_confirmed(&subject::owner(shard, epoch), &owner, Headers::new()).await {
-            Ok(_) => return Ok(epoch),
+            Ok(_) => {
+                crash_point("router.owner-written");
+                return Ok(epoch);
+            }
             // Somebody took it in the same millisecond.
             Err(PublishError::Exists { .. }) => {}
             Err(error) => return Err(error.into()),

@@ -1,6 +1,7 @@
 //! Does what the core wants done, and tells it what came of it.
 
 use instance_bus::{Bus, DeadLetterReason, Delivery, Headers, LogMessage, PublishError, topology};
+use instance_chassis::crash_point;
 use instance_contract::{
     CommandAnswer, RemediationId, Shard,
     subject::{self, RecordKind, Subject},
@@ -18,10 +19,12 @@ pub(crate) async fn write(
     now: Timestamp,
 ) -> Event {
     let subject = subject_of(shard, id, &kind, &record);
+    about_to_write(&kind);
     let written = bus.publish_once_confirmed_bytes(&subject, record.encode().into(), Headers::new()).await;
     match written {
         Ok(written) => {
             tracing::info!(remediation = %id, record = %kind, "recorded");
+            has_written(&kind);
             Event::Recorded { id, kind, at: now, sequence: written.sequence, record }
         }
         Err(PublishError::Exists { .. }) => standing(bus, shard, id, kind, &subject).await,
@@ -29,6 +32,31 @@ pub(crate) async fn write(
             tracing::warn!(%error, remediation = %id, record = %kind, "could not write a record; will try again");
             Event::NotRecorded { id, kind }
         }
+    }
+}
+
+fn about_to_write(kind: &RecordKind) {
+    match kind {
+        RecordKind::Accepted => crash_point("router.accepted-to-write"),
+        RecordKind::Planned => crash_point("router.planned-to-write"),
+        RecordKind::Step { .. } => crash_point("router.step-to-write"),
+        RecordKind::ApprovalAsked(_) => crash_point("router.approval-to-ask"),
+        RecordKind::ApprovalAnswered(_) => crash_point("router.expiry-to-write"),
+        RecordKind::Ended => crash_point("router.ended-to-write"),
+        // An agent's word.
+        RecordKind::Result { .. } => {}
+    }
+}
+
+fn has_written(kind: &RecordKind) {
+    match kind {
+        RecordKind::Accepted => crash_point("router.accepted-written"),
+        RecordKind::Planned => crash_point("router.planned-written"),
+        RecordKind::Step { .. } => crash_point("router.step-written"),
+        RecordKind::ApprovalAsked(_) => crash_point("router.approval-asked"),
+        RecordKind::ApprovalAnswered(_) => crash_point("router.expiry-written"),
+        RecordKind::Ended => crash_point("router.ended-written"),
+        RecordKind::Result { .. } => {}
     }
 }
 
@@ -102,10 +130,12 @@ pub(crate) async fn answer(bus: &Bus, reply_to: Option<&str>, answer: &CommandAn
     if let Err(error) = bus.publish_core(&subject, body.into(), Headers::new()).await {
         tracing::warn!(%error, "could not answer the sender");
     }
+    crash_point("router.command-answered");
 }
 
 /// Settle a command: its fate stands in the log, or it is kept as a dead letter.
 pub(crate) async fn settle(delivery: Delivery, dead_letter: Option<String>) {
+    crash_point("router.command-to-settle");
     let settled = match dead_letter {
         Some(reason) => delivery.dead_letter(DeadLetterReason::Refused(reason)).await,
         None => delivery.done().await,
@@ -114,4 +144,5 @@ pub(crate) async fn settle(delivery: Delivery, dead_letter: Option<String>) {
         // It comes again, and is answered from the log.
         tracing::warn!(%error, "could not settle a command");
     }
+    crash_point("router.command-settled");
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use instance_bus::{Request, ServiceError};
+use instance_chassis::crash_point;
 use instance_contract::{AskKind, Failure, InstanceName, PlanQuestion, StepCommand};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tracing::Instrument as _;
@@ -23,10 +24,12 @@ pub struct FactsQuestion {
 pub async fn answer<A: Agent>(desk: Arc<Desk<A>>, request: Request) {
     let span = request.span();
     async {
+        crash_point("agent.question-taken");
         let answered = reply(&desk, request.endpoint(), request.payload()).await;
         if let Err(error) = request.respond(answered.map(Into::into)).await {
             tracing::debug!(%error, "could not answer a question");
         }
+        crash_point("agent.question-answered");
     }
     .instrument(span)
     .await;

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use instance_bus::{DeadLetterReason, Delivery, Headers, PublishError};
+use instance_chassis::crash_point;
 use instance_contract::{
     Shard, StepCommand, ToolResult,
     subject::{self, RecordKind},
@@ -37,10 +38,14 @@ pub async fn handle<A: Agent>(desk: Arc<Desk<A>>, delivery: Delivery) {
 }
 
 async fn attend<A: Agent>(desk: &Arc<Desk<A>>, delivery: Delivery) {
+    crash_point("agent.step-taken");
     let settled = match read(desk, &delivery) {
         Err(reason) => delivery.dead_letter(reason).await,
         Ok((order, shard)) => match carry_out(desk, &delivery, order, shard).await {
-            Ok(Stored::Yes) => delivery.done().await,
+            Ok(Stored::Yes) => {
+                crash_point("agent.step-to-settle");
+                delivery.done().await
+            }
             Ok(Stored::No) => delivery.retry_after(MUCH_LATER).await,
             Err(error) => {
                 // The loop ends; the delivery comes again to the next process.
@@ -53,6 +58,7 @@ async fn attend<A: Agent>(desk: &Arc<Desk<A>>, delivery: Delivery) {
         // It comes again, and is answered from the ledger.
         tracing::warn!(%error, "could not settle a step command");
     }
+    crash_point("agent.step-settled");
 }
 
 /// The order, when it is one and for us.
@@ -99,7 +105,10 @@ async fn carry_out<A: Agent>(
             code = result.error_code.as_deref(),
             "step answered"
         );
-        Ok(store(desk, &subject, &result).await)
+        crash_point("agent.result-to-publish");
+        let stored = store(desk, &subject, &result).await;
+        crash_point("agent.result-published");
+        Ok(stored)
     };
     tokio::pin!(work);
     let mut ticks = time::interval_at(time::Instant::now() + STILL_WORKING_EVERY, STILL_WORKING_EVERY);

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, io, sync::Arc};
 
 use instance_bus::{AlreadyServed, Bus, BusError, Service};
-use instance_chassis::{Context, TaskTracker};
+use instance_chassis::{Context, TaskTracker, crash_point};
 use instance_clock::Clock;
 use instance_contract::{AgentKind, AskKind, InstanceName, subject};
 use tokio::{runtime::Handle, sync::mpsc};
@@ -66,10 +66,12 @@ pub async fn run<C>(
     }
     let kind = agent.kind();
     let (ledger, fence) = open(&settings, &*context.clock, &instances)?;
+    crash_point("agent.ledger-opened");
     for instance in &instances {
         let registered = context.bus.register_host(instance, kind, &context.host).await;
         registered.map_err(|error| AgentError::Register(Box::new(error)))?;
     }
+    crash_point("agent.registered");
     let service = announce(&context, kind).await?;
     let surroundings =
         OnTheBus { bus: context.bus.clone(), clock: Arc::clone(&context.clock), runtime: Handle::current() };

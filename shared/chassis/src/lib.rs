@@ -37,6 +37,7 @@ mod context; // What a service's `run` receives.
 mod drain;
 
 mod arguments;
+mod crash;
 mod exit;
 mod host;
 mod lifecycle;
@@ -47,6 +48,7 @@ pub use instance_telemetry::{Meter, error_chain};
 pub use tokio_util::task::TaskTracker;
 
 pub use crate::context::Context;
+pub use crate::crash::crash_point;
 pub use crate::drain::Drain;
 pub use crate::service::{Configured, Service};
 pub use crate::settings::{Fault, Faults, check_file};

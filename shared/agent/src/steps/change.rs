@@ -1,5 +1,6 @@
 //! A step that changes something.
 
+use instance_chassis::crash_point;
 use instance_contract::{Failure, StepStatus, ToolResult};
 
 use super::{LookedBack, Settle, Turn, fence_failure, refused};
@@ -65,7 +66,9 @@ impl<A: Agent> Turn<'_, A> {
     fn act(&self, prepared: &Prepared, recorded: Option<&Intent>) -> Result<ToolResult, LedgerError> {
         self.intend(prepared, recorded)?;
         let (may_act, remaining) = (|| self.may_act(), || self.remaining());
-        match self.steps.agent.apply(self.order, prepared, &Work::new(&may_act, &remaining)) {
+        let applied = self.steps.agent.apply(self.order, prepared, &Work::new(&may_act, &remaining));
+        crash_point("agent.effect-over");
+        match applied {
             Ok(applied) => self.done(applied, prepared.clone()),
             Err(failure) => self.failed(&failure),
         }

@@ -5,6 +5,7 @@
 
 mod change; // Read this first: a step that changes something.
 mod undo;
+mod word;
 
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use instance_chassis::crash_point;
 use instance_clock::Clock;
 use instance_contract::{Action, Digest, Failure, HostName, InstanceName, StepCommand, ToolResult, Verify};
 
@@ -24,6 +26,7 @@ use crate::{
     ledger::{Answered, Done, Effect, Intent, Ledger, LedgerError, State, content_digest, undone_by},
     outcome::Outcome,
 };
+use word::Word;
 
 /// What a step depends on outside of this host.
 pub trait Surroundings: Send + Sync + 'static {
@@ -190,6 +193,7 @@ impl<'a, A: Agent> Turn<'a, A> {
             let (may_act, remaining) = (|| Ok(()), || self.remaining());
             self.steps.agent.verify(self.order, verify, &Work::new(&may_act, &remaining))
         });
+        crash_point("agent.verified");
         self.result(verified.map_or_else(|failure| Outcome::failed(&failure), Outcome::verified))
     }
 
@@ -224,7 +228,10 @@ impl<'a, A: Agent> Turn<'a, A> {
             highest: guard.highest().map_err(|error| fence_failure(&error))?,
         };
         decide::admit(&gate).map_err(|refusal| refused(&refusal))?;
-        guard.admit(self.order.token).map_err(|error| fence_failure(&error))
+        crash_point("agent.fence-to-raise");
+        guard.admit(self.order.token).map_err(|error| fence_failure(&error))?;
+        crash_point("agent.fence-raised");
+        Ok(())
     }
 
     /// Directly before the effect. The fence needs no second look: it is locked while this turn lasts.
@@ -241,7 +248,9 @@ impl<'a, A: Agent> Turn<'a, A> {
     fn look_back(&self, intent: &Intent) -> Result<LookedBack, LedgerError> {
         let is_undo = undone_by(self.order).is_some();
         let probe = if is_undo { A::probe_undo } else { A::probe };
-        let settled = match probe(&self.steps.agent, self.order, &intent.prepared) {
+        let probed = probe(&self.steps.agent, self.order, &intent.prepared);
+        crash_point("agent.probed");
+        let settled = match probed {
             Ok(Probe::NotDone) => return Ok(LookedBack::NotDone),
             Ok(Probe::Done(applied)) if is_undo => self.undone(applied),
             Ok(Probe::Done(applied)) => self.done(applied, intent.prepared.clone()),
@@ -271,11 +280,17 @@ impl<'a, A: Agent> Turn<'a, A> {
         }
         let at = self.steps.surroundings.clock().now();
         let intent = Intent { order: self.order.clone(), prepared: prepared.clone(), at };
-        self.steps.ledger().intend(intent)
+        let word = Word::intent(self.order);
+        word.to_write();
+        self.steps.ledger().intend(intent)?;
+        word.written();
+        Ok(())
     }
 
     fn settle(&self, outcome: Outcome, how: Settle) -> Result<ToolResult, LedgerError> {
         let result = self.result(outcome);
+        let word = Word::last(self.order, &how);
+        word.to_write();
         match how {
             Settle::Final(effect) => self.steps.ledger().finish(Done {
                 key: self.order.key(),
@@ -290,6 +305,7 @@ impl<'a, A: Agent> Turn<'a, A> {
             Settle::Unchanged => self.steps.ledger().answered(self.answered(result.clone(), true))?,
             Settle::Open => self.steps.ledger().answered(self.answered(result.clone(), false))?,
         }
+        word.written();
         Ok(result)
     }
 

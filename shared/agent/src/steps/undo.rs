@@ -1,5 +1,6 @@
 //! A step that takes another one back.
 
+use instance_chassis::crash_point;
 use instance_contract::{Failure, StepKey, StepStatus, ToolResult};
 
 use super::{Settle, Turn};
@@ -61,7 +62,9 @@ impl<A: Agent> Turn<'_, A> {
     ) -> Result<ToolResult, LedgerError> {
         self.intend(prepared, recorded)?;
         let (may_act, remaining) = (|| self.may_act(), || self.remaining());
-        match self.steps.agent.undo(self.order, prepared, &Work::new(&may_act, &remaining)) {
+        let undone = self.steps.agent.undo(self.order, prepared, &Work::new(&may_act, &remaining));
+        crash_point("agent.undo-over");
+        match undone {
             Ok(applied) => self.undone(applied),
             Err(failure @ Failure::Permanent { .. }) => {
                 self.settle(Outcome::failed(&failure).for_a_person(), Settle::Final(None))
