@@ -26,7 +26,7 @@ impl Writer {
         for _ in 0..count {
             let number = self.written.len();
             let text = format!("entry number {number}");
-            let more = if number % 3 == 0 { "\n  a line that belongs to it" } else { "" };
+            let more = if number.is_multiple_of(3) { "\n  a line that belongs to it" } else { "" };
             let (second, milli) = (number / 1000 % 60, number % 1000);
             let line =
                 format!("11/21/26-10:00:{second:02}:{milli:03} (4711) 1 [Utility.Event] {text}{more}\n");
@@ -54,14 +54,12 @@ async fn all_arrived(pipeline: &Pipeline, writer: &Writer) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    match tokio::time::timeout(Duration::from_secs(15), look).await {
-        Ok(found) => assert_eq!(found, writer.written),
-        Err(_) => {
-            let found = texts(pipeline).await;
-            let missing: Vec<_> = writer.written.iter().filter(|text| !found.contains(text)).collect();
-            panic!("missing: {missing:?}\n{}", pipeline.logs());
-        }
-    }
+    let Ok(found) = tokio::time::timeout(Duration::from_secs(15), look).await else {
+        let found = texts(pipeline).await;
+        let missing: Vec<_> = writer.written.iter().filter(|text| !found.contains(text)).collect();
+        panic!("missing: {missing:?}\n{}", pipeline.logs());
+    };
+    assert_eq!(found, writer.written);
 }
 
 /// First lines of all messages on the bus.

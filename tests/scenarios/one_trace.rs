@@ -109,7 +109,7 @@ fn check_story(spans: &[Span], services: &[&str]) {
 
 /// Exactly one root, and every other span hangs below a span of the same trace.
 fn check_tree(spans: &[Span]) {
-    let known: BTreeMap<&str, &Span> = spans.iter().map(|span| (span.span_id.as_str(), span)).collect();
+    let known: BTreeMap<&str, &Span> = spans.iter().map(|span| (span.id.as_str(), span)).collect();
     assert_eq!(known.len(), spans.len(), "an id twice");
     let roots: Vec<&Span> = spans.iter().filter(|span| span.parent.is_empty()).collect();
     assert_eq!(roots.len(), 1, "{roots:?}");
@@ -165,7 +165,7 @@ fn check_names(span: &Span) {
 
 /// For the message of a failed test.
 fn drawn(spans: &[Span]) -> String {
-    let line = |span: &Span| format!("{} <- {} {} {}\n", span.span_id, span.parent, span.service, span.name);
+    let line = |span: &Span| format!("{} <- {} {} {}\n", span.id, span.parent, span.service, span.name);
     spans.iter().map(line).collect()
 }
 

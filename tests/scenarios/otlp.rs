@@ -22,7 +22,7 @@ pub struct Span {
     /// As in OTLP: 1 internal, 4 producer, 5 consumer.
     pub kind: i32,
     pub trace_id: String,
-    pub span_id: String,
+    pub id: String,
     /// Empty for a root.
     pub parent: String,
     pub attributes: BTreeMap<String, String>,
@@ -128,7 +128,7 @@ fn decode(body: &[u8]) -> Vec<Span> {
                 name: span.name,
                 kind: span.kind,
                 trace_id: hex(&span.trace_id),
-                span_id: hex(&span.span_id),
+                id: hex(&span.span_id),
                 parent: hex(&span.parent_span_id),
             });
         }

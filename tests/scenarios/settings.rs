@@ -19,8 +19,9 @@ fn every_shipped_file_is_good_in_every_profile() {
     let folder = source_tree().join("deploy/config");
     let mut names: Vec<String> = fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".toml"))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
         .collect();
     names.sort();
     assert_eq!(names, SERVICES.map(|service| format!("{service}.toml")), "one file a service");

@@ -22,11 +22,11 @@ impl Gate {
     pub fn before(word: &str, iris: &Path, folder: &Path) -> Self {
         let file = |name: &str| folder.join(format!("gate-{name}"));
         let gate = Self { closed: file("closed"), reached: file("reached"), program: file("iris") };
+        let (closed, reached) = (gate.closed.display(), gate.reached.display());
         let script = format!(
-            "#!/bin/sh\nif [ \"$1\" = {word} ] && [ -e {closed:?} ]; then\n  : >{reached:?}\n  while [ -e {closed:?} \
-             ]; do /bin/sleep 0.02; done\nfi\nexec {iris:?} \"$@\"\n",
-            closed = gate.closed,
-            reached = gate.reached,
+            "#!/bin/sh\nif [ \"$1\" = {word} ] && [ -e '{closed}' ]; then\n  : >'{reached}'\n  while [ -e '{closed}' ]; do \
+             /bin/sleep 0.02; done\nfi\nexec '{}' \"$@\"\n",
+            iris.display(),
         );
         fs::write(&gate.closed, "").unwrap();
         fs::write(&gate.program, script).unwrap();

@@ -5,7 +5,8 @@ use std::{fs, path::Path};
 use super::{HOST, INSTANCE, iris::Iris};
 
 /// Lets a test act without waiting for a person, and prove silence in a second.
-pub const POLICY: &str = "approve_restarts = false\napprove_dangerous = false\nquiet_seconds = 1\n";
+pub const POLICY: &str = "approve_restarts = false\napprove_dangerous = false\nquiet_seconds = 1\n\
+    restarts_per_hour = 60\nminutes_between_restarts = 0\n";
 
 /// What the files of one pipeline have in common.
 pub struct Common<'a> {
@@ -17,32 +18,28 @@ pub struct Common<'a> {
 }
 
 impl Common<'_> {
-    fn head(&self) -> String {
-        format!("host = \"{HOST}\"\ngrace_seconds = 20\n\n[nats]\nurl = \"{}\"\n", self.url)
-    }
-
     /// An agent, by the name of its folder under `services/`.
     pub fn agent(&self, service: &str) -> String {
-        let state = self.folder.join("state");
-        let mut text = format!(
-            "{}\n[{service}]\niris_command = {:?}\nproc_root = {:?}\nstate_dir = {:?}\nfence_dir = {:?}\n",
+        let mut lines = vec![
             self.head(),
-            self.iris_command,
-            self.iris.host(),
-            state.join(service),
-            state.join("fence"),
-        );
+            format!("[{service}]"),
+            path("iris_command", self.iris_command),
+            path("proc_root", &self.iris.host()),
+            path("state_dir", &self.folder.join("state").join(service)),
+            path("fence_dir", &self.folder.join("state/fence")),
+        ];
         if service == "os-agent" {
             let drop_ins = self.folder.join("sysctl.d");
             fs::create_dir_all(&drop_ins).unwrap();
-            text.push_str(&format!("sysctl_dir = {drop_ins:?}\n"));
+            lines.push(path("sysctl_dir", &drop_ins));
         }
-        text.push_str(&format!(
-            "\n[[{service}.instances]]\nname = \"{INSTANCE}\"\ncpf = {:?}\nmessages_log = {:?}\n",
-            self.iris.cpf_path(),
-            self.iris.log_path(),
-        ));
-        text
+        lines.extend([
+            format!("[[{service}.instances]]"),
+            format!("name = \"{INSTANCE}\""),
+            path("cpf", &self.iris.cpf_path()),
+            path("messages_log", &self.iris.log_path()),
+        ]);
+        lines.join("\n")
     }
 
     pub fn router(&self, name: &str, policy: &str) -> String {
@@ -51,12 +48,25 @@ impl Common<'_> {
 
     /// Looks often, so that a test waits little.
     pub fn generator(&self) -> String {
-        format!(
-            "{}\n[generator]\nstate_dir = {:?}\npoll_ms = 50\nquiet_ms = 200\n\n[[generator.instances]]\nname = \
-             \"{INSTANCE}\"\nmessages_log = {:?}\ntime_zone = \"UTC\"\n",
+        let lines = [
             self.head(),
-            self.folder.join("state/generator"),
-            self.iris.log_path(),
-        )
+            "[generator]".to_owned(),
+            path("state_dir", &self.folder.join("state/generator")),
+            "poll_ms = 50".to_owned(),
+            "quiet_ms = 200".to_owned(),
+            "[[generator.instances]]".to_owned(),
+            format!("name = \"{INSTANCE}\""),
+            path("messages_log", &self.iris.log_path()),
+            "time_zone = \"UTC\"".to_owned(),
+        ];
+        lines.join("\n")
     }
+
+    fn head(&self) -> String {
+        format!("host = \"{HOST}\"\ngrace_seconds = 20\n\n[nats]\nurl = \"{}\"\n", self.url)
+    }
+}
+
+fn path(key: &str, value: &Path) -> String {
+    format!("{key} = \"{}\"", value.display())
 }

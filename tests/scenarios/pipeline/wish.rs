@@ -9,25 +9,18 @@ use super::INSTANCE;
 /// Sets a CPF parameter of `[config]`; with a restart it comes into force.
 pub fn set_cpf(parameter: &str, value: &str, restart: bool) -> Value {
     let work = json!({"cpf_section": "config", "parameter": parameter, "new_value": value});
-    command("config", "iris_config", restart, work)
+    command("config", "iris_config", restart, &work)
 }
 
 /// Sets a kernel parameter.
 pub fn set_kernel(name: &str, value: u32, restart: bool) -> Value {
-    command("resource", "os_config", restart, json!({"kernel_param": name, "new_value": value}))
+    command("resource", "os_config", restart, &json!({"kernel_param": name, "new_value": value}))
 }
 
 /// Stops the instance and starts it.
 pub fn restart() -> Value {
-    let mut wish = command("other", "iris_restart", true, json!({}));
+    let mut wish = command("other", "iris_restart", true, &json!({}));
     wish["execution_order"] = json!(["iris_restart"]);
-    wish
-}
-
-/// The same work, asked for anew.
-pub fn again(wish: &Value) -> Value {
-    let mut wish = wish.clone();
-    wish["command_id"] = Uuid::new_v4().to_string().into();
     wish
 }
 
@@ -36,7 +29,7 @@ pub fn id_of(wish: &Value) -> String {
     wish["command_id"].as_str().unwrap().to_owned()
 }
 
-fn command(error_type: &str, tool: &str, restart: bool, parameters: Value) -> Value {
+fn command(error_type: &str, tool: &str, restart: bool, parameters: &Value) -> Value {
     let order: Vec<&str> = std::iter::once(tool).chain(restart.then_some("iris_restart")).collect();
     json!({
         "schema": "instance.v1.remediation_command",
