@@ -161,7 +161,13 @@ fn choose(args: &Args) -> Result<Choice> {
 fn make_folder(args: &Args, seed: u64) -> Result<PathBuf> {
     let folder = args.dir.clone().unwrap_or_else(|| {
         let time = online::now().to_zoned(TimeZone::system()).strftime("%Y%m%d-%H%M%S");
-        PathBuf::from(format!("run/demo-{seed}-{time}"))
+        let name = |number: u32| match number {
+            1 => format!("run/demo-{seed}-{time}"),
+            number => format!("run/demo-{seed}-{time}-{number}"),
+        };
+        // Two demos in one second are two folders.
+        let free = (1..10_000).map(|number| PathBuf::from(name(number))).find(|path| !path.exists());
+        free.expect("nobody starts ten thousand demos in a second")
     });
     if folder.join("iris").exists() {
         let text = format!("\"{}\" holds a demo already", folder.display());
