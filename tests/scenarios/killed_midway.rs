@@ -83,7 +83,17 @@ async fn a_killed_router_is_followed_by_another() {
     assert_eq!(midway.owners(id).await, 2);
 }
 
+/// A step whose agent has died is delivered again after half a minute, so these four wait side by side.
 #[tokio::test(flavor = "multi_thread")]
+async fn killed_agents_make_good_what_they_had_begun() {
+    tokio::join!(
+        a_restart_agent_killed_during_the_start_finds_out_what_became_of_it(),
+        a_restart_agent_killed_with_the_program_it_had_called_starts_the_instance(),
+        a_config_agent_killed_as_its_step_comes_changes_the_file_once(),
+        everything_killed_at_once_goes_on_when_it_is_started_again(),
+    );
+}
+
 async fn a_restart_agent_killed_during_the_start_finds_out_what_became_of_it() {
     let mut midway = Midway::new().await;
     let id = midway.asked().await;
@@ -95,7 +105,6 @@ async fn a_restart_agent_killed_during_the_start_finds_out_what_became_of_it() {
     midway.done_once(id).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn a_restart_agent_killed_with_the_program_it_had_called_starts_the_instance() {
     let mut midway = Midway::new().await;
     let id = midway.asked().await;
@@ -111,7 +120,6 @@ async fn a_restart_agent_killed_with_the_program_it_had_called_starts_the_instan
     midway.done_once(id).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn a_config_agent_killed_as_its_step_comes_changes_the_file_once() {
     let mut midway = Midway::new().await;
     midway.gate.open();
@@ -140,7 +148,6 @@ async fn a_killed_nats_server_comes_back_and_nothing_is_lost() {
     midway.done_once(id).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn everything_killed_at_once_goes_on_when_it_is_started_again() {
     let mut midway = Midway::new().await;
     let id = midway.asked().await;
