@@ -4,8 +4,11 @@ use std::ffi::OsString;
 
 use anyhow::Result;
 
-use crate::command;
 use crate::workspace::Workspace;
+use crate::{command, nats_server};
+
+/// An independent yardstick; beside the tree on some machines, and not part of it.
+const YARDSTICK: &str = "../shared/bench/limits";
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -20,14 +23,40 @@ pub struct Options {
 enum Subject {
     /// The messages.log reader, beside a memchr line splitter.
     Log,
+    /// Router and agent on a NATS server, beside the bare chain of hops that they cannot do without.
+    Pipeline,
 }
 
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let package = match options.subject {
-        Subject::Log => "instance-iris",
-    };
+    match options.subject {
+        Subject::Log => log(workspace, &options.arguments),
+        Subject::Pipeline => pipeline(workspace, &options.arguments),
+    }
+}
+
+fn log(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
     let mut cargo = command::cargo_in(workspace);
     // Only the benchmarks: the test harness of the library does not understand their arguments.
-    cargo.args(["bench", "-p", package, "--benches"]).arg("--").args(&options.arguments);
+    cargo.args(["bench", "-p", "instance-iris", "--benches"]).arg("--").args(arguments);
     command::run(&mut cargo)
+}
+
+/// One build for each program: built together, they would share the features that only the tests ask for.
+fn pipeline(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
+    // Before the builds, which take minutes: a machine without a server should say so at once.
+    let server = nats_server::find(workspace)?;
+    for program in [
+        ["-p", "instance-router", "--bin", "instance-router"],
+        ["-p", "instance-agent", "--example", "noop_agent"],
+        ["-p", "instance-tests", "--example", "bench-pipeline"],
+    ] {
+        command::run(command::cargo_in(workspace).args(["build", "--release"]).args(program))?;
+    }
+    let mut bench = std::process::Command::new(workspace.release_program("examples/bench-pipeline"));
+    bench.env(nats_server::VARIABLE, server);
+    let yardstick = workspace.root.join(YARDSTICK);
+    if yardstick.is_dir() {
+        bench.arg("--yardstick").arg(yardstick);
+    }
+    command::run(bench.args(arguments))
 }
