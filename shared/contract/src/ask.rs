@@ -74,4 +74,38 @@ pub struct Facts {
     pub forecasts: BTreeMap<StepId, ForecastReply>,
     /// Host of each agent that serves the instance.
     pub hosts: BTreeMap<AgentKind, crate::ids::HostName>,
+    /// When they were taken. `None` where time does not matter (a forecast by hand).
+    #[serde(default)]
+    pub taken_at: Option<jiff::Timestamp>,
+    /// When the instance was restarted by us in the last hour, from the remediation log.
+    #[serde(default)]
+    pub restarts: Vec<jiff::Timestamp>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reply_reads_as_it_was_written() {
+        let forecast = Forecast {
+            target: "cpf [config] globals".to_owned(),
+            before: "a".to_owned(),
+            after: "b".to_owned(),
+            needs_restart: true,
+            restart_reason: "read at start".to_owned(),
+            dangerous: false,
+            warnings: vec!["careful".to_owned()],
+        };
+        let replies = [
+            ForecastReply::Would(forecast),
+            ForecastReply::ReadOnly { warnings: Vec::new() },
+            ForecastReply::Wont(Failure::refused("current_value_differs", "it is another one")),
+            ForecastReply::Wont(Failure::transient("busy", "later")),
+        ];
+        for reply in replies {
+            let text = serde_json::to_string(&reply).unwrap();
+            assert_eq!(serde_json::from_str::<ForecastReply>(&text).unwrap(), reply, "{text}");
+        }
+    }
 }

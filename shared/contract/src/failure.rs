@@ -33,7 +33,8 @@ impl fmt::Display for Cause {
 
 /// The three ways an effect may fail. The third breaks databases when it is forgotten.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+// Not `kind`: a failure may stand inside a message that has a `kind` of its own.
+#[serde(tag = "failure", rename_all = "snake_case")]
 pub enum Failure {
     /// Nothing changed; the same call may work later.
     #[error("{cause}; nothing changed, may work later")]

@@ -139,6 +139,9 @@ pub struct Ended {
     #[serde(flatten)]
     pub trace: WorkflowTrace,
     pub because: Because,
+    /// What an accepted command was refused on at its turn, when it never had a plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<Facts>,
 }
 
 /// `...owner.<epoch>`: a router has taken the shard.

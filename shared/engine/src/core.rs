@@ -2,11 +2,13 @@
 
 mod open;
 mod queue;
+mod restarts;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use instance_contract::{
-    AnswerStatus, Digest, Fault, InstanceName, OverallStatus, RemediationId, Token, subject::RecordKind,
+    AnswerStatus, Digest, Facts, Fault, InstanceName, OverallStatus, RemediationId, Token,
+    subject::RecordKind,
 };
 use instance_planner::{Policy, Rejection, plan, questions};
 use jiff::Timestamp;
@@ -15,9 +17,12 @@ use crate::{
     event::{Effect, Event},
     intake::{Arrival, Earlier, FactsAnswer, Verdict},
     remediation::{Record, Remediation},
+    replay::Logged,
 };
 use open::Open;
 use queue::Queues;
+use restarts::Restarts;
+pub use restarts::is_restart;
 
 /// How long a sender's answer may be held up by the agents.
 const PATIENCE_AT_INTAKE: Duration = Duration::from_millis(60);
@@ -32,6 +37,7 @@ pub struct Core {
     arriving: BTreeMap<RemediationId, Arrival>,
     open: BTreeMap<RemediationId, Open>,
     queues: Queues,
+    restarts: Restarts,
 }
 
 impl Core {
@@ -45,7 +51,13 @@ impl Core {
             arriving: BTreeMap::new(),
             open: BTreeMap::new(),
             queues: Queues::default(),
+            restarts: Restarts::default(),
         }
+    }
+
+    /// A restart that stands in the log from before this owner's time: policy counts it.
+    pub fn remember_restart(&mut self, instance: &InstanceName, at: Timestamp) {
+        self.restarts.add(instance, at);
     }
 
     /// Continue what a former owner has begun. Ended remediations are left out.
@@ -77,21 +89,15 @@ impl Core {
             Event::Recorded { id, kind, at, sequence, record } => {
                 self.recorded(id, &kind, at, sequence, *record, now, &mut effects);
             }
-            Event::Found { remediation } => {
-                if let Some(remediation) = remediation.filter(|found| found.ended.is_none()) {
-                    let instance = remediation.instance().clone();
-                    if !self.open.contains_key(&remediation.id()) {
-                        self.enter(*remediation);
-                    }
-                    self.progress(&instance, now, &mut effects);
-                }
-            }
+            Event::Found { id, records } => self.found(id, records, now, &mut effects),
             Event::NotRecorded { id, kind } => {
-                if let Some(open) = self.open.get_mut(&id) {
-                    open.write_failed(&kind, now);
+                // Whether it stands there decides what comes next, so the log is looked at. (An arrival is delivered
+                // again, but a former owner may have settled it.)
+                let is_arriving = self.arriving.remove(&id).is_some();
+                let is_open = self.open.get_mut(&id).is_some_and(|open| open.doubts(kind));
+                if is_arriving || is_open {
+                    effects.push(Effect::Find { id });
                 }
-                // An arrival whose acceptance could not be written is delivered again.
-                self.arriving.remove(&id);
             }
             Event::Halted(halted) => {
                 self.halted = halted;
@@ -193,6 +199,7 @@ impl Core {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
+        let answer = self.with_history(&id, answer, now);
         if let Some(arrival) = self.arriving.get(&id) {
             let (kind, record) = match answer {
                 FactsAnswer::Facts(facts) => match plan(&arrival.command, &facts, &self.policy) {
@@ -214,6 +221,35 @@ impl Core {
         }
     }
 
+    /// Facts also hold the time, and when the instance was restarted before.
+    fn with_history(&self, id: &RemediationId, answer: FactsAnswer, now: Timestamp) -> FactsAnswer {
+        let arriving = self.arriving.get(id).map(|arrival| &arrival.command.instance);
+        let instance = arriving.or_else(|| self.open.get(id).map(|open| open.remediation.instance()));
+        match (answer, instance) {
+            (FactsAnswer::Facts(facts), Some(instance)) => {
+                let restarts = self.restarts.within_an_hour(instance, now);
+                FactsAnswer::Facts(Facts { taken_at: Some(now), restarts, ..facts })
+            }
+            (answer, _) => answer,
+        }
+    }
+
+    /// The log says what stands in it. What was folded meanwhile stays folded.
+    fn found(&mut self, id: RemediationId, records: Vec<Logged>, now: Timestamp, effects: &mut Vec<Effect>) {
+        if let Some(open) = self.open.get_mut(&id) {
+            open.found(records, now);
+        } else if let Some(found) = Remediation::replay(records).filter(|found| found.ended.is_none()) {
+            self.enter(found);
+        }
+        let Some(open) = self.open.get(&id) else { return };
+        let instance = open.remediation.instance().clone();
+        if open.remediation.ended.is_some() {
+            self.open.remove(&id);
+            self.queues.remove(&instance, &id);
+        }
+        self.progress(&instance, now, effects);
+    }
+
     #[expect(clippy::too_many_arguments, reason = "a record is its kind, time, place and body")]
     fn recorded(
         &mut self,
@@ -226,8 +262,11 @@ impl Core {
         effects: &mut Vec<Effect>,
     ) {
         if let Some(open) = self.open.get_mut(&id) {
-            open.recorded(kind, at, sequence, record);
             let instance = open.remediation.instance().clone();
+            if is_restart(&record) {
+                self.restarts.add(&instance, at);
+            }
+            open.recorded(kind, at, sequence, record);
             if open.remediation.ended.is_some() {
                 self.open.remove(&id);
                 self.queues.remove(&instance, &id);

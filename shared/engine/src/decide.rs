@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     remediation::{Record, Remediation},
-    retry::delay_after,
+    retry::{delay_after, is_worth_another_try},
     step_state::Standing,
     trace::Ending,
     unwind,
@@ -172,7 +172,7 @@ fn is_success(remediation: &Remediation, step: &PlannedStep, now: Timestamp) -> 
     )
 }
 
-/// A failure that will not be tried again. `Unknown` is tried again too: the agent then probes, it does not repeat.
+/// A failure that will not be tried again.
 fn is_final(
     remediation: &Remediation,
     step: &PlannedStep,
@@ -181,9 +181,8 @@ fn is_final(
 ) -> bool {
     let may_retry = match result.status {
         StepStatus::Success => return false,
-        StepStatus::Unknown => true,
-        StepStatus::Failure => result.retryable && step.retry,
-        _ => false,
+        StepStatus::Failure => step.retry && is_worth_another_try(result),
+        _ => is_worth_another_try(result),
     };
     !may_retry || attempt.0 >= remediation.policy.attempts
 }

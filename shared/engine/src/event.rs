@@ -8,7 +8,8 @@ use jiff::Timestamp;
 
 use crate::{
     intake::{Arrival, FactsAnswer},
-    remediation::{Record, Remediation},
+    remediation::Record,
+    replay::Logged,
 };
 
 /// Something that happened. The time of it is handed in beside it.
@@ -20,9 +21,9 @@ pub enum Event {
     Answered { id: RemediationId, answer: Box<FactsAnswer> },
     /// A record stands in the log: one of ours, an agent's or a person's.
     Recorded { id: RemediationId, kind: RecordKind, at: Timestamp, sequence: u64, record: Box<Record> },
-    /// What the log holds of a remediation, folded; `None` when nothing was accepted.
-    Found { remediation: Option<Box<Remediation>> },
-    /// A write did not succeed, and nothing is known to stand in its place.
+    /// What the log held of a remediation when it was read.
+    Found { id: RemediationId, records: Vec<Logged> },
+    /// A write was not confirmed: nobody knows whether the record stands in the log.
     NotRecorded { id: RemediationId, kind: RecordKind },
     /// The kill switch.
     Halted(bool),
@@ -37,7 +38,7 @@ pub enum Effect {
     Ask { id: RemediationId, instance: InstanceName, questions: Vec<Question>, patience: Duration },
     /// Write a record on its own subject, which must not exist yet.
     Write { id: RemediationId, kind: RecordKind, record: Box<Record> },
-    /// Fold what the log holds of this remediation: it was accepted, and nobody here is driving it.
+    /// Read what the log holds of this remediation: nobody here knows it all.
     Find { id: RemediationId },
     /// Tell the sender and settle the delivery of this command: done, or a dead letter with its reason.
     Answer { id: RemediationId, answer: Box<CommandAnswer>, dead_letter: Option<String> },

@@ -133,6 +133,7 @@ impl Arrival {
         Ended {
             trace,
             because: Because { now, event: "command".to_owned(), delay_ms: 0, epoch: 0, halted: false },
+            facts: None,
         }
     }
 

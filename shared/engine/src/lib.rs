@@ -23,7 +23,7 @@ mod retry;
 mod trace;
 mod unwind;
 
-pub use crate::core::Core;
+pub use crate::core::{Core, is_restart};
 pub use decide::{Decision, Situation, decide};
 pub use intake::{Arrival, Earlier, FactsAnswer};
 pub use remediation::{Phase, Record, Remediation};

@@ -48,6 +48,8 @@ pub struct Remediation {
     /// End of the subject of the newest record of an agent or a person, for `because`.
     pub newest: String,
     newest_at: u64,
+    /// Results heard before the plan that says who may answer.
+    early: Vec<(StepId, Attempt, Timestamp, u64, ToolResult)>,
 }
 
 /// Where a remediation stands, in one word.
@@ -124,6 +126,7 @@ impl Remediation {
             ended: None,
             newest: RecordKind::Accepted.to_string(),
             newest_at: sequence,
+            early: Vec::new(),
         }
     }
 
@@ -151,6 +154,9 @@ impl Remediation {
         match (kind, record) {
             (RecordKind::Planned, Record::Planned(planned)) => {
                 self.plan.get_or_insert(planned.plan);
+                for (step, attempt, at, sequence, result) in std::mem::take(&mut self.early) {
+                    self.answer(&step, attempt, at, sequence, result);
+                }
             }
             (RecordKind::Step { step, attempt }, Record::Step(command)) => {
                 self.token = self.token.max(Some(command.token));
@@ -158,8 +164,10 @@ impl Remediation {
             }
             (RecordKind::Result { step, attempt }, Record::Result(result)) => {
                 self.hears(kind, sequence);
-                if self.is_from_the_asked_agent(step, *attempt, &result) {
-                    self.steps.entry(step.clone()).or_default().answered(*attempt, at, sequence, result);
+                if self.plan.is_some() {
+                    self.answer(step, *attempt, at, sequence, result);
+                } else {
+                    self.early.push((step.clone(), *attempt, at, sequence, result));
                 }
             }
             (RecordKind::ApprovalAsked(k), Record::ApprovalAsked(asked)) => {
@@ -180,6 +188,12 @@ impl Remediation {
         if sequence > self.newest_at {
             self.newest = kind.to_string();
             self.newest_at = sequence;
+        }
+    }
+
+    fn answer(&mut self, step: &StepId, attempt: Attempt, at: Timestamp, sequence: u64, result: ToolResult) {
+        if self.is_from_the_asked_agent(step, attempt, &result) {
+            self.steps.entry(step.clone()).or_default().answered(attempt, at, sequence, result);
         }
     }
 

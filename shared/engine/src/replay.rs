@@ -1,13 +1,14 @@
 //! Folds a remediation's log again and asks the core what it would write: the same inputs must give the same records,
 //! byte for byte.
 
-use instance_contract::{Because, Plan, Token, subject::RecordKind};
-use instance_planner::plan;
+use instance_contract::{Because, Ended, Plan, Token, subject::RecordKind};
+use instance_planner::{Rejection, plan};
 use jiff::Timestamp;
 
 use crate::{
     decide::{Decision, Situation, decide},
     remediation::{Record, Remediation},
+    trace::Ending,
 };
 
 /// A record of the log, with its time and its place.
@@ -22,8 +23,8 @@ pub struct Replayed {
     pub written: Vec<u8>,
     /// The bytes that the core gives for the same inputs; `None` when it would write no such record.
     pub again: Option<Vec<u8>>,
-    /// Written by an owner that had been followed by another without knowing it: what it knew cannot be told from
-    /// the log, so it is not compared. The agents' fence is what makes such a record harmless.
+    /// Two owners wrote at the same time, one of them followed by the other without knowing it: what each knew cannot
+    /// be told from the log, so it is not compared. The agents' fence is what makes such records harmless.
     pub stale: bool,
 }
 
@@ -83,10 +84,15 @@ fn planned(kind: &RecordKind, made: &Plan, again: Option<&Plan>, because: Option
     Replayed { kind: kind.clone(), because, written: bytes(made), again: again.map(bytes), stale: false }
 }
 
-/// Did a later owner write before this one did?
+/// Did two owners write at the same time? Then a later owner wrote before this one did, or a former one wrote after
+/// this one had taken over (epochs are Unix milliseconds of the takeover).
 fn is_stale(records: &[Logged], written: &Logged, because: &Because) -> bool {
-    records.iter().any(|(_, _, sequence, record)| {
-        *sequence < written.2 && because_of(record).is_some_and(|other| other.epoch > because.epoch)
+    records.iter().filter(|(_, _, sequence, _)| *sequence < written.2).any(|(_, at, _, record)| {
+        let other = because_of(record).map(|other| other.epoch);
+        let taken_over = i64::try_from(because.epoch).unwrap_or(i64::MAX);
+        other.is_some_and(|other| {
+            other > because.epoch || (other < because.epoch && at.as_millisecond() >= taken_over)
+        })
     })
 }
 
@@ -116,10 +122,29 @@ fn decided(
         _ => Token { epoch: because.epoch, counter: 0 },
     };
     let situation = Situation { now: because.now, token, halted: because.halted };
+    if let (Record::Ended(ended), None) = (record, &remediation.plan) {
+        return unplanned(&remediation, ended, &situation);
+    }
     decide(&remediation, &situation).into_iter().find_map(|decision| match decision {
         Decision::Write(other, record) if other == *kind => Some(record.encode()),
         _ => None,
     })
+}
+
+/// The end of a command that never had a plan.
+fn unplanned(remediation: &Remediation, ended: &Ended, situation: &Situation) -> Option<Vec<u8>> {
+    let ending = match &ended.facts {
+        Some(facts) => match plan(&remediation.accepted.command, facts, &remediation.policy) {
+            Err(Rejection::Refused(faults)) => Ending::unplanned(Some((facts.clone(), faults.to_string()))),
+            _ => return None,
+        },
+        None if situation.now > remediation.accepted.deadline => Ending::unplanned(None),
+        None => return None,
+    };
+    match ending.decision(remediation, situation) {
+        Decision::Write(_, record) => Some(record.encode()),
+        Decision::WakeAt(_) => None,
+    }
 }
 
 /// `None` for what agents and people write, and for `accepted`.

@@ -2,10 +2,24 @@
 
 use std::time::Duration;
 
-use instance_contract::{Attempt, Digest, StepKey};
+use instance_contract::{Attempt, Digest, StepKey, StepStatus, ToolResult};
 
 const BASE: Duration = Duration::from_secs(2);
 const TOP: Duration = Duration::from_mins(1);
+
+/// An agent's word for "somebody newer acts on this instance".
+const STALE_TOKEN: &str = "stale_token";
+
+/// May another attempt succeed? After `unknown` the agent probes, it does not repeat.
+pub(crate) fn is_worth_another_try(result: &ToolResult) -> bool {
+    match result.status {
+        StepStatus::Unknown => true,
+        StepStatus::Failure => result.retryable,
+        // An owner that had been followed by this one sent it; with this owner's token it may be done.
+        StepStatus::Refused => result.error_code.as_deref() == Some(STALE_TOKEN),
+        _ => false,
+    }
+}
 
 /// Waiting time before the attempt after `attempt`: 2 s doubling to 60 s, plus up to 10 %.
 ///

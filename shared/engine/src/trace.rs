@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use instance_contract::{
-    Action, AgentInfo, AppliedChange, Attempt, Ended, OverallStatus, Plan, PlannedStep, StepId, StepStatus,
-    ToolResult, Totals, Verification, WorkflowTrace, subject::RecordKind,
+    Action, AgentInfo, AppliedChange, Attempt, Ended, Facts, OverallStatus, Plan, PlannedStep, StepId,
+    StepStatus, ToolResult, Totals, Verification, WorkflowTrace, subject::RecordKind,
 };
 
 use crate::{
@@ -20,19 +20,41 @@ pub(crate) struct Ending<'a> {
     pub reason: Option<String>,
     /// The plan, when its steps were only forecast.
     pub forecast: Option<&'a Plan>,
+    /// What it was refused on, when there never was a plan.
+    pub facts: Option<Facts>,
 }
 
 impl<'a> Ending<'a> {
     pub(crate) const fn success() -> Self {
-        Self { status: OverallStatus::Success, failed_at: None, reason: None, forecast: None }
+        Self { status: OverallStatus::Success, failed_at: None, reason: None, forecast: None, facts: None }
     }
 
     pub(crate) const fn dry_run(plan: &'a Plan) -> Self {
-        Self { status: OverallStatus::DryRun, failed_at: None, reason: None, forecast: Some(plan) }
+        Self {
+            status: OverallStatus::DryRun,
+            failed_at: None,
+            reason: None,
+            forecast: Some(plan),
+            facts: None,
+        }
     }
 
     pub(crate) const fn refused(status: OverallStatus, reason: String) -> Self {
-        Self { status, failed_at: None, reason: Some(reason), forecast: None }
+        Self { status, failed_at: None, reason: Some(reason), forecast: None, facts: None }
+    }
+
+    /// The end of a command that was accepted and never had a plan: refused on these facts, or, without any, because
+    /// the agents were silent.
+    pub(crate) fn unplanned(facts: Option<(Facts, String)>) -> Self {
+        match facts {
+            Some((facts, reason)) => {
+                Self { facts: Some(facts), ..Self::refused(OverallStatus::Refused, reason) }
+            }
+            None => Self::refused(
+                OverallStatus::Failure,
+                "the agents gave no answer before the time limit of the remediation".to_owned(),
+            ),
+        }
     }
 
     pub(crate) fn decision(self, remediation: &Remediation, situation: &Situation) -> Decision {
@@ -59,7 +81,10 @@ impl<'a> Ending<'a> {
             faults: Vec::new(),
         };
         let because = because(remediation, situation, 0);
-        Decision::Write(RecordKind::Ended, Box::new(Record::Ended(Ended { trace, because })))
+        Decision::Write(
+            RecordKind::Ended,
+            Box::new(Record::Ended(Ended { trace, because, facts: self.facts })),
+        )
     }
 }
 

@@ -5,6 +5,7 @@ use instance_contract::{Action, Attempt, OverallStatus, Plan, PlannedStep, StepS
 use crate::{
     decide::{Decision, Situation, Trouble, again, send},
     remediation::Remediation,
+    retry::is_worth_another_try,
     step_state::Standing,
     trace::Ending,
 };
@@ -42,8 +43,7 @@ pub(crate) fn decide(
                 return vec![send(remediation, plan, &undo, Attempt::FIRST, 0, situation)];
             }
             Some(Standing::Answered { at, attempt, result })
-                if is_worth_another_try(result.status, result.retryable)
-                    && attempt.0 < remediation.policy.attempts =>
+                if is_worth_another_try(result) && attempt.0 < remediation.policy.attempts =>
             {
                 return vec![again(remediation, plan, &undo, (attempt, at), situation)];
             }
@@ -104,14 +104,6 @@ const fn taken_back(status: StepStatus) -> bool {
     matches!(status, StepStatus::Undone | StepStatus::Success)
 }
 
-const fn is_worth_another_try(status: StepStatus, retryable: bool) -> bool {
-    match status {
-        StepStatus::Unknown => true,
-        StepStatus::Failure => retryable,
-        _ => false,
-    }
-}
-
 /// Is there a step with an effect whose agent never answered? (A lost read-only step leaves nothing behind.)
 fn is_lost(remediation: &Remediation, plan: &Plan, situation: &Situation) -> bool {
     plan.steps.iter().filter(|step| step.action.has_effect()).any(|step| {
@@ -140,6 +132,6 @@ fn end(
     remediation: &Remediation,
     situation: &Situation,
 ) -> Decision {
-    Ending { status, failed_at: trouble.step.clone(), reason: Some(reason), forecast: None }
+    Ending { status, failed_at: trouble.step.clone(), reason: Some(reason), forecast: None, facts: None }
         .decision(remediation, situation)
 }

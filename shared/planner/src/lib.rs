@@ -6,10 +6,12 @@
 //!
 //! May be imported by engine, router, cli and tests.
 
+mod plan; // Read this first.
+
 mod order; // Dependencies first.
-mod plan;
+mod permit; // What policy says to a command as a whole.
 mod policy;
 mod verification;
 
 pub use plan::{Question, Rejection, plan, questions};
-pub use policy::{Policy, PolicyError};
+pub use policy::{ActionWord, Asker, Day, Policy, PolicyError, TimeOfDay, UtcOffset, Window};

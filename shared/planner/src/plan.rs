@@ -5,7 +5,12 @@ use instance_contract::{
     PlannedStep, RemediationCommand, Risk, StepId, StepRequest, TimeoutSeconds, Tool,
 };
 
-use crate::{order::in_order, policy::Policy, verification::verification};
+use crate::{
+    order::in_order,
+    permit::{is_drastic, refusals},
+    policy::Policy,
+    verification::verification,
+};
 
 /// What must be asked of an agent before a command can be planned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +42,10 @@ pub fn questions(command: &RemediationCommand) -> Vec<Question> {
 
 /// What to do, completely, or why nothing may be done.
 pub fn plan(command: &RemediationCommand, facts: &Facts, policy: &Policy) -> Result<Plan, Rejection> {
-    guard(command, policy)?;
+    let refusals = refusals(command, facts, policy);
+    if !refusals.is_empty() {
+        return Err(Rejection::Refused(Faults(refusals)));
+    }
     let mut steps: Vec<PlannedStep> = Vec::new();
     let mut warnings = Vec::new();
     let mut approvals = Vec::new();
@@ -52,8 +60,9 @@ pub fn plan(command: &RemediationCommand, facts: &Facts, policy: &Policy) -> Res
                 let step = changing(command, &request, host, forecast, &steps);
                 warnings.extend(forecast.warnings.iter().cloned());
                 warnings.extend(not_in_force(&step, forecast, restarts));
-                drastic += u32::from(forecast.dangerous || matches!(step.action, Action::Restart(_)));
-                approvals.extend(approval(&step, forecast, policy));
+                drastic += u32::from(is_drastic(&step.action, forecast.dangerous));
+                let approval = policy.approval(request.tool, forecast.dangerous);
+                approvals.extend(approval.map(|reason| (step.id.clone(), reason.to_owned())));
                 steps.push(step);
             }
             Some(ForecastReply::ReadOnly { warnings: notes }) => {
@@ -84,15 +93,6 @@ pub fn plan(command: &RemediationCommand, facts: &Facts, policy: &Policy) -> Res
         steps.push(step);
     }
     Ok(Plan { digest: digest(&steps), steps, approvals, warnings })
-}
-
-/// The first of three layers that keep Instance from acting on what carries it (the others: router, agent).
-fn guard(command: &RemediationCommand, policy: &Policy) -> Result<(), Rejection> {
-    if policy.never.contains(&command.instance) {
-        let rule = "policy says that this instance is never touched";
-        return Err(Rejection::Refused(Faults::one("instance", &command.instance, rule)));
-    }
-    Ok(())
 }
 
 fn host_of(request: &StepRequest, facts: &Facts) -> Result<HostName, Rejection> {
@@ -145,17 +145,6 @@ fn reading(command: &RemediationCommand, request: &StepRequest, host: HostName) 
         risk: Risk::Low,
         change: None,
         reason: format!("{} as the command asks: {}", request.tool, command.recommended_action),
-    }
-}
-
-fn approval(step: &PlannedStep, forecast: &Forecast, policy: &Policy) -> Option<(StepId, String)> {
-    let restart = matches!(step.action, Action::Restart(_));
-    if restart && policy.approve_restarts {
-        Some((step.id.clone(), "policy wants a person to approve every restart".to_owned()))
-    } else if forecast.dangerous && policy.approve_dangerous {
-        Some((step.id.clone(), "policy wants a person to approve a dangerous change".to_owned()))
-    } else {
-        None
     }
 }
 

@@ -1,16 +1,27 @@
-//! The rules of the house: what may be done without asking, and how much of it.
+//! The rules of the house: who may ask for what, when, how often, and what a person must agree to.
 
-use instance_contract::{Fault, Faults, InstanceName};
+mod asker;
+mod window;
+
+use instance_contract::{Action, Fault, Faults, InstanceName, Tool};
 use serde::{Deserialize, Serialize};
+
+pub use asker::Asker;
+pub use window::{Day, TimeOfDay, UtcOffset, Window};
 
 /// What a site allows. Every field has a default that asks a person before anything is stopped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "each action is approved or not, on its own")]
 pub struct Policy {
     /// A restart, or anything that stops the instance, needs a person's approval. Default true.
     pub approve_restarts: bool,
     /// A change that its agent calls dangerous needs a person's approval. Default true.
     pub approve_dangerous: bool,
+    /// Every change of a CPF needs a person's approval. Default false: it is undone as easily as it is done.
+    pub approve_config: bool,
+    /// Every change of the kernel needs a person's approval. Default false.
+    pub approve_os: bool,
     /// How long a person has to answer, in seconds, 10..=86400. No answer means no. Default 1800.
     pub approval_seconds: u32,
     /// Steps of one remediation that may run side by side, 1..=16. Default 4.
@@ -24,8 +35,16 @@ pub struct Policy {
     pub attempts: u32,
     /// Restarting and dangerous steps in one remediation, 0..=64. Plain reversible changes do not count. Default 3.
     pub drastic_steps: u32,
+    /// Restarts of one instance within any hour, 0..=60. Default 3.
+    pub restarts_per_hour: u32,
+    /// Least time between two restarts of one instance in minutes, 0..=1440. Default 15.
+    pub minutes_between_restarts: u32,
     /// Instances that are never touched, above all those that carry Instance itself. Default none.
     pub never: Vec<InstanceName>,
+    /// When actions are allowed. Default: at any time.
+    pub windows: Vec<Window>,
+    /// Who may ask for what. Default: whoever may publish commands.
+    pub askers: Vec<Asker>,
 }
 
 impl Default for Policy {
@@ -33,13 +52,51 @@ impl Default for Policy {
         Self {
             approve_restarts: true,
             approve_dangerous: true,
+            approve_config: false,
+            approve_os: false,
             approval_seconds: 1800,
             parallel_steps: 4,
             quiet_seconds: 10,
             remediation_seconds: 3600,
             attempts: 3,
             drastic_steps: 3,
+            restarts_per_hour: 3,
+            minutes_between_restarts: 15,
             never: Vec::new(),
+            windows: Vec::new(),
+            askers: Vec::new(),
+        }
+    }
+}
+
+/// What policy speaks of: one word for each kind of action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ActionWord {
+    Config,
+    Os,
+    Restart,
+    License,
+}
+
+impl ActionWord {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Config => "config",
+            Self::Os => "os",
+            Self::Restart => "restart",
+            Self::License => "license",
+        }
+    }
+
+    /// `None` for what the router adds by itself: looking and taking back are always allowed.
+    pub const fn of(action: &Action) -> Option<Self> {
+        match action {
+            Action::SetCpf(_) => Some(Self::Config),
+            Action::SetKernel(_) => Some(Self::Os),
+            Action::Restart(_) => Some(Self::Restart),
+            Action::CheckLicense(_) => Some(Self::License),
+            Action::Verify(_) | Action::Undo(_) => None,
         }
     }
 }
@@ -70,20 +127,41 @@ impl Policy {
             ("remediation_seconds", self.remediation_seconds, 60, 86_400),
             ("attempts", self.attempts, 1, 10),
             ("drastic_steps", self.drastic_steps, 0, 64),
+            ("restarts_per_hour", self.restarts_per_hour, 0, 60),
+            ("minutes_between_restarts", self.minutes_between_restarts, 0, 1440),
         ];
-        let faults: Vec<Fault> = ranges
+        let mut faults: Vec<Fault> = ranges
             .into_iter()
             .filter(|(_, value, low, high)| !(low..=high).contains(&value))
             .map(|(field, value, low, high)| {
                 Fault::new(field, value, format!("must be from {low} to {high}"))
             })
             .collect();
+        faults.extend(window::faults(&self.windows));
+        faults.extend(asker::faults(&self.askers));
         if faults.is_empty() { Ok(self) } else { Err(PolicyError::Invalid(Faults(faults))) }
     }
 
     /// As text for the remediation log, so that a replay needs nothing else.
     pub fn to_toml(&self) -> String {
-        toml::to_string(self).expect("a policy holds only numbers, booleans and names")
+        toml::to_string(self).expect("a policy holds only numbers, booleans, names and times")
+    }
+
+    /// Must a person agree to this action, and why?
+    pub(crate) fn approval(&self, tool: Tool, dangerous: bool) -> Option<&'static str> {
+        match tool {
+            Tool::IrisRestart if self.approve_restarts => {
+                Some("policy wants a person to approve every restart")
+            }
+            Tool::IrisConfig if self.approve_config => {
+                Some("policy wants a person to approve every CPF change")
+            }
+            Tool::OsConfig if self.approve_os => Some("policy wants a person to approve every kernel change"),
+            _ if dangerous && self.approve_dangerous => {
+                Some("policy wants a person to approve a dangerous change")
+            }
+            _ => None,
+        }
     }
 }
 
@@ -92,18 +170,63 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_policy_survives_its_text_and_tells_every_fault() {
-        let policy = Policy { approve_restarts: false, ..Policy::default() };
-        assert_eq!(Policy::from_toml(&policy.to_toml()), Ok(policy));
-        let Err(PolicyError::Invalid(faults)) = Policy::from_toml("attempts = 0\nparallel_steps = 99") else {
-            panic!("both values are out of range");
+    fn a_policy_survives_its_text() {
+        let policy = Policy {
+            approve_restarts: false,
+            never: vec!["BUS".parse().unwrap()],
+            windows: vec![Window {
+                actions: vec![ActionWord::Restart],
+                days: vec![Day::Sat, Day::Sun],
+                from: "22:00".to_owned().try_into().unwrap(),
+                to: "04:30".to_owned().try_into().unwrap(),
+                utc_offset: "-05:00".to_owned().try_into().unwrap(),
+            }],
+            askers: vec![Asker { who: "ops-*".to_owned(), actions: vec![ActionWord::Config] }],
+            ..Policy::default()
         };
+        assert_eq!(Policy::from_toml(&policy.to_toml()), Ok(policy));
+    }
+
+    #[test]
+    fn every_fault_of_a_policy_is_told() {
+        let text = r#"
+            attempts = 0
+            parallel_steps = 99
+            [[windows]]
+            actions = ["restart"]
+            from = "20:00"
+            to = "02:00"
+            [[windows]]
+            actions = ["restart", "os"]
+            days = ["tue"]
+            from = "01:00"
+            to = "03:00"
+            [[askers]]
+            who = "*"
+            actions = []
+        "#;
+        let Err(PolicyError::Invalid(faults)) = Policy::from_toml(text) else {
+            panic!("it is full of faults")
+        };
+        let fields: Vec<&str> = faults.0.iter().map(|fault| fault.field.as_str()).collect();
         assert_eq!(
-            faults.to_string(),
-            "parallel_steps = 99: must be from 1 to 16; attempts = 0: must be from 1 to 10"
+            fields,
+            ["parallel_steps", "attempts", "windows[1]", "askers[0].who", "askers[0].actions"]
         );
-        assert!(
-            matches!(Policy::from_toml("restart = true"), Err(PolicyError::Unreadable(text)) if text.contains("restart"))
-        );
+    }
+
+    #[test]
+    fn unknown_keys_negative_numbers_and_odd_times_are_refused_by_name() {
+        for (text, part) in [
+            ("restart = true", "restart"),
+            ("attempts = -1", "attempts"),
+            ("[[windows]]\nactions = [\"restart\"]\nfrom = \"25:00\"\nto = \"02:00\"", "25:00"),
+            ("[[windows]]\nactions = [\"reboot\"]\nfrom = \"22:00\"\nto = \"02:00\"", "reboot"),
+        ] {
+            let Err(PolicyError::Unreadable(told)) = Policy::from_toml(text) else {
+                panic!("{text} is not a policy")
+            };
+            assert!(told.contains(part), "{told}");
+        }
     }
 }

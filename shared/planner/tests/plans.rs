@@ -10,7 +10,8 @@ use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
 use instance_contract::{
-    Action, AgentKind, Facts, Failure, Forecast, ForecastReply, Older, RemediationCommand, TraceId,
+    Action, AgentKind, ConditionId, Facts, Failure, Forecast, ForecastReply, Older, RemediationCommand,
+    TraceId,
 };
 use instance_planner::{Policy, Rejection, plan, questions};
 use serde_json::{Value, json};
@@ -47,9 +48,9 @@ fn a_license_question_changes_nothing_and_needs_no_proof() {
     check(
         &json!({"error_type": "license", "requires_restart": false, "execution_order": ["iris_config"],
             "parameters": {"action": "check_expiry"}}),
-        expect![[r#"
+        expect![[r"
             config   config-agent  Low     
-        "#]],
+        "]],
     );
 }
 
@@ -105,6 +106,79 @@ fn policy_keeps_hands_off_and_bounds_drastic_steps() {
         assert!(matches!(plan(&command, &facts, &policy), Err(Rejection::Refused(_))));
     }
     assert!(plan(&command, &facts, &Policy::default()).is_ok());
+}
+
+/// What policy (TOML) says to a restart of PROD asked for by "test", at a time, after restarts at other times.
+fn policy_says(policy: &str, now: &str, restarts: &[&str]) -> Result<(), String> {
+    let command = command(&json!({"error_type": "other", "requires_restart": true,
+        "execution_order": ["iris_restart"], "parameters": {}}));
+    let mut facts = facts(&command);
+    facts.taken_at = Some(now.parse().unwrap());
+    facts.restarts = restarts.iter().map(|at| at.parse().unwrap()).collect();
+    let policy = Policy::from_toml(policy).unwrap();
+    plan(&command, &facts, &policy).map(|_| ()).map_err(|rejection| rejection.to_string())
+}
+
+#[test]
+fn restarts_of_an_instance_are_few_and_apart() {
+    let at = |minutes: &[u32]| -> Vec<String> {
+        minutes.iter().map(|minute| format!("2026-11-21T08:{minute:02}:00Z")).collect()
+    };
+    let says = |before: &[u32]| {
+        let before = at(before);
+        let before: Vec<&str> = before.iter().map(String::as_str).collect();
+        policy_says("", "2026-11-21T08:50:00Z", &before)
+    };
+    assert_eq!(says(&[]), Ok(()));
+    assert_eq!(says(&[5, 20]), Ok(()));
+    assert!(says(&[5, 20, 35]).unwrap_err().contains("3 restarts of an instance in an hour"));
+    assert!(says(&[40]).unwrap_err().contains("not before 2026-11-21T08:55:00Z"));
+    assert_eq!(
+        policy_says("minutes_between_restarts = 0", "2026-11-21T08:50:00Z", &["2026-11-21T08:49:00Z"]),
+        Ok(())
+    );
+}
+
+#[test]
+fn restarts_wait_for_their_window_over_midnight_and_offsets() {
+    let window = r#"
+        [[windows]]
+        actions = ["restart"]
+        days = ["sat"]
+        from = "22:00"
+        to = "02:00"
+        utc_offset = "+01:00"
+    "#;
+    // 2026-11-21 is a Saturday; 22:00 at +01:00 is 21:00 UTC.
+    for (now, open) in [
+        ("2026-11-21T20:59:00Z", false),
+        ("2026-11-21T21:00:00Z", true),
+        ("2026-11-22T00:59:00Z", true),
+        ("2026-11-22T01:00:00Z", false),
+        ("2026-11-22T22:00:00Z", false),
+    ] {
+        assert_eq!(policy_says(window, now, &[]).is_ok(), open, "{now}");
+    }
+    let others = window.replace("restart", "os");
+    assert_eq!(
+        policy_says(&others, "2026-11-21T12:00:00Z", &[]),
+        Ok(()),
+        "a window binds only what it names"
+    );
+}
+
+#[test]
+fn only_who_is_listed_may_ask_and_only_for_what_is_listed() {
+    let now = "2026-11-21T12:00:00Z";
+    for (who, actions, allowed) in [
+        ("test", "\"restart\"", true),
+        ("te*", "\"restart\", \"config\"", true),
+        ("test", "\"config\"", false),
+        ("ops", "\"restart\"", false),
+    ] {
+        let policy = format!("[[askers]]\nwho = \"{who}\"\nactions = [{actions}]\n");
+        assert_eq!(policy_says(&policy, now, &[]).is_ok(), allowed, "{who} {actions}");
+    }
 }
 
 #[test]
@@ -170,7 +244,7 @@ fn check(work: &Value, expected: Expect) {
         let what = match (&step.action, &step.change) {
             (Action::Verify(verify), _) => {
                 let expect: Vec<String> = verify.expect.iter().map(|e| format!("{e:?}")).collect();
-                let quiet: Vec<&str> = verify.quiet.iter().map(|id| id.as_str()).collect();
+                let quiet: Vec<&str> = verify.quiet.iter().map(ConditionId::as_str).collect();
                 format!("expects {}; quiet {}", expect.join(", "), quiet.join(", "))
             }
             (_, Some(change)) => format!("{}: {} -> {}", change.target, change.before, change.after),

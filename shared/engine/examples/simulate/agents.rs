@@ -131,7 +131,7 @@ impl Agents {
         }
         let fence = world.agents.fence.entry(command.instance.clone()).or_insert(command.token);
         if command.token < *fence {
-            return Self::answer(world, command, StepStatus::Refused, false);
+            return Self::refuse_stale(world, command);
         }
         *fence = command.token;
         if let Action::Verify(_) = command.action {
@@ -183,6 +183,14 @@ impl Agents {
             if present != before {
                 // Somebody else has acted: touch nothing.
                 return Some(2);
+            }
+            // Directly before the effect the gate is looked at once more.
+            let fence = world.agents.fence.get(&command.instance).copied().unwrap_or(command.token);
+            if command.token < fence {
+                return Self::refuse_stale(world, command);
+            }
+            if world.routers.is_halted() || world.instant(world.now) > command.not_after {
+                return Self::answer(world, command, StepStatus::Refused, false);
             }
             world.values.insert((command.instance.clone(), target), wanted);
             let guarded = matches!(command.action, Action::Restart(_)) && world.policy.approve_restarts;
@@ -249,10 +257,25 @@ impl Agents {
         wanted.iter().all(|(target, after)| value(world, &command.instance, target) == *after)
     }
 
+    fn refuse_stale(world: &mut World, command: &StepCommand) -> Option<u8> {
+        let mut result = Self::result(world, command, StepStatus::Refused, false);
+        result.error_code = Some("stale_token".to_owned());
+        let kind = RecordKind::Result { step: command.step_id.clone(), attempt: command.attempt };
+        world.write(command.remediation_id, &kind, Record::Result(result));
+        None
+    }
+
     /// The result of this attempt, on its own subject. Publishing is repeated until it stands there.
     fn answer(world: &mut World, command: &StepCommand, status: StepStatus, retry: bool) -> Option<u8> {
+        let result = Self::result(world, command, status, retry);
+        let kind = RecordKind::Result { step: command.step_id.clone(), attempt: command.attempt };
+        world.write(command.remediation_id, &kind, Record::Result(result));
+        None
+    }
+
+    fn result(world: &mut World, command: &StepCommand, status: StepStatus, retryable: bool) -> ToolResult {
         let done = matches!(status, StepStatus::Success | StepStatus::Undone);
-        let result = ToolResult {
+        ToolResult {
             schema: ToolResult::SCHEMA.to_owned(),
             trace_id: command.trace_id.clone(),
             tool_name: command.tool.as_str().to_owned(),
@@ -265,7 +288,7 @@ impl Agents {
             changes_applied: BTreeMap::new(),
             error_code: (!done).then(|| "simulated".to_owned()),
             error_message: (!done).then(|| "as the simulation wants".to_owned()),
-            retryable: retry,
+            retryable,
             requires_user_action: false,
             rollback_available: true,
             warnings: Vec::new(),
@@ -274,9 +297,6 @@ impl Agents {
                 version: "simulated".to_owned(),
                 host: command.host.clone(),
             },
-        };
-        let kind = RecordKind::Result { step: command.step_id.clone(), attempt: command.attempt };
-        world.write(command.remediation_id, &kind, Record::Result(result));
-        None
+        }
     }
 }

@@ -191,7 +191,7 @@ impl Routers {
                             })
                             .collect();
                         let hosts = AgentKind::ALL.iter().map(|agent| (*agent, agents::host())).collect();
-                        FactsAnswer::Facts(Facts { forecasts, hosts })
+                        FactsAnswer::Facts(Facts { forecasts, hosts, ..Facts::default() })
                     };
                     let event = Box::new(Event::Answered { id, answer: Box::new(answer) });
                     world.after(1, 60, Happening::Router { router, life, event });
@@ -213,8 +213,7 @@ impl Routers {
                             (entry.kind.clone(), world.instant(entry.at), index as u64, entry.record.clone())
                         })
                         .collect();
-                    let event =
-                        Box::new(Event::Found { remediation: Remediation::replay(records).map(Box::new) });
+                    let event = Box::new(Event::Found { id, records });
                     world.after(1, 50, Happening::Router { router, life, event });
                 }
                 Effect::WakeAt(at) => {

@@ -126,6 +126,8 @@ impl World {
             approve_restarts: rng.random_ratio(1, 2),
             remediation_seconds: 1200,
             approval_seconds: 300,
+            minutes_between_restarts: 0,
+            restarts_per_hour: 60,
             ..Policy::default()
         };
         let asked = commands::draw(&mut rng, start);

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use instance_contract::{OverallStatus, Planned, Token, subject::RecordKind};
+use instance_contract::{Planned, Token, subject::RecordKind};
 use instance_planner::{Rejection, plan, questions};
 use jiff::{SignedDuration, Timestamp};
 
@@ -11,6 +11,7 @@ use crate::{
     event::Effect,
     intake::FactsAnswer,
     remediation::{Record, Remediation},
+    replay::Logged,
     trace::Ending,
 };
 
@@ -26,6 +27,10 @@ pub(super) struct Open {
     pub(super) wake_at: Option<Timestamp>,
     /// Records on their way to the log. They are not state, and they are not written twice.
     writing: BTreeSet<RecordKind>,
+    /// Of those on their way, the ones whose fate is not known, and how many readings of the log are under way.
+    doubtful: Vec<RecordKind>,
+    finding: u32,
+    resting_until: Option<Timestamp>,
     asking: bool,
     ask_again_at: Option<Timestamp>,
 }
@@ -37,6 +42,9 @@ impl Open {
             token: None,
             wake_at: None,
             writing: BTreeSet::new(),
+            doubtful: Vec::new(),
+            finding: 0,
+            resting_until: None,
             asking: false,
             ask_again_at: None,
         }
@@ -52,15 +60,36 @@ impl Open {
         self.remediation.fold(kind, at, sequence, record);
     }
 
-    pub(super) fn write_failed(&mut self, kind: &RecordKind, now: Timestamp) {
-        self.writing.remove(kind);
-        self.wake_at = Some(now + PAUSE);
+    /// Nobody knows whether this record stands in the log. Nothing is decided until the log has been read again.
+    pub(super) fn doubts(&mut self, kind: RecordKind) -> bool {
+        self.doubtful.push(kind);
+        self.finding += 1;
+        true
+    }
+
+    /// The log has been read. What is not in it is written again, after a pause.
+    pub(super) fn found(&mut self, records: Vec<Logged>, now: Timestamp) {
+        for (kind, at, sequence, record) in records {
+            self.recorded(&kind, at, sequence, record);
+        }
+        self.finding = self.finding.saturating_sub(1);
+        if self.finding == 0 {
+            // No later doubt is being looked into.
+            for kind in self.doubtful.drain(..) {
+                self.writing.remove(&kind);
+            }
+            self.resting_until = Some(now + PAUSE);
+        }
     }
 
     /// What to do while it is this one's turn.
     pub(super) fn progress(&mut self, token: Token, halted: bool, now: Timestamp) -> Vec<Effect> {
         self.wake_at = None;
         let id = self.remediation.id();
+        if let Some(until) = self.resting_until.filter(|until| now < *until) {
+            self.wake_no_later_than(until);
+            return Vec::new();
+        }
         if self.remediation.plan.is_none() {
             return self.plan_first(now);
         }
@@ -91,8 +120,8 @@ impl Open {
             return Vec::new();
         }
         if now > deadline {
-            let reason = "the agents gave no answer before the time limit of the remediation".to_owned();
-            return self.end(OverallStatus::Failure, reason, now);
+            let end = self.end(Ending::unplanned(None), now);
+            return end.map(|(kind, record)| Effect::Write { id, kind, record }).into_iter().collect();
         }
         if let Some(again) = self.ask_again_at.filter(|again| now < *again) {
             self.wake_no_later_than(again.min(deadline));
@@ -119,8 +148,10 @@ impl Open {
         }
         let made = match answer {
             FactsAnswer::Facts(facts) => {
-                plan(&self.remediation.accepted.command, &facts, &self.remediation.policy)
-                    .map(|plan| (plan, facts))
+                match plan(&self.remediation.accepted.command, &facts, &self.remediation.policy) {
+                    Ok(plan) => Ok((plan, facts)),
+                    Err(rejection) => Err((facts, rejection)),
+                }
             }
             FactsAnswer::Silent { .. } => {
                 self.ask_later(now);
@@ -139,29 +170,21 @@ impl Open {
                 };
                 (RecordKind::Planned, Box::new(Record::Planned(planned)))
             }
-            Err(Rejection::NotYet { .. }) => {
+            Err((_, Rejection::NotYet { .. })) => {
                 self.ask_later(now);
                 return None;
             }
-            Err(Rejection::Refused(faults)) => {
-                let ending = Ending::refused(OverallStatus::Refused, faults.to_string());
-                let Decision::Write(kind, record) = ending.decision(&self.remediation, &self.situation(now))
-                else {
-                    return None;
-                };
-                (kind, record)
+            Err((facts, Rejection::Refused(faults))) => {
+                return self.end(Ending::unplanned(Some((facts, faults.to_string()))), now);
             }
         };
         self.writing.insert(kind.clone()).then_some((kind, record))
     }
 
-    fn end(&mut self, status: OverallStatus, reason: String, now: Timestamp) -> Vec<Effect> {
-        let ending = Ending::refused(status, reason);
+    fn end(&mut self, ending: Ending<'_>, now: Timestamp) -> Option<(RecordKind, Box<Record>)> {
         match ending.decision(&self.remediation, &self.situation(now)) {
-            Decision::Write(kind, record) if self.writing.insert(kind.clone()) => {
-                vec![Effect::Write { id: self.remediation.id(), kind, record }]
-            }
-            _ => Vec::new(),
+            Decision::Write(kind, record) => self.writing.insert(kind.clone()).then_some((kind, record)),
+            Decision::WakeAt(_) => None,
         }
     }
 

@@ -29,14 +29,14 @@ pub struct Desk {
 
 impl Desk {
     pub fn new() -> Self {
-        Self::with(Policy::default())
+        Self::with(Policy { minutes_between_restarts: 0, restarts_per_hour: 60, ..Policy::default() })
     }
 
     pub fn without_approvals() -> Self {
-        Self::with(Policy { approve_restarts: false, approve_dangerous: false, ..Policy::default() })
+        Self::with(Policy { approve_restarts: false, minutes_between_restarts: 0, ..Policy::default() })
     }
 
-    fn with(policy: Policy) -> Self {
+    pub fn with(policy: Policy) -> Self {
         Self {
             core: Core::new(policy.clone(), 1),
             policy,
@@ -129,7 +129,7 @@ impl Desk {
                             questions.iter().map(|q| (q.step.clone(), forecast(q.step.as_str()))).collect();
                         let hosts: BTreeMap<AgentKind, HostName> =
                             AgentKind::ALL.iter().map(|agent| (*agent, host())).collect();
-                        FactsAnswer::Facts(Facts { forecasts, hosts })
+                        FactsAnswer::Facts(Facts { forecasts, hosts, ..Facts::default() })
                     };
                     self.events.push_back(Event::Answered { id, answer: Box::new(answer) });
                 }
@@ -154,8 +154,7 @@ impl Desk {
                     let own = self.log.iter().filter(|entry| entry.0 == id);
                     let records =
                         own.map(|(_, kind, at, seq, record)| (kind.clone(), *at, *seq, record.clone()));
-                    let remediation = Remediation::replay(records).map(Box::new);
-                    self.events.push_back(Event::Found { remediation });
+                    self.events.push_back(Event::Found { id, records: records.collect() });
                 }
                 Effect::WakeAt(at) => self.wake = Some(self.wake.map_or(at, |earlier| earlier.min(at))),
             }

@@ -1,0 +1,84 @@
+//! What policy says to a command as a whole: who asks, for which instance, when, and how often.
+
+use instance_contract::{Action, Facts, Fault, InstanceName, RemediationCommand};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::policy::{ActionWord, Policy};
+
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+/// Every rule that the command breaks.
+pub(crate) fn refusals(command: &RemediationCommand, facts: &Facts, policy: &Policy) -> Vec<Fault> {
+    let words = words(command);
+    let mut faults = Vec::new();
+    faults.extend(never(&command.instance, policy));
+    faults.extend(words.iter().filter_map(|word| asker(command, *word, policy)));
+    // A forecast changes nothing, so it may be asked for at any time.
+    if let Some(now) = facts.taken_at.filter(|_| !command.dry_run) {
+        faults.extend(words.iter().filter_map(|word| window(*word, now, policy)));
+        if words.contains(&ActionWord::Restart) {
+            faults.extend(restarts(&facts.restarts, now, policy));
+        }
+    }
+    faults
+}
+
+/// Each word once, in the order of the command.
+fn words(command: &RemediationCommand) -> Vec<ActionWord> {
+    let mut words = Vec::new();
+    for step in command.steps() {
+        if let Some(word) = ActionWord::of(&step.action)
+            && !words.contains(&word)
+        {
+            words.push(word);
+        }
+    }
+    words
+}
+
+/// The first of three layers that keep Instance from acting on what carries it (the others: router, agent).
+fn never(instance: &InstanceName, policy: &Policy) -> Option<Fault> {
+    let rule = "policy says that this instance is never touched";
+    policy.never.contains(instance).then(|| Fault::new("instance", instance, rule))
+}
+
+fn asker(command: &RemediationCommand, word: ActionWord, policy: &Policy) -> Option<Fault> {
+    let allowed = policy.askers.is_empty()
+        || policy.askers.iter().any(|asker| asker.is(&command.requested_by) && asker.actions.contains(&word));
+    let rule = format!("policy does not let this sender ask for {}", word.as_str());
+    (!allowed).then(|| Fault::new("requested_by", &command.requested_by, rule))
+}
+
+fn window(word: ActionWord, now: Timestamp, policy: &Policy) -> Option<Fault> {
+    let mut named = policy.windows.iter().filter(|window| window.names(word)).peekable();
+    named.peek()?;
+    let open = named.any(|window| window.is_open(now));
+    let rule = format!("policy allows {} only inside its time windows", word.as_str());
+    (!open).then(|| Fault::new("issued_at", now, rule))
+}
+
+fn restarts(before: &[Timestamp], now: Timestamp, policy: &Policy) -> Option<Fault> {
+    let recent = before.iter().filter(|at| now.duration_since(**at) < HOUR).count();
+    if u32::try_from(recent).unwrap_or(u32::MAX) >= policy.restarts_per_hour {
+        let rule = format!("policy allows {} restarts of an instance in an hour", policy.restarts_per_hour);
+        return Some(Fault::new("requires_restart", format!("{recent} in the last hour"), rule));
+    }
+    if policy.minutes_between_restarts == 0 {
+        return None;
+    }
+    let apart = SignedDuration::from_mins(i64::from(policy.minutes_between_restarts));
+    let last = before.iter().max()?;
+    let free_at = *last + apart;
+    (now < free_at).then(|| {
+        let rule = format!(
+            "policy wants {} minutes between two restarts of an instance: not before {free_at}",
+            policy.minutes_between_restarts
+        );
+        Fault::new("requires_restart", format!("last at {last}"), rule)
+    })
+}
+
+/// How many of the steps stop the instance or are dangerous.
+pub(crate) const fn is_drastic(action: &Action, dangerous: bool) -> bool {
+    dangerous || matches!(action, Action::Restart(_))
+}
