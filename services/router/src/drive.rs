@@ -9,7 +9,7 @@ use instance_contract::{
     CommandAnswer, RemediationId, Shard,
     subject::{self, RecordKind},
 };
-use instance_engine::{Core, Effect, Event, Record, Remediation};
+use instance_engine::{Core, Effect, Event, Logged, Record, Remediation};
 use jiff::Timestamp;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tracing::{Instrument as _, Span};
@@ -61,16 +61,19 @@ pub(crate) async fn drive(router: &Router, lease: &mut Lease, epoch: u64) -> Res
 impl Driver<'_> {
     /// Reads the shard's log once, and continues what is open.
     async fn adopt(&mut self) -> Result<LogFollow, Error> {
-        let mut open: HashMap<RemediationId, Vec<(RecordKind, Timestamp, u64, Record)>> = HashMap::new();
+        let mut open: HashMap<RemediationId, Vec<Logged>> = HashMap::new();
         let mut last = 0;
         for message in self.router.bus.read_log(self.shard, &subject::shard_log(self.shard)).await? {
             last = message.sequence;
             let Some((_, id, kind)) = subject::parse_record(&message.subject) else { continue };
             if kind == RecordKind::Ended {
-                open.remove(&id);
+                self.remember(&open.remove(&id).unwrap_or_default());
                 continue;
             }
             open.entry(id).or_default().extend(perform::decoded(&message));
+        }
+        for records in open.values() {
+            self.remember(records);
         }
         crash_point("router.log-read");
         let adopted: Vec<Remediation> = open.into_values().filter_map(Remediation::replay).collect();
@@ -87,6 +90,20 @@ impl Driver<'_> {
             subject::records_of(self.shard, "approval.*.answered"),
         ];
         Ok(self.router.bus.follow(self.shard, &answers, last + 1))
+    }
+
+    /// Restarts count in policy whoever owned the shard then.
+    fn remember(&mut self, records: &[Logged]) {
+        let accepted = records.iter().find_map(|(.., record)| match record {
+            Record::Accepted(accepted) => Some(accepted),
+            _ => None,
+        });
+        let Some(accepted) = accepted else { return };
+        for (_, at, _, record) in records {
+            if instance_engine::is_restart(record) {
+                self.core.remember_restart(&accepted.command.instance, *at);
+            }
+        }
     }
 
     async fn run(
@@ -277,10 +294,7 @@ impl Driver<'_> {
                 Effect::Find { id } => {
                     let work = async move {
                         let found = perform::find(&router.bus, shard, id).await;
-                        (
-                            found.map(|remediation| Event::Found { remediation: remediation.map(Box::new) }),
-                            then,
-                        )
+                        (Some(Event::Found { id, records: found }), then)
                     };
                     self.under_way.push(work.instrument(span).boxed());
                 }

@@ -29,7 +29,7 @@ pub(crate) async fn ask(
             Err(why) => return FactsAnswer::Silent { why },
         };
     }
-    FactsAnswer::Facts(Facts { forecasts, hosts })
+    FactsAnswer::Facts(Facts { forecasts, hosts, ..Facts::default() })
 }
 
 /// Which host serves an instance, by agent.

@@ -103,6 +103,7 @@ fn refusal(id: RemediationId, trace_id: TraceId, faults: Faults, now: Timestamp)
     Ended {
         trace,
         because: Because { now, event: "command".to_owned(), delay_ms: 0, epoch: 0, halted: false },
+        facts: None,
     }
 }
 

@@ -1,13 +1,18 @@
 //! Does what the core wants done, and tells it what came of it.
 
+use std::time::Duration;
+
 use instance_bus::{Bus, DeadLetterReason, Delivery, Headers, LogMessage, PublishError, topology};
 use instance_chassis::crash_point;
 use instance_contract::{
     CommandAnswer, RemediationId, Shard,
     subject::{self, RecordKind, Subject},
 };
-use instance_engine::{Event, Record, Remediation};
+use instance_engine::{Event, Logged, Record};
 use jiff::Timestamp;
+
+/// Between two tries to read the log.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// Write a record on its subject, once. Whoever comes second reads what stands there.
 pub(crate) async fn write(
@@ -84,21 +89,19 @@ async fn standing(bus: &Bus, shard: Shard, id: RemediationId, kind: RecordKind, 
     }
 }
 
-/// The fold of what the log holds of one remediation. The outer `None`: the log could not be read, and whoever asked
-/// for the command asks again.
-pub(crate) async fn find(bus: &Bus, shard: Shard, id: RemediationId) -> Option<Option<Remediation>> {
-    let messages = match bus.read_log(shard, &subject::remediation_of(shard, id)).await {
-        Ok(messages) => messages,
-        Err(error) => {
-            tracing::warn!(%error, remediation = %id, "could not read a remediation");
-            return None;
+/// What the log holds of one remediation. Tries until it can be read: nobody else may know of what stands there.
+pub(crate) async fn find(bus: &Bus, shard: Shard, id: RemediationId) -> Vec<Logged> {
+    loop {
+        match bus.read_log(shard, &subject::remediation_of(shard, id)).await {
+            Ok(messages) => return messages.iter().filter_map(decoded).collect(),
+            Err(error) => tracing::warn!(%error, remediation = %id, "could not read a remediation yet"),
         }
-    };
-    Some(Remediation::replay(messages.iter().filter_map(decoded)))
+        tokio::time::sleep(TRY_AGAIN).await;
+    }
 }
 
 /// A message of the log as its record; one that is not readable is told and left out.
-pub(crate) fn decoded(message: &LogMessage) -> Option<(RecordKind, Timestamp, u64, Record)> {
+pub(crate) fn decoded(message: &LogMessage) -> Option<Logged> {
     let (_, id, kind) = subject::parse_record(&message.subject)?;
     match Record::decode(&kind, &message.payload) {
         Ok(record) => Some((kind, message.published_at, message.sequence, record)),

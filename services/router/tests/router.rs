@@ -7,7 +7,7 @@ mod desk;
 use std::time::{Duration, Instant};
 
 use desk::{Desk, command};
-use instance_contract::{AnswerStatus, OverallStatus, StepStatus};
+use instance_contract::{AgentKind, AnswerStatus, OverallStatus, StepStatus};
 use instance_planner::Policy;
 use instance_testkit::eventually;
 
@@ -26,7 +26,7 @@ async fn a_command_is_answered_at_once_and_driven_to_its_end() {
     // The same id, issued at another instant: other bytes.
     assert_eq!(again.status, AnswerStatus::Refused);
     assert_eq!(again.faults[0].field, "command_id");
-    assert_eq!(desk.bus.dead_letters().await.unwrap().len(), 1);
+    desk.dead_letters(1).await;
     router.drained().await;
 }
 
@@ -75,7 +75,7 @@ async fn bad_commands_are_answered_with_field_value_and_rule_and_change_nothing(
     assert_eq!(desk.ended(expired.remediation_id.unwrap()).await.overall_status, OverallStatus::Expired);
     assert!(desk.sent().is_empty(), "nothing was changed");
     // Four could not be read, so they are kept; the others stand in the log as refused.
-    assert_eq!(desk.bus.dead_letters().await.unwrap().len(), 4);
+    desk.dead_letters(4).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,7 +94,7 @@ async fn a_refused_id_is_spent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_illegal_command_cannot_end_another_ones_remediation() {
     let desk = Desk::new().await;
-    let _router = desk.router_with("a", Policy { quiet_seconds: 0, ..Policy::default() });
+    let _router = desk.router_with("a", desk::often());
     desk.agents("PROD", |_| Some(StepStatus::Success)).await;
     let good = command(6, "PROD");
     let id = desk.ask(&good, "PROD").await.remediation_id.unwrap();
@@ -163,4 +163,46 @@ async fn two_routers_share_the_shards_and_each_command_is_taken_once() {
         assert_eq!(trace.overall_status, OverallStatus::Success, "{instance}");
     }
     assert_eq!(desk.sent().len(), 3 * instances.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_agent_refuses_is_refused_at_once_and_at_its_turn() {
+    let desk = Desk::new().await;
+    let _router = desk.router_with("a", desk::often());
+    desk.agents("PROD", |_| Some(StepStatus::Success)).await;
+    desk.refuses(AgentKind::Config);
+    let answer = desk.ask(&command(20, "PROD"), "PROD").await;
+    assert_eq!((answer.status, answer.faults[0].field.as_str()), (AnswerStatus::Refused, "parameters"));
+
+    // One that waits behind another is refused when its turn comes, and blocks nobody.
+    desk.refuses_nothing();
+    let first = desk.ask(&command(21, "PROD"), "PROD").await.remediation_id.unwrap();
+    let second = desk.ask(&command(22, "PROD"), "PROD").await;
+    let third = desk.ask(&command(23, "PROD"), "PROD").await;
+    assert_eq!((second.place, third.place), (Some(1), Some(2)));
+    desk.refuses(AgentKind::Config);
+    desk.approve(first).await;
+    assert_eq!(desk.ended(first).await.overall_status, OverallStatus::Success);
+    for waited in [second, third] {
+        let trace = desk.ended(waited.remediation_id.unwrap()).await;
+        assert_eq!(trace.overall_status, OverallStatus::Refused, "{trace:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn restarts_of_an_instance_are_kept_apart_over_a_change_of_owner() {
+    let desk = Desk::new().await;
+    let policy = Policy { approve_restarts: false, quiet_seconds: 0, ..Policy::default() };
+    let first = desk.router_with("first", policy.clone());
+    desk.agents("PROD", |_| Some(StepStatus::Success)).await;
+    let done = desk.ask(&command(30, "PROD"), "PROD").await;
+    assert_eq!(desk.ended(done.remediation_id.unwrap()).await.overall_status, OverallStatus::Success);
+    first.drained().await;
+    let _second = desk.router_with("second", policy);
+    let refused = desk.ask(&command(31, "PROD"), "PROD").await;
+    assert_eq!(
+        (refused.status, refused.faults[0].field.as_str()),
+        (AnswerStatus::Refused, "requires_restart")
+    );
+    assert!(refused.faults[0].rule.contains("15 minutes between two restarts"), "{refused:?}");
 }

@@ -10,8 +10,9 @@ use instance_bus::{Bus, Headers};
 use instance_chassis::{Context, Drain};
 use instance_clock::SystemClock;
 use instance_contract::{
-    AgentInfo, AgentKind, AskKind, Attempt, CommandAnswer, Forecast, ForecastReply, HostName, InstanceName,
-    RemediationId, StepCommand, StepStatus, ToolResult, WorkflowTrace,
+    AgentInfo, AgentKind, ApprovalAnswered, ApprovalAsked, AskKind, Attempt, CommandAnswer, Failure,
+    Forecast, ForecastReply, HostName, InstanceName, RemediationId, StepCommand, StepStatus, ToolResult,
+    Verdict, WorkflowTrace,
     subject::{self, RecordKind},
 };
 use instance_planner::Policy;
@@ -28,6 +29,8 @@ pub struct Desk {
     pub bus: Bus,
     tasks: TaskTracker,
     pub sent: Arc<Mutex<Vec<String>>>,
+    /// The agent that says no to every question.
+    refusing: Arc<Mutex<Option<AgentKind>>>,
 }
 
 /// A router on threads of its own, so that it can be killed with everything that it has spawned.
@@ -62,11 +65,11 @@ impl Desk {
     pub async fn new() -> Self {
         let server = NatsServer::start();
         let bus = instance_testkit::bus(&server).await;
-        Self { server, bus, tasks: TaskTracker::new(), sent: Arc::default() }
+        Self { server, bus, tasks: TaskTracker::new(), sent: Arc::default(), refusing: Arc::default() }
     }
 
     pub fn router(&self, name: &str) -> Router {
-        self.router_with(name, Policy { approve_restarts: false, quiet_seconds: 0, ..Policy::default() })
+        self.router_with(name, Policy { approve_restarts: false, ..often() })
     }
 
     pub fn router_with(&self, name: &str, policy: Policy) -> Router {
@@ -105,21 +108,51 @@ impl Desk {
         }
     }
 
+    pub fn refuses(&self, agent: AgentKind) {
+        *self.refusing.lock().unwrap() = Some(agent);
+    }
+
+    pub fn refuses_nothing(&self) {
+        *self.refusing.lock().unwrap() = None;
+    }
+
+    /// Approve what a remediation asks for, once it asks.
+    pub async fn approve(&self, id: RemediationId) {
+        let asked = eventually(Duration::from_secs(10), || async move {
+            let messages = self.bus.find_remediation(id).await.ok()?;
+            messages.into_iter().find(|message| {
+                matches!(subject::parse_record(&message.subject), Some((.., RecordKind::ApprovalAsked(1))))
+            })
+        })
+        .await;
+        let (shard, ..) = subject::parse_record(&asked.subject).unwrap();
+        let question: ApprovalAsked = asked.json().unwrap();
+        let answer = ApprovalAnswered {
+            schema: ApprovalAnswered::SCHEMA.to_owned(),
+            trace_id: question.trace_id,
+            remediation_id: id,
+            digest: question.digest,
+            verdict: Verdict::Granted,
+            by: "test".to_owned(),
+            at: question.because.now,
+            note: None,
+        };
+        let subject = subject::record(shard, id, &RecordKind::ApprovalAnswered(1));
+        self.bus.publish_once(&subject, &answer, Headers::new()).await.unwrap();
+    }
+
     async fn answer_questions(&self, agent: AgentKind) {
         let subject = subject::ask(agent, &host(), AskKind::Plan);
         let service = self.bus.service(agent.as_str(), "0.1.0", "test", HashMap::new());
         let mut service = service.endpoint("plan", &subject, HashMap::new()).start().await.unwrap();
+        let refusing = Arc::clone(&self.refusing);
         self.tasks.spawn(async move {
             while let Some(request) = service.next().await {
-                let reply = ForecastReply::Would(Forecast {
-                    target: agent.as_str().to_owned(),
-                    before: "old".to_owned(),
-                    after: "new".to_owned(),
-                    needs_restart: true,
-                    restart_reason: "read at start".to_owned(),
-                    dangerous: false,
-                    warnings: Vec::new(),
-                });
+                let reply = if *refusing.lock().unwrap() == Some(agent) {
+                    ForecastReply::Wont(Failure::refused("current_value_differs", "it is another one"))
+                } else {
+                    would(agent)
+                };
                 let body = serde_json::to_vec(&reply).unwrap();
                 request.respond(Ok(body.into())).await.unwrap();
             }
@@ -179,6 +212,14 @@ impl Desk {
         .await
     }
 
+    /// So many are kept in the end; the sender is told before.
+    pub async fn dead_letters(&self, many: usize) {
+        eventually(Duration::from_secs(10), || async move {
+            (self.bus.dead_letters().await.ok()?.len() == many).then_some(())
+        })
+        .await;
+    }
+
     pub fn sent(&self) -> Vec<String> {
         self.sent.lock().unwrap().clone()
     }
@@ -186,6 +227,23 @@ impl Desk {
 
 pub fn is_end(message: &instance_bus::LogMessage) -> bool {
     matches!(subject::parse_record(&message.subject), Some((.., RecordKind::Ended)))
+}
+
+fn would(agent: AgentKind) -> ForecastReply {
+    ForecastReply::Would(Forecast {
+        target: agent.as_str().to_owned(),
+        before: "old".to_owned(),
+        after: "new".to_owned(),
+        needs_restart: true,
+        restart_reason: "read at start".to_owned(),
+        dangerous: false,
+        warnings: Vec::new(),
+    })
+}
+
+/// The default policy, for instances that are restarted again and again.
+pub fn often() -> Policy {
+    Policy { quiet_seconds: 0, restarts_per_hour: 60, minutes_between_restarts: 0, ..Policy::default() }
 }
 
 pub fn host() -> HostName {
