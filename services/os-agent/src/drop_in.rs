@@ -9,7 +9,7 @@ use std::{
 
 use instance_chassis::crash_point;
 
-use crate::error::KernelError;
+use crate::error::{KernelError, SYNC_FOLDER};
 
 /// The drop-in of a parameter.
 #[derive(Debug, Clone)]
@@ -62,7 +62,7 @@ impl DropIn {
         }
         let synced = File::open(&self.folder).and_then(|folder| folder.sync_all());
         crash_point("os.drop-in-durable");
-        synced.map_err(|source| KernelError::io("sync folder", self.folder.clone(), source))
+        synced.map_err(|source| KernelError::io(SYNC_FOLDER, self.folder.clone(), source))
     }
 
     fn write(&self, text: &str) -> Result<(), KernelError> {

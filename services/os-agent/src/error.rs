@@ -35,6 +35,9 @@ pub enum KernelError {
     },
 }
 
+/// What makes a rename durable.
+pub(crate) const SYNC_FOLDER: &str = "sync folder";
+
 impl KernelError {
     pub(crate) fn io(operation: &'static str, path: PathBuf, source: impl Into<io::Error>) -> Self {
         Self::Io { operation, path, source: source.into() }
@@ -44,6 +47,10 @@ impl KernelError {
     pub fn into_failure(self) -> Failure {
         let message = self.to_string();
         match self {
+            // The file has its new name already; only whether it survives a power cut is not known.
+            Self::Io { operation: SYNC_FOLDER, source, .. } => {
+                Failure::Unknown { cause: of_system(&message, &source).cause().clone() }
+            }
             Self::Io { source, .. } => of_system(&message, &source),
             Self::Absent(_) => Failure::permanent("unknown_to_kernel", message),
             Self::Strange { .. } | Self::Short(_) => Failure::permanent("kernel_answer", message),

@@ -1,5 +1,5 @@
 use instance_agent::{evidence::QlistError, host::HostError};
-use instance_contract::Failure;
+use instance_contract::{Cause, Failure};
 
 /// Why an instance is not restarted, or not up again. Each says what was left behind.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,9 @@ pub enum RestartError {
         /// As `iris qlist` says.
         state: String,
     },
+    /// The stop was asked for, and then nothing more could be seen of the instance.
+    #[error("{0}; the stop was asked for, and whether the instance has stopped is not known")]
+    LostAfterAsking(Box<RestartError>),
     /// The instance did not stop. It was not forced, and it is not started.
     #[error(
         "instance is \"{state}\" {seconds} s after the stop was asked for{said}; it is not forced and not started: let its users leave, then stop it by hand"
@@ -80,6 +83,9 @@ impl From<RestartError> for Failure {
             Error::Log { .. } => Self::permanent("log_unreadable", message),
             Error::MustNotRestart { .. } => Self::refused("must_not_restart", message),
             Error::Unsettled { .. } => Self::transient("instance_unsettled", message),
+            Error::LostAfterAsking(error) => {
+                Self::Unknown { cause: Cause::new(&Self::from(*error).cause().code, message) }
+            }
             // It goes on as it was; only its users may have been asked to leave.
             Error::StopFailed { still_runs: true, .. } => Self::permanent("stop_failed", message),
             Error::StopFailed { .. } => Self::unknown("stop_failed", message),

@@ -36,7 +36,7 @@ pub fn stop(site: &Site<'_>, before: &Observed, limit: Duration) -> Result<Stopp
     let said = Some(finished.last_words()).filter(|words| !words.is_empty());
     let said = said.map_or_else(String::new, |words| format!(" (iris stop said \"{words}\")"));
     loop {
-        let state = site.observe()?.state;
+        let state = site.observe().map_err(|error| RestartError::LostAfterAsking(Box::new(error)))?.state;
         if state == State::Down {
             crash_point("restart.stopped");
             warnings.extend(users_who_remained(site, log));

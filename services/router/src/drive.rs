@@ -253,7 +253,11 @@ impl Driver<'_> {
             RecordKind::Result { .. } => crash_point("router.result-read"),
             _ => crash_point("router.approval-read"),
         }
-        let span = self.router.bus.span_of(message);
+        let span = match kind {
+            // A person's client has a trace of its own, or none; the story goes on in that of the remediation.
+            RecordKind::ApprovalAnswered(_) => self.span_in_trace_of(id),
+            _ => self.router.bus.span_of(message),
+        };
         self.happens(Event::Recorded { id, kind, at, sequence, record: Box::new(record) }, &span);
     }
 
@@ -304,17 +308,17 @@ impl Driver<'_> {
     }
 
     fn span_of(&self, effect: &Effect) -> Span {
-        let id = match effect {
+        match effect {
             Effect::Ask { id, .. }
             | Effect::Write { id, .. }
             | Effect::Answer { id, .. }
-            | Effect::Find { id } => id,
-            Effect::WakeAt(_) => return Span::none(),
-        };
-        self.core
-            .remediations()
-            .find(|remediation| remediation.id() == *id)
-            .map_or_else(Span::none, continued)
+            | Effect::Find { id } => self.span_in_trace_of(*id),
+            Effect::WakeAt(_) => Span::none(),
+        }
+    }
+
+    fn span_in_trace_of(&self, id: RemediationId) -> Span {
+        self.core.remediations().find(|remediation| remediation.id() == id).map_or_else(Span::none, continued)
     }
 }
 

@@ -17,8 +17,8 @@ use crate::{
     running::Role,
 };
 
-/// A third of the time after which an unsettled step comes again.
-const STILL_WORKING_EVERY: Duration = Duration::from_secs(10);
+/// A quarter of the time after which an unsettled step comes again.
+const STILL_WORKING_EVERY: Duration = Duration::from_secs(1);
 /// Between two tries to store a result.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// The result can never be stored; an operator has to act.

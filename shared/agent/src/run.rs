@@ -145,9 +145,19 @@ async fn announce<C>(context: &Context<C>, kind: AgentKind) -> Result<Service, B
     let mut builder = context.bus.service(kind.as_str(), version, description, metadata);
     for ask in AskKind::ALL {
         let subject = subject::ask(kind, &context.host, ask);
-        builder = builder.endpoint(ask.as_str(), &subject, HashMap::new());
+        builder = builder.endpoint(ask.as_str(), &subject, contract_of(ask));
     }
     builder.start().await
+}
+
+/// What a question and its answer are, for whoever finds the endpoint.
+fn contract_of(ask: AskKind) -> HashMap<String, String> {
+    let (request, reply) = match ask {
+        AskKind::Facts => ("FactsQuestion", "facts of the agent, as JSON"),
+        AskKind::Plan => ("PlanQuestion", "ForecastReply"),
+        AskKind::Probe => ("StepCommand", "ToolResult"),
+    };
+    HashMap::from([("request".to_owned(), request.to_owned()), ("reply".to_owned(), reply.to_owned())])
 }
 
 /// The clock and the halt, asked from the threads that steps run on.

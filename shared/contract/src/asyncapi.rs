@@ -145,7 +145,7 @@ fn message_json(channel: &Channel) -> Value {
         "headers": {"type": "object", "properties": properties},
         "payload": {
             "schemaFormat": "application/schema+json;version=draft-2020-12",
-            "schema": schema::schema(channel.message).expect("every channel names a schema"),
+            "schema": schema::inlined(channel.message).expect("every channel names a schema"),
         },
     })
 }

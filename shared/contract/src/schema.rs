@@ -35,6 +35,40 @@ pub fn schema(name: &str) -> Option<Value> {
     Some(value)
 }
 
+/// As [`schema`], with everything in its place: for a document in which `#/$defs` would lead nowhere.
+pub fn inlined(name: &str) -> Option<Value> {
+    let mut value = schema(name)?;
+    let definitions = value.as_object_mut()?.remove("$defs").unwrap_or_default();
+    inline(&mut value, &definitions);
+    Some(value)
+}
+
+/// Puts each definition where it is named. Invariant: no definition holds itself.
+fn inline(value: &mut Value, definitions: &Value) {
+    match value {
+        Value::Object(object) => {
+            let named =
+                object.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix("#/$defs/"));
+            if let Some(Value::Object(definition)) = named.and_then(|name| definitions.get(name)).cloned() {
+                object.remove("$ref");
+                for (key, value) in definition {
+                    // What stands beside the reference is about this place, and counts.
+                    object.entry(key).or_insert(value);
+                }
+            }
+            for inner in object.values_mut() {
+                inline(inner, definitions);
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                inline(item, definitions);
+            }
+        }
+        _ => {}
+    }
+}
+
 fn root<T: JsonSchema>() -> Schema {
     SchemaGenerator::new(SchemaSettings::draft2020_12()).into_root_schema_for::<T>()
 }

@@ -164,7 +164,7 @@ impl Core {
                 let ended = arrival.ended(now, OverallStatus::Refused, faults.to_string(), faults.0);
                 self.write_arrival(arrival, RecordKind::Ended, Record::Ended(ended), effects);
             }
-            Verdict::Proceed if self.queues.is_free(&arrival.command.instance) => {
+            Verdict::Proceed if self.is_alone(&id, &arrival.command.instance) => {
                 effects.push(Effect::Ask {
                     id,
                     instance: arrival.command.instance.clone(),
@@ -202,6 +202,10 @@ impl Core {
         let answer = self.with_history(&id, answer, now);
         if let Some(arrival) = self.arriving.get(&id) {
             let (kind, record) = match answer {
+                // Others have come meanwhile: by its turn these facts may be old.
+                _ if !self.is_alone(&id, &arrival.command.instance) => {
+                    accept(arrival, now, &self.policy, None)
+                }
                 FactsAnswer::Facts(facts) => match plan(&arrival.command, &facts, &self.policy) {
                     Ok(plan) => accept(arrival, now, &self.policy, Some((plan, facts))),
                     Err(Rejection::NotYet { .. }) => accept(arrival, now, &self.policy, None),
@@ -219,6 +223,13 @@ impl Core {
         if let Some((kind, record)) = open.planned(answer, now) {
             effects.push(Effect::Write { id, kind, record });
         }
+    }
+
+    /// Is nothing else open or arriving on the instance, so that it is this one's turn at once?
+    fn is_alone(&self, id: &RemediationId, instance: &InstanceName) -> bool {
+        let others = self.arriving.iter().filter(|(other, _)| *other != id);
+        self.queues.is_free(instance)
+            && others.into_iter().all(|(_, other)| other.command.instance != *instance)
     }
 
     /// Facts also hold the time, and when the instance was restarted before.

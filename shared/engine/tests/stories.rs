@@ -148,6 +148,20 @@ fn one_instance_runs_one_remediation_at_a_time_the_urgent_first_and_others_side_
 }
 
 #[test]
+fn commands_that_come_together_are_planned_each_at_its_turn() {
+    let mut desk = Desk::without_approvals();
+    // The second one comes while the agents are still being asked about the first.
+    desk.arrives(command(1, "PROD"));
+    desk.arrives(command(2, "PROD"));
+    desk.arrives(command(3, "TEST"));
+    desk.run(succeeded);
+    assert_eq!([1, 2, 3].map(|number| desk.is_planned_at_its_turn(number)), [true, true, false]);
+    for number in 1..=3 {
+        assert_eq!(desk.ended(number).overall_status, OverallStatus::Success);
+    }
+}
+
+#[test]
 fn a_repeated_command_is_done_once_and_one_with_other_bytes_is_refused() {
     let mut desk = Desk::new();
     desk.arrives(command(1, "PROD"));

@@ -22,7 +22,8 @@ pub(super) struct QuietWatch {
     mark: LogMark,
     silent_since: Instant,
     heard: Option<String>,
-    heard_since_start: bool,
+    /// Was the instance restarted, so that the remedy has been in force since its start?
+    restarted: bool,
 }
 
 impl QuietWatch {
@@ -35,13 +36,12 @@ impl QuietWatch {
             mark: LogMark::now(&log)?,
             silent_since: Instant::now(),
             heard: None,
-            heard_since_start: false,
+            restarted,
             log,
         };
         if restarted {
             let (entries, mark) = entries_since_last_start(&watch.log)?;
             watch.listen(&entries);
-            watch.heard_since_start = watch.heard.is_some();
             watch.mark = mark;
         }
         Ok(watch)
@@ -49,7 +49,7 @@ impl QuietWatch {
 
     /// Nothing can mend it: a condition came although the remedy was in force since the start.
     pub fn is_lost(&self) -> bool {
-        self.heard_since_start
+        self.restarted && self.heard.is_some()
     }
 
     /// What was heard up to now; `None` when there is nothing to listen for.
@@ -71,7 +71,7 @@ impl QuietWatch {
         self.listen(&entries);
         let silent = self.silent_since.elapsed();
         Some(match &self.heard {
-            Some(heard) if self.heard_since_start || silent < self.wanted => {
+            Some(heard) if self.restarted || silent < self.wanted => {
                 Finding::Wrong(format!("{what}, found \"{heard}\""))
             }
             _ if silent < self.wanted => {

@@ -48,8 +48,9 @@ impl Index {
         *highest = token.max(*highest);
         match record {
             Record::Intent(intent) => {
-                self.entry(&intent.order.key(), || content_digest(&intent.order)).newest =
-                    Newest::Intent(place);
+                let entry = self.entry(&intent.order.key(), || content_digest(&intent.order));
+                entry.newest = Newest::Intent(place);
+                entry.last_intent = Some(place);
                 self.closed.extend(undone_by(&intent.order));
             }
             Record::Done(done) => {

@@ -242,6 +242,11 @@ impl Desk {
             .collect()
     }
 
+    /// Its plan is not in its acceptance, but was made on facts of its turn.
+    pub fn is_planned_at_its_turn(&self, number: u128) -> bool {
+        self.log.iter().any(|entry| entry.0 == id(number) && matches!(entry.4, Record::Planned(_)))
+    }
+
     pub fn ended(&self, number: u128) -> WorkflowTrace {
         let ended = self.log.iter().find_map(|entry| match (&entry.4, entry.0 == id(number)) {
             (Record::Ended(ended), true) => Some(ended.trace.clone()),
