@@ -164,7 +164,7 @@ impl Core {
                 let ended = arrival.ended(now, OverallStatus::Refused, faults.to_string(), faults.0);
                 self.write_arrival(arrival, RecordKind::Ended, Record::Ended(ended), effects);
             }
-            Verdict::Proceed if self.is_alone(&id, &arrival.command.instance) => {
+            Verdict::Proceed if self.queues.is_free(&arrival.command.instance) => {
                 effects.push(Effect::Ask {
                     id,
                     instance: arrival.command.instance.clone(),
