@@ -10,6 +10,7 @@ mod workspace; // Read this first: what cargo says about the tree.
 mod arrows;
 mod bench;
 mod ci;
+mod crash;
 mod demo;
 mod error_pages;
 mod generate;
@@ -59,6 +60,8 @@ enum Task {
     Ci(ci::Options),
     /// Drive the router's core over many seeds of a world that misbehaves.
     Simulate(simulate::Options),
+    /// Let real processes die at every named point, and see that nothing is lost or done twice.
+    Crash(crash::Options),
     /// Run a benchmark.
     Bench(bench::Options),
 }
@@ -85,6 +88,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Generate(options) => generate::run(&workspace, &options),
         Task::Ci(options) => ci::run(&workspace, &options),
         Task::Simulate(options) => simulate::run(&workspace, &options),
+        Task::Crash(options) => crash::run(&workspace, &options),
         Task::Bench(options) => bench::run(&workspace, &options),
     }
 }

@@ -1,0 +1,117 @@
+//! What is asked for while a process dies, and how it must end.
+
+use std::fmt;
+
+use instance_clock::{Clock as _, SystemClock};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::processes::INSTANCE;
+
+/// One way through the product. In the order in which they are preferred for a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scenario {
+    /// A kernel value, a CPF value, a restart; all goes well.
+    Forward,
+    /// The same, but the instance does not come up on the new value, and all is taken back.
+    Undo,
+    /// The process has died a first time in the middle, and comes back.
+    Again,
+    /// A person has to agree to the restart, and does.
+    Approved,
+    /// Two commands at once for the instance: the second waits for the first.
+    Queued,
+    /// Nobody answers.
+    Unanswered,
+}
+
+/// Lets things happen without waiting for a person, and proves silence at once.
+pub const FREE: &str = "approve_restarts = false\nquiet_seconds = 0\n";
+/// A person has the shortest time there is.
+const ASKED: &str = "approve_restarts = true\nquiet_seconds = 0\napproval_seconds = 10\n";
+
+impl Scenario {
+    pub const ALL: [Self; 6] =
+        [Self::Forward, Self::Undo, Self::Again, Self::Approved, Self::Queued, Self::Unanswered];
+
+    /// The table `[router.policy]`, without what policy says about the frequency of restarts.
+    pub const fn policy(self) -> &'static str {
+        match self {
+            Self::Approved | Self::Unanswered => ASKED,
+            _ => FREE,
+        }
+    }
+
+    /// `overall_status` of every remediation.
+    pub const fn ends(self) -> &'static str {
+        match self {
+            Self::Undo => "undone",
+            Self::Unanswered => "expired",
+            _ => "success",
+        }
+    }
+
+    /// How many commands are given at once.
+    pub const fn commands(self) -> usize {
+        match self {
+            Self::Queued => 2,
+            _ => 1,
+        }
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Forward => "forward",
+            Self::Undo => "undo",
+            Self::Again => "again",
+            Self::Approved => "approved",
+            Self::Queued => "queued",
+            Self::Unanswered => "unanswered",
+        })
+    }
+}
+
+/// What one command wants the world to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    pub id: Uuid,
+    /// Of `vm.swappiness`.
+    pub kernel: u32,
+    /// Of `globals` in the CPF, 8 KB buffers.
+    pub globals_mb: u32,
+}
+
+impl Wish {
+    /// The value in the CPF.
+    pub fn globals(&self) -> String {
+        format!("0,0,{},0,0,0", self.globals_mb)
+    }
+
+    /// A RemediationCommand of three steps, as an outside system writes it.
+    pub fn command(&self) -> Value {
+        let (kernel, setting) = (
+            json!({"kernel_param": "vm.swappiness", "new_value": self.kernel}),
+            json!({"cpf_section": "config", "parameter": "globals", "new_value": self.globals()}),
+        );
+        json!({
+            "schema": "instance.v1.remediation_command",
+            "command_id": self.id,
+            "trace_id": Uuid::new_v4().simple().to_string(),
+            "instance": INSTANCE,
+            "error_type": "config",
+            "severity": 2,
+            "recommended_action": "what the proof wants",
+            "requires_restart": true,
+            "requested_by": "crash proof",
+            "issued_at": SystemClock.now().to_string(),
+            "timeout_seconds": 20,
+            "steps": [
+                {"id": "kernel", "tool": "os_config", "parameters": kernel},
+                {"id": "setting", "tool": "iris_config", "parameters": setting, "depends_on": ["kernel"]},
+                {"id": "restart", "tool": "iris_restart", "parameters": {}, "depends_on": ["setting"]},
+            ],
+        })
+    }
+}

@@ -1,0 +1,189 @@
+//! One story: commands are given, a service dies or none does, everything ends, and the world is looked at.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use futures::StreamExt as _;
+use instance_contract::{CommandId, RemediationId, WorkflowTrace};
+
+use crate::{
+    lane::Lane,
+    point::Service,
+    processes::command,
+    scenario::{Scenario, Wish},
+    witness::World,
+};
+
+/// How long a remediation may take.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The variables of one life of a service.
+pub type Life = Vec<(&'static str, String)>;
+
+/// The lives of one service, in order: in each but the last one it dies.
+pub struct Lives {
+    pub service: Service,
+    pub lives: Vec<Life>,
+}
+
+/// How long it took.
+#[derive(Debug, Clone, Copy)]
+pub struct Took {
+    /// From the first command to the last end.
+    pub in_all: Duration,
+    /// From the last death to the last end, with all the work that was left. Zero when everything had ended before.
+    pub since_death: Duration,
+}
+
+/// Plays it. An error is what went wrong.
+pub async fn play(lane: &mut Lane, scenario: Scenario, lives: Option<Lives>) -> Result<Took, String> {
+    lane.follow(scenario.policy()).await?;
+    let wishes = lane.wishes(scenario);
+    let before = lane.world();
+    let mut endings = Vec::new();
+    for wish in &wishes {
+        endings.push(Ending::of(lane, wish).await?);
+    }
+    let mut lives = lives.map(|Lives { service, lives }| (service, lives.into_iter()));
+    if let Some((service, lives)) = &mut lives {
+        lane.start(*service, &lives.next().unwrap_or_default());
+        // The router takes what was sent while it was away; an agent is asked, and should be there.
+        if *service != Service::Router {
+            lane.ready(*service).await?;
+        }
+    }
+    let asked = Instant::now();
+    for wish in &wishes {
+        lane.publish(wish).await;
+    }
+    let agreed = agree(lane, scenario, &wishes).await?;
+    let left = async {
+        let (mut died, mut at_death) = (asked, before.clone());
+        if let Some((service, lives)) = &mut lives {
+            for life in lives {
+                lane.died(*service).await?;
+                (died, at_death) = (Instant::now(), lane.world());
+                lane.start(*service, &life);
+            }
+        }
+        let mut ended = asked;
+        for ending in &mut endings {
+            ended = ended.max(ending.reached().await?);
+        }
+        Ok::<_, String>((died, at_death, ended))
+    };
+    let (left, agreed) = futures::join!(left, agreed);
+    let (died, at_death, ended) = left?;
+    agreed?;
+    lane.at_rest().await?;
+    let mut in_order = Vec::new();
+    for (wish, ending) in wishes.into_iter().zip(&endings) {
+        in_order.push((ending.is_true(lane, scenario).await?, wish));
+    }
+    // Whose turn was last has the last word about the world.
+    in_order.sort_by_key(|(sequence, _)| *sequence);
+    let wishes: Vec<Wish> = in_order.into_iter().map(|(_, wish)| wish).collect();
+    faultless(lane, scenario, &before, &at_death, &wishes)?;
+    Ok(Took { in_all: ended - asked, since_death: ended.saturating_duration_since(died) })
+}
+
+fn faultless(
+    lane: &Lane,
+    scenario: Scenario,
+    before: &World,
+    at_death: &World,
+    wishes: &[Wish],
+) -> Result<(), String> {
+    let now = lane.world_at_rest();
+    let faults = match scenario {
+        Scenario::Undo => now.faults_as_before(before, 1),
+        Scenario::Unanswered => now.faults_as_before(before, 0),
+        _ => now.faults_as_wished(before, at_death, wishes),
+    };
+    if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
+}
+
+/// A person, where one is needed: agrees as soon as the question is there.
+async fn agree(
+    lane: &Lane,
+    scenario: Scenario,
+    wishes: &[Wish],
+) -> Result<impl Future<Output = Result<(), String>> + use<>, String> {
+    let needed = scenario == Scenario::Approved;
+    let (id, url, home) = (wishes[0].id, lane.url(), lane.path("home"));
+    let subject = format!("instance.v1.remediation.*.{}.approval.*.asked", remediation(&wishes[0]));
+    let mut questions = lane.client.subscribe(subject).await.map_err(|error| error.to_string())?;
+    Ok(async move {
+        if !needed {
+            return Ok(());
+        }
+        let asked = tokio::time::timeout(PATIENCE, questions.next()).await;
+        asked.map_err(|_| "nobody was asked".to_owned())?;
+        let mut person = tokio::process::Command::from(command("instance"));
+        person.env("HOME", home).env("USER", "proof").args(["--nats", &url, "approve"]);
+        let output = person.arg(id.to_string()).arg("--yes").kill_on_drop(true).output().await;
+        let output = output.map_err(|error| error.to_string())?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(format!("could not agree: {}", String::from_utf8_lossy(&output.stderr)))
+    })
+}
+
+fn remediation(wish: &Wish) -> RemediationId {
+    wish.id.to_string().parse::<CommandId>().unwrap().into()
+}
+
+/// The end of one remediation.
+struct Ending {
+    id: RemediationId,
+    messages: async_nats::Subscriber,
+}
+
+impl Ending {
+    async fn of(lane: &Lane, wish: &Wish) -> Result<Self, String> {
+        let id = remediation(wish);
+        let subject = format!("instance.v1.remediation.*.{id}.ended");
+        let messages = lane.client.subscribe(subject).await.map_err(|error| error.to_string())?;
+        lane.client.flush().await.map_err(|error| error.to_string())?;
+        Ok(Self { id, messages })
+    }
+
+    /// Waits for it; when.
+    async fn reached(&mut self) -> Result<Instant, String> {
+        let message = tokio::time::timeout(PATIENCE, self.messages.next()).await;
+        message.map_err(|_| format!("{} has not ended", self.id))?;
+        Ok(Instant::now())
+    }
+
+    /// One end, the right one; every step that was sent has its one result, and is told once.
+    /// Where it stands in the log.
+    async fn is_true(&self, lane: &Lane, scenario: Scenario) -> Result<u64, String> {
+        let records = lane.bus.find_remediation(self.id).await.map_err(|error| error.to_string())?;
+        let of = |part: &str| -> Vec<_> {
+            records.iter().filter(|record| record.subject.contains(&format!("{}.{part}", self.id))).collect()
+        };
+        let (steps, results, ends) = (of("step."), of("result."), of("ended"));
+        let [ended] = ends.as_slice() else { return Err(format!("{} ends", ends.len())) };
+        if steps.len() != results.len() {
+            return Err(format!("{} steps were sent, {} answered", steps.len(), results.len()));
+        }
+        let trace: WorkflowTrace = ended.json().map_err(|error| error.to_string())?;
+        let status = trace.overall_status.as_str();
+        let told: Vec<String> = trace
+            .steps_executed
+            .iter()
+            .map(|step| format!("{} {} {:?}", step.step_id, step.status.as_str(), step.error_message))
+            .collect();
+        if status != scenario.ends() {
+            return Err(format!("ended {status} ({:?}): {}", trace.reason, told.join(", ")));
+        }
+        let once: BTreeSet<_> = trace.steps_executed.iter().map(|step| step.step_id.to_string()).collect();
+        if once.len() != told.len() {
+            return Err(format!("a step is told twice: {}", told.join(", ")));
+        }
+        Ok(ended.sequence)
+    }
+}
