@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// A quarter of the time after which an unsettled step comes again.
-const STILL_WORKING_EVERY: Duration = Duration::from_secs(1);
+const STILL_WORKING_EVERY: Duration = Duration::from_millis(500);
 /// Between two tries to store a result.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// The result can never be stored; an operator has to act.

@@ -24,7 +24,7 @@ const NEVER_AGAIN: &[u8] = b"+TERM";
 const STILL_WORKING: &[u8] = b"+WPI";
 
 /// One delivery of a stored message. Settling consumes it; one that is dropped unsettled is delivered again when the
-/// consumer's wait is over (commands and steps 4 s).
+/// consumer's wait is over (commands 4 s, steps 2 s).
 #[must_use = "settle it: done, retry_after or dead_letter"]
 pub struct Delivery {
     bus: Bus,

@@ -169,11 +169,11 @@ pub(crate) fn router(shard: Shard) -> ConsumerSpec {
     ConsumerSpec::durable(format!("router_{shard}"), filter, Duration::from_secs(4))
 }
 
-/// Step commands for one agent on one host. The wait is short, and the agent says every second that it still works: what a
+/// Step commands for one agent on one host. The wait is short, and the agent says twice a second that it still works: what a
 /// killed agent held must not wait long for the next one.
 pub(crate) fn steps(shard: Shard, agent: AgentKind, host: &HostName) -> ConsumerSpec {
     let filter = subject::steps_for(shard, agent, host).to_string();
-    ConsumerSpec::durable(format!("{agent}_{}", host.token()), filter, Duration::from_secs(4))
+    ConsumerSpec::durable(format!("{agent}_{}", host.token()), filter, Duration::from_secs(2))
 }
 
 /// A reading of INSTANCE_ERRORS.
