@@ -144,8 +144,11 @@ async fn one_shape(arguments: &Arguments, programs: &Programs, steps: u32) -> Re
         eprintln!("{name}, {steps} steps: server, router, agent are processes {pids:?}");
         running.push(Arc::new(pipeline));
     }
-    let mut rows =
-        vec![Row::ratio(format!("{steps} steps: cold start, ms"), cold[0], cold[1], Goal::AtMost(2.0))];
+    let mut rows = Vec::new();
+    if arguments.cold_starts > 0 {
+        let figure = format!("{steps} steps: cold start, ms");
+        rows.push(Row::ratio(figure, cold[0], cold[1], Goal::AtMost(2.0)));
+    }
     for lanes in &arguments.lanes {
         let seen = in_turns(arguments, &running, *lanes).await?;
         for (side, ((name, _), seen)) in sides.iter().zip(&seen).enumerate() {
