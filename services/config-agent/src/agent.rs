@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
 use instance_agent::{
-    Agent, AgentError, AgentSettings, Applied, Prepared, Probe, Work,
+    Agent, AgentError, AgentSettings, Applied, InstanceSettings, Prepared, Probe, Work,
     evidence::{self, InstanceView},
+    settings,
 };
 use instance_chassis::Context;
 use instance_clock::Clock;
@@ -12,13 +13,7 @@ use instance_contract::{
 use instance_iris::cpf;
 use serde_json::json;
 
-use crate::{
-    apply,
-    config::{Config, InstanceSettings},
-    license,
-    read::Live,
-    undo,
-};
+use crate::{apply, config::Config, license, read::Live, undo};
 
 /// Serves the instances of the settings until a drain is asked for.
 pub async fn run(context: Context<Config>) -> Result<(), AgentError> {
@@ -40,21 +35,12 @@ impl ConfigAgent {
     }
 
     fn settings(&self, instance: &InstanceName) -> Result<&InstanceSettings, Failure> {
-        self.config.instances.iter().find(|known| &known.name == instance).ok_or_else(|| {
-            let message = format!("instance \"{instance}\" is not in the settings of this agent");
-            Failure::refused("unknown_instance", message)
-        })
+        settings::find(&self.config.instances, instance)
     }
 
     fn view(&self, instance: &InstanceName) -> Result<InstanceView, Failure> {
         let settings = self.settings(instance)?;
-        Ok(InstanceView {
-            name: settings.name.clone(),
-            cpf: settings.cpf.clone(),
-            messages_log: settings.messages_log.clone(),
-            iris_command: Some(self.config.iris_command.clone()),
-            proc_root: self.config.proc_root.clone(),
-        })
+        Ok(settings.view(&self.config.iris_command, &self.config.proc_root))
     }
 
     fn license(&self, instance: &InstanceName, action: LicenseAction) -> Result<Vec<String>, Failure> {

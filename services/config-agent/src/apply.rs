@@ -1,11 +1,11 @@
 //! One value of the CPF changes: told beforehand, recorded, done, looked up again.
 
-use instance_agent::{Applied, Prepared, Probe};
+use instance_agent::{Applied, InstanceSettings, Prepared, Probe};
 use instance_contract::{AppliedChange, Digest, Failure, Forecast, SetCpf};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::{Config, InstanceSettings},
+    config::Config,
     edit::{self, Edit},
     memory::{self, HostMemory},
     read::{LastLook, Live},

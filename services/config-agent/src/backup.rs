@@ -24,12 +24,24 @@ pub fn next_name(folder: &Folder, cpf: &str, digest: &Digest) -> Result<String, 
 }
 
 /// Makes the backup `name` of `live`, durable when it returns. A backup of that name with the same bytes is the one
-/// that was begun before a crash; one with other bytes is an error.
+/// that was made before a crash; one with the beginning of them was begun before it, and is made anew; one with other
+/// bytes is an error.
 pub fn keep(folder: &Folder, name: &str, live: &Snapshot) -> Result<(), FileError> {
     let path = || folder.path().join(name);
-    let Some(mut file) = folder.create(name)? else {
+    let mut file = if let Some(file) = folder.create(name)? {
+        file
+    } else {
         let there = folder.read(name)?;
-        return if there.digest == live.digest { Ok(()) } else { Err(FileError::BackupTaken(path())) };
+        if there.digest == live.digest {
+            // Whoever has written it may not have come to this.
+            there.file.sync_all().map_err(|source| FileError::io("sync the backup", path(), source))?;
+            return folder.sync();
+        }
+        if !live.bytes.starts_with(&there.bytes) {
+            return Err(FileError::BackupTaken(path()));
+        }
+        folder.remove(name)?;
+        folder.create(name)?.ok_or_else(|| FileError::BackupTaken(path()))?
     };
     crash_point("config.backup-created");
     let written = file

@@ -1,6 +1,6 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
-use instance_contract::InstanceName;
+use instance_agent::settings::{self, InstanceSettings};
 use serde::Deserialize;
 
 /// Settings of config-agent. Unknown names are refused.
@@ -10,17 +10,17 @@ pub struct Config {
     /// The IRIS instances of this host that the agent may change. At least one.
     pub instances: Vec<InstanceSettings>,
     /// The `iris` program. An absolute path. Default: `/usr/bin/iris`.
-    #[serde(default = "default_iris_command")]
+    #[serde(default = "settings::default_iris_command")]
     pub iris_command: PathBuf,
     /// Where the kernel shows its state. Default: `/proc`.
-    #[serde(default = "default_proc_root")]
+    #[serde(default = "settings::default_proc_root")]
     pub proc_root: PathBuf,
     /// Where the agent's ledger lies; made when it is missing. Default: `/var/lib/instance/config-agent`.
     #[serde(default = "default_state_dir")]
     pub state_dir: PathBuf,
     /// Where the three agents of this host keep the highest token seen, by instance. Default:
     /// `/var/lib/instance/fence`. The same folder for all three.
-    #[serde(default = "default_fence_dir")]
+    #[serde(default = "settings::default_fence_dir")]
     pub fence_dir: PathBuf,
     /// How many backups of a CPF stay. At least 1. Younger than two hours, and the newest sound one, stay anyway.
     /// Default: 10.
@@ -28,44 +28,10 @@ pub struct Config {
     pub kept_backups: NonZeroUsize,
 }
 
-/// One IRIS instance on this host.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct InstanceSettings {
-    /// As `iris qlist` prints it.
-    pub name: InstanceName,
-    /// Its CPF; the file itself, not a link to it. Default: `/usr/irissys/iris.cpf`.
-    #[serde(default = "default_cpf")]
-    pub cpf: PathBuf,
-    /// Its log; `iris.key` is looked for beside it. Default: `/usr/irissys/mgr/messages.log`.
-    #[serde(default = "default_messages_log")]
-    pub messages_log: PathBuf,
-}
-
-fn default_iris_command() -> PathBuf {
-    "/usr/bin/iris".into()
-}
-
-fn default_proc_root() -> PathBuf {
-    "/proc".into()
-}
-
 fn default_state_dir() -> PathBuf {
     "/var/lib/instance/config-agent".into()
 }
 
-fn default_fence_dir() -> PathBuf {
-    "/var/lib/instance/fence".into()
-}
-
 fn default_kept_backups() -> NonZeroUsize {
     NonZeroUsize::new(10).expect("ten is not zero")
-}
-
-fn default_cpf() -> PathBuf {
-    "/usr/irissys/iris.cpf".into()
-}
-
-fn default_messages_log() -> PathBuf {
-    "/usr/irissys/mgr/messages.log".into()
 }

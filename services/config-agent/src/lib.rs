@@ -26,7 +26,7 @@ mod config;
 mod error;
 
 pub use crate::agent::{ConfigAgent, run};
-pub use crate::config::{Config, InstanceSettings};
+pub use crate::config::Config;
 
 #[cfg(test)]
 mod tests;

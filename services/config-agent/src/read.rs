@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
+use instance_agent::InstanceSettings;
 use instance_contract::Failure;
 use instance_iris::cpf::Document;
 
 use crate::{
     backup,
-    config::InstanceSettings,
     edit::differing_lines,
     error::FileError,
     folder::{Folder, Snapshot},

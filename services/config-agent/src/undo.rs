@@ -1,11 +1,11 @@
 //! A change is taken back, while the value is still ours.
 
-use instance_agent::{Applied, Prepared, Probe};
+use instance_agent::{Applied, InstanceSettings, Prepared, Probe};
 use instance_contract::Failure;
 
 use crate::{
     apply::Material,
-    config::{Config, InstanceSettings},
+    config::Config,
     edit,
     read::{LastLook, Live},
 };

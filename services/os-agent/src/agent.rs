@@ -1,6 +1,7 @@
 use instance_agent::{
-    Agent, AgentError, AgentSettings, Applied, Prepared, Probe, Work,
+    Agent, AgentError, AgentSettings, Applied, InstanceSettings, Prepared, Probe, Work,
     evidence::{self, InstanceView},
+    settings,
 };
 use instance_chassis::Context;
 use instance_contract::{
@@ -11,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     apply,
-    config::{Config, InstanceSettings},
+    config::Config,
     drop_in::DropIn,
     huge_pages::{self, HostMemory},
     kernel::{Files, Kernel},
@@ -39,21 +40,12 @@ impl OsAgent {
     }
 
     fn settings(&self, instance: &InstanceName) -> Result<&InstanceSettings, Failure> {
-        self.config.instances.iter().find(|known| &known.name == instance).ok_or_else(|| {
-            let message = format!("instance \"{instance}\" is not in the settings of this agent");
-            Failure::refused("unknown_instance", message)
-        })
+        settings::find(&self.config.instances, instance)
     }
 
     fn view(&self, instance: &InstanceName) -> Result<InstanceView, Failure> {
         let settings = self.settings(instance)?;
-        Ok(InstanceView {
-            name: settings.name.clone(),
-            cpf: settings.cpf.clone(),
-            messages_log: settings.messages_log.clone(),
-            iris_command: Some(self.config.iris_command.clone()),
-            proc_root: self.config.proc_root.clone(),
-        })
+        Ok(settings.view(&self.config.iris_command, &self.config.proc_root))
     }
 }
 

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use instance_contract::InstanceName;
+use instance_agent::settings::{self, InstanceSettings};
 use serde::Deserialize;
 
 /// Settings of os-agent. Unknown names are refused.
@@ -10,11 +10,11 @@ pub struct Config {
     /// The IRIS instances that run on this host. At least one.
     pub instances: Vec<InstanceSettings>,
     /// The `iris` program. An absolute path. Default: `/usr/bin/iris`.
-    #[serde(default = "default_iris_command")]
+    #[serde(default = "settings::default_iris_command")]
     pub iris_command: PathBuf,
     /// Where the kernel shows its state and takes values below `sys`. The folder `sys` beside it stands for `/sys`,
     /// where the few others lie. Default: `/proc`.
-    #[serde(default = "default_proc_root")]
+    #[serde(default = "settings::default_proc_root")]
     pub proc_root: PathBuf,
     /// Where values are kept over a reboot, one file a parameter. Default: `/etc/sysctl.d`.
     #[serde(default = "default_sysctl_dir")]
@@ -30,30 +30,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Where the three agents of this host keep the highest token seen, by instance. Default:
     /// `/var/lib/instance/fence`. The same folder for all three.
-    #[serde(default = "default_fence_dir")]
+    #[serde(default = "settings::default_fence_dir")]
     pub fence_dir: PathBuf,
-}
-
-/// One IRIS instance on this host.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct InstanceSettings {
-    /// As `iris qlist` prints it.
-    pub name: InstanceName,
-    /// Its CPF, which says how much shared memory it takes. Default: `/usr/irissys/iris.cpf`.
-    #[serde(default = "default_cpf")]
-    pub cpf: PathBuf,
-    /// Its log. Default: `/usr/irissys/mgr/messages.log`.
-    #[serde(default = "default_messages_log")]
-    pub messages_log: PathBuf,
-}
-
-fn default_iris_command() -> PathBuf {
-    "/usr/bin/iris".into()
-}
-
-fn default_proc_root() -> PathBuf {
-    "/proc".into()
 }
 
 fn default_sysctl_dir() -> PathBuf {
@@ -70,16 +48,4 @@ fn default_memory_reserve_mb() -> u64 {
 
 fn default_state_dir() -> PathBuf {
     "/var/lib/instance/os-agent".into()
-}
-
-fn default_fence_dir() -> PathBuf {
-    "/var/lib/instance/fence".into()
-}
-
-fn default_cpf() -> PathBuf {
-    "/usr/irissys/iris.cpf".into()
-}
-
-fn default_messages_log() -> PathBuf {
-    "/usr/irissys/mgr/messages.log".into()
 }

@@ -11,6 +11,9 @@ use instance_chassis::crash_point;
 
 use crate::error::{KernelError, SYNC_FOLDER};
 
+/// Start and end of a draft's name: one that sysctl does not read, so that a draft left by a crash is no setting.
+const DRAFT: (&str, &str) = (".90-instance-", ".new");
+
 /// The drop-in of a parameter.
 #[derive(Debug, Clone)]
 pub struct DropIn {
@@ -52,6 +55,7 @@ impl DropIn {
 
     /// Gives it another text, or removes it; in one step, durable when it returns.
     pub fn put(&self, text: Option<&str>) -> Result<(), KernelError> {
+        self.sweep();
         match text {
             Some(text) => self.write(text)?,
             None => match fs::remove_file(&self.path) {
@@ -65,14 +69,28 @@ impl DropIn {
         synced.map_err(|source| KernelError::io(SYNC_FOLDER, self.folder.clone(), source))
     }
 
+    /// Removes drafts that a crash has left. That one stays is no failure: `sysctl` does not read it.
+    fn sweep(&self) {
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let is_draft =
+                name.to_str().is_some_and(|name| name.starts_with(DRAFT.0) && name.ends_with(DRAFT.1));
+            let is_left = is_draft && File::open(entry.path()).is_ok_and(|draft| draft.try_lock().is_ok());
+            if is_left && let Err(error) = fs::remove_file(entry.path()) {
+                tracing::warn!(%error, draft = %entry.path().display(), "could not remove what a crash has left");
+            }
+        }
+    }
+
     fn write(&self, text: &str) -> Result<(), KernelError> {
         let failed = |operation| move |source| KernelError::io(operation, self.path.clone(), source);
-        // A name that sysctl does not read, so that a draft left by a crash is no setting.
         let mut draft = tempfile::Builder::new()
-            .prefix(".90-instance-")
-            .suffix(".new")
+            .prefix(DRAFT.0)
+            .suffix(DRAFT.1)
             .tempfile_in(&self.folder)
             .map_err(failed("create a draft of"))?;
+        // Held until it is renamed: a draft that nobody holds was left by a crash.
+        draft.as_file().try_lock().map_err(|error| failed("hold a draft of")(error.into()))?;
         draft.write_all(text.as_bytes()).map_err(failed("write"))?;
         draft.as_file().set_permissions(Permissions::from_mode(0o644)).map_err(failed("set the mode of"))?;
         draft.as_file().sync_all().map_err(failed("sync"))?;
@@ -107,6 +125,22 @@ fn sets(text: &str, parameter: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_crash_has_left_is_removed_and_what_somebody_writes_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in [".90-instance-left.new", ".90-instance-held.new", ".other.new"] {
+            fs::write(path(name), "vm.swappiness = 1\n").unwrap();
+        }
+        let held = File::open(path(".90-instance-held.new")).unwrap();
+        held.try_lock().unwrap();
+        DropIn::of(folder.path(), "vm.swappiness").put(Some("vm.swappiness = 5\n")).unwrap();
+        let mut names: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, [".90-instance-held.new", ".other.new", "90-instance-vm.swappiness.conf"]);
+    }
 
     #[test]
     fn a_later_file_that_sets_the_same_parameter_is_found() {

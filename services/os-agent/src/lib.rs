@@ -20,7 +20,7 @@ mod config;
 mod error;
 
 pub use crate::agent::{OsAgent, run};
-pub use crate::config::{Config, InstanceSettings};
+pub use crate::config::Config;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 use instance_agent::{
     Agent, AgentError, AgentSettings, Applied, Prepared, Probe, Work,
     evidence::{self, InstanceView},
+    settings,
 };
 use instance_chassis::Context;
 use instance_contract::{
@@ -35,22 +36,13 @@ impl RestartAgent {
 
     /// Only an instance of the settings is ever touched.
     fn site(&self, name: &InstanceName) -> Result<Site<'_>, Failure> {
-        let instance = self.config.instances.iter().find(|known| &known.name == name).ok_or_else(|| {
-            let message = format!("instance \"{name}\" is not in the settings of this agent");
-            Failure::refused("unknown_instance", message)
-        })?;
+        let instance = settings::find(&self.config.instances, name)?;
         Ok(Site { config: &self.config, instance })
     }
 
     fn view(&self, name: &InstanceName) -> Result<InstanceView, Failure> {
         let instance = self.site(name)?.instance;
-        Ok(InstanceView {
-            name: instance.name.clone(),
-            cpf: instance.cpf.clone(),
-            messages_log: instance.messages_log.clone(),
-            iris_command: Some(self.config.iris_command.clone()),
-            proc_root: self.config.proc_root.clone(),
-        })
+        Ok(instance.view(&self.config.iris_command, &self.config.proc_root))
     }
 }
 

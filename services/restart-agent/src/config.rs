@@ -1,6 +1,6 @@
 use std::{path::PathBuf, time::Duration};
 
-use instance_contract::InstanceName;
+use instance_agent::settings::{self, InstanceSettings};
 use serde::Deserialize;
 
 /// Settings of restart-agent. Unknown names are refused.
@@ -10,7 +10,7 @@ pub struct Config {
     /// The IRIS instances of this host that the agent may stop and start. At least one.
     pub instances: Vec<InstanceSettings>,
     /// The `iris` program. An absolute path. Default: `/usr/bin/iris`.
-    #[serde(default = "default_iris_command")]
+    #[serde(default = "settings::default_iris_command")]
     pub iris_command: PathBuf,
     /// How long users may take to leave and the instance to be down, in seconds. Then the stop has failed: nothing
     /// is forced, and nothing is started. Default: 180 (60 for users, 120 for the stop).
@@ -20,29 +20,15 @@ pub struct Config {
     #[serde(default = "default_start_seconds")]
     pub start_seconds: u64,
     /// Where the kernel shows its state. Default: `/proc`.
-    #[serde(default = "default_proc_root")]
+    #[serde(default = "settings::default_proc_root")]
     pub proc_root: PathBuf,
     /// Where the agent's ledger lies; made when it is missing. Default: `/var/lib/instance/restart-agent`.
     #[serde(default = "default_state_dir")]
     pub state_dir: PathBuf,
     /// Where the three agents of this host keep the highest token seen, by instance. Default:
     /// `/var/lib/instance/fence`. The same folder for all three.
-    #[serde(default = "default_fence_dir")]
+    #[serde(default = "settings::default_fence_dir")]
     pub fence_dir: PathBuf,
-}
-
-/// One IRIS instance on this host.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct InstanceSettings {
-    /// As `iris qlist` prints it.
-    pub name: InstanceName,
-    /// Its CPF. Default: `/usr/irissys/iris.cpf`.
-    #[serde(default = "default_cpf")]
-    pub cpf: PathBuf,
-    /// Its log. Default: `/usr/irissys/mgr/messages.log`.
-    #[serde(default = "default_messages_log")]
-    pub messages_log: PathBuf,
 }
 
 impl Config {
@@ -55,10 +41,6 @@ impl Config {
     }
 }
 
-fn default_iris_command() -> PathBuf {
-    "/usr/bin/iris".into()
-}
-
 fn default_stop_seconds() -> u64 {
     180
 }
@@ -67,22 +49,6 @@ fn default_start_seconds() -> u64 {
     60
 }
 
-fn default_proc_root() -> PathBuf {
-    "/proc".into()
-}
-
 fn default_state_dir() -> PathBuf {
     "/var/lib/instance/restart-agent".into()
-}
-
-fn default_fence_dir() -> PathBuf {
-    "/var/lib/instance/fence".into()
-}
-
-fn default_cpf() -> PathBuf {
-    "/usr/irissys/iris.cpf".into()
-}
-
-fn default_messages_log() -> PathBuf {
-    "/usr/irissys/mgr/messages.log".into()
 }

@@ -21,7 +21,7 @@ mod config;
 mod error;
 
 pub use crate::agent::{RestartAgent, run};
-pub use crate::config::{Config, InstanceSettings};
+pub use crate::config::Config;
 
 #[cfg(test)]
 mod tests;

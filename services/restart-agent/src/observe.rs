@@ -6,14 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use instance_agent::InstanceSettings;
 use instance_agent::evidence::{self, Health, LogMark, Qlist, StateWord};
 use instance_iris::messages_log::{Entry, Severity};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    config::{Config, InstanceSettings},
-    error::RestartError,
-};
+use crate::{config::Config, error::RestartError};
 
 /// `iris qlist` takes milliseconds; a host that is short of memory takes longer.
 const QLIST_LIMIT: Duration = Duration::from_secs(10);

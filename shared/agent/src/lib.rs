@@ -16,7 +16,7 @@ mod run; // Then: what the loop does with it.
 mod answer;
 mod delivery;
 mod running;
-mod settings;
+pub mod settings;
 
 mod decide; // What to do with a step command.
 mod outcome;
@@ -41,4 +41,4 @@ mod sample;
 pub use agent::{Agent, Applied, Prepared, Probe, Work};
 pub use answer::FactsQuestion;
 pub use run::{AgentError, run};
-pub use settings::AgentSettings;
+pub use settings::{AgentSettings, InstanceSettings};

@@ -1,8 +1,11 @@
-//! What an agent's settings must say for the loop.
+//! What the settings of all three agents have in common.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use instance_contract::{Failure, InstanceName};
 use serde::Deserialize;
+
+use crate::evidence::InstanceView;
 
 /// Where an agent keeps what must survive it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -12,4 +15,65 @@ pub struct AgentSettings {
     pub state_dir: PathBuf,
     /// Folder of the fence; the same for the three agents of a host.
     pub fence_dir: PathBuf,
+}
+
+/// One IRIS instance on this host.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InstanceSettings {
+    /// As `iris qlist` prints it.
+    pub name: InstanceName,
+    /// Its CPF; the file itself, not a link to it. Default: `/usr/irissys/iris.cpf`.
+    #[serde(default = "default_cpf")]
+    pub cpf: PathBuf,
+    /// Its log; `iris.key` is looked for beside it. Default: `/usr/irissys/mgr/messages.log`.
+    #[serde(default = "default_messages_log")]
+    pub messages_log: PathBuf,
+}
+
+impl InstanceSettings {
+    /// Where to look when the instance is to be verified.
+    pub fn view(&self, iris_command: &Path, proc_root: &Path) -> InstanceView {
+        InstanceView {
+            name: self.name.clone(),
+            cpf: self.cpf.clone(),
+            messages_log: self.messages_log.clone(),
+            iris_command: Some(iris_command.to_owned()),
+            proc_root: proc_root.to_owned(),
+        }
+    }
+}
+
+/// The instance of that name. Only an instance of the settings is ever touched.
+pub fn find<'a>(
+    instances: &'a [InstanceSettings],
+    name: &InstanceName,
+) -> Result<&'a InstanceSettings, Failure> {
+    instances.iter().find(|known| &known.name == name).ok_or_else(|| {
+        let message = format!("instance \"{name}\" is not in the settings of this agent");
+        Failure::refused("unknown_instance", message)
+    })
+}
+
+/// `/usr/bin/iris`, where an installation links its program.
+pub fn default_iris_command() -> PathBuf {
+    "/usr/bin/iris".into()
+}
+
+/// `/proc`
+pub fn default_proc_root() -> PathBuf {
+    "/proc".into()
+}
+
+/// `/var/lib/instance/fence`
+pub fn default_fence_dir() -> PathBuf {
+    "/var/lib/instance/fence".into()
+}
+
+fn default_cpf() -> PathBuf {
+    "/usr/irissys/iris.cpf".into()
+}
+
+fn default_messages_log() -> PathBuf {
+    "/usr/irissys/mgr/messages.log".into()
 }

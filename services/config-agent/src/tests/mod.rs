@@ -13,14 +13,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use instance_agent::InstanceSettings;
 use instance_agent::{Applied, Prepared};
 use instance_contract::{Failure, SetCpf};
 
-use crate::{
-    apply,
-    config::{Config, InstanceSettings},
-    undo,
-};
+use crate::{apply, config::Config, undo};
 
 /// Windows line ends, no last line end, blanks around a `=`, comment marks inside a value.
 pub const CPF: &[u8] =

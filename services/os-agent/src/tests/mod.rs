@@ -9,12 +9,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use instance_agent::InstanceSettings;
 use instance_agent::{Applied, Prepared};
 use instance_contract::{Failure, SetKernel};
 
 use crate::{
     apply,
-    config::{Config, InstanceSettings},
+    config::Config,
     kernel::{Files, Kernel},
     undo,
 };

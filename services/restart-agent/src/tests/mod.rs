@@ -14,11 +14,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use instance_agent::InstanceSettings;
 use instance_agent::{Applied, Prepared, Probe};
 use instance_contract::{Failure, StepKey};
 
 use crate::{
-    config::{Config, InstanceSettings},
+    config::Config,
     observe::Site,
     restart::{self, Former, Limits},
     undo::{self, Record},
