@@ -55,7 +55,7 @@ fn a_backup_is_never_overwritten() {
     let prepared = stage.prepare("globals", "0,0,512,0,0,0").unwrap();
     fs::write(stage.path(&name), CPF).unwrap();
     stage.apply("globals", "0,0,512,0,0,0", &prepared, &|| Ok(())).unwrap();
-    assert_eq!(backups(&stage), [name.clone()]);
+    assert_eq!(backups(&stage), std::slice::from_ref(&name));
 
     // The one that a crash has cut short is made whole.
     for bytes in [0, CPF.len() / 2] {
