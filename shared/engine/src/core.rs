@@ -219,7 +219,14 @@ impl Core {
             effects.push(Effect::Write { id, kind, record: Box::new(record) });
             return;
         }
+        let instance = self.open.get(&id).map(|open| open.remediation.instance().clone());
+        let is_its_turn = instance.is_some_and(|instance| self.head(&instance) == Some(id));
         let Some(open) = self.open.get_mut(&id) else { return };
+        if !is_its_turn {
+            // Another one has come to go first: these facts will be old.
+            open.forget_answer();
+            return;
+        }
         if let Some((kind, record)) = open.planned(answer, now) {
             effects.push(Effect::Write { id, kind, record });
         }
@@ -326,13 +333,20 @@ impl Core {
         self.queues.place(id, |id| self.open.get(id).is_some_and(Open::is_begun))
     }
 
+    /// Whose turn it is on this instance.
+    fn head(&self, instance: &InstanceName) -> Option<RemediationId> {
+        self.queues.head(instance, |id| self.open.get(id).is_some_and(Open::is_begun))
+    }
+
     /// Move the remediation whose turn it is on this instance.
     fn progress(&mut self, instance: &InstanceName, now: Timestamp, effects: &mut Vec<Effect>) {
-        let open = &self.open;
-        let is_begun = |id: &RemediationId| open.get(id).is_some_and(Open::is_begun);
-        let Some(id) = self.queues.head(instance, is_begun) else { return };
+        let Some(id) = self.head(instance) else { return };
         let Some(open) = self.open.get_mut(&id) else { return };
         let (epoch, counter) = (self.epoch, &mut self.counter);
+        if !open.is_begun() {
+            // It may have had its turn before and lost it to one that has acted since.
+            open.token = open.token.filter(|token| token.counter == *counter);
+        }
         let token = *open.token.get_or_insert_with(|| {
             *counter += 1;
             Token { epoch, counter: *counter }

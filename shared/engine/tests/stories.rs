@@ -162,6 +162,23 @@ fn commands_that_come_together_are_planned_each_at_its_turn() {
 }
 
 #[test]
+fn an_urgent_command_that_overtakes_one_without_a_plan_makes_no_token_stale() {
+    let mut desk = Desk::without_approvals();
+    desk.agents_are_silent(true);
+    desk.arrives(command(1, "PROD"));
+    desk.run(succeeded);
+    desk.arrives(priority(command(2, "PROD"), "critical"));
+    desk.run(succeeded);
+    desk.agents_are_silent(false);
+    desk.run_to_the_end(succeeded);
+    for number in 1..=2 {
+        assert_eq!(desk.ended(number).overall_status, OverallStatus::Success);
+    }
+    let tokens = desk.tokens();
+    assert!(tokens.is_sorted(), "agents refuse a token that is lower than one before it: {tokens:?}");
+}
+
+#[test]
 fn a_repeated_command_is_done_once_and_one_with_other_bytes_is_refused() {
     let mut desk = Desk::new();
     desk.arrives(command(1, "PROD"));

@@ -136,6 +136,11 @@ impl Open {
         }]
     }
 
+    /// The agents have answered when it was not this one's turn any more. They are asked again when it is.
+    pub(super) fn forget_answer(&mut self) {
+        self.asking = false;
+    }
+
     /// The agents have answered: the plan as a record, or the end.
     pub(super) fn planned(
         &mut self,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use instance_contract::{
     AgentInfo, AgentKind, AnswerStatus, ApprovalAnswered, Cause, Digest, Facts, Forecast, ForecastReply,
-    HostName, Older, RemediationCommand, RemediationId, StepCommand, StepStatus, ToolResult, TraceId,
+    HostName, Older, RemediationCommand, RemediationId, StepCommand, StepStatus, Token, ToolResult, TraceId,
     Verdict, WorkflowTrace, subject::RecordKind,
 };
 use instance_engine::{Arrival, Core, Effect, Event, FactsAnswer, Record, Remediation};
@@ -104,6 +104,15 @@ impl Desk {
             let effects = self.core.on(event, self.now);
             self.perform(effects, &mut agent);
         }
+    }
+
+    /// The tokens of all step commands, in the order of the log.
+    pub fn tokens(&self) -> Vec<Token> {
+        let of = |entry: &Entry| match &entry.4 {
+            Record::Step(command) => Some(command.token),
+            _ => None,
+        };
+        self.log.iter().filter_map(of).collect()
     }
 
     /// As `run`, and turns the clock to each wake-up until there is none.
