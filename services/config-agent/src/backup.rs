@@ -17,9 +17,16 @@ use crate::{
 const MAY_BE_OPEN_SECONDS: i64 = 2 * 3600;
 
 /// The name of the next backup: `iris.cpf_instance_<number>_<start of the SHA-256>`. One after the highest that is
-/// there, so that the order of names is the order of changes.
+/// there, so that the order of names is the order of changes; that one itself, when it holds the very bytes already: the
+/// change that it was made for did not come about.
 pub fn next_name(folder: &Folder, cpf: &str, digest: &Digest) -> Result<String, FileError> {
-    let highest = existing(folder, cpf)?.last().map_or(0, |(number, _)| *number);
+    let newest = existing(folder, cpf)?.pop();
+    if let Some((_, name)) = &newest
+        && folder.read(name).is_ok_and(|backup| backup.digest == *digest)
+    {
+        return Ok(name.clone());
+    }
+    let highest = newest.map_or(0, |(number, _)| number);
     Ok(format!("{cpf}_instance_{:06}_{}", highest + 1, digest.short()))
 }
 
