@@ -58,7 +58,7 @@ fn tell(session: &Session, halted: bool, line: &str) -> Result<Exit> {
     if session.json() {
         print_json(&json!({"schema": "instance.cli.v1.halt", "halted": halted, "text": line}))?;
     } else {
-        print(format_args!("{line}\n"))?;
+        print(line)?;
     }
     Ok(Exit::Done)
 }

@@ -50,7 +50,12 @@ fn changed(bytes: &[u8], wishes: &Wishes<'_>) -> Result<Vec<u8>, CommandAnswer> 
         fields.insert("dry_run".to_owned(), true.into());
     }
     if let Some(instance) = wishes.instance {
-        fields.entry("instance").or_insert_with(|| instance.as_str().into());
+        if wishes.complete {
+            // A new command may be meant for another instance than the file's.
+            fields.insert("instance".to_owned(), instance.as_str().into());
+        } else {
+            fields.entry("instance").or_insert_with(|| instance.as_str().into());
+        }
     }
     if wishes.complete {
         fields.insert("command_id".to_owned(), Uuid::new_v4().to_string().into());

@@ -45,7 +45,7 @@ pub struct Args {
     /// Make the command ours: a fresh id, trace and time, and who asks, so that an example can be sent again
     #[arg(long)]
     complete: bool,
-    /// The instance, for a command that names none
+    /// The instance, for a command that names none; with --complete, whatever the file names
     #[arg(long, value_name = "NAME")]
     instance: Option<InstanceName>,
 }
