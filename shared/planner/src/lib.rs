@@ -8,6 +8,7 @@
 
 mod plan; // Read this first.
 
+mod fold; // One restart serves all changes.
 mod order; // Dependencies first.
 mod permit; // What policy says to a command as a whole.
 mod policy;

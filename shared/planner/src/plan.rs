@@ -6,7 +6,7 @@ use instance_contract::{
 };
 
 use crate::{
-    order::in_order,
+    fold::fold,
     permit::{is_drastic, refusals},
     policy::Policy,
     verification::verification,
@@ -47,12 +47,12 @@ pub fn plan(command: &RemediationCommand, facts: &Facts, policy: &Policy) -> Res
         return Err(Rejection::Refused(Faults(refusals)));
     }
     let mut steps: Vec<PlannedStep> = Vec::new();
-    let mut warnings = Vec::new();
+    let (requests, mut warnings) = fold(command.steps());
     let mut approvals = Vec::new();
     let mut faults = Vec::new();
     let mut drastic = 0;
     let restarts = command.requires_restart();
-    for request in in_order(command.steps()) {
+    for request in requests {
         let place = place_of(command, &request);
         let host = host_of(&request, facts)?;
         match facts.forecasts.get(&request.id) {

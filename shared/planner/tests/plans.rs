@@ -74,6 +74,30 @@ fn a_cascade_runs_in_the_order_of_its_dependencies() {
 }
 
 #[test]
+fn several_changes_come_to_one_restart_kernel_first() {
+    check(
+        &json!({"error_type": "config", "requires_restart": true, "steps": [
+            {"id": "cache", "tool": "iris_config",
+                "parameters": {"cpf_section": "config", "parameter": "globals", "new_value": "0,0,512,0,0,0"}},
+            {"id": "first-restart", "tool": "iris_restart", "parameters": {}, "depends_on": ["cache"]},
+            {"id": "journal", "tool": "iris_config", "depends_on": ["first-restart"],
+                "parameters": {"cpf_section": "Journal", "parameter": "FileSizeLimit", "new_value": "512"}},
+            {"id": "restart", "tool": "iris_restart", "parameters": {}, "depends_on": ["journal"]},
+            {"id": "pages", "tool": "os_config", "parameters": {"kernel_param": "vm.nr_hugepages", "new_value": 300}},
+        ]}),
+        expect![[r#"
+            pages    os-agent      High    target of pages: old -> new
+            cache    config-agent  Medium  target of cache: old -> new
+            journal  config-agent  Medium  target of journal: old -> new
+            restart  restart-agent High    target of restart: old -> new
+            verify   os-agent      Low     expects KernelValue { name: "vm.nr_hugepages", value: "new" }, CpfInForce { section: "config", parameter: "globals", value: "new" }, CpfInForce { section: "Journal", parameter: "FileSizeLimit", value: "new" }, InstanceHealthy; quiet global-buffers-insufficient, huge-pages-too-few, write-daemon-died
+            approval restart: policy wants a person to approve every restart
+            warning restart "first-restart" is folded into "restart": one restart serves all changes
+        "#]],
+    );
+}
+
+#[test]
 fn refusals_of_agents_name_the_place_in_the_command() {
     let command = command(
         &json!({"error_type": "config", "requires_restart": false, "execution_order": ["iris_config"],

@@ -1,0 +1,56 @@
+//! Several changes inside one command come to one restart: kernel first, then CPF, then the restart.
+
+use instance_contract::{Action, StepId, StepRequest};
+
+use crate::order::in_order;
+
+/// The steps with the fewest restarts, in an order in which they may run, and what was folded, for people.
+pub(crate) fn fold(steps: Vec<StepRequest>) -> (Vec<StepRequest>, Vec<String>) {
+    let mut steps = in_order(steps);
+    let mut notes = Vec::new();
+    let Some(last) = steps.iter().rposition(is_restart).map(|index| steps[index].id.clone()) else {
+        return (steps, notes);
+    };
+    while let Some(index) = steps.iter().position(|step| is_restart(step) && step.id != last) {
+        let folded = steps.remove(index);
+        notes.push(format!(
+            "restart \"{}\" is folded into \"{last}\": one restart serves all changes",
+            folded.id
+        ));
+        for step in &mut steps {
+            if step.id == last || step.depends_on.contains(&folded.id) {
+                step.depends_on.retain(|id| *id != folded.id);
+                extend(&mut step.depends_on, &folded.depends_on);
+            }
+        }
+    }
+    // What changes after the restart would not be in force.
+    let before: Vec<StepId> = steps
+        .iter()
+        .filter(|step| step.action.has_effect() && step.id != last && !depends(&steps, step, &last))
+        .map(|step| step.id.clone())
+        .collect();
+    if let Some(restart) = steps.iter_mut().find(|step| step.id == last) {
+        extend(&mut restart.depends_on, &before);
+    }
+    (in_order(steps), notes)
+}
+
+fn is_restart(step: &StepRequest) -> bool {
+    matches!(step.action, Action::Restart(_))
+}
+
+fn extend(ids: &mut Vec<StepId>, more: &[StepId]) {
+    for id in more {
+        if !ids.contains(id) {
+            ids.push(id.clone());
+        }
+    }
+}
+
+/// Does a step come after another one, directly or not? Invariant: the graph has no cycle.
+fn depends(steps: &[StepRequest], step: &StepRequest, on: &StepId) -> bool {
+    step.depends_on.iter().any(|id| {
+        id == on || steps.iter().find(|other| other.id == *id).is_some_and(|other| depends(steps, other, on))
+    })
+}
