@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt::Display,
-    fs,
+    fs::{self, File},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -13,7 +13,7 @@ use std::{
 use async_nats::jetstream;
 use futures::TryStreamExt as _;
 use instance_bus::{Bus, Headers};
-use instance_contract::subject;
+use instance_contract::{CommandAnswer, subject};
 use instance_testkit::NatsServer;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -152,6 +152,19 @@ impl Lane {
         World::at_rest(&self.iris, self.folder.path())
     }
 
+    /// What stands beside the CPF while somebody writes a new one.
+    pub fn held_draft(&self) -> File {
+        let draft = File::create(self.iris.cpf_path().with_file_name(".iris.cpf_instance_new")).unwrap();
+        draft.try_lock().unwrap();
+        draft
+    }
+
+    /// Takes away what keeps the kernel value over a reboot, as an operator may.
+    pub fn forget_drop_in(&self) {
+        // It may not be there.
+        let _ = fs::remove_file(self.path("sysctl.d/90-instance-vm.swappiness.conf"));
+    }
+
     /// Starts a service, with variables of its own; one of its name that still runs is killed.
     pub fn start(&mut self, service: Service, variables: &[(&str, String)]) {
         self.services.remove(&service);
@@ -229,7 +242,9 @@ impl Lane {
     pub async fn publish(&self, wish: &Wish) {
         let subject = subject::command(&INSTANCE.parse().unwrap());
         let payload = wish.command().to_string().into_bytes();
-        self.bus.publish_bytes(&subject, payload.into(), None, Headers::new()).await.unwrap();
+        // Nobody listens there; that the router answers is what matters.
+        let headers = Headers::new().with(CommandAnswer::REPLY_HEADER, &self.client.new_inbox());
+        self.bus.publish_bytes(&subject, payload.into(), None, headers).await.unwrap();
     }
 
     /// Waits until every service answers, and nothing that was sent to one is unsettled.

@@ -15,6 +15,8 @@ pub enum Scenario {
     Forward,
     /// The same, but the instance does not come up on the new value, and all is taken back.
     Undo,
+    /// Somebody else is about to write the CPF, so that its change is tried a second time.
+    Retried,
     /// The process has died a first time in the middle, and comes back.
     Again,
     /// A person has to agree to the restart, and does.
@@ -31,8 +33,15 @@ pub const FREE: &str = "approve_restarts = false\nquiet_seconds = 0\n";
 const ASKED: &str = "approve_restarts = true\nquiet_seconds = 0\napproval_seconds = 10\n";
 
 impl Scenario {
-    pub const ALL: [Self; 6] =
-        [Self::Forward, Self::Undo, Self::Again, Self::Approved, Self::Queued, Self::Unanswered];
+    pub const ALL: [Self; 7] = [
+        Self::Forward,
+        Self::Undo,
+        Self::Retried,
+        Self::Again,
+        Self::Approved,
+        Self::Queued,
+        Self::Unanswered,
+    ];
 
     /// The table `[router.policy]`, without what policy says about the frequency of restarts.
     pub const fn policy(self) -> &'static str {
@@ -65,6 +74,7 @@ impl fmt::Display for Scenario {
         f.pad(match self {
             Self::Forward => "forward",
             Self::Undo => "undo",
+            Self::Retried => "retried",
             Self::Again => "again",
             Self::Approved => "approved",
             Self::Queued => "queued",

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -18,6 +19,9 @@ use crate::{
 
 /// How long a remediation may take.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Everything went well, and the point was not on the way.
+pub const NOT_REACHED: &str = "the point was not reached";
 
 /// The variables of one life of a service.
 pub type Life = Vec<(&'static str, String)>;
@@ -41,6 +45,10 @@ pub struct Took {
 pub async fn play(lane: &mut Lane, scenario: Scenario, lives: Option<Lives>) -> Result<Took, String> {
     lane.follow(scenario.policy()).await?;
     let wishes = lane.wishes(scenario);
+    if scenario == Scenario::Undo {
+        // So that the undo is to remove one, whatever was kept here before.
+        lane.forget_drop_in();
+    }
     let before = lane.world();
     let mut endings = Vec::new();
     for wish in &wishes {
@@ -55,15 +63,17 @@ pub async fn play(lane: &mut Lane, scenario: Scenario, lives: Option<Lives>) -> 
         }
     }
     let asked = Instant::now();
+    let others = others(lane, scenario, &wishes).await?;
     for wish in &wishes {
         lane.publish(wish).await;
     }
-    let agreed = agree(lane, scenario, &wishes).await?;
     let left = async {
         let (mut died, mut at_death) = (asked, before.clone());
         if let Some((service, lives)) = &mut lives {
             for life in lives {
-                lane.died(*service).await?;
+                if !outlived(lane, *service, &mut endings).await? {
+                    return Err(NOT_REACHED.to_owned());
+                }
                 (died, at_death) = (Instant::now(), lane.world());
                 lane.start(*service, &life);
             }
@@ -74,9 +84,9 @@ pub async fn play(lane: &mut Lane, scenario: Scenario, lives: Option<Lives>) -> 
         }
         Ok::<_, String>((died, at_death, ended))
     };
-    let (left, agreed) = futures::join!(left, agreed);
+    let (left, others) = futures::join!(left, others);
     let (died, at_death, ended) = left?;
-    agreed?;
+    others?;
     lane.at_rest().await?;
     let mut in_order = Vec::new();
     for (wish, ending) in wishes.into_iter().zip(&endings) {
@@ -87,6 +97,22 @@ pub async fn play(lane: &mut Lane, scenario: Scenario, lives: Option<Lives>) -> 
     let wishes: Vec<Wish> = in_order.into_iter().map(|(_, wish)| wish).collect();
     faultless(lane, scenario, &before, &at_death, &wishes)?;
     Ok(Took { in_all: ended - asked, since_death: ended.saturating_duration_since(died) })
+}
+
+/// Waits until the service has died; false when everything has ended without that.
+async fn outlived(lane: &mut Lane, service: Service, endings: &mut [Ending]) -> Result<bool, String> {
+    let all_over = async {
+        for ending in endings {
+            ending.reached().await?;
+        }
+        // It may be in the middle of what it does last.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok::<_, String>(())
+    };
+    tokio::select! {
+        died = lane.died(service) => died.map(|()| true),
+        over = all_over => over.map(|()| false),
+    }
 }
 
 fn faultless(
@@ -105,31 +131,43 @@ fn faultless(
     if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
 }
 
-/// A person, where one is needed: agrees as soon as the question is there.
-async fn agree(
+/// What others do meanwhile: a person agrees as soon as the question is there; whoever was about to write the CPF lets
+/// go of it once a first attempt has failed.
+async fn others(
     lane: &Lane,
     scenario: Scenario,
     wishes: &[Wish],
 ) -> Result<impl Future<Output = Result<(), String>> + use<>, String> {
-    let needed = scenario == Scenario::Approved;
     let (id, url, home) = (wishes[0].id, lane.url(), lane.path("home"));
-    let subject = format!("instance.v1.remediation.*.{}.approval.*.asked", remediation(&wishes[0]));
-    let mut questions = lane.client.subscribe(subject).await.map_err(|error| error.to_string())?;
+    let cue = match scenario {
+        Scenario::Approved => "approval.*.asked",
+        Scenario::Retried => "result.setting.1",
+        _ => "never",
+    };
+    let subject = format!("instance.v1.remediation.*.{}.{cue}", remediation(&wishes[0]));
+    let mut cues = lane.client.subscribe(subject).await.map_err(|error| error.to_string())?;
+    lane.client.flush().await.map_err(|error| error.to_string())?;
+    let draft = (scenario == Scenario::Retried).then(|| lane.held_draft());
     Ok(async move {
-        if !needed {
+        if !matches!(scenario, Scenario::Approved | Scenario::Retried) {
             return Ok(());
         }
-        let asked = tokio::time::timeout(PATIENCE, questions.next()).await;
-        asked.map_err(|_| "nobody was asked".to_owned())?;
-        let mut person = tokio::process::Command::from(command("instance"));
-        person.env("HOME", home).env("USER", "proof").args(["--nats", &url, "approve"]);
-        let output = person.arg(id.to_string()).arg("--yes").kill_on_drop(true).output().await;
-        let output = output.map_err(|error| error.to_string())?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(format!("could not agree: {}", String::from_utf8_lossy(&output.stderr)))
+        let cue = tokio::time::timeout(PATIENCE, cues.next()).await;
+        cue.map_err(|_| format!("{scenario} without its cue"))?;
+        drop(draft);
+        if scenario == Scenario::Approved { agree(id, &url, &home).await } else { Ok(()) }
     })
+}
+
+async fn agree(id: uuid::Uuid, url: &str, home: &Path) -> Result<(), String> {
+    let mut person = tokio::process::Command::from(command("instance"));
+    person.env("HOME", home).env("USER", "proof").args(["--nats", url, "approve"]);
+    let output = person.arg(id.to_string()).arg("--yes").kill_on_drop(true).output().await;
+    let output = output.map_err(|error| error.to_string())?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("could not agree: {}", String::from_utf8_lossy(&output.stderr)))
 }
 
 fn remediation(wish: &Wish) -> RemediationId {
@@ -140,6 +178,7 @@ fn remediation(wish: &Wish) -> RemediationId {
 struct Ending {
     id: RemediationId,
     messages: async_nats::Subscriber,
+    at: Option<Instant>,
 }
 
 impl Ending {
@@ -148,14 +187,17 @@ impl Ending {
         let subject = format!("instance.v1.remediation.*.{id}.ended");
         let messages = lane.client.subscribe(subject).await.map_err(|error| error.to_string())?;
         lane.client.flush().await.map_err(|error| error.to_string())?;
-        Ok(Self { id, messages })
+        Ok(Self { id, messages, at: None })
     }
 
     /// Waits for it; when.
     async fn reached(&mut self) -> Result<Instant, String> {
+        if let Some(at) = self.at {
+            return Ok(at);
+        }
         let message = tokio::time::timeout(PATIENCE, self.messages.next()).await;
         message.map_err(|_| format!("{} has not ended", self.id))?;
-        Ok(Instant::now())
+        Ok(*self.at.insert(Instant::now()))
     }
 
     /// One end, the right one; every step that was sent has its one result, and is told once.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::binaries::{self, Scope};
 use crate::nats_server::{self, Pinned};
 use crate::workspace::Workspace;
-use crate::{arrows, command, error_pages, generate, simulate, sizes, test};
+use crate::{arrows, command, crash, error_pages, generate, simulate, sizes, test};
 
 /// The faults that the demo picks from differ by seed, so that all three agents act over these.
 const SEEDS: [u32; 3] = [1, 2, 3];
@@ -42,6 +42,8 @@ pub enum Stage {
     Simulate,
     /// The closed loop heals, for three seeds.
     Demo,
+    /// Router and agents die at every named point, and nothing is lost or done twice.
+    Crash,
     /// An agent that lies is found out, for each agent.
     Sabotage,
     /// A router killed midway leaves each effect done once.
@@ -72,6 +74,7 @@ impl Stage {
                 simulate::run(workspace, &options)
             }
             Self::Demo => demo(workspace),
+            Self::Crash => crash::run(workspace, &crash::Options::default()),
             Self::Sabotage => sabotage(workspace),
             Self::BreakMidway => break_midway(workspace),
             Self::BusOldest => bus_on_oldest_server(workspace),
