@@ -25,11 +25,7 @@ fn at_least_95_of_100_commands_go_to_the_right_tools() {
         })
         .collect();
     let right = labelled.len() - wrong.len();
-    println!(
-        "{right} of {} right{}",
-        labelled.len(),
-        wrong.iter().map(|row| format!("\n  {row}")).collect::<String>()
-    );
+    println!("{right} of {} right", labelled.len());
     assert!(right * 100 >= labelled.len() * GOAL, "only {right}: {wrong:#?}");
 }
 
