@@ -45,9 +45,9 @@ impl Bus {
             let outcome = self.publish_raw(subject.as_str(), payload.clone(), headers.clone()).await;
             in_doubt |= matches!(outcome, Err(PublishError::Unknown { .. }));
             match outcome {
-                Err(PublishError::Unavailable { .. }) if Instant::now() < deadline => {}
                 Err(PublishError::Exists { .. }) if in_doubt => return self.ours(subject, &payload).await,
-                Err(PublishError::Unknown { .. }) if Instant::now() < deadline => {}
+                Err(PublishError::Unavailable { .. } | PublishError::Unknown { .. })
+                    if Instant::now() < deadline => {}
                 settled => return settled,
             }
             tokio::time::sleep(RETRY_PAUSE).await;

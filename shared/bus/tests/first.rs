@@ -1,5 +1,4 @@
 //! The first record of a story, and who serves an instance, on a real server.
-#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use instance_bus::{Headers, PublishError};
 use instance_contract::{
