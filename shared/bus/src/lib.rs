@@ -60,5 +60,5 @@ pub use crate::{
     settings::{InvalidSettings, Resolved, Settings},
     story::continue_from,
     topology::{Finding, InitOutcome, Topology, TopologyOptions},
-    trace::{current_trace_id, current_traceparent, parent_from},
+    trace::{current_trace_id, current_traceparent, parent_from, tell_in_full},
 };

@@ -94,6 +94,11 @@ impl Telemetry {
         self.providers.meter.meter(SCOPE)
     }
 
+    /// True when spans go somewhere; else they are only there for their ids.
+    pub fn exports_traces(&self) -> bool {
+        self.providers.exports_traces
+    }
+
     /// Sends what is still in memory. Blocks, at most for `timeout`; call it outside the async runtime.
     ///
     /// # Errors
@@ -177,7 +182,10 @@ where
     let layer = tracing_subscriber::fmt::layer().with_writer(stderr);
     match settings.log_format {
         LogFormat::Json => {
-            layer.event_format(JsonLine { service }).with_filter(heard).with_filter(wanted).boxed()
+            // A line takes its ids from the trace layer, so nobody reads the fields of spans here.
+            let events = filter::filter_fn(tracing::Metadata::is_event);
+            let layer = layer.event_format(JsonLine { service }).with_filter(events);
+            layer.with_filter(heard).with_filter(wanted).boxed()
         }
         LogFormat::Text => {
             let colour = std::io::stderr().is_terminal() && value_of(lookup, "NO_COLOR").is_none();
