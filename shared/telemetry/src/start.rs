@@ -176,16 +176,18 @@ where
     let wanted = settings.log_filter.to_env_filter();
     // The SDK greets at info whenever something is set up; only who names it in the filter wants to hear that.
     let sdk_is_named = settings.log_filter.as_str().contains("opentelemetry");
+    // A JSON line takes its ids from the trace layer, so nobody reads the fields of spans here.
+    let spans_are_told = settings.log_format == LogFormat::Text;
     let heard = filter::filter_fn(move |metadata| {
+        if metadata.is_span() && !spans_are_told {
+            return false;
+        }
         sdk_is_named || *metadata.level() <= Level::WARN || !metadata.target().starts_with("opentelemetry")
     });
     let layer = tracing_subscriber::fmt::layer().with_writer(stderr);
     match settings.log_format {
         LogFormat::Json => {
-            // A line takes its ids from the trace layer, so nobody reads the fields of spans here.
-            let events = filter::filter_fn(tracing::Metadata::is_event);
-            let layer = layer.event_format(JsonLine { service }).with_filter(events);
-            layer.with_filter(heard).with_filter(wanted).boxed()
+            layer.event_format(JsonLine { service }).with_filter(heard).with_filter(wanted).boxed()
         }
         LogFormat::Text => {
             let colour = std::io::stderr().is_terminal() && value_of(lookup, "NO_COLOR").is_none();
