@@ -8,6 +8,8 @@ mod undo;
 mod word;
 
 #[cfg(test)]
+mod gate_tests;
+#[cfg(test)]
 mod tests;
 
 use std::time::{Duration, Instant};
