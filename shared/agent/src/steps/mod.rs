@@ -12,7 +12,10 @@ mod gate_tests;
 #[cfg(test)]
 mod tests;
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use instance_chassis::crash_point;
 use instance_clock::Clock;
@@ -37,6 +40,7 @@ pub trait Surroundings: Send + Sync + 'static {
 /// An agent with its memory.
 pub struct Steps<A> {
     pub agent: A,
+    instances: BTreeSet<InstanceName>,
     ledger: Ledger,
     fence: Fence,
     surroundings: Box<dyn Surroundings>,
@@ -77,7 +81,8 @@ impl<A: Agent> Steps<A> {
         surroundings: Box<dyn Surroundings>,
         host: HostName,
     ) -> Self {
-        Self { agent, ledger, fence, surroundings, host }
+        let instances = agent.instances().into_iter().collect();
+        Self { agent, instances, ledger, fence, surroundings, host }
     }
 
     /// Does what the command says, or says why not. An error means that this process cannot go on.
@@ -143,7 +148,7 @@ impl<A: Agent> Steps<A> {
     }
 
     pub fn serves(&self, instance: &InstanceName) -> bool {
-        self.agent.instances().contains(instance)
+        self.instances.contains(instance)
     }
 
     fn state(&self, order: &StepCommand) -> Result<State, LedgerError> {
