@@ -36,9 +36,10 @@
 //!   `remedy`. A new way to compute a value is a new case of [`Formula`] with its own test.
 //!
 //! Then `cargo test -p instance-knowledge`. Users extend the conditions without a build:
-//! [`Catalogue::with_extra`].
+//! [`Catalogue::with_extra`], which the setting `knowledge_dir` of each service reads a folder into.
 
 mod catalogue;
+mod census;
 mod condition; // Read this first: what a row about a log message says.
 mod error_type;
 mod matcher;
@@ -56,6 +57,7 @@ mod text;
 mod value;
 
 pub use crate::catalogue::{Catalogue, condition, conditions};
+pub use crate::census::{Count, census};
 pub use crate::condition::{Answer, Condition, Place, Restart, Wording};
 pub use crate::cpf_parameter::{
     Activation, Parameter, ParameterKind, parameter, parameters, parameters_of, suggest,
@@ -67,7 +69,7 @@ pub use crate::kernel_parameter::{
     Forbidden, KernelKind, KernelParameter, KernelRoot, forbidden, forbidden_names, kernel_parameter,
     kernel_parameters,
 };
-pub use crate::matcher::Matcher;
+pub use crate::matcher::{AlreadyInForce, Matcher};
 pub use crate::propose::{HostMemory, ProposalError, ProposedChange, propose};
 pub use crate::remedy::{Formula, Priority, Remedy, Target, remedies, remedy_for};
 pub use crate::rows::DataError;
