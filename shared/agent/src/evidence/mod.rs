@@ -3,6 +3,7 @@
 
 mod expectation;
 mod log;
+mod monitor;
 mod qlist;
 mod quiet;
 mod verify; // Read this first: what must be true at the end of a remediation.
@@ -16,6 +17,7 @@ use std::{
 use instance_contract::InstanceName;
 
 pub use log::{LogMark, conditions_in, entries_since, entries_since_last_start};
+pub use monitor::{Metrics, MonitorError, Sample, metrics, metrics_url};
 pub use qlist::{Health, Qlist, QlistError, StateWord, qlist};
 pub use verify::verify;
 
