@@ -31,7 +31,7 @@ pub enum Judgement {
 /// What the catalogue says of a message.
 pub fn judge(message: &IrisMessage) -> Judgement {
     let told = message.condition.as_ref().and_then(|id| condition(id.as_str()));
-    let Some(condition) = told.or_else(|| Matcher::builtin().classify(message.message_text.as_str())) else {
+    let Some(condition) = told.or_else(|| Matcher::in_force().classify(message.message_text.as_str())) else {
         return Judgement::Nothing;
     };
     match (remedy_for(&condition.id), condition.answer) {

@@ -17,6 +17,7 @@ use crate::{apply, config::Config, license, read::Live, undo};
 
 /// Serves the instances of the settings until a drain is asked for.
 pub async fn run(context: Context<Config>) -> Result<(), AgentError> {
+    instance_agent::use_knowledge(context.config.knowledge_dir.as_deref())?;
     let (state_dir, fence_dir) = (context.config.state_dir.clone(), context.config.fence_dir.clone());
     let agent = ConfigAgent::new(context.config.clone(), Arc::clone(&context.clock));
     instance_agent::run(context, agent, AgentSettings { state_dir, fence_dir }).await

@@ -21,6 +21,7 @@ use crate::{
 
 /// Serves the instances of the settings until a drain is asked for.
 pub async fn run(context: Context<Config>) -> Result<(), AgentError> {
+    instance_agent::use_knowledge(context.config.knowledge_dir.as_deref())?;
     let (state_dir, fence_dir) = (context.config.state_dir.clone(), context.config.fence_dir.clone());
     let agent = OsAgent::new(context.config.clone());
     instance_agent::run(context, agent, AgentSettings { state_dir, fence_dir }).await

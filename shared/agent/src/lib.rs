@@ -15,6 +15,7 @@ mod run; // Then: what the loop does with it.
 
 mod answer;
 mod delivery;
+mod rows;
 mod running;
 pub mod settings;
 
@@ -40,5 +41,6 @@ mod sample;
 
 pub use agent::{Agent, Applied, Prepared, Probe, Work};
 pub use answer::FactsQuestion;
+pub use rows::{KnowledgeError, use_knowledge};
 pub use run::{AgentError, run};
 pub use settings::{AgentSettings, InstanceSettings};

@@ -9,6 +9,7 @@ use instance_contract::{AgentKind, AskKind, InstanceName, subject};
 use tokio::{runtime::Handle, sync::mpsc};
 
 use crate::{
+    KnowledgeError,
     agent::Agent,
     answer, delivery,
     fence::{Fence, FenceError},
@@ -31,6 +32,8 @@ pub enum AgentError {
     Ledger { folder: String, source: LedgerError },
     #[error("could not use the fence")]
     Fence(#[from] FenceError),
+    #[error("could not take up the rows of the setting \"knowledge_dir\"")]
+    Knowledge(#[from] KnowledgeError),
     #[error("could not register as the one that serves the instance")]
     Register(#[source] Box<AlreadyServed>),
     #[error("could not use the bus")]

@@ -43,6 +43,7 @@ mod host;
 mod lifecycle;
 mod notify;
 mod settings;
+mod texts;
 
 pub use instance_telemetry::{Meter, error_chain};
 pub use tokio_util::task::TaskTracker;
@@ -52,3 +53,4 @@ pub use crate::crash::crash_point;
 pub use crate::drain::Drain;
 pub use crate::service::{Configured, Service};
 pub use crate::settings::{Fault, Faults, check_file};
+pub use crate::texts::texts_in;

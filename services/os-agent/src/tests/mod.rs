@@ -113,6 +113,7 @@ pub fn config(root: &Path, proc_root: &Path) -> Config {
         memory_reserve_mb: 512,
         state_dir: root.join("state"),
         fence_dir: root.join("fence"),
+        knowledge_dir: None,
     }
 }
 

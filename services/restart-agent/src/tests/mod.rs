@@ -53,6 +53,7 @@ impl Stage {
             proc_root: root.join("proc"),
             state_dir: root.join("state_dir"),
             fence_dir: root.join("fence"),
+            knowledge_dir: None,
         };
         let number = port.local_addr().unwrap().port().to_string();
         let stage = Self { config, folder, port: RefCell::new(Some(port)) };
