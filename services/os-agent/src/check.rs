@@ -1,7 +1,7 @@
 //! Whether a kernel parameter may be set as asked. Pure.
 
 use instance_contract::{Failure, SetKernel};
-use instance_knowledge::{self as knowledge, KernelKind, KernelParameter, ValueFault};
+use instance_knowledge::{self as knowledge, KernelKind, KernelParameter, KernelRoot, ValueFault};
 
 /// Why a kernel parameter is not set as asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -78,7 +78,7 @@ fn allowed(name: &str) -> Result<&'static KernelParameter, Conflict> {
     if let Some(row) = knowledge::forbidden(name) {
         return Err(Conflict::Forbidden { name: name.to_owned(), reason: row.reason.clone() });
     }
-    knowledge::kernel_parameter(name).ok_or_else(|| {
+    knowledge::kernel_parameter(name).filter(|row| row.root != KernelRoot::Process).ok_or_else(|| {
         let names: Vec<_> = knowledge::kernel_parameters().iter().map(|row| row.name.as_str()).collect();
         Conflict::NotAllowed { name: name.to_owned(), allowed: names.join(", ") }
     })
@@ -91,7 +91,7 @@ fn check_bounds(parameter: &KernelParameter, wanted: &SetKernel) -> Result<(), C
     }
     let inside = match parameter.kind {
         // A word is neither above nor below a number.
-        KernelKind::Word(_) => false,
+        KernelKind::Word(_) | KernelKind::Cpus => false,
         KernelKind::Numbers(_) => numbers(&wanted.new_value)
             .all(|number| min.is_none_or(|min| min <= number) && max.is_none_or(|max| number <= max)),
     };

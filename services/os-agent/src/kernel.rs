@@ -33,7 +33,10 @@ impl Files {
     fn path(&self, parameter: &KernelParameter) -> PathBuf {
         match parameter.root {
             KernelRoot::Proc => self.proc_root.join(&parameter.path),
-            KernelRoot::Sys => self.proc_root.with_file_name("sys").join(&parameter.path),
+            // What belongs to processes is no file of the host, and is refused before anybody looks for it.
+            KernelRoot::Sys | KernelRoot::Process => {
+                self.proc_root.with_file_name("sys").join(&parameter.path)
+            }
         }
     }
 }

@@ -66,8 +66,8 @@ pub use crate::cpf_section::{Section, SectionKind, is_list_section, section, sec
 pub use crate::error_type::{ErrorType, classify_error_type};
 pub use crate::host_setting::{HostSetting, host_settings};
 pub use crate::kernel_parameter::{
-    Forbidden, KernelKind, KernelParameter, KernelRoot, forbidden, forbidden_names, kernel_parameter,
-    kernel_parameters,
+    CpuList, Forbidden, InvalidCpuList, KernelKind, KernelParameter, KernelRoot, Need, Recommended,
+    forbidden, forbidden_names, kernel_parameter, kernel_parameters,
 };
 pub use crate::matcher::{AlreadyInForce, Matcher};
 pub use crate::propose::{HostMemory, ProposalError, ProposedChange, propose};
