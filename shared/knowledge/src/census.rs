@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Catalogue, forbidden_names, host_settings, kernel_parameters, parameters, remedies, sections};
+use crate::{
+    Catalogue, cpf_versions, forbidden_names, host_settings, kernel_parameters, parameters, remedies,
+    sections,
+};
 
 /// The rows of one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +31,7 @@ pub fn census(catalogue: &Catalogue) -> Vec<Count> {
         count("conditions", conditions.map(|row| row.source.as_str())),
         count("cpf parameters", parameters().iter().map(|row| row.source.as_str())),
         count("cpf sections", sections().iter().map(|row| row.source.as_str())),
+        count("cpf versions", cpf_versions().iter().map(|row| row.source.as_str())),
         count("kernel parameters", kernel_parameters().iter().map(|row| row.source.as_str())),
         count("kernel names never written", forbidden_names().iter().map(|row| row.source.as_str())),
         count("host settings", host_settings().iter().map(|row| row.source.as_str())),

@@ -44,8 +44,10 @@ mod condition; // Read this first: what a row about a log message says.
 mod error_type;
 mod matcher;
 
+mod cpf_danger;
 mod cpf_parameter;
 mod cpf_section;
+mod cpf_version;
 mod host_setting;
 mod kernel_parameter;
 
@@ -59,10 +61,12 @@ mod value;
 pub use crate::catalogue::{Catalogue, condition, conditions};
 pub use crate::census::{Count, census};
 pub use crate::condition::{Answer, Condition, Place, Restart, Wording};
+pub use crate::cpf_danger::{Danger, HostRoom, dangers};
 pub use crate::cpf_parameter::{
     Activation, Parameter, ParameterKind, parameter, parameters, parameters_of, suggest,
 };
 pub use crate::cpf_section::{Section, SectionKind, is_list_section, section, sections};
+pub use crate::cpf_version::{CpfVersion, cpf_versions, is_known_cpf_version};
 pub use crate::error_type::{ErrorType, classify_error_type};
 pub use crate::host_setting::{HostSetting, host_settings};
 pub use crate::kernel_parameter::{
