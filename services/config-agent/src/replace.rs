@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, Permissions, TryLockError},
-    io::{Read, Seek, SeekFrom, Write},
+    io::{Read, Seek, SeekFrom},
     os::unix::{
         ffi::OsStrExt,
         fs::{MetadataExt, PermissionsExt, fchown},
@@ -120,10 +120,10 @@ impl<'a> Draft<'a> {
     fn fill(&self, old: &Snapshot, text: &[u8]) -> Result<(), FileError> {
         let path = || self.folder.path().join(&self.name);
         let mut file = &self.file;
-        file.write_all(text).map_err(|source| FileError::io("write", path(), source))?;
+        self.folder.write(&self.name, file, text)?;
         crash_point("config.draft-written");
         copy_attributes(old, file, self.folder, self.target)?;
-        file.sync_all().map_err(|source| FileError::io("sync", path(), source))?;
+        self.folder.sync_file(&self.name, file)?;
         crash_point("config.draft-synced");
         let mut again = Vec::new();
         file.seek(SeekFrom::Start(0))

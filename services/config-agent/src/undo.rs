@@ -22,6 +22,7 @@ pub fn undo(
     let live = Live::read(instance)?;
     let found = material.value(&live);
     if found == Some(&done.before) {
+        live.make_durable()?;
         return Ok(undone(&material, done, Vec::new()));
     }
     if found != Some(&done.wanted) {
@@ -38,7 +39,10 @@ pub fn probe(instance: &InstanceSettings, done: &Prepared) -> Result<Probe, Fail
     let material = Material::of(done)?;
     let live = Live::read(instance)?;
     Ok(match material.value(&live) {
-        Some(found) if found == done.before => Probe::Done(undone(&material, done, Vec::new())),
+        Some(found) if found == done.before => {
+            live.make_durable()?;
+            Probe::Done(undone(&material, done, Vec::new()))
+        }
         Some(found) if found == done.wanted => Probe::NotDone,
         found => Probe::Other { found: found.unwrap_or("(not there)").to_owned() },
     })

@@ -27,6 +27,13 @@ pub struct Config {
 impl Config {
     /// The policy, with every value checked.
     pub fn policy(&self) -> Result<Policy, Error> {
+        let policy = self.written_policy()?;
+        #[cfg(feature = "mutants")]
+        let policy = Policy { mutant: instance_chassis::chosen_mutant().clone(), ..policy };
+        Ok(policy)
+    }
+
+    fn written_policy(&self) -> Result<Policy, Error> {
         match (&self.policy_file, &self.policy) {
             (Some(path), _) => {
                 let text = std::fs::read_to_string(path)

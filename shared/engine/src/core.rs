@@ -57,6 +57,9 @@ impl Core {
 
     /// A restart that stands in the log from before this owner's time: policy counts it.
     pub fn remember_restart(&mut self, instance: &InstanceName, at: Timestamp) {
+        if self.policy.mutant("engine.restarts-forgotten") {
+            return;
+        }
         self.restarts.add(instance, at);
     }
 
@@ -94,13 +97,16 @@ impl Core {
                 // Whether it stands there decides what comes next, so the log is looked at. (An arrival is delivered
                 // again, but a former owner may have settled it.)
                 let is_arriving = self.arriving.remove(&id).is_some();
+                if self.policy.mutant("engine.lost-write-not-looked-for") {
+                    return effects;
+                }
                 let is_open = self.open.get_mut(&id).is_some_and(|open| open.doubts(kind));
                 if is_arriving || is_open {
                     effects.push(Effect::Find { id });
                 }
             }
             Event::Halted(halted) => {
-                self.halted = halted;
+                self.halted = halted && !self.policy.mutant("engine.kill-switch-ignored");
                 self.progress_due(None, now, &mut effects);
             }
             Event::Tick => self.progress_due(Some(now), now, &mut effects),
@@ -335,7 +341,8 @@ impl Core {
 
     /// Whose turn it is on this instance.
     fn head(&self, instance: &InstanceName) -> Option<RemediationId> {
-        self.queues.head(instance, |id| self.open.get(id).is_some_and(Open::is_begun))
+        let overtaken = self.policy.mutant("engine.turn-lost-midway");
+        self.queues.head(instance, |id| self.open.get(id).is_some_and(Open::is_begun) && !overtaken)
     }
 
     /// Move the remediation whose turn it is on this instance.

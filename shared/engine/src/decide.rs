@@ -82,7 +82,11 @@ fn consent(remediation: &Remediation, plan: &Plan, situation: &Situation) -> Opt
     };
     let refused = |reason: String| Ending::refused(OverallStatus::Refused, reason);
     let ending = match answer.verdict {
-        Verdict::Granted if answer.digest == plan.digest => return None,
+        Verdict::Granted
+            if answer.digest == plan.digest || remediation.policy.mutant("engine.approval-digest-ignored") =>
+        {
+            return None;
+        }
         Verdict::Granted => refused(format!(
             "the approval by {} is for other changes (digest {}) than this plan's (digest {})",
             answer.by,
@@ -111,7 +115,11 @@ fn ask(remediation: &Remediation, plan: &Plan, k: u32, situation: &Situation) ->
         digest: plan.digest.clone(),
         changes: plan.changes().into_iter().cloned().collect(),
         reasons: plan.approvals.clone(),
-        expires_at: (situation.now + patience).min(remediation.accepted.deadline),
+        expires_at: if remediation.policy.mutant("engine.approval-never-expires") {
+            Timestamp::MAX
+        } else {
+            (situation.now + patience).min(remediation.accepted.deadline)
+        },
         because: because(remediation, situation, 0),
     };
     Decision::Write(RecordKind::ApprovalAsked(k), Box::new(Record::ApprovalAsked(asked)))
@@ -152,7 +160,8 @@ fn trouble(remediation: &Remediation, plan: &Plan, situation: &Situation) -> Opt
         None if situation.halted => stopped("halted by the kill switch"),
         None if unwinding => stopped("the unwinding had begun"),
         None if situation.now > remediation.accepted.deadline
-            && !is_complete(remediation, plan, situation.now) =>
+            && !is_complete(remediation, plan, situation.now)
+            && !remediation.policy.mutant("engine.deadline-sweep-off") =>
         {
             stopped("the time limit of the whole remediation has passed")
         }
@@ -204,8 +213,9 @@ fn advance(remediation: &Remediation, plan: &Plan, situation: &Situation) -> Vec
         match state.map(|state| state.standing(situation.now)) {
             Some(Standing::Running { until }) => decisions.push(Decision::WakeAt(until)),
             None | Some(Standing::Waiting) => {
+                let early = remediation.policy.mutant("engine.wave-too-early");
                 let ready = step.depends_on.iter().all(|id| {
-                    plan.step(id).is_some_and(|needed| is_success(remediation, needed, situation.now))
+                    plan.step(id).is_some_and(|needed| is_success(remediation, needed, situation.now)) || early
                 });
                 if ready && free > 0 {
                     free -= 1;

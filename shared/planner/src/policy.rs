@@ -39,6 +39,10 @@ pub struct Policy {
     pub restarts_per_hour: u32,
     /// Least time between two restarts of one instance in minutes, 0..=1440. Default 15.
     pub minutes_between_restarts: u32,
+    /// The fault that is planted, for `cargo xtask mutants`.
+    #[cfg(feature = "mutants")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mutant: Option<String>,
     /// Instances that are never touched, above all those that carry Instance itself. Default none.
     pub never: Vec<InstanceName>,
     /// When actions are allowed. Default: at any time.
@@ -62,6 +66,8 @@ impl Default for Policy {
             drastic_steps: 3,
             restarts_per_hour: 3,
             minutes_between_restarts: 15,
+            #[cfg(feature = "mutants")]
+            mutant: None,
             never: Vec::new(),
             windows: Vec::new(),
             askers: Vec::new(),
@@ -145,6 +151,20 @@ impl Policy {
     /// As text for the remediation log, so that a replay needs nothing else.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a policy holds only numbers, booleans, names and times")
+    }
+
+    /// Is this fault planted? Only in builds with the feature `mutants`. It comes with the policy, so that planner and
+    /// engine stay functions of what they are given, and a replay plants it again.
+    #[cfg(feature = "mutants")]
+    pub fn mutant(&self, name: &'static str) -> bool {
+        self.mutant.as_deref() == Some(name)
+    }
+
+    /// Is this fault planted? Only in builds with the feature `mutants`.
+    #[cfg(not(feature = "mutants"))]
+    #[expect(clippy::unused_self, reason = "with the feature it is asked")]
+    pub const fn mutant(&self, _name: &'static str) -> bool {
+        false
     }
 
     /// Must a person agree to this action, and why?

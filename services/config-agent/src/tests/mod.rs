@@ -5,6 +5,7 @@ mod backups;
 mod changes;
 mod edits;
 mod full_disk;
+pub mod power_cuts;
 mod settings;
 
 use std::{
