@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, io, sync::Arc};
 
-use instance_bus::{AlreadyServed, Bus, BusError, Service};
+use instance_bus::{AlreadyServed, Bus, BusError, KillSwitch, Service};
 use instance_chassis::{Context, TaskTracker, crash_point};
 use instance_clock::Clock;
 use instance_contract::{AgentKind, AskKind, InstanceName, subject};
@@ -76,8 +76,11 @@ pub async fn run<C>(
     }
     crash_point("agent.registered");
     let service = announce(&context, kind).await?;
-    let surroundings =
-        OnTheBus { bus: context.bus.clone(), clock: Arc::clone(&context.clock), runtime: Handle::current() };
+    let surroundings = OnTheBus {
+        kill_switch: context.bus.kill_switch().await?,
+        clock: Arc::clone(&context.clock),
+        runtime: Handle::current(),
+    };
     let (fatal, fatalities) = mpsc::unbounded_channel();
     let desk = Arc::new(Desk {
         steps: Steps::new(agent, ledger, fence, Box::new(surroundings), context.host.clone()),
@@ -165,7 +168,7 @@ fn contract_of(ask: AskKind) -> HashMap<String, String> {
 
 /// The clock and the halt, asked from the threads that steps run on.
 struct OnTheBus {
-    bus: Bus,
+    kill_switch: KillSwitch,
     clock: Arc<dyn Clock>,
     runtime: Handle,
 }
@@ -176,7 +179,10 @@ impl Surroundings for OnTheBus {
     }
 
     fn is_halted(&self) -> bool {
-        self.runtime.block_on(self.bus.is_halted()).unwrap_or_else(|error| {
+        if self.kill_switch.is_known_open() {
+            return false;
+        }
+        self.runtime.block_on(self.kill_switch.is_halted()).unwrap_or_else(|error| {
             tracing::warn!(%error, "cannot tell whether all acting is halted, so it is");
             true
         })

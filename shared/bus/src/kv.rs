@@ -13,7 +13,7 @@ use crate::{
 
 /// Header that marks a deleted key.
 const OPERATION: &str = "KV-Operation";
-const HALT_KEY: &str = "halt";
+pub(crate) const HALT_KEY: &str = "halt";
 
 /// Another host already serves that instance with that agent. Starting a second one would act twice.
 #[derive(Debug, thiserror::Error)]
@@ -209,7 +209,7 @@ impl From<LogMessage> for Entry {
     }
 }
 
-fn kv_subject(bucket: &str, key: &str) -> String {
+pub(crate) fn kv_subject(bucket: &str, key: &str) -> String {
     format!("$KV.{bucket}.{key}")
 }
 

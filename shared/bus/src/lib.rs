@@ -26,6 +26,7 @@ mod discovery;
 mod error;
 mod headers;
 mod healing;
+mod kill_switch;
 mod kv;
 mod lease;
 mod log;
@@ -46,6 +47,7 @@ pub use crate::{
     discovery::{FoundEndpoint, FoundService, Request, Service, ServiceBuilder, ServiceError},
     error::BusError,
     headers::Headers,
+    kill_switch::KillSwitch,
     kv::{AlreadyServed, HaltOrder, OpenHint, ServedBy},
     lease::{Lease, LeaseHolder},
     log::LogFollow,

@@ -139,7 +139,7 @@ where
     if let Some(logger) = &providers.logger {
         let records = OpenTelemetryTracingBridge::new(logger);
         let wanted = settings.log_filter.to_env_filter();
-        layers.push(records.with_filter(wanted).with_filter(filter::filter_fn(is_ours)).boxed());
+        layers.push(records.with_filter(filter::filter_fn(is_ours)).with_filter(wanted).boxed());
     }
     Ok((Dispatch::new(Registry::default().with(layers)), Telemetry { providers }))
 }
@@ -177,11 +177,11 @@ where
     let layer = tracing_subscriber::fmt::layer().with_writer(stderr);
     match settings.log_format {
         LogFormat::Json => {
-            layer.event_format(JsonLine { service }).with_filter(wanted).with_filter(heard).boxed()
+            layer.event_format(JsonLine { service }).with_filter(heard).with_filter(wanted).boxed()
         }
         LogFormat::Text => {
             let colour = std::io::stderr().is_terminal() && value_of(lookup, "NO_COLOR").is_none();
-            layer.with_ansi(colour).compact().with_filter(wanted).with_filter(heard).boxed()
+            layer.with_ansi(colour).compact().with_filter(heard).with_filter(wanted).boxed()
         }
     }
 }
