@@ -39,6 +39,9 @@ pub struct Policy {
     pub restarts_per_hour: u32,
     /// Least time between two restarts of one instance in minutes, 0..=1440. Default 15.
     pub minutes_between_restarts: u32,
+    /// May a command ask for `iris force`, which kills an instance as a crash does? Where it does, a person must agree
+    /// (`approve_dangerous`), and restart-agent must allow it too (`allow_force` in its settings). Default false.
+    pub allow_force: bool,
     /// Instances that are never touched, above all those that carry Instance itself. Default none.
     pub never: Vec<InstanceName>,
     /// When actions are allowed. Default: at any time.
@@ -62,6 +65,7 @@ impl Default for Policy {
             drastic_steps: 3,
             restarts_per_hour: 3,
             minutes_between_restarts: 15,
+            allow_force: false,
             never: Vec::new(),
             windows: Vec::new(),
             askers: Vec::new(),
