@@ -73,7 +73,8 @@ pub fn read(folder: &Path) -> Result<Catalogue> {
     for entry in fs::read_dir(folder).with_context(unreadable)? {
         let path = entry.with_context(unreadable)?.path();
         if path.extension().is_some_and(|ending| ending == "toml") && path.is_file() {
-            let text = fs::read_to_string(&path).with_context(|| format!("could not read {path:?}"))?;
+            let text = fs::read_to_string(&path)
+                .with_context(|| format!("could not read \"{}\"", path.display()))?;
             files.push((path.display().to_string(), text));
         }
     }
@@ -108,12 +109,12 @@ fn check(args: &CheckArgs, session: &Session) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let rows = counts.iter().map(|count| {
-        let mut sources: Vec<(&String, &usize)> = count.by_source.iter().collect();
-        sources.sort_by_key(|(name, rows)| (usize::MAX - **rows, name.as_str()));
-        let sources: Vec<String> = sources.iter().map(|(name, rows)| format!("{name} {rows}")).collect();
-        let most = match sources.len() {
-            0..=8 => sources.join(", "),
-            all => format!("{}, and {} more", sources[..8].join(", "), all - 8),
+        let mut names: Vec<(&String, &usize)> = count.by_source.iter().collect();
+        names.sort_by_key(|(name, rows)| (usize::MAX - **rows, name.as_str()));
+        let names: Vec<String> = names.iter().map(|(name, rows)| format!("{name} {rows}")).collect();
+        let most = match names.len() {
+            0..=8 => names.join(", "),
+            all => format!("{}, and {} more", names[..8].join(", "), all - 8),
         };
         let [rows, sourced, unknown, guessed] =
             [count.rows, count.sourced, count.unknown, count.guessed].map(|number| number.to_string());

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{ConditionId, StepId},
-    words::Tool,
+    words::{Tool, WhenUsersStay},
 };
 
 /// What one step does.
@@ -91,10 +91,43 @@ pub struct SetKernel {
     pub max_value: Option<i64>,
 }
 
-/// Parameters of `iris_restart`: none today.
+/// Parameters of `iris_restart`. None is needed: what is left away is as the settings of restart-agent say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields)]
-pub struct RestartInstance {}
+pub struct RestartInstance {
+    /// How long users may take to leave, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 300))]
+    pub users_seconds: Option<u32>,
+    /// How long the stop may take, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 300))]
+    pub stop_seconds: Option<u32>,
+    /// How long the start may take until logons are possible, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 300))]
+    pub start_seconds: Option<u32>,
+    /// What to do about users who are still there then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when_users_stay: Option<WhenUsersStay>,
+    /// May an instance that does not stop be killed as by a crash (`iris force`)? Only where policy and the settings
+    /// of restart-agent allow it too.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub force: bool,
+    /// May the primary of a mirror hand over to its partner? Else it is stopped with `nofailover`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub failover: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+impl RestartInstance {
+    /// The longest that each of the three waits can be asked to be, in seconds.
+    pub const LONGEST_SECONDS: u32 = 300;
+}
 
 /// What must be true at the end, read from IRIS and the host, never from our own log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

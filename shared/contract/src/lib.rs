@@ -49,5 +49,5 @@ pub use remediation::{
 };
 pub use remediation_command::{Older, RemediationCommand, SimpleWork, StepGraph, StepRequest, Work};
 pub use tool_result::{AgentInfo, AppliedChange, StepStatus, ToolResult};
-pub use words::{AgentKind, ErrorType, Origin, Priority, Severity, TimeoutSeconds, Tool};
+pub use words::{AgentKind, ErrorType, Origin, Priority, Severity, TimeoutSeconds, Tool, WhenUsersStay};
 pub use workflow_trace::{OverallStatus, Totals, Verification, WorkflowTrace};

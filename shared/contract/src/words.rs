@@ -129,6 +129,16 @@ words! {
 }
 
 words! {
+    /// What a restart does about users who do not leave in time.
+    WhenUsersStay, "when_users_stay", "one of answer, stop" {
+        /// Nothing is stopped; the answer lists them.
+        Answer = "answer",
+        /// The instance is stopped all the same, which ends their sessions and rolls back what is open.
+        Stop = "stop",
+    }
+}
+
+words! {
     /// The three agents, by the name of their process.
     AgentKind, "agent", "one of config-agent, os-agent, restart-agent" {
         Config = "config-agent",

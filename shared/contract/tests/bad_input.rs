@@ -229,3 +229,40 @@ fn messages_and_requests_tell_every_fault_too() {
     .assert_eq(&faults.to_string());
     assert!(GenerationRequest::decode(b"").is_ok());
 }
+
+#[test]
+fn a_restart_says_how_long_and_how_far() {
+    let with = |parameters: Value| {
+        json!({
+            "execution_order": null, "parameters": null,
+            "steps": [{"id": "restart", "tool": "iris_restart", "parameters": parameters}],
+        })
+    };
+    let parameters = json!({
+        "users_seconds": 0, "stop_seconds": 90, "when_users_stay": "stop", "force": true, "failover": true,
+    });
+    let mut value = good();
+    for (name, change) in with(parameters.clone()).as_object().unwrap() {
+        if change.is_null() {
+            value.as_object_mut().unwrap().remove(name);
+        } else {
+            value[name] = change.clone();
+        }
+    }
+    let command = decode(&value).unwrap();
+    let written: Value = serde_json::to_value(&command).unwrap();
+    assert_eq!(written["steps"][0]["parameters"], parameters);
+    refuses(
+        &with(json!({
+            "users_seconds": 301, "stop_seconds": 0, "start_seconds": "60", "when_users_stay": "wait", "force": 1,
+            "kill": true,
+        })),
+        expect![[r#"
+            steps[0].parameters.when_users_stay = "wait": must be one of answer, stop
+            steps[0].parameters.users_seconds = 301: must be an integer from 0 to 300
+            steps[0].parameters.stop_seconds = 0: must be an integer from 1 to 300
+            steps[0].parameters.start_seconds = "60": must be an integer from 1 to 300
+            steps[0].parameters.force = 1: must be true or false
+            steps[0].parameters.kill = true: is not a field of this contract"#]],
+    );
+}

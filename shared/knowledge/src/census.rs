@@ -61,7 +61,9 @@ fn count<'a>(table: &'static str, sources: impl Iterator<Item = &'a str>) -> Cou
 /// `CPF, MG; the bound is ours` names CPF and MG.
 fn tags(source: &str) -> Vec<String> {
     let named = source.split(';').next().unwrap_or_default().replace("(guess)", "");
-    named.split(", ").map(|tag| tag.trim().to_owned()).filter(|tag| !tag.is_empty()).collect()
+    // A place within a source is no source of its own.
+    let is_tag = |tag: &String| !tag.is_empty() && !tag.starts_with("section ") && tag != "from memory";
+    named.split(", ").map(|tag| tag.trim().to_owned()).filter(is_tag).collect()
 }
 
 fn is_guessed(source: &str) -> bool {

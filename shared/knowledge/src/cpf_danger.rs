@@ -18,6 +18,21 @@ pub struct HostRoom {
     pub huge_page_kb: u64,
 }
 
+impl HostRoom {
+    /// Reads the text of `/proc/meminfo`; `None` when it tells no memory.
+    pub fn parse(meminfo: &str) -> Option<Self> {
+        let figure = |name: &str| {
+            let line = meminfo.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+            line.split_ascii_whitespace().next()?.parse::<u64>().ok()
+        };
+        Some(Self {
+            physical_mb: figure("MemTotal")? / 1024,
+            huge_pages: figure("HugePages_Total").unwrap_or(0),
+            huge_page_kb: figure("Hugepagesize").unwrap_or(0),
+        })
+    }
+}
+
 /// One dangerous combination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Danger {
@@ -39,6 +54,8 @@ pub struct Danger {
 const POOL_KB: [u64; 6] = [2, 4, 8, 16, 32, 64];
 /// The least buffers of a pool of `routines` that is not 0, and always of the last one.
 const LEAST_ROUTINE_BUFFERS: u64 = 430;
+/// The least single figure of `routines` that the reference documents, in MB.
+const LEAST_ROUTINES_MB: u64 = 80;
 /// `jrnbufs` and `FileSizeLimit` together, in MB.
 const JOURNAL_LIMIT_MB: u64 = 4096;
 /// Bits of `memlock`.
@@ -159,7 +176,10 @@ fn block_sizes(document: &Document) -> Option<Danger> {
 }
 
 fn routine_pools(document: &Document) -> Option<Danger> {
-    let Routines::Pools(pools) = document.get("config", "routines")?.parse().ok()? else { return None };
+    let pools = match document.get("config", "routines")?.parse().ok()? {
+        Routines::Pools(pools) => pools,
+        Routines::Total(mb) => return small_routine_cache(mb),
+    };
     if pools.iter().all(|mb| *mb == 0) {
         return None;
     }
@@ -174,6 +194,12 @@ fn routine_pools(document: &Document) -> Option<Danger> {
         too_few.join(", ")
     );
     (!too_few.is_empty()).then(|| danger("routine_pool_too_small", "config", &["routines"], text, "RES"))
+}
+
+fn small_routine_cache(mb: u64) -> Option<Danger> {
+    let text = format!("routines is {mb} MB; the least that is documented is {LEAST_ROUTINES_MB} MB");
+    let too_small = (1..LEAST_ROUTINES_MB).contains(&mb);
+    too_small.then(|| danger("routine_cache_small", "config", &["routines"], text, "CPF"))
 }
 
 #[cfg(test)]
@@ -221,6 +247,16 @@ mod tests {
         check("routines=0,1,0,96,0,27\n", None, &["routine_pool_too_small"]);
         check("routines=0,32,0,96,0,0\n", None, &["routine_pool_too_small"]);
         check("routines=200\n", None, &[]);
+        check("routines=64\n", None, &["routine_cache_small"]);
+    }
+
+    #[test]
+    fn the_host_tells_its_memory() {
+        let text = "MemTotal:       16384000 kB\nHugePages_Total:     400\nHugepagesize:       2048 kB\n";
+        let room = HostRoom { physical_mb: 16_000, huge_pages: 400, huge_page_kb: 2048 };
+        assert_eq!(HostRoom::parse(text), Some(room));
+        assert_eq!(HostRoom::parse("MemTotal: 2048 kB\n").map(|room| room.huge_page_kb), Some(0));
+        assert_eq!(HostRoom::parse("MemTotalX: 1 kB"), None);
     }
 
     #[test]

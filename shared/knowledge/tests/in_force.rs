@@ -1,5 +1,4 @@
 //! A process answers with the rows of its user's own once they are in force, and they stay.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use instance_knowledge::{Catalogue, Matcher, condition};
 

@@ -12,6 +12,7 @@ pub(crate) fn refusals(command: &RemediationCommand, facts: &Facts, policy: &Pol
     let words = words(command);
     let mut faults = Vec::new();
     faults.extend(never(&command.instance, policy));
+    faults.extend(force(command, policy));
     faults.extend(words.iter().filter_map(|word| asker(command, *word, policy)));
     // A forecast changes nothing, so it may be asked for at any time.
     if let Some(now) = facts.taken_at.filter(|_| !command.dry_run) {
@@ -40,6 +41,13 @@ fn words(command: &RemediationCommand) -> Vec<ActionWord> {
 fn never(instance: &InstanceName, policy: &Policy) -> Option<Fault> {
     let rule = "policy says that this instance is never touched";
     policy.never.contains(instance).then(|| Fault::new("instance", instance, rule))
+}
+
+fn force(command: &RemediationCommand, policy: &Policy) -> Option<Fault> {
+    let forces = |action: &Action| matches!(action, Action::Restart(restart) if restart.force);
+    let asked = command.steps().into_iter().find(|step| forces(&step.action))?;
+    let rule = "policy does not allow an instance to be forced down (allow_force)";
+    (!policy.allow_force).then(|| Fault::new("force", asked.id, rule))
 }
 
 fn asker(command: &RemediationCommand, word: ActionWord, policy: &Policy) -> Option<Fault> {

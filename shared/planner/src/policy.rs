@@ -43,6 +43,9 @@ pub struct Policy {
     #[cfg(feature = "mutants")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mutant: Option<String>,
+    /// May a command ask for `iris force`, which kills an instance as a crash does? Where it does, a person must agree
+    /// (`approve_dangerous`), and restart-agent must allow it too (`allow_force` in its settings). Default false.
+    pub allow_force: bool,
     /// Instances that are never touched, above all those that carry Instance itself. Default none.
     pub never: Vec<InstanceName>,
     /// When actions are allowed. Default: at any time.
@@ -68,6 +71,7 @@ impl Default for Policy {
             minutes_between_restarts: 15,
             #[cfg(feature = "mutants")]
             mutant: None,
+            allow_force: false,
             never: Vec::new(),
             windows: Vec::new(),
             askers: Vec::new(),

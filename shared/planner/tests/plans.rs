@@ -132,6 +132,21 @@ fn policy_keeps_hands_off_and_bounds_drastic_steps() {
     assert!(plan(&command, &facts, &Policy::default()).is_ok());
 }
 
+#[test]
+fn an_instance_is_forced_down_only_where_policy_lets_it() {
+    let parameters = json!({"force": true});
+    let command = command(&json!({"error_type": "other", "requires_restart": true,
+        "steps": [{"id": "restart", "tool": "iris_restart", "parameters": parameters}]}));
+    let facts = facts(&command);
+    let refused = plan(&command, &facts, &Policy::default()).unwrap_err().to_string();
+    assert_eq!(
+        refused,
+        "refused: force = restart: policy does not allow an instance to be forced down (allow_force)"
+    );
+    let allowed = Policy { allow_force: true, ..Policy::default() };
+    assert!(plan(&command, &facts, &allowed).is_ok());
+}
+
 /// What policy (TOML) says to a restart of PROD asked for by "test", at a time, after restarts at other times.
 fn policy_says(policy: &str, now: &str, restarts: &[&str]) -> Result<(), String> {
     let command = command(&json!({"error_type": "other", "requires_restart": true,

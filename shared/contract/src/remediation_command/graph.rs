@@ -109,10 +109,9 @@ impl From<StepRequest> for StepWire {
             Action::SetCpf(set) => Parameters::Config(set),
             Action::SetKernel(set) => Parameters::Kernel(set),
             Action::CheckLicense(check) => Parameters::License(check),
-            // Verify and undo are never asked for; a restart has no parameters.
-            Action::Restart(_) | Action::Verify(_) | Action::Undo(_) => {
-                Parameters::Restart(RestartInstance::default())
-            }
+            Action::Restart(restart) => Parameters::Restart(restart),
+            // Never asked for.
+            Action::Verify(_) | Action::Undo(_) => Parameters::Restart(RestartInstance::default()),
         };
         Self {
             id: step.id,

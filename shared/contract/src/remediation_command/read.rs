@@ -237,10 +237,34 @@ fn step(fields: &Fields<'_>) -> Option<StepRequest> {
         Tool::IrisConfig if parameters?.get("action").is_some() => license(&inner).map(Action::CheckLicense),
         Tool::IrisConfig => set_cpf(&inner).map(Action::SetCpf),
         Tool::OsConfig => set_kernel(&inner).map(Action::SetKernel),
-        Tool::IrisRestart => Some(Action::Restart(RestartInstance {})),
+        Tool::IrisRestart => Some(Action::Restart(restart(&inner))),
     };
     inner.close();
     Some(StepRequest { id: id?, tool, action: action?, depends_on, timeout_seconds, retry })
+}
+
+fn restart(fields: &Fields<'_>) -> RestartInstance {
+    let when_users_stay = fields.text("when_users_stay", fields.optional("when_users_stay"));
+    RestartInstance {
+        users_seconds: seconds(fields, "users_seconds", 0),
+        stop_seconds: seconds(fields, "stop_seconds", 1),
+        start_seconds: seconds(fields, "start_seconds", 1),
+        when_users_stay,
+        force: fields.boolean("force", fields.optional("force")).unwrap_or_default(),
+        failover: fields.boolean("failover", fields.optional("failover")).unwrap_or_default(),
+    }
+}
+
+fn seconds(fields: &Fields<'_>, name: &'static str, least: u32) -> Option<u32> {
+    let most = RestartInstance::LONGEST_SECONDS;
+    let rule = format!("an integer from {least} to {most}");
+    let node = fields.optional(name)?;
+    let value: u32 = fields.integer::<u32, u32>(name, Some(node), &rule)?;
+    if (least..=most).contains(&value) {
+        return Some(value);
+    }
+    fields.note(Fault::new(fields.at(name), node, format!("must be {rule}")));
+    None
 }
 
 fn set_cpf(fields: &Fields<'_>) -> Option<SetCpf> {

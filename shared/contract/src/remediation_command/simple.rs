@@ -39,13 +39,13 @@ impl SimpleWork {
             Self::Config { set, .. } => Parameters::Config(set.clone()),
             Self::Kernel { set, .. } => Parameters::Kernel(set.clone()),
             Self::License(check) => Parameters::License(check.clone()),
-            Self::Restart => Parameters::Restart(RestartInstance {}),
+            Self::Restart => Parameters::Restart(RestartInstance::default()),
         }
     }
 
     /// One step a tool, each after the one before.
     pub(super) fn steps(&self) -> Vec<StepRequest> {
-        let restart = Action::Restart(RestartInstance {});
+        let restart = Action::Restart(RestartInstance::default());
         let actions = match self {
             Self::Config { set, restart: false } => vec![Action::SetCpf(set.clone())],
             Self::Config { set, restart: true } => vec![Action::SetCpf(set.clone()), restart],
