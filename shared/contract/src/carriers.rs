@@ -21,12 +21,7 @@ impl Carriers {
 
     /// Why an action must not be done. Reading is never forbidden; the kernel of a host is shared by all that runs on
     /// it, so a host that is named keeps its kernel as it is.
-    pub fn forbid(
-        &self,
-        action: &Action,
-        instance: &InstanceName,
-        host: Option<&HostName>,
-    ) -> Option<Fault> {
+    pub fn forbid(&self, action: &Action, instance: &InstanceName, host: Option<&HostName>) -> Option<Fault> {
         if !action.has_effect() {
             return None;
         }
