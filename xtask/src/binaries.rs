@@ -1,6 +1,6 @@
 //! Building the workspace's programs, so that what one task built is not built again by the next.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -56,8 +56,16 @@ pub fn whole_tree(cargo: &mut Command) -> &mut Command {
     cargo.args(["--workspace", "--features", PROVABLE])
 }
 
+/// A built test program.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TestProgram {
+    pub path: PathBuf,
+    /// The unit tests of the package's library?
+    pub is_of_library: bool,
+}
+
 /// The built test programs of the package that lies in `folder`.
-pub fn test_programs(workspace: &Workspace, folder: &Path) -> Result<Vec<String>> {
+pub fn test_programs(workspace: &Workspace, folder: &Path) -> Result<Vec<TestProgram>> {
     let mut cargo = command::cargo_in(workspace);
     cargo.arg("test");
     whole_tree(&mut cargo).args(["--no-run", "--message-format", "json-render-diagnostics"]);
@@ -71,11 +79,16 @@ pub fn test_programs(workspace: &Workspace, folder: &Path) -> Result<Vec<String>
 }
 
 /// The program of one line of cargo's messages, when it is a test of the package with this manifest.
-fn test_program(message: &str, manifest: &Path) -> Option<String> {
+fn test_program(message: &str, manifest: &Path) -> Option<TestProgram> {
     let message: Value = serde_json::from_str(message).ok()?;
     let is_test = message["reason"] == "compiler-artifact" && message["profile"]["test"] == true;
     let is_ours = message["manifest_path"].as_str().is_some_and(|path| manifest == path);
-    if is_test && is_ours { Some(message["executable"].as_str()?.to_owned()) } else { None }
+    if !is_test || !is_ours {
+        return None;
+    }
+    let is_of_library =
+        message["target"]["kind"].as_array().is_some_and(|kinds| kinds.contains(&"lib".into()));
+    Some(TestProgram { path: message["executable"].as_str()?.into(), is_of_library })
 }
 
 #[cfg(test)]
@@ -89,12 +102,13 @@ mod tests {
                 "reason": "compiler-artifact",
                 "manifest_path": manifest,
                 "profile": {"test": test},
+                "target": {"kind": ["lib"]},
                 "executable": "/target/debug/deps/contract-1",
             })
             .to_string()
         };
         let bus = Path::new("/tree/shared/bus/Cargo.toml");
-        let taken = |line: &str| test_program(line, bus).is_some();
+        let taken = |line: &str| test_program(line, bus).is_some_and(|program| program.is_of_library);
         assert!(taken(&message("/tree/shared/bus/Cargo.toml", true)));
         assert!(!taken(&message("/tree/shared/bus/Cargo.toml", false)));
         assert!(!taken(&message("/tree/cli/Cargo.toml", true)));
