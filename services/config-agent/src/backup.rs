@@ -1,6 +1,6 @@
 //! Copies of the CPF as it was before each change, numbered, never overwritten.
 
-use instance_chassis::crash_point;
+use instance_chassis::{crash_point, mutant};
 use instance_contract::Digest;
 use instance_iris::cpf;
 
@@ -52,7 +52,9 @@ pub fn keep(folder: &Folder, name: &str, live: &Snapshot) -> Result<(), FileErro
     let written = folder
         .write(name, &file, &live.bytes)
         .and_then(|()| copy_attributes(live, &file, folder, name))
-        .and_then(|()| folder.sync_file(name, &file))
+        .and_then(
+            |()| if mutant("config.backup-not-synced") { Ok(()) } else { folder.sync_file(name, &file) },
+        )
         .and_then(|()| folder.sync());
     if written.is_err() {
         // Half a backup is worse than none: it would pass for one.

@@ -1,5 +1,5 @@
 use instance_agent::{
-    Agent, AgentError, AgentSettings, Applied, InstanceSettings, Prepared, Probe, Work,
+    Agent, AgentError, AgentSettings, Applied, InstanceSettings, Prepared, Probe, SelfGuard, Work,
     evidence::{self, InstanceView},
     settings,
 };
@@ -23,7 +23,7 @@ use crate::{
 pub async fn run(context: Context<Config>) -> Result<(), AgentError> {
     instance_agent::use_knowledge(context.config.knowledge_dir.as_deref())?;
     let (state_dir, fence_dir) = (context.config.state_dir.clone(), context.config.fence_dir.clone());
-    let agent = OsAgent::new(context.config.clone());
+    let agent = OsAgent::new(context.config.clone()).guarded_by(SelfGuard::of(&context));
     instance_agent::run(context, agent, AgentSettings { state_dir, fence_dir }).await
 }
 
@@ -32,12 +32,18 @@ pub async fn run(context: Context<Config>) -> Result<(), AgentError> {
 pub struct OsAgent {
     config: Config,
     kernel: Files,
+    self_guard: SelfGuard,
 }
 
 impl OsAgent {
     pub fn new(config: Config) -> Self {
         let kernel = Files { proc_root: config.proc_root.clone() };
-        Self { config, kernel }
+        Self { config, kernel, self_guard: SelfGuard::default() }
+    }
+
+    #[must_use]
+    pub fn guarded_by(self, self_guard: SelfGuard) -> Self {
+        Self { self_guard, ..self }
     }
 
     fn settings(&self, instance: &InstanceName) -> Result<&InstanceSettings, Failure> {
@@ -91,6 +97,7 @@ impl Agent for OsAgent {
     }
 
     fn apply(&self, order: &StepCommand, prepared: &Prepared, work: &Work<'_>) -> Result<Applied, Failure> {
+        self.self_guard.check(order)?;
         self.settings(&order.instance)?;
         match &order.action {
             Action::SetKernel(wanted) => {
@@ -106,6 +113,7 @@ impl Agent for OsAgent {
     }
 
     fn undo(&self, order: &StepCommand, done: &Prepared, work: &Work<'_>) -> Result<Applied, Failure> {
+        self.self_guard.check(order)?;
         self.settings(&order.instance)?;
         undo::undo(&self.config, &self.kernel, done, &|| work.before_effect())
     }

@@ -1,5 +1,5 @@
 use instance_agent::{
-    Agent, AgentError, AgentSettings, Applied, Prepared, Probe, Work,
+    Agent, AgentError, AgentSettings, Applied, Prepared, Probe, SelfGuard, Work,
     evidence::{self, InstanceView},
     settings,
 };
@@ -20,7 +20,7 @@ use crate::{
 pub async fn run(context: Context<Config>) -> Result<(), AgentError> {
     instance_agent::use_knowledge(context.config.knowledge_dir.as_deref())?;
     let (state_dir, fence_dir) = (context.config.state_dir.clone(), context.config.fence_dir.clone());
-    let agent = RestartAgent::new(context.config.clone());
+    let agent = RestartAgent::new(context.config.clone()).guarded_by(SelfGuard::of(&context));
     instance_agent::run(context, agent, AgentSettings { state_dir, fence_dir }).await
 }
 
@@ -28,11 +28,17 @@ pub async fn run(context: Context<Config>) -> Result<(), AgentError> {
 #[derive(Debug)]
 pub struct RestartAgent {
     config: Config,
+    self_guard: SelfGuard,
 }
 
 impl RestartAgent {
     pub fn new(config: Config) -> Self {
-        Self { config }
+        Self { config, self_guard: SelfGuard::default() }
+    }
+
+    #[must_use]
+    pub fn guarded_by(self, self_guard: SelfGuard) -> Self {
+        Self { self_guard, ..self }
     }
 
     /// Only an instance of the settings is ever touched.
@@ -97,6 +103,7 @@ impl Agent for RestartAgent {
     }
 
     fn apply(&self, order: &StepCommand, prepared: &Prepared, work: &Work<'_>) -> Result<Applied, Failure> {
+        self.self_guard.check(order)?;
         let site = self.site(&order.instance)?;
         let limits = Limits { last_look: &|| work.before_effect(), remaining: &|| work.remaining() };
         match &order.action {
@@ -111,6 +118,7 @@ impl Agent for RestartAgent {
     }
 
     fn undo(&self, order: &StepCommand, done: &Prepared, work: &Work<'_>) -> Result<Applied, Failure> {
+        self.self_guard.check(order)?;
         let site = self.site(&order.instance)?;
         let limits = Limits { last_look: &|| work.before_effect(), remaining: &|| work.remaining() };
         undo::undo(&site, &Record::of(&site, &order.key()), done, limits)

@@ -15,6 +15,7 @@ use crate::{
     fence::{Fence, FenceError},
     ledger::{Folder, Ledger, LedgerError},
     running::Running,
+    self_guard::SelfGuard,
     settings::AgentSettings,
     steps::{Steps, Surroundings},
 };
@@ -83,7 +84,8 @@ pub async fn run<C>(
     };
     let (fatal, fatalities) = mpsc::unbounded_channel();
     let desk = Arc::new(Desk {
-        steps: Steps::new(agent, ledger, fence, Box::new(surroundings), context.host.clone()),
+        steps: Steps::new(agent, ledger, fence, Box::new(surroundings), context.host.clone())
+            .guarded_by(SelfGuard::of(&context)),
         bus: context.bus.clone(),
         kind,
         host: context.host.clone(),

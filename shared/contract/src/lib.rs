@@ -20,6 +20,7 @@ mod workflow_trace;
 
 mod answer;
 mod ask;
+mod carriers; // What nothing acts on.
 mod failure;
 mod generation_request;
 mod plan;
@@ -35,6 +36,7 @@ pub use action::{
 };
 pub use answer::{AnswerStatus, CommandAnswer};
 pub use ask::{AskKind, Facts, Forecast, ForecastReply, PlanQuestion};
+pub use carriers::Carriers;
 pub use decode::{Fault, Faults};
 pub use failure::{Cause, Failure};
 pub use generation_request::{GenerationRequest, OutputFormat};

@@ -140,8 +140,12 @@ impl Core {
         if let Some(digest) = self.accepted_digest(&id) {
             arrival.earlier = Some(Earlier::Accepted(digest.clone()));
         }
+        if self.policy.mutant("engine.ack-before-accepted") {
+            let answer = Box::new(arrival.answer(AnswerStatus::Accepted, None, Vec::new()));
+            effects.push(Effect::Answer { id, answer, dead_letter: None });
+        }
         let place = self.place(&id);
-        match arrival.verdict(now) {
+        match arrival.verdict(&self.policy, now) {
             Verdict::Repeated => {
                 if !self.open.contains_key(&id) {
                     // It has ended, or its acceptance was written and the answer to that write was lost.

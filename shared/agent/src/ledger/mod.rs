@@ -15,6 +15,7 @@ mod tests;
 
 use std::{collections::BTreeMap, io};
 
+use instance_chassis::mutant;
 use instance_contract::{Attempt, Digest, InstanceName, StepKey, Token, ToolResult};
 use jiff::{SignedDuration, Timestamp};
 
@@ -156,7 +157,13 @@ impl<D: Disk> Ledger<D> {
         }
         let bytes = encode(record)?;
         let written = self.disk.append(FILE, &bytes).map_err(failed("write"));
-        let synced = written.and_then(|()| self.disk.sync(FILE).map_err(failed("sync")));
+        let is_unsynced = match record {
+            Record::Intent(_) => mutant("ledger.intent-not-synced"),
+            Record::Done(_) => mutant("ledger.done-not-synced"),
+            _ => false,
+        };
+        let sync = |disk: &mut D| if is_unsynced { Ok(()) } else { disk.sync(FILE).map_err(failed("sync")) };
+        let synced = written.and_then(|()| sync(&mut self.disk));
         if let Err(error) = synced {
             self.poisoned = true;
             return Err(error);
