@@ -152,6 +152,7 @@ where
             return refused(&faults);
         }
     };
+    instance_bus::tell_in_full(telemetry.exports_traces());
     let profile = layered.profile.as_deref().unwrap_or("none");
     tracing::info!(version = service.version, host = who.host, %process_id, profile, "started");
     let supervisor = Supervisor::at(sources.variable("NOTIFY_SOCKET"));

@@ -94,6 +94,11 @@ impl Telemetry {
         self.providers.meter.meter(SCOPE)
     }
 
+    /// True when spans go somewhere; else they are only there for their ids.
+    pub fn exports_traces(&self) -> bool {
+        self.providers.exports_traces
+    }
+
     /// Sends what is still in memory. Blocks, at most for `timeout`; call it outside the async runtime.
     ///
     /// # Errors
@@ -171,7 +176,12 @@ where
     let wanted = settings.log_filter.to_env_filter();
     // The SDK greets at info whenever something is set up; only who names it in the filter wants to hear that.
     let sdk_is_named = settings.log_filter.as_str().contains("opentelemetry");
+    // A JSON line takes its ids from the trace layer, so nobody reads the fields of spans here.
+    let spans_are_told = settings.log_format == LogFormat::Text;
     let heard = filter::filter_fn(move |metadata| {
+        if metadata.is_span() && !spans_are_told {
+            return false;
+        }
         sdk_is_named || *metadata.level() <= Level::WARN || !metadata.target().starts_with("opentelemetry")
     });
     let layer = tracing_subscriber::fmt::layer().with_writer(stderr);
