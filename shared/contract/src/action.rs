@@ -1,5 +1,7 @@
 //! What a step asks for, as data. One variant per effect, nothing left to decide.
 
+mod change_cpf;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -8,12 +10,16 @@ use crate::{
     words::{Tool, WhenUsersStay},
 };
 
+pub use change_cpf::{ChangeCpf, CpfChange};
+
 /// What one step does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Action {
     /// config-agent: one value of `iris.cpf`.
     SetCpf(SetCpf),
+    /// config-agent: several changes of `iris.cpf` at once, list entries among them, or through `iris merge`.
+    ChangeCpf(ChangeCpf),
     /// config-agent, read-only: the license.
     CheckLicense(LicenseCheck),
     /// os-agent: one kernel parameter.
@@ -146,6 +152,8 @@ pub struct Verify {
 pub enum Expectation {
     /// `iris.cpf` holds the value.
     CpfValue { section: String, parameter: String, value: String },
+    /// `iris.cpf` does not hold the parameter.
+    CpfAbsent { section: String, parameter: String },
     /// The instance started with the value (`_LastGood_.cpf`, the copy IRIS makes of the CPF that started).
     CpfInForce { section: String, parameter: String, value: String },
     /// The kernel holds the value.
