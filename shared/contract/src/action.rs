@@ -22,7 +22,7 @@ pub enum Action {
     ChangeCpf(ChangeCpf),
     /// config-agent, read-only: the license.
     CheckLicense(LicenseCheck),
-    /// os-agent: one kernel parameter.
+    /// os-agent: one kernel parameter, or the CPUs of the instance's processes.
     SetKernel(SetKernel),
     /// restart-agent: stop and start the instance.
     Restart(RestartInstance),
@@ -79,14 +79,17 @@ impl LicenseAction {
     }
 }
 
-/// Parameters of `os_config`: set one kernel parameter of the allowed list.
+/// Parameters of `os_config`: set one kernel parameter of the allowed list, or what CPUs the processes of the instance get.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetKernel {
-    /// Name with dots (slashes are understood too), e.g. `vm.nr_hugepages`.
+    /// Name with dots (slashes are understood too), e.g. `vm.nr_hugepages`. `process.cpu_affinity` and
+    /// `process.cpu_weight` belong to the running processes of the instance.
     #[schemars(length(min = 1, max = 128))]
     pub kernel_param: String,
-    /// Decimal number, or several separated by one blank for a vector.
+    /// Decimal number; several separated by one blank for a vector; a word where the kernel has words; a list of CPUs
+    /// such as `0-3,8` for `process.cpu_affinity`; 1 to 10000 for `process.cpu_weight`. For `vm.nr_hugepages` also a size
+    /// such as `3580 MB`, or `cpf`: as many pages as the CPFs of the host's instances ask for.
     #[schemars(length(max = 256), extend("type" = ["string", "integer"]))]
     pub new_value: String,
     /// The asker's own lower bound for the value.
