@@ -160,7 +160,7 @@ fn facts(live: &Live, settings: &InstanceSettings) -> serde_json::Value {
 
 fn not_ours(action: &Action) -> Failure {
     let word = match action {
-        Action::SetCpf(_) | Action::CheckLicense(_) => "this change",
+        Action::SetCpf(_) | Action::ChangeCpf(_) | Action::CheckLicense(_) => "this change",
         Action::SetKernel(_) => "kernel parameters",
         Action::Restart(_) => "restarts",
         Action::Verify(_) => "verification as a change",

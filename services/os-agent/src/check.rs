@@ -1,7 +1,7 @@
 //! Whether a kernel parameter may be set as asked. Pure.
 
 use instance_contract::{Failure, SetKernel};
-use instance_knowledge::{self as knowledge, KernelKind, KernelParameter, KernelRoot, ValueFault};
+use instance_knowledge::{self as knowledge, KernelKind, KernelParameter, Need, ValueFault};
 
 /// Why a kernel parameter is not set as asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,21 +64,39 @@ impl From<Conflict> for Failure {
     }
 }
 
-/// The catalogue's row for what is asked, when it may be set to that value. `instances` IRIS instances share the host.
-pub fn check(wanted: &SetKernel, instances: u64) -> Result<&'static KernelParameter, Conflict> {
+/// The catalogue's row for what is asked, when it may be set to that value, whatever the host.
+pub fn check(wanted: &SetKernel) -> Result<&'static KernelParameter, Conflict> {
     let parameter = allowed(&wanted.kernel_param)?;
     parameter.check(&wanted.new_value)?;
     check_bounds(parameter, wanted)?;
-    check_minimum(parameter, &wanted.new_value, instances)?;
     Ok(parameter)
 }
 
+/// Is the value at least what IRIS needs? `instances` share the host, and `least` is what follows from their CPFs.
+pub fn check_minimum(
+    parameter: &KernelParameter,
+    value: &str,
+    instances: u64,
+    least: Option<u64>,
+) -> Result<(), Conflict> {
+    // The figure of the catalogue is for one instance; queues add up.
+    let of_catalogue = parameter.iris_minimum.map(|minimum| minimum.saturating_mul(instances.max(1)));
+    let Some(minimum) = of_catalogue.max(least) else { return Ok(()) };
+    // No huge pages at all is a way to run; some, but too few, are only lost.
+    let none_at_all = parameter.iris_need == Some(Need::HugePages) && value == "0";
+    if none_at_all || numbers(value).next().is_none_or(|number| number >= i128::from(minimum)) {
+        return Ok(());
+    }
+    let (name, source_tag) = (parameter.name.clone(), parameter.source.clone());
+    Err(Conflict::BelowIris { name, value: value.to_owned(), minimum, source_tag })
+}
+
 /// The catalogue's row of a name with dots or slashes.
-fn allowed(name: &str) -> Result<&'static KernelParameter, Conflict> {
+pub fn allowed(name: &str) -> Result<&'static KernelParameter, Conflict> {
     if let Some(row) = knowledge::forbidden(name) {
         return Err(Conflict::Forbidden { name: name.to_owned(), reason: row.reason.clone() });
     }
-    knowledge::kernel_parameter(name).filter(|row| row.root != KernelRoot::Process).ok_or_else(|| {
+    knowledge::kernel_parameter(name).ok_or_else(|| {
         let names: Vec<_> = knowledge::kernel_parameters().iter().map(|row| row.name.as_str()).collect();
         Conflict::NotAllowed { name: name.to_owned(), allowed: names.join(", ") }
     })
@@ -107,17 +125,6 @@ fn check_bounds(parameter: &KernelParameter, wanted: &SetKernel) -> Result<(), C
     })
 }
 
-fn check_minimum(parameter: &KernelParameter, value: &str, instances: u64) -> Result<(), Conflict> {
-    let Some(minimum) = parameter.iris_minimum else { return Ok(()) };
-    // The figure is for one instance; queues add up.
-    let minimum = minimum.saturating_mul(instances.max(1));
-    if numbers(value).next().is_none_or(|number| number >= i128::from(minimum)) {
-        return Ok(());
-    }
-    let (name, source_tag) = (parameter.name.clone(), parameter.source.clone());
-    Err(Conflict::BelowIris { name, value: value.to_owned(), minimum, source_tag })
-}
-
 /// The numbers of a value that has passed the catalogue's check.
 fn numbers(value: &str) -> impl Iterator<Item = i128> {
     value.split(' ').filter_map(|part| part.parse().ok())
@@ -134,7 +141,8 @@ mod tests {
             min_value: bounds.0,
             max_value: bounds.1,
         };
-        match check(&wanted, 2) {
+        let checked = check(&wanted).and_then(|row| check_minimum(row, value, 2, None).map(|()| row));
+        match checked {
             Ok(parameter) => parameter.name.clone(),
             Err(conflict) => {
                 let failure = Failure::from(conflict);

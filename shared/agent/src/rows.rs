@@ -10,7 +10,7 @@ pub enum KnowledgeError {
     #[error("could not read the folder of knowledge \"{folder}\"")]
     Folder { folder: String, source: io::Error },
     #[error("could not use the rows of \"{folder}\"")]
-    Rows { folder: String, source: DataError },
+    Rows { folder: String, source: Box<DataError> },
     #[error(transparent)]
     InForce(#[from] AlreadyInForce),
 }
@@ -23,8 +23,8 @@ pub fn use_knowledge(folder: Option<&Path>) -> Result<(), KnowledgeError> {
     let texts = instance_chassis::texts_in(folder, ".toml")
         .map_err(|source| KnowledgeError::Folder { folder: name(), source })?;
     let files = texts.iter().map(|(file, text)| (file.as_str(), text.as_str()));
-    let catalogue =
-        Catalogue::with_extra(files).map_err(|source| KnowledgeError::Rows { folder: name(), source })?;
+    let catalogue = Catalogue::with_extra(files)
+        .map_err(|source| KnowledgeError::Rows { folder: name(), source: Box::new(source) })?;
     tracing::info!(folder = %folder.display(), files = texts.len(), "rows of the user's own are in force");
     Ok(catalogue.put_in_force()?)
 }

@@ -1,5 +1,7 @@
 //! What a step asks for, as data. One variant per effect, nothing left to decide.
 
+mod change_cpf;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -8,15 +10,19 @@ use crate::{
     words::{Tool, WhenUsersStay},
 };
 
+pub use change_cpf::{ChangeCpf, CpfChange};
+
 /// What one step does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Action {
     /// config-agent: one value of `iris.cpf`.
     SetCpf(SetCpf),
+    /// config-agent: several changes of `iris.cpf` at once, list entries among them, or through `iris merge`.
+    ChangeCpf(ChangeCpf),
     /// config-agent, read-only: the license.
     CheckLicense(LicenseCheck),
-    /// os-agent: one kernel parameter.
+    /// os-agent: one kernel parameter, or the CPUs of the instance's processes.
     SetKernel(SetKernel),
     /// restart-agent: stop and start the instance.
     Restart(RestartInstance),
@@ -73,14 +79,17 @@ impl LicenseAction {
     }
 }
 
-/// Parameters of `os_config`: set one kernel parameter of the allowed list.
+/// Parameters of `os_config`: set one kernel parameter of the allowed list, or what CPUs the processes of the instance get.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetKernel {
-    /// Name with dots (slashes are understood too), e.g. `vm.nr_hugepages`.
+    /// Name with dots (slashes are understood too), e.g. `vm.nr_hugepages`. `process.cpu_affinity` and
+    /// `process.cpu_weight` belong to the running processes of the instance.
     #[schemars(length(min = 1, max = 128))]
     pub kernel_param: String,
-    /// Decimal number, or several separated by one blank for a vector.
+    /// Decimal number; several separated by one blank for a vector; a word where the kernel has words; a list of CPUs
+    /// such as `0-3,8` for `process.cpu_affinity`; 1 to 10000 for `process.cpu_weight`. For `vm.nr_hugepages` also a size
+    /// such as `3580 MB`, or `cpf`: as many pages as the CPFs of the host's instances ask for.
     #[schemars(length(max = 256), extend("type" = ["string", "integer"]))]
     pub new_value: String,
     /// The asker's own lower bound for the value.
@@ -146,6 +155,8 @@ pub struct Verify {
 pub enum Expectation {
     /// `iris.cpf` holds the value.
     CpfValue { section: String, parameter: String, value: String },
+    /// `iris.cpf` does not hold the parameter.
+    CpfAbsent { section: String, parameter: String },
     /// The instance started with the value (`_LastGood_.cpf`, the copy IRIS makes of the CPF that started).
     CpfInForce { section: String, parameter: String, value: String },
     /// The kernel holds the value.

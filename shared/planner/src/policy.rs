@@ -120,7 +120,7 @@ impl ActionWord {
     /// `None` for what the router adds by itself: looking and taking back are always allowed.
     pub const fn of(action: &Action) -> Option<Self> {
         match action {
-            Action::SetCpf(_) => Some(Self::Config),
+            Action::SetCpf(_) | Action::ChangeCpf(_) => Some(Self::Config),
             Action::SetKernel(_) => Some(Self::Os),
             Action::Restart(_) => Some(Self::Restart),
             Action::CheckLicense(_) => Some(Self::License),

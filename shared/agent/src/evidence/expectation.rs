@@ -54,6 +54,9 @@ pub(super) fn look(
         Expectation::CpfValue { section, parameter, value } => {
             Ok(cpf(&view.cpf, &format!("iris.cpf [{section}] {parameter}"), section, parameter, value))
         }
+        Expectation::CpfAbsent { section, parameter } => {
+            Ok(absent(&view.cpf, &format!("iris.cpf [{section}] {parameter}"), section, parameter))
+        }
         Expectation::CpfInForce { section, parameter, value } => {
             let started_with = view.cpf.with_file_name("_LastGood_.cpf");
             Ok(cpf(&started_with, &format!("in force [{section}] {parameter}"), section, parameter, value))
@@ -67,6 +70,17 @@ fn cpf(path: &Path, what: &str, section: &str, parameter: &str, value: &str) -> 
     match fs::read(path) {
         Ok(bytes) => Finding::compare(what, value, Document::parse(&bytes).get(section, parameter)),
         Err(error) => Finding::unseen(what, value, &format!("{}: {error}", path.display())),
+    }
+}
+
+fn absent(path: &Path, what: &str, section: &str, parameter: &str) -> Finding {
+    let expected = "nothing";
+    match fs::read(path) {
+        Ok(bytes) => match Document::parse(&bytes).get(section, parameter) {
+            None => Finding::Held(format!("{what}: expected {expected}, found {expected}")),
+            Some(found) => Finding::Wrong(format!("{what}: expected {expected}, found {found}")),
+        },
+        Err(error) => Finding::unseen(what, expected, &format!("{}: {error}", path.display())),
     }
 }
 
