@@ -56,6 +56,9 @@ pub fn run(args: &Args, verdict: Verdict, session: &Session) -> Result<Exit> {
                 format!("other changes are asked for: their digest is {}, not {expected}", asked.digest);
             return Err(Stop::new(Exit::Refused, message).next("nothing was answered").into());
         }
+        if let Some(why) = in_vain(&story, &asked, args, verdict) {
+            return Err(Stop::new(Exit::Refused, printable(&why)).next("nothing was answered").into());
+        }
         if !args.yes && !confirmed(&asked, verdict)? {
             session.note("nothing was answered");
             return Ok(Exit::Refused);
@@ -86,7 +89,7 @@ async fn answer(
         remediation_id: question.id,
         digest: question.asked.digest.clone(),
         verdict,
-        by: args.by.clone().unwrap_or_else(online::operator),
+        by: by(args),
         at: online::now(),
         note: args.note.clone(),
     };
@@ -112,6 +115,22 @@ async fn answer(
     Ok(Exit::Done)
 }
 
+/// Why the router would not take this answer for a yes. It is not written then: an approval is answered once.
+fn in_vain(story: &Story, asked: &ApprovalAsked, args: &Args, verdict: Verdict) -> Option<String> {
+    let by = by(args);
+    let now = online::now();
+    if now > asked.expires_at {
+        return Some(format!("the time for an answer was over at {}, and it is {now}", asked.expires_at));
+    }
+    let policy = story.remediation()?.policy;
+    (verdict == Verdict::Granted && !policy.lets_approve(&by))
+        .then(|| format!("policy does not let {by} approve; it lists {}", policy.approvers.join(", ")))
+}
+
+fn by(args: &Args) -> String {
+    args.by.clone().unwrap_or_else(online::operator)
+}
+
 /// Somebody was first, or nobody asked.
 fn nothing_asked(story: &Story) -> Stop {
     let Some(before) = story.newest_answer() else {
@@ -119,9 +138,14 @@ fn nothing_asked(story: &Story) -> Stop {
         let message = format!("remediation {} asks for no approval: it is {phase}", story.id);
         return Stop::new(Exit::NotFound, message);
     };
-    let note = before.note.map(|note| format!(": {note}")).unwrap_or_default();
-    let (verdict, by, at) = (word(before.verdict), before.by, before.at);
-    let text = format!("remediation {} was answered before: {verdict} by {by} at {at}{note}", story.id);
+    let says = match before.says {
+        Ok(says) => {
+            let note = says.note.map(|note| format!(": {note}")).unwrap_or_default();
+            format!("{} by {} at {}{note}", word(says.verdict), says.by, before.at)
+        }
+        Err(why) => format!("at {} with something that cannot be read: {why}", before.at),
+    };
+    let text = format!("remediation {} was answered before: {says}", story.id);
     Stop::new(Exit::Refused, printable(&text)).next("the first answer counts; nothing was changed")
 }
 

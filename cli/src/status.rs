@@ -29,7 +29,11 @@ pub struct Args {
 pub fn run(args: &Args, session: &Session) -> Result<Exit> {
     online::run(session, async |bus| {
         match args.id {
-            Some(id) => one(&story::find(&bus, id).await?, session)?,
+            Some(id) => {
+                let story = story::find(&bus, id).await?;
+                let all = if story.phase() == Phase::Queued { story::all(&bus).await? } else { Vec::new() };
+                one(&story, story.place(&all), session)?;
+            }
             None => list(&story::all(&bus).await?, session)?,
         }
         Ok(Exit::Done)
@@ -39,7 +43,8 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
 fn list(stories: &[Story], session: &Session) -> Result<()> {
     let open: Vec<&Story> = stories.iter().filter(|story| story.phase() != Phase::Ended).collect();
     if session.json() {
-        let documents: Vec<Value> = open.iter().map(|story| story.document()).collect();
+        let documents: Vec<Value> =
+            open.iter().map(|story| with_place(story.document(), story.place(stories))).collect();
         return print_json(&json!({"schema": "instance.cli.v1.status_list", "remediations": documents}));
     }
     if open.is_empty() {
@@ -51,9 +56,23 @@ fn list(stories: &[Story], session: &Session) -> Result<()> {
         let (instance, action) = command
             .map(|command| (command.instance.to_string(), command.recommended_action))
             .unwrap_or_default();
-        [story.id.to_string(), instance, story.phase().as_str().to_owned(), step_at(story), action]
+        [story.id.to_string(), instance, phase(story, story.place(stories)), step_at(story), action]
     });
     print(table(["remediation", "instance", "phase", "step", "action"], rows))
+}
+
+/// `queued` also says behind how many.
+fn phase(story: &Story, place: Option<usize>) -> String {
+    let word = story.phase().as_str();
+    match place {
+        Some(before) if before > 0 => format!("{word} behind {before}"),
+        _ => word.to_owned(),
+    }
+}
+
+fn with_place(mut document: Value, place: Option<usize>) -> Value {
+    document["place"] = json!(place);
+    document
 }
 
 fn step_at(story: &Story) -> String {
@@ -61,15 +80,17 @@ fn step_at(story: &Story) -> String {
     running.map_or_else(|| "-".to_owned(), |row| row.id.to_string())
 }
 
-fn one(story: &Story, session: &Session) -> Result<()> {
+fn one(story: &Story, place: Option<usize>, session: &Session) -> Result<()> {
     if session.json() {
         let mut document = json!({"schema": "instance.cli.v1.status"});
-        if let (Value::Object(document), Value::Object(fields)) = (&mut document, story.document()) {
+        if let (Value::Object(document), Value::Object(fields)) =
+            (&mut document, with_place(story.document(), place))
+        {
             document.extend(fields);
         }
         return print_json(&document);
     }
-    let mut lines = vec![format!("remediation {}: {}", story.id, story.phase().as_str())];
+    let mut lines = vec![format!("remediation {}: {}", story.id, phase(story, place))];
     if let Some(remediation) = story.remediation() {
         let command = &remediation.accepted.command;
         lines.push(format!("  {} on {}", command.recommended_action, command.instance));
@@ -78,11 +99,13 @@ fn one(story: &Story, session: &Session) -> Result<()> {
             command.requested_by, remediation.accepted.accepted_at, command.trace_id
         ));
     }
+    lines.extend(story.oddities().into_iter().map(|oddity| format!("  {oddity}")));
     if let Some(ended) = story.ended() {
         lines.push(format!("  ended: {}", ended.trace.overall_status.as_str()));
     }
     if let Some((_, asked)) = story.open_question() {
         lines.push(format!("  waits until {} for: instance approve {}", asked.expires_at, story.id));
+        lines.extend(crate::approve::question(&asked).lines().map(|line| format!("  {line}")));
     }
     print(crate::output::printable(&lines.join("\n")))?;
     let rows = story.steps().into_iter().map(|row| {

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use instance_bus::{Bus, LogMessage};
 use instance_contract::{
     CommandId, Ended, OverallStatus, RemediationCommand, RemediationId, Shard, StepId, StepStatus,
-    WorkflowTrace,
+    ToolResult, WorkflowTrace,
     subject::{self, RecordKind, parse_record},
 };
 use instance_engine::{Phase, Record, Remediation};
@@ -21,6 +21,8 @@ pub struct Story {
     pub id: RemediationId,
     pub shard: Shard,
     records: Vec<(RecordKind, Timestamp, u64, Record)>,
+    /// Why records of it cannot be read.
+    unread: Vec<String>,
 }
 
 /// One step as far as it has come.
@@ -39,7 +41,7 @@ pub async fn find(bus: &Bus, id: Uuid) -> Result<Story> {
     let as_command = RemediationId::from(CommandId::from_uuid(id));
     for id in [RemediationId::from_uuid(id), as_command] {
         let messages = bus.find_remediation(id).await?;
-        if let Some(story) = stories(&messages)?.into_iter().next() {
+        if let Some(story) = stories(&messages).into_iter().next() {
             return Ok(story);
         }
     }
@@ -51,7 +53,7 @@ pub async fn find(bus: &Bus, id: Uuid) -> Result<Story> {
 pub async fn all(bus: &Bus) -> Result<Vec<Story>> {
     let mut all = Vec::new();
     for shard in bus.topology().await?.shards() {
-        all.extend(stories(&bus.read_log(shard, &subject::shard_log(shard)).await?)?);
+        all.extend(stories(&bus.read_log(shard, &subject::shard_log(shard)).await?));
     }
     all.sort_by_key(Story::began_at);
     Ok(all)
@@ -64,14 +66,21 @@ pub fn record(message: &LogMessage) -> Result<Option<(Shard, RemediationId, Reco
     Ok(Some((shard, id, kind, record)))
 }
 
-fn stories(messages: &[LogMessage]) -> Result<Vec<Story>> {
+/// The stories that some messages tell. A record that cannot be read is noted in its story: one of them must not hide
+/// all the others.
+
+fn stories(messages: &[LogMessage]) -> Vec<Story> {
     let mut by_id: BTreeMap<RemediationId, Story> = BTreeMap::new();
     for message in messages {
-        let Some((shard, id, kind, record)) = record(message)? else { continue };
-        let story = by_id.entry(id).or_insert_with(|| Story { id, shard, records: Vec::new() });
-        story.records.push((kind, message.published_at, message.sequence, record));
+        let Some((shard, id, kind)) = parse_record(&message.subject) else { continue };
+        let story =
+            by_id.entry(id).or_insert_with(|| Story { id, shard, records: Vec::new(), unread: Vec::new() });
+        match Record::decode(&kind, &message.payload) {
+            Ok(record) => story.records.push((kind, message.published_at, message.sequence, record)),
+            Err(error) => story.unread.push(error.to_string()),
+        }
     }
-    Ok(by_id.into_values().collect())
+    by_id.into_values().collect()
 }
 
 impl Story {
@@ -116,9 +125,10 @@ impl Story {
 
     /// Steps in the order of the plan, then those that take steps back.
     pub fn steps(&self) -> Vec<StepRow> {
-        let plan = self.remediation().and_then(|remediation| remediation.plan);
+        let remediation = self.remediation();
+        let plan = remediation.as_ref().and_then(|remediation| remediation.plan.as_ref());
         let mut rows: Vec<StepRow> = Vec::new();
-        for planned in plan.iter().flat_map(|plan| &plan.steps) {
+        for planned in plan.into_iter().flat_map(|plan| &plan.steps) {
             rows.push(StepRow {
                 id: planned.id.clone(),
                 agent: planned.agent.to_string(),
@@ -127,8 +137,10 @@ impl Story {
                 status: None,
             });
         }
-        for (_, _, _, record) in &self.records {
+        for (kind, _, sequence, record) in &self.records {
             match record {
+                Record::Result(result)
+                    if self.not_counted(remediation.as_ref(), kind, *sequence, result).is_some() => {}
                 Record::Step(sent) => {
                     let row = row(&mut rows, &sent.step_id, sent.agent.as_str(), sent.host.as_str());
                     (row.attempt, row.status) =
@@ -145,6 +157,51 @@ impl Story {
         rows
     }
 
+    /// What stands in the log and moves nothing: records that cannot be read, and results that nobody asked for.
+    pub fn oddities(&self) -> Vec<String> {
+        let remediation = self.remediation();
+        let results = self.records.iter().filter_map(|(kind, _, sequence, record)| match record {
+            Record::Result(result) => {
+                let why = self.not_counted(remediation.as_ref(), kind, *sequence, result)?;
+                Some(format!("{kind} does not count: {why}"))
+            }
+            _ => None,
+        });
+        self.unread.iter().cloned().chain(results).collect()
+    }
+
+    fn not_counted(
+        &self,
+        remediation: Option<&Remediation>,
+        kind: &RecordKind,
+        sequence: u64,
+        result: &ToolResult,
+    ) -> Option<String> {
+        let RecordKind::Result { step, attempt } = kind else { return None };
+        let end = self.records.iter().find(|(kind, ..)| *kind == RecordKind::Ended);
+        if end.is_some_and(|(_, _, end, _)| *end < sequence) {
+            return Some("it came after the end".to_owned());
+        }
+        match remediation {
+            None => Some("nothing was accepted under this id".to_owned()),
+            Some(remediation) => {
+                remediation.disbelieves(step, *attempt, result).map(|fault| fault.to_string())
+            }
+        }
+    }
+
+    /// How many remediations of its instance go first, while it waits for its turn.
+    pub fn place(&self, among: &[Self]) -> Option<usize> {
+        let own = self.remediation().filter(|_| self.phase() == Phase::Queued)?;
+        let before = among.iter().filter(|other| other.id != self.id && other.ended().is_none());
+        let before = before.filter_map(Self::remediation).filter(|other| {
+            let begun = other.phase() != Phase::Queued;
+            let first = (other.priority(), other.sequence) < (own.priority(), own.sequence);
+            other.instance() == own.instance() && (begun || first)
+        });
+        Some(before.count())
+    }
+
     /// The newest question to a person that nobody has answered, with its number.
     pub fn open_question(&self) -> Option<(u32, instance_contract::ApprovalAsked)> {
         let mut remediation = self.remediation()?;
@@ -153,8 +210,8 @@ impl Story {
     }
 
     /// The newest answer of a person, or of time.
-    pub fn newest_answer(&self) -> Option<instance_contract::ApprovalAnswered> {
-        self.remediation()?.answered.pop_last().map(|(_, answered)| answered)
+    pub fn newest_answer(&self) -> Option<instance_engine::Answer> {
+        self.remediation()?.answered.pop_last().map(|(_, answer)| answer)
     }
 
     /// One document for programs.
@@ -180,7 +237,7 @@ impl Story {
             "recommended_action": command.map(|command| &command.recommended_action),
             "accepted_at": accepted.map(|accepted| accepted.accepted_at),
             "deadline": accepted.map(|accepted| accepted.deadline),
-            "ended_at": self.ended_at(), "approval": question, "steps": steps,
+            "ended_at": self.ended_at(), "approval": question, "steps": steps, "oddities": self.oddities(),
         })
     }
 }

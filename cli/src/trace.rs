@@ -61,6 +61,9 @@ pub fn show(trace: &WorkflowTrace, session: &Session) -> Result<()> {
             print(format_args!("{held}  {}", printable(finding)))?;
         }
     }
+    for warning in &trace.warnings {
+        print(format_args!("warning   {}", printable(warning)))?;
+    }
     for fault in &trace.faults {
         print(format_args!("fault     {}", printable(&fault.to_string())))?;
     }
@@ -74,6 +77,9 @@ pub fn show(trace: &WorkflowTrace, session: &Session) -> Result<()> {
         session.paint(tone, status.as_str()),
         trace.completion_time_ms
     ))?;
+    if let Some(digest) = &trace.plan_digest {
+        print(format_args!("changes   {digest}"))?;
+    }
     print(format_args!("trace     {}", trace.trace_id))
 }
 

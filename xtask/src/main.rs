@@ -14,6 +14,7 @@ mod crash;
 mod demo;
 mod error_pages;
 mod generate;
+mod mutants;
 mod simulate;
 mod sizes;
 mod test;
@@ -62,6 +63,8 @@ enum Task {
     Simulate(simulate::Options),
     /// Let real processes die at every named point, and see that nothing is lost or done twice.
     Crash(crash::Options),
+    /// Plant faults one at a time, and see that the proofs find each.
+    Mutants(mutants::Options),
     /// Run a benchmark.
     Bench(bench::Options),
 }
@@ -89,6 +92,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Ci(options) => ci::run(&workspace, &options),
         Task::Simulate(options) => simulate::run(&workspace, &options),
         Task::Crash(options) => crash::run(&workspace, &options),
+        Task::Mutants(options) => mutants::run(&workspace, &options),
         Task::Bench(options) => bench::run(&workspace, &options),
     }
 }

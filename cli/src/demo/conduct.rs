@@ -185,6 +185,7 @@ impl Conductor<'_> {
                 known.trace(&answered.trace_id, "approval answered");
                 self.progress.say(&format!("approved by {}", answered.by));
             }
+            Record::Illegible(answer) => anyhow::bail!("the approval cannot be read: {}", answer.why),
             Record::Step(step) => {
                 known.trace(&step.trace_id, "step");
                 self.progress

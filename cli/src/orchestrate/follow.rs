@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use instance_bus::Bus;
-use instance_contract::{Change, RemediationId, Verdict};
+use instance_contract::{Plan, RemediationId, Verdict};
 use instance_engine::Record;
 
 use crate::{
@@ -42,7 +42,14 @@ async fn follow(bus: &Bus, id: RemediationId, session: &Session) -> Result<Exit>
             }
             Err(error) => return Err(error.into()),
         };
-        let Some((_, _, _, record)) = story::record(&message)? else { continue };
+        let record = match story::record(&message) {
+            Ok(Some((_, _, _, record))) => record,
+            Ok(None) => continue,
+            Err(error) => {
+                session.note(printable(&format!("{error:#}")));
+                continue;
+            }
+        };
         if let Record::Ended(ended) = &record {
             trace::show(&ended.trace, session)?;
             return Ok(exit_of(ended.trace.overall_status));
@@ -57,10 +64,10 @@ async fn follow(bus: &Bus, id: RemediationId, session: &Session) -> Result<Exit>
 fn progress(record: &Record) -> Option<String> {
     let line = match record {
         Record::Accepted(accepted) => match &accepted.plan {
-            Some(plan) => planned(&plan.changes()),
+            Some(plan) => planned(plan),
             None => "waits for its turn".to_owned(),
         },
-        Record::Planned(planned_now) => planned(&planned_now.plan.changes()),
+        Record::Planned(planned_now) => planned(&planned_now.plan),
         Record::Step(step) => {
             format!("{} -> {} on {} (attempt {})", step.step_id, step.agent, step.host, step.attempt)
         }
@@ -85,15 +92,19 @@ fn progress(record: &Record) -> Option<String> {
             Verdict::Denied => format!("denied by {}", answered.by),
             Verdict::Expired => "nobody approved in time".to_owned(),
         },
+        Record::Illegible(answer) => format!("an answer that cannot be read counts as no: {}", answer.why),
         Record::Ended(_) => return None,
     };
     Some(line)
 }
 
-fn planned(changes: &[&Change]) -> String {
-    let changes: Vec<String> = changes
-        .iter()
-        .map(|change| format!("  {}: {}: {} -> {}", change.step, change.target, change.before, change.after))
-        .collect();
-    format!("planned\n{}", changes.join("\n")).trim_end().to_owned()
+/// What will be done, under which digest, and what to know about it.
+fn planned(plan: &Plan) -> String {
+    let changes = plan
+        .changes()
+        .into_iter()
+        .map(|change| format!("  {}: {}: {} -> {}", change.step, change.target, change.before, change.after));
+    let warnings = plan.warnings.iter().map(|warning| format!("  warning: {warning}"));
+    let head = format!("planned, changes {}", plan.digest.short());
+    std::iter::once(head).chain(changes).chain(warnings).collect::<Vec<_>>().join("\n")
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use instance_agent::{
-    Agent, AgentError, AgentSettings, Applied, InstanceSettings, Prepared, Probe, Work,
+    Agent, AgentError, AgentSettings, Applied, InstanceSettings, Prepared, Probe, SelfGuard, Work,
     evidence::{self, InstanceView},
     settings,
 };
@@ -17,8 +17,10 @@ use crate::{apply, config::Config, license, read::Live, undo};
 
 /// Serves the instances of the settings until a drain is asked for.
 pub async fn run(context: Context<Config>) -> Result<(), AgentError> {
+    instance_agent::use_knowledge(context.config.knowledge_dir.as_deref())?;
     let (state_dir, fence_dir) = (context.config.state_dir.clone(), context.config.fence_dir.clone());
-    let agent = ConfigAgent::new(context.config.clone(), Arc::clone(&context.clock));
+    let agent = ConfigAgent::new(context.config.clone(), Arc::clone(&context.clock))
+        .guarded_by(SelfGuard::of(&context));
     instance_agent::run(context, agent, AgentSettings { state_dir, fence_dir }).await
 }
 
@@ -27,11 +29,17 @@ pub async fn run(context: Context<Config>) -> Result<(), AgentError> {
 pub struct ConfigAgent {
     config: Config,
     clock: Arc<dyn Clock>,
+    self_guard: SelfGuard,
 }
 
 impl ConfigAgent {
     pub fn new(config: Config, clock: Arc<dyn Clock>) -> Self {
-        Self { config, clock }
+        Self { config, clock, self_guard: SelfGuard::default() }
+    }
+
+    #[must_use]
+    pub fn guarded_by(self, self_guard: SelfGuard) -> Self {
+        Self { self_guard, ..self }
     }
 
     fn settings(&self, instance: &InstanceName) -> Result<&InstanceSettings, Failure> {
@@ -92,6 +100,7 @@ impl Agent for ConfigAgent {
     }
 
     fn apply(&self, order: &StepCommand, prepared: &Prepared, work: &Work<'_>) -> Result<Applied, Failure> {
+        self.self_guard.check(order)?;
         let settings = self.settings(&order.instance)?;
         match &order.action {
             Action::SetCpf(wanted) => {
@@ -112,6 +121,7 @@ impl Agent for ConfigAgent {
     }
 
     fn undo(&self, order: &StepCommand, done: &Prepared, work: &Work<'_>) -> Result<Applied, Failure> {
+        self.self_guard.check(order)?;
         undo::undo(&self.config, self.settings(&order.instance)?, done, &|| work.before_effect())
     }
 
@@ -150,7 +160,7 @@ fn facts(live: &Live, settings: &InstanceSettings) -> serde_json::Value {
 
 fn not_ours(action: &Action) -> Failure {
     let word = match action {
-        Action::SetCpf(_) | Action::CheckLicense(_) => "this change",
+        Action::SetCpf(_) | Action::ChangeCpf(_) | Action::CheckLicense(_) => "this change",
         Action::SetKernel(_) => "kernel parameters",
         Action::Restart(_) => "restarts",
         Action::Verify(_) => "verification as a change",

@@ -110,6 +110,7 @@ pub fn apply(
     let live = Live::read(instance)?;
     let found = material.value(&live);
     if found == Some(&prepared.wanted) {
+        live.make_durable()?;
         return Ok(applied(&material, prepared, Vec::new()));
     }
     if found != Some(&prepared.before) {
@@ -133,7 +134,10 @@ pub fn probe(instance: &InstanceSettings, prepared: &Prepared) -> Result<Probe, 
     let material = Material::of(prepared)?;
     let live = Live::read(instance)?;
     Ok(match material.value(&live) {
-        Some(found) if found == prepared.wanted => Probe::Done(applied(&material, prepared, Vec::new())),
+        Some(found) if found == prepared.wanted => {
+            live.make_durable()?;
+            Probe::Done(applied(&material, prepared, Vec::new()))
+        }
         Some(found) if found == prepared.before => Probe::NotDone,
         found => Probe::Other { found: found.unwrap_or("(not there)").to_owned() },
     })

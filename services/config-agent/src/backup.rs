@@ -1,8 +1,6 @@
 //! Copies of the CPF as it was before each change, numbered, never overwritten.
 
-use std::io::Write;
-
-use instance_chassis::crash_point;
+use instance_chassis::{crash_point, mutant};
 use instance_contract::Digest;
 use instance_iris::cpf;
 
@@ -35,13 +33,13 @@ pub fn next_name(folder: &Folder, cpf: &str, digest: &Digest) -> Result<String, 
 /// bytes is an error.
 pub fn keep(folder: &Folder, name: &str, live: &Snapshot) -> Result<(), FileError> {
     let path = || folder.path().join(name);
-    let mut file = if let Some(file) = folder.create(name)? {
+    let file = if let Some(file) = folder.create(name)? {
         file
     } else {
         let there = folder.read(name)?;
         if there.digest == live.digest {
             // Whoever has written it may not have come to this.
-            there.file.sync_all().map_err(|source| FileError::io("sync the backup", path(), source))?;
+            folder.sync_file(name, &there.file)?;
             return folder.sync();
         }
         if !live.bytes.starts_with(&there.bytes) {
@@ -51,11 +49,12 @@ pub fn keep(folder: &Folder, name: &str, live: &Snapshot) -> Result<(), FileErro
         folder.create(name)?.ok_or_else(|| FileError::BackupTaken(path()))?
     };
     crash_point("config.backup-created");
-    let written = file
-        .write_all(&live.bytes)
-        .map_err(|source| FileError::io("write the backup", path(), source))
+    let written = folder
+        .write(name, &file, &live.bytes)
         .and_then(|()| copy_attributes(live, &file, folder, name))
-        .and_then(|()| file.sync_all().map_err(|source| FileError::io("sync the backup", path(), source)))
+        .and_then(
+            |()| if mutant("config.backup-not-synced") { Ok(()) } else { folder.sync_file(name, &file) },
+        )
         .and_then(|()| folder.sync());
     if written.is_err() {
         // Half a backup is worse than none: it would pass for one.

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::Read,
+    io::{self, Read, Write},
     os::{fd::OwnedFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
 };
@@ -25,6 +25,17 @@ const LIMIT_BYTES: u64 = 4 * 1024 * 1024;
 pub struct Folder {
     handle: OwnedFd,
     path: PathBuf,
+}
+
+/// A call that changes something in a folder. Of each, a power cut leaves all, nothing, or a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call<'a> {
+    Create(&'a str),
+    Write(&'a str),
+    Sync(&'a str),
+    Rename { from: &'a str, to: &'a str },
+    Remove(&'a str),
+    SyncFolder,
 }
 
 /// A regular file as it was at one moment, with what a replacement has to keep.
@@ -95,31 +106,48 @@ impl Folder {
     /// A new file that nobody else may read yet; `None` when the name is taken, by whatever.
     pub fn create(&self, name: &str) -> Result<Option<File>, FileError> {
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        match openat(&self.handle, name, flags, Mode::S_IRUSR | Mode::S_IWUSR) {
-            Ok(handle) => Ok(Some(File::from(handle))),
-            Err(Errno::EEXIST) => Ok(None),
-            Err(errno) => Err(FileError::io("create", self.path.join(name), errno)),
-        }
+        self.change(Call::Create(name), || {
+            match openat(&self.handle, name, flags, Mode::S_IRUSR | Mode::S_IWUSR) {
+                Ok(handle) => Ok(Some(File::from(handle))),
+                Err(Errno::EEXIST) => Ok(None),
+                Err(errno) => Err(errno.into()),
+            }
+        })
+    }
+
+    /// Appends to the open file `name`.
+    pub fn write(&self, name: &str, mut file: &File, text: &[u8]) -> Result<(), FileError> {
+        self.change(Call::Write(name), || file.write_all(text))
+    }
+
+    /// Makes the text and the attributes of the open file `name` durable; its name is so after [`Self::sync`].
+    pub fn sync_file(&self, name: &str, file: &File) -> Result<(), FileError> {
+        self.change(Call::Sync(name), || file.sync_all())
     }
 
     /// Gives a file another name; what had that name is gone. One step: others see the old or the new file.
     pub fn rename(&self, from: &str, to: &str) -> Result<(), FileError> {
-        renameat(&self.handle, from, &self.handle, to)
-            .map_err(|errno| FileError::io("rename a new file to", self.path.join(to), errno))
+        self.change(Call::Rename { from, to }, || Ok(renameat(&self.handle, from, &self.handle, to)?))
     }
 
     /// Removes a file; one that is not there is no error.
     pub fn remove(&self, name: &str) -> Result<(), FileError> {
-        match unlinkat(&self.handle, name, UnlinkatFlags::NoRemoveDir) {
+        self.change(Call::Remove(name), || match unlinkat(&self.handle, name, UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
-            Err(errno) => Err(FileError::io("remove", self.path.join(name), errno)),
-        }
+            Err(errno) => Err(errno.into()),
+        })
     }
 
     /// Makes names durable.
     pub fn sync(&self) -> Result<(), FileError> {
-        nix::unistd::fsync(&self.handle)
-            .map_err(|errno| FileError::io("sync folder", self.path.clone(), errno))
+        self.change(Call::SyncFolder, || Ok(nix::unistd::fsync(&self.handle)?))
+    }
+
+    /// Whatever changes something comes through here, so that a test can cut the power at it.
+    fn change<T>(&self, call: Call<'_>, act: impl FnOnce() -> io::Result<T>) -> Result<T, FileError> {
+        #[cfg(test)]
+        let act = || crate::tests::power_cuts::strike(self, call, act);
+        act().map_err(|source| FileError::io(call.operation(), self.path.join(call.name()), source))
     }
 
     /// The names of all files, in no order.
@@ -138,5 +166,27 @@ impl Folder {
         let stat = fstatat(&self.handle, name, AtFlags::AT_SYMLINK_NOFOLLOW).ok()?;
         let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
         (kind == SFlag::S_IFREG).then_some(stat.st_mtime)
+    }
+}
+
+impl Call<'_> {
+    const fn operation(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "create",
+            Self::Write(_) => "write",
+            Self::Sync(_) => "sync",
+            Self::Rename { .. } => "rename a new file to",
+            Self::Remove(_) => "remove",
+            Self::SyncFolder => "sync folder",
+        }
+    }
+
+    /// Of the file that it changes; the folder itself has none.
+    const fn name(&self) -> &str {
+        match self {
+            Self::Create(name) | Self::Write(name) | Self::Sync(name) | Self::Remove(name) => name,
+            Self::Rename { to, .. } => to,
+            Self::SyncFolder => "",
+        }
     }
 }

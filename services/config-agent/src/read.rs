@@ -51,6 +51,11 @@ impl Live {
         backup::keep(&self.folder, backup, &self.snapshot).map_err(FileError::into_failure)
     }
 
+    /// Whoever has written this file may have died before its name was safe; it is answered for from now on.
+    pub fn make_durable(&self) -> Result<(), Failure> {
+        self.folder.sync().map_err(FileError::into_unknown)
+    }
+
     /// The one effect of this agent: the file gets another text, one line of which differs.
     pub fn put(&self, text: &[u8], last_look: LastLook<'_>) -> Result<(), Failure> {
         if differing_lines(&self.snapshot.bytes, text) != Some(1) {

@@ -2,14 +2,14 @@
 
 use std::{
     fs::{File, Permissions, TryLockError},
-    io::{Read, Seek, SeekFrom, Write},
+    io::{Read, Seek, SeekFrom},
     os::unix::{
         ffi::OsStrExt,
         fs::{MetadataExt, PermissionsExt, fchown},
     },
 };
 
-use instance_chassis::crash_point;
+use instance_chassis::{crash_point, mutant};
 use instance_contract::Failure;
 use xattr::FileExt;
 
@@ -35,7 +35,7 @@ pub fn replace(
     last_look()?;
     let live = folder.read(name).map_err(FileError::into_failure)?;
     let same = (live.uid, live.gid, live.mode) == (old.uid, old.gid, old.mode);
-    if live.digest != old.digest || !same {
+    if (live.digest != old.digest || !same) && !mutant("config.lost-update-unchecked") {
         let path = folder.path().join(name);
         let message =
             format!("\"{}\" was written by somebody else just now; it is left as it is", path.display());
@@ -44,7 +44,9 @@ pub fn replace(
     crash_point("config.to-rename");
     draft.publish().map_err(FileError::into_failure)?;
     crash_point("config.renamed");
-    folder.sync().map_err(FileError::into_unknown)?;
+    if !mutant("config.folder-not-synced") {
+        folder.sync().map_err(FileError::into_unknown)?;
+    }
     crash_point("config.folder-synced");
     let now = folder.read(name).map_err(FileError::into_unknown)?;
     let kept = (now.uid, now.gid, now.mode) == (old.uid, old.gid, old.mode);
@@ -120,10 +122,12 @@ impl<'a> Draft<'a> {
     fn fill(&self, old: &Snapshot, text: &[u8]) -> Result<(), FileError> {
         let path = || self.folder.path().join(&self.name);
         let mut file = &self.file;
-        file.write_all(text).map_err(|source| FileError::io("write", path(), source))?;
+        self.folder.write(&self.name, file, text)?;
         crash_point("config.draft-written");
         copy_attributes(old, file, self.folder, self.target)?;
-        file.sync_all().map_err(|source| FileError::io("sync", path(), source))?;
+        if !mutant("config.draft-not-synced") {
+            self.folder.sync_file(&self.name, file)?;
+        }
         crash_point("config.draft-synced");
         let mut again = Vec::new();
         file.seek(SeekFrom::Start(0))

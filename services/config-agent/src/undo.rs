@@ -1,6 +1,7 @@
 //! A change is taken back, while the value is still ours.
 
 use instance_agent::{Applied, InstanceSettings, Prepared, Probe};
+use instance_chassis::mutant;
 use instance_contract::Failure;
 
 use crate::{
@@ -22,9 +23,10 @@ pub fn undo(
     let live = Live::read(instance)?;
     let found = material.value(&live);
     if found == Some(&done.before) {
+        live.make_durable()?;
         return Ok(undone(&material, done, Vec::new()));
     }
-    if found != Some(&done.wanted) {
+    if found != Some(&done.wanted) && !mutant("config.undo-unchecked") {
         return Err(material.foreign(found, &done.wanted));
     }
     let text = former_text(&live, &material, done)?;
@@ -38,7 +40,10 @@ pub fn probe(instance: &InstanceSettings, done: &Prepared) -> Result<Probe, Fail
     let material = Material::of(done)?;
     let live = Live::read(instance)?;
     Ok(match material.value(&live) {
-        Some(found) if found == done.before => Probe::Done(undone(&material, done, Vec::new())),
+        Some(found) if found == done.before => {
+            live.make_durable()?;
+            Probe::Done(undone(&material, done, Vec::new()))
+        }
         Some(found) if found == done.wanted => Probe::NotDone,
         found => Probe::Other { found: found.unwrap_or("(not there)").to_owned() },
     })

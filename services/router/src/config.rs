@@ -1,9 +1,9 @@
 //! Settings of the router.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use instance_contract::InstanceName;
-use instance_planner::Policy;
+use instance_contract::{Carriers, Faults, InstanceName};
+use instance_planner::{Policy, PolicyError};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::Error;
@@ -16,6 +16,7 @@ pub struct Config {
     /// Default: `router-` and the host name.
     pub name: Option<String>,
     /// Policy file (TOML). Default: the built-in policy, or the table `[router.policy]`.
+    #[serde(deserialize_with = "checked_file")]
     pub policy_file: Option<PathBuf>,
     /// The policy itself, when there is no file of its own.
     #[serde(deserialize_with = "checked")]
@@ -25,14 +26,17 @@ pub struct Config {
 }
 
 impl Config {
-    /// The policy, with every value checked.
-    pub fn policy(&self) -> Result<Policy, Error> {
+    /// The policy, with every value checked, and with what nothing may act on.
+    pub fn policy(&self, carriers: &Carriers) -> Result<Policy, Error> {
+        let policy = Policy { carriers: carriers.clone(), ..self.written_policy()? };
+        #[cfg(feature = "mutants")]
+        let policy = Policy { mutant: instance_chassis::chosen_mutant().clone(), ..policy };
+        Ok(policy)
+    }
+
+    fn written_policy(&self) -> Result<Policy, Error> {
         match (&self.policy_file, &self.policy) {
-            (Some(path), _) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|source| Error::ReadPolicy { path: path.clone(), source })?;
-                Ok(Policy::from_toml(&text)?)
-            }
+            (Some(path), _) => read(path),
             (None, Some(policy)) => Ok(policy.clone().checked()?),
             (None, None) => Ok(Policy::default()),
         }
@@ -41,5 +45,29 @@ impl Config {
 
 /// A value out of range is told with the other faults of the settings, before anything starts.
 fn checked<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Policy>, D::Error> {
-    Policy::deserialize(from)?.checked().map(Some).map_err(D::Error::custom)
+    let policy = Policy::deserialize(from)?.checked().map_err(D::Error::custom)?;
+    ours(policy).map(Some).map_err(D::Error::custom)
+}
+
+/// The file is read here too, so that its faults are told with the others, by `--check-config` above all.
+fn checked_file<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
+    let path = PathBuf::deserialize(from)?;
+    read(&path).map_err(|error| D::Error::custom(instance_chassis::error_chain(&error)))?;
+    Ok(Some(path))
+}
+
+fn read(path: &Path) -> Result<Policy, Error> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| Error::ReadPolicy { path: path.to_owned(), source })?;
+    Ok(ours(Policy::from_toml(&text)?)?)
+}
+
+/// What carries Instance is said once, to all services alike.
+fn ours(policy: Policy) -> Result<Policy, PolicyError> {
+    let rule = "is no key of the policy: set it before the first table, in the settings of every service";
+    if policy.carriers.is_empty() {
+        Ok(policy)
+    } else {
+        Err(PolicyError::Invalid(Faults::one("carriers", policy.carriers.0.join(", "), rule)))
+    }
 }

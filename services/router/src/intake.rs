@@ -97,6 +97,8 @@ fn refusal(id: RemediationId, trace_id: TraceId, faults: Faults, now: Timestamp)
         failed_at_step: None,
         verification: None,
         completion_time_ms: 0,
+        plan_digest: None,
+        warnings: Vec::new(),
         totals: Totals::default(),
         reason: Some(faults.to_string()),
         faults: faults.0,

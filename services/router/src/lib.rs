@@ -54,7 +54,7 @@ struct Router {
 
 /// Drives every shard that can be had until drained.
 pub async fn run(ctx: Context<Config>) -> Result<(), Error> {
-    let policy = ctx.config.policy()?;
+    let policy = ctx.config.policy(&ctx.carriers)?;
     let topology = wait_for_topology(&ctx).await?;
     let Some(topology) = topology else { return Ok(()) };
     let name = ctx.config.name.clone().unwrap_or_else(|| format!("router-{}", ctx.host.token()));

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod desk;
+mod owners; // Who drives a shard.
 
 use std::time::{Duration, Instant};
 

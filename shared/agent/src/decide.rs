@@ -2,6 +2,7 @@
 //!
 //! The order: the ledger first, then the deadline, the halt and the fence, then the look at the world.
 
+use instance_chassis::mutant;
 use instance_contract::{Cause, Change, StepCommand, Token};
 use jiff::Timestamp;
 
@@ -87,15 +88,22 @@ pub fn admit(gate: &Gate) -> Result<(), Refusal> {
     if gate.halted {
         return Err(Refusal::Halted);
     }
+    let equal_refused = mutant("fence.equal-refused") && gate.highest == Some(gate.token);
     match gate.highest {
-        Some(highest) if highest > gate.token => Err(Refusal::Stale { token: gate.token, highest }),
+        Some(highest) if highest > gate.token || equal_refused => {
+            Err(Refusal::Stale { token: gate.token, highest })
+        }
         _ => Ok(()),
     }
 }
 
 /// The only gate of a step that reads: a halt stops acting, not looking.
 pub fn in_time(now: Timestamp, not_after: Timestamp) -> Result<(), Refusal> {
-    if now < not_after { Ok(()) } else { Err(Refusal::Expired { not_after }) }
+    if now < not_after || mutant("agent.not-after-ignored") {
+        Ok(())
+    } else {
+        Err(Refusal::Expired { not_after })
+    }
 }
 
 /// Is the world as it was when the plan was made, and would the change be the one that was agreed to?

@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use instance_chassis::mutant;
 use instance_contract::{InstanceName, Token};
 
 /// How often a waiting process looks whether the instance is free.
@@ -101,6 +102,9 @@ impl Fence {
 impl Guard {
     /// The highest token admitted; `None` for an instance that nobody acted on.
     pub fn highest(&self) -> Result<Option<Token>, FenceError> {
+        if mutant("fence.ignored") {
+            return Ok(None);
+        }
         Ok(self.in_file()?.max(self.floor))
     }
 
@@ -128,6 +132,9 @@ impl Guard {
     const WIDTH: usize = 42;
 
     fn store(&self, token: Token) -> Result<(), FenceError> {
+        if mutant("fence.not-stored") {
+            return Ok(());
+        }
         let text = format!("{:020}.{:020}\n", token.epoch, token.counter);
         self.file.write_all_at(text.as_bytes(), 0).map_err(failed("write", &self.path))
     }

@@ -3,7 +3,7 @@
 //! Invariant: an effect begins only after its intent is durable in the ledger, and is answered for only after its
 //! outcome is; a repetition is answered from the ledger and never acts again.
 //! Invariant: nobody acts on an instance without holding its fence, with a token lower than the highest seen, after
-//! the step's `not_after`, or while all acting is halted (or it cannot be told).
+//! the step's `not_after`, or while all acting is halted (or it cannot be told), and never on what carries Instance.
 //! Invariant: a delivery is settled only when its result is stored on the bus.
 //! Invariant: nothing here knows what any one action does.
 //!
@@ -15,7 +15,9 @@ mod run; // Then: what the loop does with it.
 
 mod answer;
 mod delivery;
+mod rows;
 mod running;
+mod self_guard;
 pub mod settings;
 
 mod decide; // What to do with a step command.
@@ -42,5 +44,7 @@ mod sample;
 
 pub use agent::{Agent, Applied, Prepared, Probe, Work};
 pub use answer::FactsQuestion;
+pub use rows::{KnowledgeError, use_knowledge};
 pub use run::{AgentError, run};
+pub use self_guard::SelfGuard;
 pub use settings::{AgentSettings, InstanceSettings};

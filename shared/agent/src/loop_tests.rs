@@ -91,6 +91,7 @@ impl Fixture {
             name: "config-agent",
             process_id: uuid::Uuid::new_v4(),
             host: host.parse().unwrap(),
+            carriers: instance_contract::Carriers::default(),
             meter: opentelemetry::global::meter("test"),
         }
     }

@@ -9,11 +9,13 @@ use instance_contract::{AgentKind, AskKind, InstanceName, subject};
 use tokio::{runtime::Handle, sync::mpsc};
 
 use crate::{
+    KnowledgeError,
     agent::Agent,
     answer, delivery,
     fence::{Fence, FenceError},
     ledger::{Folder, Ledger, LedgerError},
     running::Running,
+    self_guard::SelfGuard,
     settings::AgentSettings,
     steps::{Steps, Surroundings},
 };
@@ -31,6 +33,8 @@ pub enum AgentError {
     Ledger { folder: String, source: LedgerError },
     #[error("could not use the fence")]
     Fence(#[from] FenceError),
+    #[error("could not take up the rows of the setting \"knowledge_dir\"")]
+    Knowledge(#[from] KnowledgeError),
     #[error("could not register as the one that serves the instance")]
     Register(#[source] Box<AlreadyServed>),
     #[error("could not use the bus")]
@@ -80,7 +84,8 @@ pub async fn run<C>(
     };
     let (fatal, fatalities) = mpsc::unbounded_channel();
     let desk = Arc::new(Desk {
-        steps: Steps::new(agent, ledger, fence, Box::new(surroundings), context.host.clone()),
+        steps: Steps::new(agent, ledger, fence, Box::new(surroundings), context.host.clone())
+            .guarded_by(SelfGuard::of(&context)),
         bus: context.bus.clone(),
         kind,
         host: context.host.clone(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use instance_bus::Bus;
 use instance_clock::Clock;
-use instance_contract::HostName;
+use instance_contract::{Carriers, HostName};
 use instance_telemetry::Meter;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -29,6 +29,8 @@ pub struct Context<C> {
     pub process_id: Uuid,
     /// The machine this process works for: the setting `host`, else the machine's own name.
     pub host: HostName,
+    /// What carries Instance itself, and is never acted on.
+    pub carriers: Carriers,
     /// Makes counters and histograms; they go nowhere when no metrics endpoint is set.
     pub meter: Meter,
 }

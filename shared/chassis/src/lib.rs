@@ -41,8 +41,10 @@ mod crash;
 mod exit;
 mod host;
 mod lifecycle;
+mod mutant;
 mod notify;
 mod settings;
+mod texts;
 
 pub use instance_telemetry::{Meter, error_chain};
 pub use tokio_util::task::TaskTracker;
@@ -50,5 +52,9 @@ pub use tokio_util::task::TaskTracker;
 pub use crate::context::Context;
 pub use crate::crash::crash_point;
 pub use crate::drain::Drain;
+#[cfg(feature = "mutants")]
+pub use crate::mutant::chosen_mutant;
+pub use crate::mutant::mutant;
 pub use crate::service::{Configured, Service};
 pub use crate::settings::{Fault, Faults, check_file};
+pub use crate::texts::texts_in;

@@ -176,11 +176,11 @@ fn prepare<C: Send + 'static>(
 ) -> (Run, Begin<C>) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (drain, tasks) = (Drain::new(), TaskTracker::new());
-    let Settings { own: config, bus: resolved, host, grace, .. } = settings;
+    let Settings { own: config, bus: resolved, host, grace, carriers, .. } = settings;
     let given = (clock.clone(), drain.clone(), tasks.clone(), telemetry.meter());
     let begin = move |bus| {
         let (clock, drain, tasks, meter) = given;
-        Context { config, bus, clock, drain, tasks, name: service.name, process_id, host, meter }
+        Context { config, bus, clock, drain, tasks, name: service.name, process_id, host, carriers, meter }
     };
     let run = Run {
         name: service.name,

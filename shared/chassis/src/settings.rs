@@ -9,7 +9,7 @@ mod nearest;
 
 use std::path::Path;
 
-use instance_contract::HostName;
+use instance_contract::{Carriers, HostName};
 use instance_telemetry::error_chain;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -27,6 +27,7 @@ pub(crate) struct Settings<C> {
     pub telemetry: instance_telemetry::Settings,
     pub host: HostName,
     pub grace: Grace,
+    pub carriers: Carriers,
 }
 
 /// The keys that stand before the first table.
@@ -37,6 +38,9 @@ pub(crate) struct Common {
     pub host: Option<HostName>,
     /// How long a drain may take, in seconds, 1..=3600. Default: 30.
     pub grace_seconds: Grace,
+    /// Names of the IRIS instances and hosts that carry Instance itself: nothing acts on them. The same list for every
+    /// service. Default: none.
+    pub carriers: Carriers,
 }
 
 /// How long a drain may take, in seconds. Invariant: 1..=3600.
@@ -87,7 +91,8 @@ pub(crate) fn read<C: DeserializeOwned>(sources: &Sources<'_>) -> Result<(Settin
     });
     match (common, bus, telemetry, own, host) {
         (Some(common), Some(bus), Some(telemetry), Some(own), Some(host)) if faults.is_empty() => {
-            Ok((Settings { own, bus, telemetry, host, grace: common.grace_seconds }, layered))
+            let Common { grace_seconds: grace, carriers, .. } = common;
+            Ok((Settings { own, bus, telemetry, host, grace, carriers }, layered))
         }
         _ => Err(faults),
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     decode::{self, Fault, Faults, Fields, Node},
-    ids::{RemediationId, StepId, TraceId},
+    ids::{Digest, RemediationId, StepId, TraceId},
     remediation_command::{Older, RemediationCommand},
     tool_result::{self, StepStatus, ToolResult},
 };
@@ -34,6 +34,13 @@ pub struct WorkflowTrace {
     /// From acceptance to the end.
     pub completion_time_ms: u64,
     pub totals: Totals,
+    /// SHA-256 of the changes that were planned: what an approval names, and the same for a dry run and the run that
+    /// follows it. Absent when there was no plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_digest: Option<Digest>,
+    /// What an operator should know of the plan, e.g. a change that comes into force only after a restart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Why it was refused, expired or failed, for people; null on success.
     pub reason: Option<String>,
     /// Faults of a refused command.
@@ -141,6 +148,8 @@ impl WorkflowTrace {
             milliseconds,
         );
         fields.required("totals");
+        let _: Option<Digest> = fields.text("plan_digest", fields.optional("plan_digest"));
+        fields.array("warnings", fields.optional("warnings"));
         fields.free_text("reason", fields.optional("reason"), 4096);
         fields.array("faults", fields.optional("faults"));
         fields.close();

@@ -69,6 +69,9 @@ impl Core {
 
     /// A restart that stands in the log from before this owner's time: policy counts it.
     pub fn remember_restart(&mut self, instance: &InstanceName, at: Timestamp) {
+        if self.rules.policy.mutant("engine.restarts-forgotten") {
+            return;
+        }
         self.restarts.add(instance, at);
     }
 
@@ -123,13 +126,16 @@ impl Core {
                 // Whether it stands there decides what comes next, so the log is looked at. (An arrival is delivered
                 // again, but a former owner may have settled it.)
                 let is_arriving = self.arriving.remove(&id).is_some();
+                if self.rules.policy.mutant("engine.lost-write-not-looked-for") {
+                    return effects;
+                }
                 let is_open = self.open.get_mut(&id).is_some_and(|open| open.doubts(kind));
                 if is_arriving || is_open {
                     effects.push(Effect::Find { id });
                 }
             }
             Event::Halted(halted) => {
-                self.halted = halted;
+                self.halted = halted && !self.rules.policy.mutant("engine.kill-switch-ignored");
                 let all = self.open.keys().copied().collect();
                 self.look_again(all, now, &mut effects);
             }
@@ -175,8 +181,12 @@ impl Core {
         if let Some(digest) = self.accepted_digest(&id) {
             arrival.earlier = Some(Earlier::Accepted(digest.clone()));
         }
+        if self.rules.policy.mutant("engine.ack-before-accepted") {
+            let answer = Box::new(arrival.answer(AnswerStatus::Accepted, None, Vec::new()));
+            effects.push(Effect::Answer { id, answer, dead_letter: None });
+        }
         let place = self.place(&arrival.command.instance, &id);
-        match arrival.verdict(now) {
+        match arrival.verdict(&self.rules.policy, now) {
             Verdict::Repeated => {
                 if !self.open.contains_key(&id) {
                     // It has ended, or its acceptance was written and the answer to that write was lost.
@@ -384,7 +394,8 @@ impl Core {
 
     /// Whose turn it is on this instance.
     fn head(&self, instance: &InstanceName) -> Option<RemediationId> {
-        self.queues.head(instance, |id| self.open.get(id).is_some_and(Open::is_begun))
+        let overtaken = self.rules.policy.mutant("engine.turn-lost-midway");
+        self.queues.head(instance, |id| self.open.get(id).is_some_and(Open::is_begun) && !overtaken)
     }
 
     /// Move the remediation whose turn it is on this instance.

@@ -7,7 +7,7 @@ use instance_contract::{
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    remediation::{Record, Remediation},
+    remediation::{Answer, Record, Remediation},
     retry::{delay_after, is_worth_another_try},
     step_state::Standing,
     trace::Ending,
@@ -80,25 +80,48 @@ fn consent(remediation: &Remediation, plan: &Plan, situation: &Situation) -> Opt
             Box::new(Record::ApprovalAnswered(expired)),
         )]);
     };
-    let refused = |reason: String| Ending::refused(OverallStatus::Refused, reason);
-    let ending = match answer.verdict {
-        Verdict::Granted if answer.digest == plan.digest => return None,
-        Verdict::Granted => refused(format!(
-            "the approval by {} is for other changes (digest {}) than this plan's (digest {})",
-            answer.by,
-            answer.digest.short(),
-            plan.digest.short()
-        )),
-        Verdict::Denied => {
-            let note = answer.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
-            refused(format!("approval denied by {}{note}", answer.by))
-        }
-        Verdict::Expired => Ending::refused(
-            OverallStatus::Expired,
-            "nobody approved in time, and no answer means no".to_owned(),
-        ),
-    };
+    let ending = objection(remediation, plan, asked, answer)?;
     Some(vec![ending.decision(remediation, situation)])
+}
+
+/// Why an answer is no consent. `None` when it is: a yes to exactly these changes, in time, by somebody who may.
+fn objection(
+    remediation: &Remediation,
+    plan: &Plan,
+    asked: &ApprovalAsked,
+    answer: &Answer,
+) -> Option<Ending<'static>> {
+    let refused = |reason: String| Some(Ending::refused(OverallStatus::Refused, reason));
+    let expired = |reason: String| Some(Ending::refused(OverallStatus::Expired, reason));
+    let says = match &answer.says {
+        Ok(says) => says,
+        Err(why) => return refused(format!("the answer to the approval cannot be read, so it is no: {why}")),
+    };
+    let by = &says.by;
+    match says.verdict {
+        Verdict::Denied => {
+            let note = says.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+            refused(format!("approval denied by {by}{note}"))
+        }
+        Verdict::Expired => expired("nobody approved in time, and no answer means no".to_owned()),
+        Verdict::Granted
+            if says.digest != plan.digest && !remediation.policy.mutant("engine.approval-digest-ignored") =>
+        {
+            refused(format!(
+                "the approval by {by} is for other changes (digest {}) than this plan's (digest {})",
+                says.digest.short(),
+                plan.digest.short()
+            ))
+        }
+        Verdict::Granted if answer.at > asked.expires_at => expired(format!(
+            "the approval by {by} came at {}, and the time for it was over at {}",
+            answer.at, asked.expires_at
+        )),
+        Verdict::Granted if !remediation.policy.lets_approve(by) => {
+            refused(format!("policy does not let {by} approve (`approvers` in the policy)"))
+        }
+        Verdict::Granted => None,
+    }
 }
 
 fn ask(remediation: &Remediation, plan: &Plan, k: u32, situation: &Situation) -> Decision {
@@ -111,7 +134,11 @@ fn ask(remediation: &Remediation, plan: &Plan, k: u32, situation: &Situation) ->
         digest: plan.digest.clone(),
         changes: plan.changes().into_iter().cloned().collect(),
         reasons: plan.approvals.clone(),
-        expires_at: (situation.now + patience).min(remediation.accepted.deadline),
+        expires_at: if remediation.policy.mutant("engine.approval-never-expires") {
+            Timestamp::MAX
+        } else {
+            (situation.now + patience).min(remediation.accepted.deadline)
+        },
         because: because(remediation, situation, 0),
     };
     Decision::Write(RecordKind::ApprovalAsked(k), Box::new(Record::ApprovalAsked(asked)))
@@ -150,12 +177,13 @@ fn trouble(remediation: &Remediation, plan: &Plan, situation: &Situation) -> Opt
     match failed {
         Some(trouble) => Some(trouble),
         None if situation.halted => stopped("halted by the kill switch"),
-        None if unwinding => stopped("the unwinding had begun"),
         None if situation.now > remediation.accepted.deadline
-            && !is_complete(remediation, plan, situation.now) =>
+            && !is_complete(remediation, plan, situation.now)
+            && !remediation.policy.mutant("engine.deadline-sweep-off") =>
         {
             stopped("the time limit of the whole remediation has passed")
         }
+        None if unwinding => stopped("the unwinding had begun"),
         None => None,
     }
 }
@@ -204,8 +232,10 @@ fn advance(remediation: &Remediation, plan: &Plan, situation: &Situation) -> Vec
         match state.map(|state| state.standing(situation.now)) {
             Some(Standing::Running { until }) => decisions.push(Decision::WakeAt(until)),
             None | Some(Standing::Waiting) => {
+                let early = remediation.policy.mutant("engine.wave-too-early");
                 let ready = step.depends_on.iter().all(|id| {
                     plan.step(id).is_some_and(|needed| is_success(remediation, needed, situation.now))
+                        || early
                 });
                 if ready && free > 0 {
                     free -= 1;

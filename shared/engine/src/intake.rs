@@ -6,7 +6,7 @@ use instance_contract::{
     Accepted, AgentKind, AnswerStatus, Because, CommandAnswer, Digest, Ended, Facts, Fault, Faults, HostName,
     OverallStatus, Plan, RemediationCommand, RemediationId, Totals, WorkflowTrace,
 };
-use instance_planner::{Policy, questions};
+use instance_planner::{Policy, forbidden, questions};
 use jiff::{SignedDuration, Timestamp};
 
 /// A command older than this is not done.
@@ -64,7 +64,7 @@ impl Arrival {
         self.command.command_id.into()
     }
 
-    pub(crate) fn verdict(&self, now: Timestamp) -> Verdict {
+    pub(crate) fn verdict(&self, policy: &Policy, now: Timestamp) -> Verdict {
         match &self.earlier {
             Some(Earlier::Accepted(digest)) if *digest != self.digest => return Verdict::Equivocation,
             Some(Earlier::Accepted(_)) => return Verdict::Repeated,
@@ -76,6 +76,10 @@ impl Arrival {
                 "issued at {}, and commands older than 24 hours are not done",
                 self.command.issued_at
             ));
+        }
+        let forbidden = forbidden(&self.command, &self.hosts, policy);
+        if !forbidden.is_empty() {
+            return Verdict::Refused(Faults(forbidden));
         }
         let missing: Vec<&str> = questions(&self.command)
             .iter()
@@ -133,6 +137,8 @@ impl Arrival {
             failed_at_step: None,
             verification: None,
             completion_time_ms: 0,
+            plan_digest: None,
+            warnings: Vec::new(),
             totals: Totals::default(),
             reason: Some(reason),
             faults,

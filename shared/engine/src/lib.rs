@@ -26,7 +26,7 @@ mod unwind;
 pub use crate::core::{Core, is_restart};
 pub use decide::{Decision, Situation, decide};
 pub use intake::{Arrival, Earlier, FactsAnswer};
-pub use remediation::{Phase, Record, Remediation};
+pub use remediation::{Answer, Illegible, Phase, Record, Remediation};
 pub use replay::{Logged, Replayed, replay};
 pub use step_state::StepState;
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use instance_contract::{
-    Accepted, ApprovalAnswered, ApprovalAsked, Attempt, Ended, InstanceName, Plan, Planned, Priority,
+    Accepted, ApprovalAnswered, ApprovalAsked, Attempt, Ended, Fault, InstanceName, Plan, Planned, Priority,
     RemediationId, StepCommand, StepId, Token, ToolResult, subject::RecordKind,
 };
 use instance_planner::Policy;
@@ -20,7 +20,25 @@ pub enum Record {
     Result(ToolResult),
     ApprovalAsked(ApprovalAsked),
     ApprovalAnswered(ApprovalAnswered),
+    /// An answer to an approval that nobody can read. It stands where only one can stand, so it counts: as no.
+    Illegible(Illegible),
     Ended(Ended),
+}
+
+/// The bytes of a record that is not what its subject says, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Illegible {
+    pub bytes: Vec<u8>,
+    pub why: String,
+}
+
+/// The answer to an approval, as it stands in the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// When the log took it: the time that the expiry is held to, whatever the answer says itself.
+    pub at: Timestamp,
+    /// What it says, or why it cannot be read.
+    pub says: Result<ApprovalAnswered, String>,
 }
 
 /// A record that is not what its subject says.
@@ -41,7 +59,7 @@ pub struct Remediation {
     pub plan: Option<Plan>,
     pub steps: BTreeMap<StepId, StepState>,
     pub asked: BTreeMap<u32, ApprovalAsked>,
-    pub answered: BTreeMap<u32, ApprovalAnswered>,
+    pub answered: BTreeMap<u32, Answer>,
     /// The highest token that any of its steps carries.
     pub token: Option<Token>,
     pub ended: Option<Ended>,
@@ -88,7 +106,10 @@ impl Record {
             RecordKind::Step { .. } => Self::Step(read(kind, bytes)?),
             RecordKind::Result { .. } => Self::Result(read(kind, bytes)?),
             RecordKind::ApprovalAsked(_) => Self::ApprovalAsked(read(kind, bytes)?),
-            RecordKind::ApprovalAnswered(_) => Self::ApprovalAnswered(read(kind, bytes)?),
+            RecordKind::ApprovalAnswered(_) => match read(kind, bytes) {
+                Ok(answered) => Self::ApprovalAnswered(answered),
+                Err(Unreadable { why, .. }) => Self::Illegible(Illegible { bytes: bytes.to_vec(), why }),
+            },
             RecordKind::Ended => Self::Ended(read(kind, bytes)?),
         })
     }
@@ -102,6 +123,7 @@ impl Record {
             Self::Result(record) => serde_json::to_vec(record),
             Self::ApprovalAsked(record) => serde_json::to_vec(record),
             Self::ApprovalAnswered(record) => serde_json::to_vec(record),
+            Self::Illegible(record) => return record.bytes.clone(),
             Self::Ended(record) => serde_json::to_vec(record),
         };
         bytes.expect("records hold only what JSON can say")
@@ -197,7 +219,11 @@ impl Remediation {
             }
             (RecordKind::ApprovalAnswered(k), Record::ApprovalAnswered(answered)) => {
                 self.hears(kind, sequence);
-                self.answered.entry(*k).or_insert(answered);
+                self.answered.entry(*k).or_insert(Answer { at, says: Ok(answered) });
+            }
+            (RecordKind::ApprovalAnswered(k), Record::Illegible(Illegible { why, .. })) => {
+                self.hears(kind, sequence);
+                self.answered.entry(*k).or_insert(Answer { at, says: Err(why) });
             }
             (RecordKind::Ended, Record::Ended(ended)) => {
                 self.ended.get_or_insert(ended);
@@ -214,21 +240,29 @@ impl Remediation {
     }
 
     fn answer(&mut self, step: &StepId, attempt: Attempt, at: Timestamp, sequence: u64, result: ToolResult) {
-        if self.is_from_the_asked_agent(step, attempt, &result) {
+        if self.disbelieves(step, attempt, &result).is_none() {
             self.steps.entry(step.clone()).or_default().answered(attempt, at, sequence, result);
         }
     }
 
-    /// A result counts when it is about this step and attempt, and the agent is the one that the plan names.
-    fn is_from_the_asked_agent(&self, step: &StepId, attempt: Attempt, result: &ToolResult) -> bool {
-        let planned = self.plan.as_ref().and_then(|plan| {
-            plan.steps.iter().find(|planned| &planned.id == step || &planned.id.undo() == step)
-        });
-        planned.is_some_and(|planned| {
-            planned.agent.as_str() == result.agent.name && planned.host == result.agent.host
-        }) && &result.step_id == step
-            && result.attempt == attempt
-            && result.remediation_id == self.id()
+    /// Why a result does not count: it does when it is about this step and attempt, and comes from the agent that the
+    /// plan names. `None` also while there is no plan to hold it to.
+    pub fn disbelieves(&self, step: &StepId, attempt: Attempt, result: &ToolResult) -> Option<Fault> {
+        let plan = self.plan.as_ref()?;
+        let mut steps = plan.steps.iter();
+        let Some(planned) = steps.find(|planned| &planned.id == step || &planned.id.undo() == step) else {
+            return Some(Fault::new("step_id", step, "must be a step of the plan"));
+        };
+        let (agent, host) = (planned.agent.as_str(), &planned.host);
+        let rules = [
+            ("remediation_id", result.remediation_id.to_string(), self.id().to_string()),
+            ("step_id", result.step_id.to_string(), step.to_string()),
+            ("attempt", result.attempt.to_string(), attempt.to_string()),
+            ("agent.name", result.agent.name.clone(), agent.to_owned()),
+            ("agent.host", result.agent.host.to_string(), host.to_string()),
+        ];
+        let (field, value, wanted) = rules.into_iter().find(|(_, value, wanted)| value != wanted)?;
+        Some(Fault::new(field, value, format!("must be {wanted}, as the plan and the subject say")))
     }
 
     pub fn id(&self) -> RemediationId {

@@ -154,6 +154,6 @@ fn because_of(record: &Record) -> Option<&Because> {
         Record::Step(record) => Some(&record.because),
         Record::ApprovalAsked(record) => Some(&record.because),
         Record::Ended(record) => Some(&record.because),
-        Record::Accepted(_) | Record::Result(_) | Record::ApprovalAnswered(_) => None,
+        Record::Accepted(_) | Record::Result(_) | Record::ApprovalAnswered(_) | Record::Illegible(_) => None,
     }
 }

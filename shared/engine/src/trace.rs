@@ -60,7 +60,7 @@ impl<'a> Ending<'a> {
     pub(crate) fn decision(self, remediation: &Remediation, situation: &Situation) -> Decision {
         let accepted = &remediation.accepted;
         let steps = match (self.forecast, &remediation.plan) {
-            (Some(plan), _) => plan.steps.iter().map(|step| forecast(remediation, step, plan)).collect(),
+            (Some(plan), _) => plan.steps.iter().map(|step| forecast(remediation, step)).collect(),
             (None, Some(plan)) => executed(remediation, plan, situation),
             (None, None) => Vec::new(),
         };
@@ -77,6 +77,8 @@ impl<'a> Ending<'a> {
             overall_status: self.status,
             failed_at_step: self.failed_at,
             completion_time_ms: u64::try_from(elapsed).unwrap_or_default(),
+            plan_digest: remediation.plan.as_ref().map(|plan| plan.digest.clone()),
+            warnings: remediation.plan.as_ref().map(|plan| plan.warnings.clone()).unwrap_or_default(),
             reason: self.reason,
             faults: Vec::new(),
         };
@@ -138,11 +140,10 @@ fn taken_back(
     shown
 }
 
-fn forecast(remediation: &Remediation, step: &PlannedStep, plan: &Plan) -> ToolResult {
+fn forecast(remediation: &Remediation, step: &PlannedStep) -> ToolResult {
     let mut result = unsent(remediation, step, StepStatus::DryRun, "");
     result.error_code = None;
     result.error_message = None;
-    result.warnings.clone_from(&plan.warnings);
     result.changes_applied = step
         .change
         .iter()

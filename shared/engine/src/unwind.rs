@@ -76,8 +76,11 @@ fn to_undo<'a>(remediation: &Remediation, plan: &'a Plan, situation: &Situation)
         .iter()
         .filter(|step| step.action.has_effect())
         .filter_map(|step| {
-            let state = remediation.steps.get(&step.id)?;
             let restart = matches!(step.action, Action::Restart(_));
+            if remediation.policy.mutant("engine.unstarted-step-undone") {
+                return Some((restart, 0, step));
+            }
+            let state = remediation.steps.get(&step.id)?;
             match state.standing(situation.now) {
                 Standing::Answered { result, .. } => {
                     let (sequence, _) = state.settled(situation.now)?;

@@ -1,6 +1,8 @@
 //! What policy says to a command as a whole: who asks, for which instance, when, and how often.
 
-use instance_contract::{Action, Facts, Fault, InstanceName, RemediationCommand};
+use std::collections::BTreeMap;
+
+use instance_contract::{Action, AgentKind, Facts, Fault, HostName, InstanceName, RemediationCommand};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::policy::{ActionWord, Policy};
@@ -10,9 +12,7 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// Every rule that the command breaks.
 pub(crate) fn refusals(command: &RemediationCommand, facts: &Facts, policy: &Policy) -> Vec<Fault> {
     let words = words(command);
-    let mut faults = Vec::new();
-    faults.extend(never(&command.instance, policy));
-    faults.extend(words.iter().filter_map(|word| asker(command, *word, policy)));
+    let mut faults = forbidden(command, &facts.hosts, policy);
     // A forecast changes nothing, so it may be asked for at any time.
     if let Some(now) = facts.taken_at.filter(|_| !command.dry_run) {
         faults.extend(words.iter().filter_map(|word| window(*word, now, policy)));
@@ -20,6 +20,20 @@ pub(crate) fn refusals(command: &RemediationCommand, facts: &Facts, policy: &Pol
             faults.extend(restarts(&facts.restarts, now, policy));
         }
     }
+    faults
+}
+
+/// The rules that need no facts, only who serves the instance: told at once, whether the agents answer or not.
+pub fn forbidden(
+    command: &RemediationCommand,
+    hosts: &BTreeMap<AgentKind, HostName>,
+    policy: &Policy,
+) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    faults.extend(never(&command.instance, policy));
+    faults.extend(carried(command, hosts, policy));
+    faults.extend(force(command, policy));
+    faults.extend(words(command).into_iter().filter_map(|word| asker(command, word, policy)));
     faults
 }
 
@@ -36,10 +50,28 @@ fn words(command: &RemediationCommand) -> Vec<ActionWord> {
     words
 }
 
-/// The first of three layers that keep Instance from acting on what carries it (the others: router, agent).
+/// The first of three layers that keep Instance from acting on what carries it. The others: the agents' loop, and the
+/// effect of each agent.
+fn carried(
+    command: &RemediationCommand,
+    hosts: &BTreeMap<AgentKind, HostName>,
+    policy: &Policy,
+) -> Option<Fault> {
+    command.steps().iter().find_map(|step| {
+        policy.carriers.forbid(&step.action, &command.instance, hosts.get(&step.tool.agent()))
+    })
+}
+
 fn never(instance: &InstanceName, policy: &Policy) -> Option<Fault> {
     let rule = "policy says that this instance is never touched";
     policy.never.contains(instance).then(|| Fault::new("instance", instance, rule))
+}
+
+fn force(command: &RemediationCommand, policy: &Policy) -> Option<Fault> {
+    let forces = |action: &Action| matches!(action, Action::Restart(restart) if restart.force);
+    let asked = command.steps().into_iter().find(|step| forces(&step.action))?;
+    let rule = "policy does not allow an instance to be forced down (allow_force)";
+    (!policy.allow_force).then(|| Fault::new("force", asked.id, rule))
 }
 
 fn asker(command: &RemediationCommand, word: ActionWord, policy: &Policy) -> Option<Fault> {

@@ -3,8 +3,8 @@
 mod asker;
 mod window;
 
-use instance_contract::{Action, Fault, Faults, InstanceName, Tool};
-use serde::{Deserialize, Serialize};
+use instance_contract::{Action, Carriers, Fault, Faults, InstanceName, Tool};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 pub use asker::Asker;
 pub use window::{Day, TimeOfDay, UtcOffset, Window};
@@ -23,28 +23,51 @@ pub struct Policy {
     /// Every change of the kernel needs a person's approval. Default false.
     pub approve_os: bool,
     /// How long a person has to answer, in seconds, 10..=86400. No answer means no. Default 1800.
+    #[serde(deserialize_with = "number")]
     pub approval_seconds: u32,
     /// Steps of one remediation that may run side by side, 1..=16. Default 4.
+    #[serde(deserialize_with = "number")]
     pub parallel_steps: u32,
     /// For how long the conditions must stay silent before a remediation counts as verified, in seconds, 0..=240.
     /// Default 10.
+    #[serde(deserialize_with = "number")]
     pub quiet_seconds: u32,
     /// Time limit of a whole remediation in seconds, 60..=86400. Default 3600.
+    #[serde(deserialize_with = "number")]
     pub remediation_seconds: u32,
     /// Attempts at one step, the first included, 1..=10. Default 3.
+    #[serde(deserialize_with = "number")]
     pub attempts: u32,
     /// Restarting and dangerous steps in one remediation, 0..=64. Plain reversible changes do not count. Default 3.
+    #[serde(deserialize_with = "number")]
     pub drastic_steps: u32,
     /// Restarts of one instance within any hour, 0..=60. Default 3.
+    #[serde(deserialize_with = "number")]
     pub restarts_per_hour: u32,
     /// Least time between two restarts of one instance in minutes, 0..=1440. Default 15.
+    #[serde(deserialize_with = "number")]
     pub minutes_between_restarts: u32,
-    /// Instances that are never touched, above all those that carry Instance itself. Default none.
+    /// The fault that is planted, for `cargo xtask mutants`.
+    #[cfg(feature = "mutants")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mutant: Option<String>,
+    /// May a command ask for `iris force`, which kills an instance as a crash does? Where it does, a person must agree
+    /// (`approve_dangerous`), and restart-agent must allow it too (`allow_force` in its settings). Default false.
+    pub allow_force: bool,
+    /// Instances that are never touched. Default none.
     pub never: Vec<InstanceName>,
+    /// What carries Instance itself. Not a setting of the policy: the router puts the common setting `carriers` here,
+    /// so that a replay knows it.
+    #[serde(skip_serializing_if = "Carriers::is_empty")]
+    pub carriers: Carriers,
     /// When actions are allowed. Default: at any time.
     pub windows: Vec<Window>,
     /// Who may ask for what. Default: whoever may publish commands.
     pub askers: Vec<Asker>,
+    /// Who may grant an approval: `by` of the answer, exactly, or its beginning when an entry ends in `*`. Default:
+    /// whoever may publish answers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub approvers: Vec<String>,
 }
 
 impl Default for Policy {
@@ -62,9 +85,14 @@ impl Default for Policy {
             drastic_steps: 3,
             restarts_per_hour: 3,
             minutes_between_restarts: 15,
+            #[cfg(feature = "mutants")]
+            mutant: None,
+            allow_force: false,
             never: Vec::new(),
+            carriers: Carriers::default(),
             windows: Vec::new(),
             askers: Vec::new(),
+            approvers: Vec::new(),
         }
     }
 }
@@ -92,7 +120,7 @@ impl ActionWord {
     /// `None` for what the router adds by itself: looking and taking back are always allowed.
     pub const fn of(action: &Action) -> Option<Self> {
         match action {
-            Action::SetCpf(_) => Some(Self::Config),
+            Action::SetCpf(_) | Action::ChangeCpf(_) => Some(Self::Config),
             Action::SetKernel(_) => Some(Self::Os),
             Action::Restart(_) => Some(Self::Restart),
             Action::CheckLicense(_) => Some(Self::License),
@@ -139,12 +167,32 @@ impl Policy {
             .collect();
         faults.extend(window::faults(&self.windows));
         faults.extend(asker::faults(&self.askers));
+        faults.extend(asker::faults_of_approvers(&self.approvers));
         if faults.is_empty() { Ok(self) } else { Err(PolicyError::Invalid(Faults(faults))) }
     }
 
     /// As text for the remediation log, so that a replay needs nothing else.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a policy holds only numbers, booleans, names and times")
+    }
+
+    /// May this person grant an approval?
+    pub fn lets_approve(&self, by: &str) -> bool {
+        self.approvers.is_empty() || self.approvers.iter().any(|pattern| asker::is(pattern, by))
+    }
+
+    /// Is this fault planted? Only in builds with the feature `mutants`. It comes with the policy, so that planner and
+    /// engine stay functions of what they are given, and a replay plants it again.
+    #[cfg(feature = "mutants")]
+    pub fn mutant(&self, name: &'static str) -> bool {
+        self.mutant.as_deref() == Some(name)
+    }
+
+    /// Is this fault planted? Only in builds with the feature `mutants`.
+    #[cfg(not(feature = "mutants"))]
+    #[expect(clippy::unused_self, reason = "with the feature it is asked")]
+    pub const fn mutant(&self, _name: &'static str) -> bool {
+        false
     }
 
     /// Must a person agree to this action, and why?
@@ -165,6 +213,12 @@ impl Policy {
     }
 }
 
+/// A whole number from 0 on, told in those words.
+fn number<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    let number = i64::deserialize(from)?;
+    u32::try_from(number).map_err(|_| D::Error::custom(format!("{number} must be a whole number from 0 on")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,6 +228,7 @@ mod tests {
         let policy = Policy {
             approve_restarts: false,
             never: vec!["BUS".parse().unwrap()],
+            carriers: Carriers(vec!["OPS".to_owned()]),
             windows: vec![Window {
                 actions: vec![ActionWord::Restart],
                 days: vec![Day::Sat, Day::Sun],
@@ -182,6 +237,7 @@ mod tests {
                 utc_offset: "-05:00".to_owned().try_into().unwrap(),
             }],
             askers: vec![Asker { who: "ops-*".to_owned(), actions: vec![ActionWord::Config] }],
+            approvers: vec!["lead".to_owned()],
             ..Policy::default()
         };
         assert_eq!(Policy::from_toml(&policy.to_toml()), Ok(policy));
@@ -204,14 +260,22 @@ mod tests {
             [[askers]]
             who = "*"
             actions = []
-        "#;
-        let Err(PolicyError::Invalid(faults)) = Policy::from_toml(text) else {
+        "#
+        .replace("attempts", "approvers = [\"*\"]\n attempts");
+        let Err(PolicyError::Invalid(faults)) = Policy::from_toml(&text) else {
             panic!("it is full of faults")
         };
         let fields: Vec<&str> = faults.0.iter().map(|fault| fault.field.as_str()).collect();
         assert_eq!(
             fields,
-            ["parallel_steps", "attempts", "windows[1]", "askers[0].who", "askers[0].actions"]
+            [
+                "parallel_steps",
+                "attempts",
+                "windows[1]",
+                "askers[0].who",
+                "askers[0].actions",
+                "approvers[0]"
+            ]
         );
     }
 
@@ -219,7 +283,8 @@ mod tests {
     fn unknown_keys_negative_numbers_and_odd_times_are_refused_by_name() {
         for (text, part) in [
             ("restart = true", "restart"),
-            ("attempts = -1", "attempts"),
+            ("attempts = -1", "attempts = -1"),
+            ("quiet_seconds = -1", "-1 must be a whole number from 0 on"),
             ("[[windows]]\nactions = [\"restart\"]\nfrom = \"25:00\"\nto = \"02:00\"", "25:00"),
             ("[[windows]]\nactions = [\"reboot\"]\nfrom = \"22:00\"\nto = \"02:00\"", "reboot"),
         ] {

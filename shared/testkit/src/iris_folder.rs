@@ -18,7 +18,12 @@ pub struct IrisFolder {
 impl IrisFolder {
     /// A stopped, sound instance: 2025.1 on Linux, 8 GB of global buffers, 1 GB of routine buffers.
     pub fn new() -> Self {
-        let made = tempfile::Builder::new().prefix("instance-iris-").tempdir();
+        Self::inside(&std::env::temp_dir())
+    }
+
+    /// The same, in a folder that exists.
+    pub fn inside(parent: &Path) -> Self {
+        let made = tempfile::Builder::new().prefix("instance-iris-").tempdir_in(parent);
         let folder = Self { folder: made.expect("a temporary folder can be made") };
         for name in ["bin", "mgr/journal", "mgr/user", "mgr/irisaudit"] {
             fs::create_dir_all(folder.path().join(name)).expect("the temporary folder can be written");

@@ -65,6 +65,11 @@ impl NatsServer {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// As the server calls itself, and as a cluster calls its members.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Process id of the running server.
     pub fn pid(&self) -> u32 {
         self.running.as_ref().expect("the server runs").server.id()

@@ -28,6 +28,19 @@ pub struct Case {
 }
 
 impl Case {
+    /// From the line that it is shown as, e.g. `restart-agent agent.effect-over:1 forward`.
+    pub fn parse(line: &str) -> Option<Self> {
+        let [service, passing, scenario] = line.split(' ').collect::<Vec<_>>().try_into().ok()?;
+        let (point, ordinal) = passing.split_once(':')?;
+        Some(Self {
+            service: Service::ALL.into_iter().find(|it| it.name() == service)?,
+            point: point.to_owned(),
+            ordinal: ordinal.parse().ok()?,
+            scenario: Scenario::ALL.into_iter().find(|it| it.to_string() == scenario)?,
+            others: Vec::new(),
+        })
+    }
+
     /// Plays it, in the first of its scenarios in which the point is reached.
     pub async fn run(&self, lane: &mut Lane) -> Result<Took, String> {
         let mut outcome = self.run_in(self.scenario, self.ordinal, lane).await;

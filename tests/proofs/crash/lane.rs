@@ -10,8 +10,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_nats::jetstream;
-use futures::TryStreamExt as _;
 use instance_bus::{Bus, Headers};
 use instance_contract::{CommandAnswer, subject};
 use instance_testkit::NatsServer;
@@ -22,9 +20,12 @@ use crate::{
     point::Service,
     processes::{Common, Guard, INSTANCE, Iris, Process, command, kill9, processes_of},
     scenario::{FREE, Scenario, Wish},
+    unsettled::unsettled,
     witness::World,
 };
 
+/// As many as a new bus has.
+const SHARDS: u16 = 4;
 /// How many stories happen side by side.
 const LANES: usize = 2;
 /// Policy allows at most 60 restarts of an instance in an hour.
@@ -254,7 +255,7 @@ impl Lane {
         }
         let deadline = Instant::now() + Duration::from_secs(45);
         loop {
-            let unsettled = self.unsettled().await.map_err(|error| error.to_string())?;
+            let unsettled = unsettled(&self.client, SHARDS).await.map_err(|error| error.to_string())?;
             if unsettled.is_empty() {
                 return Ok(());
             }
@@ -263,25 +264,6 @@ impl Lane {
             }
             tokio::time::sleep(PAUSE * 10).await;
         }
-    }
-
-    /// Consumers that have something to deliver, or wait for it to be settled.
-    async fn unsettled(&self) -> anyhow::Result<Vec<String>> {
-        let jetstream = jetstream::new(self.client.clone());
-        let mut unsettled = Vec::new();
-        let shards = (0..4).map(|shard| format!("INSTANCE_REMEDIATIONS_{shard}"));
-        for name in shards.chain(["INSTANCE_COMMANDS".to_owned()]) {
-            let stream = jetstream.get_stream(&name).await?;
-            let mut consumers = stream.consumers();
-            while let Some(consumer) = consumers.try_next().await? {
-                // What a router reads along has no name of its own, and is forgotten with it.
-                let is_durable = consumer.config.durable_name.is_some();
-                if is_durable && (consumer.num_pending > 0 || consumer.num_ack_pending > 0) {
-                    unsettled.push(format!("{} of {name}", consumer.name));
-                }
-            }
-        }
-        Ok(unsettled)
     }
 
     /// The ends of all logs, for the message of a failed case.

@@ -21,7 +21,8 @@ pub fn command(name: &str) -> Command {
 /// Takes our environment away from a program: a developer's settings must not decide a test.
 pub fn clean(command: &mut Command) {
     command.env_clear();
-    for kept in ["PATH", "LLVM_PROFILE_FILE", "TMPDIR"] {
+    // A planted fault (`cargo xtask mutants`) is for every program.
+    for kept in ["PATH", "LLVM_PROFILE_FILE", "TMPDIR", "MUTANT"] {
         if let Some(value) = env::var_os(kept) {
             command.env(kept, value);
         }

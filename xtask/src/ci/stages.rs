@@ -3,14 +3,13 @@
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::ValueEnum as _;
-use serde_json::Value;
 
 use crate::binaries::{self, Scope};
 use crate::nats_server::{self, Pinned};
 use crate::workspace::Workspace;
-use crate::{arrows, command, crash, error_pages, generate, simulate, sizes, test};
+use crate::{arrows, command, crash, error_pages, generate, mutants, simulate, sizes, test};
 
 /// The faults that the demo picks from differ by seed, so that all three agents act over these.
 const SEEDS: [u32; 3] = [1, 2, 3];
@@ -44,6 +43,8 @@ pub enum Stage {
     Demo,
     /// Router and agents die at every named point, and nothing is lost or done twice.
     Crash,
+    /// Each planted fault is found by the proof that must find it.
+    Mutants,
     /// An agent that lies is found out, for each agent.
     Sabotage,
     /// A router killed midway leaves each effect done once.
@@ -75,6 +76,7 @@ impl Stage {
             }
             Self::Demo => demo(workspace),
             Self::Crash => crash::run(workspace, &crash::Options::default()),
+            Self::Mutants => mutants::run(workspace, &mutants::Options::default()),
             Self::Sabotage => sabotage(workspace),
             Self::BreakMidway => break_midway(workspace),
             Self::BusOldest => bus_on_oldest_server(workspace),
@@ -153,44 +155,21 @@ fn not_found_out(status: ExitStatus) -> Option<&'static str> {
 fn bus_on_oldest_server(workspace: &Workspace) -> Result<()> {
     let server = nats_server::install(workspace, Pinned::Oldest)?;
     let folder = workspace.root.join("shared/bus");
-    let programs = test_programs(workspace, &folder)?;
+    let programs = binaries::test_programs(workspace, &folder)?;
     if programs.is_empty() {
         bail!("\"{}\" has no tests", folder.display());
     }
     for program in programs {
-        let mut tests = Command::new(program);
+        let mut tests = Command::new(program.path);
         tests.current_dir(&folder).env("CARGO_MANIFEST_DIR", &folder).env(nats_server::VARIABLE, &server);
         command::run(&mut tests)?;
     }
     Ok(())
 }
 
-/// The built test programs of the package that lies in `folder`.
-fn test_programs(workspace: &Workspace, folder: &std::path::Path) -> Result<Vec<String>> {
-    let mut cargo = command::cargo_in(workspace);
-    cargo.arg("test");
-    binaries::whole_tree(&mut cargo).args(["--no-run", "--message-format", "json-render-diagnostics"]);
-    cargo.stderr(std::process::Stdio::inherit());
-    let output = cargo.output().context("could not start cargo")?;
-    command::must_succeed(&command::line(&cargo), output.status)?;
-    let manifest = folder.join("Cargo.toml");
-    let messages = String::from_utf8_lossy(&output.stdout);
-    let programs = messages.lines().filter_map(|line| test_program(line, &manifest)).collect();
-    Ok(programs)
-}
-
-/// The program of one line of cargo's messages, when it is a test of the package with this manifest.
-fn test_program(message: &str, manifest: &std::path::Path) -> Option<String> {
-    let message: Value = serde_json::from_str(message).ok()?;
-    let is_test = message["reason"] == "compiler-artifact" && message["profile"]["test"] == true;
-    let is_ours = message["manifest_path"].as_str().is_some_and(|path| manifest == path);
-    if is_test && is_ours { Some(message["executable"].as_str()?.to_owned()) } else { None }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::process::ExitStatusExt as _;
-    use std::path::Path;
 
     use super::*;
 
@@ -212,24 +191,5 @@ mod tests {
         }
         let killed = ExitStatus::from_raw(9);
         assert!(not_found_out(killed).is_some());
-    }
-
-    #[test]
-    fn only_test_programs_of_the_package_are_taken() {
-        let message = |manifest: &str, test: bool| {
-            serde_json::json!({
-                "reason": "compiler-artifact",
-                "manifest_path": manifest,
-                "profile": {"test": test},
-                "executable": "/target/debug/deps/contract-1",
-            })
-            .to_string()
-        };
-        let bus = Path::new("/tree/shared/bus/Cargo.toml");
-        let taken = |line: &str| test_program(line, bus).is_some();
-        assert!(taken(&message("/tree/shared/bus/Cargo.toml", true)));
-        assert!(!taken(&message("/tree/shared/bus/Cargo.toml", false)));
-        assert!(!taken(&message("/tree/cli/Cargo.toml", true)));
-        assert!(!taken("warning: not json"));
     }
 }

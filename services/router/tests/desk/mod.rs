@@ -10,9 +10,9 @@ use instance_bus::{Bus, Headers};
 use instance_chassis::{Context, Drain};
 use instance_clock::SystemClock;
 use instance_contract::{
-    AgentInfo, AgentKind, ApprovalAnswered, ApprovalAsked, AskKind, Attempt, CommandAnswer, Failure,
-    Forecast, ForecastReply, HostName, InstanceName, PlanQuestion, RemediationId, StepCommand, StepStatus,
-    ToolResult, Verdict, WorkflowTrace,
+    AgentInfo, AgentKind, ApprovalAnswered, ApprovalAsked, AskKind, Attempt, Carriers, CommandAnswer,
+    Failure, Forecast, ForecastReply, HostName, InstanceName, PlanQuestion, RemediationId, StepCommand,
+    StepStatus, ToolResult, Verdict, WorkflowTrace,
     subject::{self, RecordKind},
 };
 use instance_planner::Policy;
@@ -73,6 +73,10 @@ impl Desk {
     }
 
     pub fn router_with(&self, name: &str, policy: Policy) -> Router {
+        self.router_sparing(name, policy, Carriers::default())
+    }
+
+    pub fn router_sparing(&self, name: &str, policy: Policy, carriers: Carriers) -> Router {
         let drain = Drain::new();
         let context = Context {
             config: Config { name: Some(name.to_owned()), policy: Some(policy), ..Config::default() },
@@ -83,6 +87,7 @@ impl Desk {
             name: "router",
             process_id: Uuid::new_v4(),
             host: host(),
+            carriers,
             meter: opentelemetry::global::meter("test"),
         };
         let runtime =

@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
+use instance_chassis::mutant;
 use instance_contract::StepKey;
 
 use super::{
@@ -171,5 +172,16 @@ fn write_synced(disk: &mut impl Disk, records: &[(Record, Vec<u8>)]) -> Result<(
         }
     };
     appended.map_err(failed("write"))?;
+    if records.iter().all(|(record, _)| is_planted_unsynced(record)) {
+        return Ok(());
+    }
     disk.sync(FILE).map_err(failed("sync"))
+}
+
+fn is_planted_unsynced(record: &Record) -> bool {
+    match record {
+        Record::Intent(_) => mutant("ledger.intent-not-synced"),
+        Record::Done(_) => mutant("ledger.done-not-synced"),
+        _ => false,
+    }
 }

@@ -1,6 +1,6 @@
 //! A step that changes something.
 
-use instance_chassis::crash_point;
+use instance_chassis::{crash_point, mutant};
 use instance_contract::{Failure, StepStatus, ToolResult};
 
 use super::{LookedBack, Settle, Turn, fence_failure, refused};
@@ -24,7 +24,7 @@ impl<A: Agent> Turn<'_, A> {
             return Ok(result);
         }
         match (self.steps.state(self.order)?, undone_by(self.order)) {
-            (State::Intent(intent), _) => self.resume(&intent, &guard),
+            (State::Intent(intent), _) if !mutant("agent.intent-not-probed") => self.resume(&intent, &guard),
             (_, Some(original)) => self.undo(&original, &guard),
             (_, None) => self.begin_effect(&guard),
         }
@@ -64,7 +64,10 @@ impl<A: Agent> Turn<'_, A> {
     }
 
     fn act(&self, prepared: &Prepared, recorded: Option<&Intent>) -> Result<ToolResult, LedgerError> {
-        self.intend(prepared, recorded)?;
+        let is_late = mutant("agent.effect-before-intent");
+        if !is_late {
+            self.intend(prepared, recorded)?;
+        }
         let (may_act, remaining) = (|| self.may_act(), || self.remaining());
         let applied = self.steps.agent.apply(self.order, prepared, &Work::new(&may_act, &remaining));
         crash_point("agent.effect-over");

@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use instance_chassis::crash_point;
+use instance_chassis::{crash_point, mutant};
 use instance_clock::Clock;
 use instance_contract::{Action, Digest, Failure, HostName, InstanceName, StepCommand, ToolResult, Verify};
 
@@ -27,6 +27,7 @@ use crate::{
     fence::{Fence, FenceError, Guard},
     ledger::{Answered, Done, Effect, Intent, Ledger, LedgerError, State, content_digest, undone_by},
     outcome::Outcome,
+    self_guard::SelfGuard,
 };
 use word::Word;
 
@@ -45,6 +46,7 @@ pub struct Steps<A> {
     fence: Fence,
     surroundings: Box<dyn Surroundings>,
     host: HostName,
+    self_guard: SelfGuard,
 }
 
 /// One attempt in hand.
@@ -82,7 +84,13 @@ impl<A: Agent> Steps<A> {
         host: HostName,
     ) -> Self {
         let instances = agent.instances().into_iter().collect();
-        Self { agent, instances, ledger, fence, surroundings, host }
+        let self_guard = SelfGuard::default();
+        Self { agent, instances, ledger, fence, surroundings, host, self_guard }
+    }
+
+    #[must_use]
+    pub fn guarded_by(self, self_guard: SelfGuard) -> Self {
+        Self { self_guard, ..self }
     }
 
     /// Does what the command says, or says why not. An error means that this process cannot go on.
@@ -217,8 +225,9 @@ impl<'a, A: Agent> Turn<'a, A> {
         self.steps.fence.lock(&self.order.instance, &|| until.saturating_duration_since(Instant::now()))
     }
 
-    /// Deadline, halt and fence; the token is remembered when it passes.
+    /// Self-guard, deadline, halt and fence; the token is remembered when it passes.
     fn pass(&self, guard: &Guard) -> Result<(), Failure> {
+        self.steps.self_guard.check(self.order)?;
         let gate = Gate {
             now: self.steps.surroundings.clock().now(),
             not_after: self.order.not_after,
@@ -236,7 +245,8 @@ impl<'a, A: Agent> Turn<'a, A> {
     /// Directly before the effect. The fence needs no second look: it is locked while this turn lasts.
     fn may_act(&self) -> Result<(), Failure> {
         self.in_time()?;
-        if self.steps.surroundings.is_halted() { Err(refused(&Refusal::Halted)) } else { Ok(()) }
+        let halted = self.steps.surroundings.is_halted() && !mutant("agent.kill-switch-cached");
+        if halted { Err(refused(&Refusal::Halted)) } else { Ok(()) }
     }
 
     fn remaining(&self) -> Duration {
@@ -291,6 +301,7 @@ impl<'a, A: Agent> Turn<'a, A> {
         let word = Word::last(self.order, &how);
         word.to_write();
         match how {
+            Settle::Final(_) if mutant("agent.result-before-done") => {}
             Settle::Final(effect) => self.steps.ledger.finish(Done {
                 key: self.order.key(),
                 digest: self.digest.clone(),

@@ -181,6 +181,19 @@ fn nothing_begins_when_time_halt_token_or_the_world_forbid_it() {
     assert_eq!(fixture.agent.value(), "300");
 }
 
+/// The second of three layers: a router that knows nothing of it has sent the step, and the agent would do it.
+#[test]
+fn what_carries_instance_is_left_alone_by_the_loop() {
+    let mut fixture = Fixture::new();
+    let carriers = instance_contract::Carriers(vec!["PROD".to_owned()]);
+    let self_guard = SelfGuard::new(carriers, "db1".parse().unwrap());
+    fixture.steps = fixture.steps.map(|steps| steps.guarded_by(self_guard));
+    fixture.check(&order(1), StepStatus::Refused, Some("carries_instance"), NONE);
+    assert_eq!(fixture.steps.as_ref().unwrap().state(&order(1)).unwrap(), State::Nothing, "no intent");
+    fixture.crash_after_intent(&order(2), "256", "512");
+    fixture.check(&order(2), StepStatus::Success, None, DONE);
+}
+
 #[test]
 fn a_refused_attempt_stays_refused_when_it_comes_again_and_another_may_pass() {
     let mut fixture = Fixture::new();

@@ -20,8 +20,12 @@ pub enum Fault {
     /// A router's clock is wrong from now on.
     ClockJump,
     ApprovalLate,
+    /// Nobody answers.
+    ApprovalNever,
     ApprovalTwice,
     ApprovalOtherDigest,
+    /// All remediations of the run have a minute.
+    ShortOfTime,
     /// Somebody else changes a value that a remediation has planned on.
     ForeignChange,
     Halted,
@@ -43,8 +47,10 @@ impl Fault {
         Self::AgentKilled,
         Self::ClockJump,
         Self::ApprovalLate,
+        Self::ApprovalNever,
         Self::ApprovalTwice,
         Self::ApprovalOtherDigest,
+        Self::ShortOfTime,
         Self::ForeignChange,
         Self::Halted,
         Self::StepFails,

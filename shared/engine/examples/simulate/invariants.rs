@@ -1,13 +1,16 @@
 //! What must hold after every run (`I1` and on: the names of the test plan).
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use instance_contract::{
-    Action, OverallStatus, RemediationId, StepId, StepStatus, Verdict, subject::RecordKind,
+    Action, OverallStatus, RemediationId, StepCommand, StepId, StepStatus, Verdict, subject::RecordKind,
 };
-use instance_engine::{Logged, Record, replay};
+use instance_engine::{Logged, Record, is_restart, replay};
 
-use crate::world::World;
+use crate::world::{Entry, World};
 
 /// A rule that did not hold.
 pub struct Broken {
@@ -29,11 +32,16 @@ pub fn check(world: &World) -> Result<(), Broken> {
     one_effect_a_step(world)?;
     everything_ends(world)?;
     predecessors_first(world)?;
+    nothing_begins_after_the_time_limit(world)?;
+    only_what_was_begun_is_undone(world)?;
     tokens_only_rise(world)?;
+    one_after_the_other(world)?;
     no_effect_without_consent(world)?;
     undone_means_as_before(world)?;
     traces_tell_the_truth(world)?;
+    restarts_are_remembered(world)?;
     nothing_after_the_kill_switch(world)?;
+    nothing_is_sent_while_halted(world)?;
     a_replay_gives_the_same_bytes(world)
 }
 
@@ -89,6 +97,60 @@ fn predecessors_first(world: &World) -> Result<(), Broken> {
     Ok(())
 }
 
+/// The step commands of the log, with where they stand.
+fn steps(world: &World) -> impl Iterator<Item = (usize, &Entry, &StepCommand)> {
+    world.log.iter().enumerate().filter_map(|(index, entry)| match &entry.record {
+        Record::Step(step) => Some((index, entry, step)),
+        _ => None,
+    })
+}
+
+/// I13: after the time limit of a remediation, by the clock of whoever drives it, nothing but undoing begins.
+fn nothing_begins_after_the_time_limit(world: &World) -> Result<(), Broken> {
+    for (_, entry, step) in steps(world).filter(|(.., step)| !matches!(step.action, Action::Undo(_))) {
+        let accepted = world.standing(entry.id, &RecordKind::Accepted).map(|entry| &entry.record);
+        if let Some(Record::Accepted(accepted)) = accepted
+            && step.because.now > accepted.deadline
+        {
+            let what = format!("{}/{} at {}", entry.id, step.step_id, step.because.now);
+            return broken("I13 (nothing begins after the time limit)", what);
+        }
+    }
+    Ok(())
+}
+
+/// I1: a step that was never sent is not taken back.
+fn only_what_was_begun_is_undone(world: &World) -> Result<(), Broken> {
+    for (index, entry, step) in steps(world) {
+        let Action::Undo(undo) = &step.action else { continue };
+        let begun = steps(world)
+            .take_while(|(earlier, ..)| *earlier < index)
+            .any(|(_, earlier, other)| earlier.id == entry.id && other.step_id == undo.step);
+        if !begun {
+            return broken("I1 (only what was begun is undone)", format!("{}/{}", entry.id, step.step_id));
+        }
+    }
+    Ok(())
+}
+
+/// I4: what one owner has begun on an instance ends before it lets another remediation act there.
+fn one_after_the_other(world: &World) -> Result<(), Broken> {
+    for (index, first) in world.effects.iter().enumerate() {
+        let ended = world.standing(first.id, &RecordKind::Ended).map_or(u64::MAX, |entry| entry.at);
+        let between = world.effects[index..].iter().find(|other| {
+            other.id != first.id
+                && other.instance == first.instance
+                && other.token.epoch == first.token.epoch
+                && other.at < ended
+        });
+        if let Some(other) = between {
+            let what = format!("{}/{} at {} ms, amid {}", other.id, other.step, other.at, first.id);
+            return broken("I4 (one after the other)", what);
+        }
+    }
+    Ok(())
+}
+
 /// I4: an older token never acts after a newer one on the same instance.
 fn tokens_only_rise(world: &World) -> Result<(), Broken> {
     for (index, later) in world.effects.iter().enumerate() {
@@ -103,7 +165,7 @@ fn tokens_only_rise(world: &World) -> Result<(), Broken> {
     Ok(())
 }
 
-/// I5: no guarded effect without an approval of exactly that plan, given before.
+/// I5: no guarded effect without an approval of exactly that plan, given before the effect and before it expired.
 fn no_effect_without_consent(world: &World) -> Result<(), Broken> {
     for effect in world.effects.iter().filter(|effect| effect.guarded) {
         let answered = world.standing(effect.id, &RecordKind::ApprovalAnswered(1));
@@ -111,7 +173,10 @@ fn no_effect_without_consent(world: &World) -> Result<(), Broken> {
         let consent =
             match (answered.map(|entry| (&entry.record, entry.at)), asked.map(|entry| &entry.record)) {
                 (Some((Record::ApprovalAnswered(answer), at)), Some(Record::ApprovalAsked(asked))) => {
-                    answer.verdict == Verdict::Granted && answer.digest == asked.digest && at <= effect.at
+                    answer.verdict == Verdict::Granted
+                        && answer.digest == asked.digest
+                        && at <= effect.at
+                        && world.instant(at) <= asked.expires_at
                 }
                 _ => false,
             };
@@ -180,6 +245,40 @@ fn traces_tell_the_truth(world: &World) -> Result<(), Broken> {
     Ok(())
 }
 
+/// I10: whoever plans a restart counts those of the last hour, whoever owned the shard then. (Not those of an owner
+/// that it had followed and that did not know it yet: nobody can.)
+fn restarts_are_remembered(world: &World) -> Result<(), Broken> {
+    for (index, entry) in world.log.iter().enumerate() {
+        let facts = match &entry.record {
+            Record::Accepted(accepted) => accepted.facts.as_ref(),
+            Record::Planned(planned) => Some(&planned.facts),
+            _ => None,
+        };
+        let first = steps(world).find(|(at, step, _)| *at > index && step.id == entry.id);
+        let (Some(facts), Some((.., step))) = (facts, first) else { continue };
+        let epoch = step.token.epoch;
+        let is_known = |other: &Entry| {
+            let begun = world.standing(other.id, &RecordKind::Accepted);
+            let by =
+                steps(world).filter(|(_, step, _)| step.id == other.id).map(|(.., step)| step.token.epoch);
+            begun.is_some_and(|begun| world.instant(begun.at).as_millisecond() < epoch.cast_signed())
+                || by.min() == Some(epoch)
+        };
+        let before = world.log[..index].iter().filter(|earlier| {
+            is_restart(&earlier.record)
+                && world.instance_of(earlier.id) == Some(&step.instance)
+                && earlier.at + 3_000_000 > entry.at
+                && is_known(earlier)
+        });
+        let stand = before.map(|earlier| earlier.at).collect::<BTreeSet<_>>().len();
+        if facts.restarts.len() < stand {
+            let what = format!("{} counted {} of {stand} restarts", entry.id, facts.restarts.len());
+            return broken("I10 (restarts are remembered)", what);
+        }
+    }
+    Ok(())
+}
+
 /// I11: no effect begins more than a second after the kill switch, until it is taken back.
 fn nothing_after_the_kill_switch(world: &World) -> Result<(), Broken> {
     for (index, (at, halted)) in world.halts.iter().enumerate() {
@@ -190,6 +289,19 @@ fn nothing_after_the_kill_switch(world: &World) -> Result<(), Broken> {
         let late = world.effects.iter().find(|effect| effect.at > at + 1_000 && effect.at < until);
         if let Some(late) = late {
             return broken("I11 (kill switch)", format!("{}/{} at {} ms", late.id, late.step, late.at));
+        }
+    }
+    Ok(())
+}
+
+/// I11, of the router alone: while halted it sends no steps that agents would have to refuse.
+fn nothing_is_sent_while_halted(world: &World) -> Result<(), Broken> {
+    for (index, (at, halted)) in world.halts.iter().enumerate() {
+        let until = world.halts.get(index + 1).map_or(u64::MAX, |(at, _)| *at);
+        let late = steps(world).find(|(_, entry, _)| *halted && entry.at > at + 1_000 && entry.at < until);
+        if let Some((_, entry, step)) = late {
+            let what = format!("{}/{} sent at {} ms", entry.id, step.step_id, entry.at);
+            return broken("I11 (nothing is sent while halted)", what);
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use instance_contract::{
     AgentKind, Digest, Facts, Forecast, ForecastReply, RemediationId, subject::RecordKind,
 };
-use instance_engine::{Arrival, Core, Earlier, Effect, Event, FactsAnswer, Record, Remediation};
+use instance_engine::{Arrival, Core, Earlier, Effect, Event, FactsAnswer, Record, Remediation, is_restart};
 use jiff::{SignedDuration, Timestamp};
 use rand::RngExt as _;
 
@@ -95,6 +95,11 @@ impl Routers {
             ));
         }
         let local = Self::clock(world, next);
+        for entry in world.log.iter().filter(|entry| is_restart(&entry.record)) {
+            if let Some(instance) = world.instance_of(entry.id) {
+                core.remember_restart(instance, world.instant(entry.at));
+            }
+        }
         let adopted: Vec<Remediation> = by_id.into_values().filter_map(Remediation::replay).collect();
         let mut effects = core.on(Event::Halted(halted), local);
         effects.extend(core.adopt(adopted, local));
@@ -335,9 +340,14 @@ impl Routers {
         this.dead = false;
         this.paused_until = 0;
         this.stale_until = now + FRESH;
-        for happening in std::mem::take(&mut this.waiting) {
+        let (life, waiting) = (this.life, std::mem::take(&mut this.waiting));
+        // It looks at the kill switch before anything else.
+        Self::event(world, router, life, Event::Halted(world.routers.halted));
+        for happening in waiting {
             // An old owner goes on as if nothing had happened, for a moment.
-            world.after(0, 50, happening);
+            if !matches!(&happening, Happening::Router { event, .. } if matches!(**event, Event::Halted(_))) {
+                world.after(0, 50, happening);
+            }
         }
     }
 

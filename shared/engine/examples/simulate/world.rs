@@ -21,6 +21,10 @@ use crate::{
 
 /// No run lasts longer, in simulated milliseconds: everything must have ended by then.
 const HORIZON: u64 = 4 * 3_600_000;
+/// In every run whose seed is a multiple of it, a remediation has a minute.
+const SHORT_OF_TIME: u64 = 8;
+/// Whoever would take longer than this to answer never does, in milliseconds.
+const NEVER_AFTER: u64 = 370_000;
 
 /// Something that will happen.
 #[derive(Debug, Clone)]
@@ -124,10 +128,13 @@ impl World {
         let start: Timestamp = "2026-11-21T08:00:00Z".parse().expect("a legal instant");
         let policy = Policy {
             approve_restarts: rng.random_ratio(1, 2),
-            remediation_seconds: 1200,
+            // No draw: the seeds that failed once keep their meaning.
+            remediation_seconds: if seed.is_multiple_of(SHORT_OF_TIME) { 60 } else { 1200 },
             approval_seconds: 300,
             minutes_between_restarts: 0,
             restarts_per_hour: 60,
+            #[cfg(feature = "mutants")]
+            mutant: std::env::var("MUTANT").ok(),
             ..Policy::default()
         };
         let asked = commands::draw(&mut rng, start);
@@ -157,6 +164,9 @@ impl World {
 
     /// What is fixed from the beginning: the commands, and when somebody dies.
     fn arrange(&mut self) {
+        if self.policy.remediation_seconds == 60 {
+            self.count(Fault::ShortOfTime);
+        }
         for index in 0..self.asked.len() {
             for times in self.asked[index].planted.values().copied().collect::<Vec<_>>() {
                 self.count(if times.is_some() { Fault::StepFailsAtFirst } else { Fault::StepFails });
@@ -279,6 +289,9 @@ impl World {
         let late = self.chance(12, Fault::ApprovalLate);
         let delay =
             if late { self.rng.random_range(250_000..400_000) } else { self.rng.random_range(500..5_000) };
+        if delay > NEVER_AFTER {
+            return self.count(Fault::ApprovalNever);
+        }
         let other = self.chance(40, Fault::ApprovalOtherDigest);
         let digest = if other { Digest::of(b"something else") } else { digest.clone() };
         let approve = Happening::Approve { id, digest, verdict: Verdict::Granted };
@@ -307,6 +320,10 @@ impl World {
         self.write(id, &RecordKind::ApprovalAnswered(1), Record::ApprovalAnswered(answered));
     }
 
+    pub fn instance_of(&self, id: RemediationId) -> Option<&InstanceName> {
+        self.asked.iter().find(|asked| asked.id() == id).map(|asked| &asked.command.instance)
+    }
+
     fn foreign_change(&mut self, instance: InstanceName) {
         self.count(Fault::ForeignChange);
         let target = "cpf [config] globals".to_owned();
@@ -322,6 +339,7 @@ impl World {
         let planted_by_world = |asked: &Asked| {
             self.touched_by_others.contains(&asked.command.instance)
                 || !self.halts.is_empty()
+                || self.injected.contains_key(&Fault::ShortOfTime)
                 || self.injected.contains_key(&Fault::ApprovalLate)
                 || self.injected.contains_key(&Fault::ApprovalOtherDigest)
         };

@@ -64,6 +64,17 @@ impl Desk {
         self.events.push_back(Event::Halted(true));
     }
 
+    /// Time passes while the owner is away: nothing wakes it.
+    pub fn sleeps(&mut self, seconds: i64) {
+        self.now += jiff::SignedDuration::from_secs(seconds);
+    }
+
+    /// A result comes that nobody has asked for.
+    pub fn hears(&mut self, number: u128, result: ToolResult) {
+        let kind = RecordKind::Result { step: result.step_id.clone(), attempt: result.attempt };
+        self.write(id(number), kind, Record::Result(result));
+    }
+
     pub fn arrives(&mut self, command: RemediationCommand) {
         let digest = Digest::of(&serde_json::to_vec(&command).unwrap());
         let hosts = AgentKind::ALL.iter().map(|agent| (*agent, host())).collect();
@@ -82,6 +93,12 @@ impl Desk {
 
     pub fn approves_other_digest(&mut self, number: u128, verdict: Verdict) {
         self.answer(id(number), Digest::of(b"other changes"), verdict);
+    }
+
+    pub fn answers_with_noise(&mut self, number: u128) {
+        let kind = RecordKind::ApprovalAnswered(1);
+        let noise = Record::decode(&kind, b"yes please").unwrap();
+        self.write(id(number), kind, noise);
     }
 
     fn answer(&mut self, id: RemediationId, digest: Digest, verdict: Verdict) {
@@ -255,6 +272,26 @@ impl Desk {
                 _ => None,
             })
             .collect()
+    }
+
+    /// The most step commands that one event has led to.
+    pub fn side_by_side(&self) -> usize {
+        let mut by_event: BTreeMap<&str, usize> = BTreeMap::new();
+        for entry in &self.log {
+            if let Record::Step(command) = &entry.4 {
+                *by_event.entry(&command.because.event).or_default() += 1;
+            }
+        }
+        by_event.into_values().max().unwrap_or_default()
+    }
+
+    /// The log of one remediation, folded again, gives the same records.
+    pub fn replays(&self, number: u128) -> bool {
+        let own = self.log.iter().filter(|entry| entry.0 == id(number));
+        let records: Vec<_> =
+            own.map(|(_, kind, at, seq, record)| (kind.clone(), *at, *seq, record.clone())).collect();
+        let replayed = instance_engine::replay(&records);
+        !replayed.is_empty() && replayed.iter().all(instance_engine::Replayed::is_same)
     }
 
     /// How long each step command had waited on purpose, in milliseconds.

@@ -17,11 +17,22 @@ pub struct Asker {
 
 impl Asker {
     pub(crate) fn is(&self, requested_by: &str) -> bool {
-        match self.who.strip_suffix('*') {
-            Some(beginning) => requested_by.starts_with(beginning),
-            None => self.who == requested_by,
-        }
+        is(&self.who, requested_by)
     }
+}
+
+/// Exactly, or its beginning when the pattern ends in `*`.
+pub(super) fn is(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning),
+        None => pattern == name,
+    }
+}
+
+pub(super) fn faults_of_approvers(approvers: &[String]) -> Vec<Fault> {
+    let nobody = approvers.iter().enumerate().filter(|(_, pattern)| pattern.is_empty() || *pattern == "*");
+    let rule = "must name somebody; to let everybody approve, list no approvers at all";
+    nobody.map(|(index, pattern)| Fault::new(format!("approvers[{index}]"), pattern, rule)).collect()
 }
 
 pub(super) fn faults(askers: &[Asker]) -> Vec<Fault> {

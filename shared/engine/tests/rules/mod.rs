@@ -1,0 +1,193 @@
+//! One story for each rule of the router: taken out, its story fails.
+
+use crate::desk::{Desk, command, dry, failed, graph, succeeded, transient, undone};
+use instance_contract::{AnswerStatus, Carriers, OverallStatus, StepCommand, ToolResult, Verdict};
+use instance_planner::Policy;
+
+/// The end of a command whose approval was answered somehow: refused or expired, with nothing sent.
+#[track_caller]
+fn no_consent(desk: &Desk, status: OverallStatus, reason: &str) {
+    let trace = desk.ended(1);
+    assert_eq!(trace.overall_status, status);
+    assert!(trace.reason.as_deref().unwrap().contains(reason), "{:?}", trace.reason);
+    assert!(desk.sent().is_empty());
+    assert!(desk.replays(1));
+}
+
+#[test]
+fn an_approval_that_comes_after_its_expiry_is_no() {
+    let mut desk = Desk::new();
+    desk.arrives(command(1, "PROD"));
+    desk.run(succeeded);
+    // The owner is away, so nobody has written the expiry down when the person answers.
+    desk.sleeps(1_801);
+    desk.approves(1, Verdict::Granted);
+    desk.run(succeeded);
+    no_consent(&desk, OverallStatus::Expired, "the time for it was over at 2026-11-21T08:30:00Z");
+}
+
+#[test]
+fn only_who_is_listed_may_approve() {
+    for (approvers, goes_on) in [(&["lead", "ops-*"][..], false), (&["oper*"], true), (&[], true)] {
+        let approvers = approvers.iter().map(ToString::to_string).collect();
+        let mut desk = Desk::with(Policy { approvers, ..Policy::default() });
+        desk.arrives(command(1, "PROD"));
+        desk.run(succeeded);
+        desk.approves(1, Verdict::Granted);
+        desk.run(succeeded);
+        if goes_on {
+            assert_eq!(desk.ended(1).overall_status, OverallStatus::Success);
+        } else {
+            no_consent(&desk, OverallStatus::Refused, "policy does not let operator approve");
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_nobody_can_read_is_no() {
+    let mut desk = Desk::new();
+    desk.arrives(command(1, "PROD"));
+    desk.run(succeeded);
+    desk.answers_with_noise(1);
+    desk.run(succeeded);
+    no_consent(&desk, OverallStatus::Refused, "cannot be read, so it is no");
+}
+
+#[test]
+fn an_approval_twice_and_one_after_the_end_change_nothing() {
+    let mut desk = Desk::new();
+    desk.arrives(command(1, "PROD"));
+    desk.run(succeeded);
+    desk.approves(1, Verdict::Denied);
+    desk.approves(1, Verdict::Granted);
+    desk.run(succeeded);
+    desk.approves(1, Verdict::Granted);
+    desk.run(succeeded);
+    no_consent(&desk, OverallStatus::Refused, "approval denied by operator");
+}
+
+#[test]
+fn a_step_is_tried_as_often_as_policy_says_and_no_more() {
+    let mut desk = Desk::without_approvals();
+    desk.arrives(command(1, "PROD"));
+    desk.run_to_the_end(transient);
+    assert_eq!(desk.sent(), ["config.1", "config.2", "config.3"]);
+    assert_eq!(desk.ended(1).overall_status, OverallStatus::Failure);
+}
+
+#[test]
+fn a_failure_that_may_not_pass_is_not_tried_again() {
+    let mut desk = Desk::without_approvals();
+    desk.arrives(command(1, "PROD"));
+    desk.run_to_the_end(failed);
+    assert_eq!(desk.sent(), ["config.1"]);
+}
+
+#[test]
+fn the_time_limit_of_the_whole_takes_back_what_was_done() {
+    let policy =
+        Policy { remediation_seconds: 60, attempts: 10, approve_restarts: false, ..Policy::default() };
+    let mut desk = Desk::with(policy);
+    desk.arrives(command(1, "PROD"));
+    desk.run_to_the_end(|step| match step.step_id.as_str() {
+        "restart" => transient(step),
+        id if id.ends_with("-undo") => undone(step),
+        _ => succeeded(step),
+    });
+    let trace = desk.ended(1);
+    assert_eq!(trace.overall_status, OverallStatus::Undone, "{trace:#?}");
+    assert!(trace.reason.unwrap().contains("time limit of the whole remediation"));
+    assert!(!desk.sent().contains(&"restart.7".to_owned()), "{:?}", desk.sent());
+}
+
+#[test]
+fn every_step_says_until_when_work_on_it_is_allowed() {
+    let mut desk = Desk::without_approvals();
+    desk.arrives(command(1, "PROD"));
+    let mut until = Vec::new();
+    desk.run(|step| {
+        until.push(step.not_after);
+        succeeded(step)
+    });
+    let deadline = "2026-11-21T09:00:00Z".parse().unwrap();
+    assert_eq!(until, [deadline; 3], "no later than the end of the whole");
+}
+
+#[test]
+fn four_independent_steps_run_at_once_and_the_others_follow() {
+    let steps: Vec<(&str, &[&str])> = ["a", "b", "c", "d", "e", "f"].map(|id| (id, &[][..])).to_vec();
+    let mut desk = Desk::without_approvals();
+    desk.arrives(graph(1, "PROD", &steps));
+    desk.run(succeeded);
+    assert_eq!(desk.side_by_side(), 4);
+    assert_eq!(desk.sent().len(), 7);
+    assert_eq!(desk.ended(1).overall_status, OverallStatus::Success);
+}
+
+#[test]
+fn five_commands_at_once_are_told_their_place() {
+    let mut desk = Desk::new();
+    for number in 1..=5 {
+        desk.arrives(command(number, "PROD"));
+        desk.run(succeeded);
+    }
+    assert_eq!(desk.places(), [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn a_result_counts_only_from_the_agent_that_was_asked() {
+    let forgeries: [fn(&mut ToolResult); 3] = [
+        |result| result.agent.name = "os-agent".to_owned(),
+        |result| result.agent.host = "elsewhere".parse().unwrap(),
+        |result| result.remediation_id = "6f1d2c0a-52b7-4c43-9a3e-1b6077a1d5c8".parse().unwrap(),
+    ];
+    for forge in forgeries {
+        let mut desk = Desk::without_approvals();
+        desk.arrives(command(1, "PROD"));
+        let forged = |step: &StepCommand| {
+            let mut result = succeeded(step);
+            forge(&mut result);
+            result
+        };
+        desk.run_to_the_end(forged);
+        assert_eq!(desk.sent(), ["config.1"], "nothing follows from it");
+        assert_eq!(desk.ended(1).overall_status, OverallStatus::Partial, "nobody knows what was done");
+    }
+}
+
+#[test]
+fn results_of_ended_and_of_unknown_remediations_move_nothing() {
+    let mut desk = Desk::without_approvals();
+    desk.arrives(command(1, "PROD"));
+    let mut first = None;
+    desk.run(|step| {
+        first.get_or_insert_with(|| succeeded(step));
+        succeeded(step)
+    });
+    let (sent, ended) = (desk.sent(), desk.ended(1));
+    let mut late = first.unwrap();
+    late.attempt = late.attempt.next();
+    desk.hears(1, late.clone());
+    desk.hears(2, late);
+    desk.run_to_the_end(succeeded);
+    assert_eq!((desk.sent(), desk.ended(1)), (sent, ended));
+    assert!(desk.replays(1), "what follows the end does not count");
+}
+
+#[test]
+fn what_carries_instance_is_refused_before_anybody_is_asked() {
+    let policy = Policy { carriers: Carriers(vec!["OPS".to_owned(), "db1".to_owned()]), ..Policy::default() };
+    let mut desk = Desk::with(policy);
+    desk.agents_are_silent(true);
+    desk.arrives(command(1, "OPS"));
+    desk.arrives(dry(command(2, "OPS")));
+    // The kernel of a host that carries Instance, for whichever instance.
+    desk.arrives(graph(3, "PROD", &[("a", &[])]));
+    desk.run(succeeded);
+    assert_eq!(desk.answers(), [AnswerStatus::Refused; 3]);
+    for (number, field) in [(1, "instance"), (2, "instance"), (3, "host")] {
+        let fault = desk.ended(number).faults.remove(0);
+        assert_eq!(fault.field, field);
+        assert!(fault.rule.contains("carries Instance itself"), "{fault}");
+    }
+}

@@ -1,0 +1,127 @@
+//! Routers die: the other one takes their shards, or they come back and take their own.
+
+use std::{collections::HashMap, time::Duration};
+
+use anyhow::{Context as _, Result};
+use instance_clock::{Clock as _, SystemClock};
+use jiff::Timestamp;
+use rand::RngExt as _;
+
+use super::Trouble;
+use crate::{
+    feed::{Feed, Taken},
+    site::ROUTERS,
+};
+
+/// Within this the other router has written its first record in each shard of a dead one: issue 2.
+const BY_THE_OTHER: Duration = Duration::from_secs(5);
+/// A lease outlives its router by at most this, so nobody else can have been faster.
+const BY_ITSELF: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(40);
+
+const OTHER: &str = "router killed, the other takes its shards";
+const OWN: &str = "router killed, comes back to its own";
+const MEANWHILE: &str = "server killed during a takeover";
+
+impl Trouble<'_> {
+    pub async fn takeover(&mut self) -> Result<()> {
+        for kind in [OTHER, OWN, MEANWHILE] {
+            self.outcome.count(kind, 0);
+        }
+        let mut times: HashMap<&str, Vec<String>> = HashMap::new();
+        for round in 0..self.dose.faults {
+            self.some_more().await?;
+            let kind = [OTHER, OWN, OTHER, MEANWHILE][round % 4];
+            let victim = self.victim()?;
+            let took = match kind {
+                OWN => self.comes_back(victim).await?,
+                _ => self.is_followed(victim, kind == MEANWHILE).await?,
+            };
+            times.entry(kind).or_default().push(took);
+            self.over(kind);
+        }
+        for kind in [OTHER, OWN, MEANWHILE] {
+            let told = times.get(kind).map(|times| times.join(", ")).unwrap_or_default();
+            self.outcome.notes.push(format!("{kind}: first record (first end) after {told} s"));
+        }
+        Ok(())
+    }
+
+    /// Whoever has most to lose.
+    fn victim(&self) -> Result<&'static str> {
+        let owners = self.site.feed.owners();
+        let shards = |router: &&str| owners.values().filter(|owner| *owner == router).count();
+        ROUTERS.into_iter().max_by_key(shards).context("there are two routers")
+    }
+
+    /// Dies, and stays away until the other has all that it had.
+    async fn is_followed(&mut self, victim: &'static str, server_dies_too: bool) -> Result<String> {
+        let lost = self.shards_of(victim);
+        let died_at = SystemClock.now();
+        self.site.services.hold(victim);
+        if server_dies_too {
+            let pause = self.chance.random_range(500..3_500);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            self.site.servers.lock().await.kill9(0);
+            self.wait_up_to(500).await;
+            self.site.servers.lock().await.restart(0);
+        }
+        let taken = self.first_taken(&lost, died_at).await?;
+        let (slowest, told) = self.told(&taken, died_at).await?;
+        if taken.iter().any(|taken| taken.router == victim) {
+            self.outcome.faults.push(format!("{victim} was dead and took a shard"));
+        }
+        if !server_dies_too && slowest > BY_THE_OTHER {
+            self.outcome.faults.push(format!("{victim}'s shards were taken over after {told} s"));
+        }
+        self.site.services.release(victim);
+        Ok(told)
+    }
+
+    /// Dies, and is started again at once.
+    async fn comes_back(&mut self, victim: &'static str) -> Result<String> {
+        let own = self.shards_of(victim);
+        let died_at = SystemClock.now();
+        self.site.services.kill(victim);
+        let taken = self.first_taken(&own, died_at).await?;
+        let (slowest, told) = self.told(&taken, died_at).await?;
+        if let Some(other) = taken.iter().find(|taken| taken.router != victim) {
+            self.outcome.faults.push(format!("{} took shard {} of {victim}", other.router, other.shard));
+        }
+        if slowest > BY_ITSELF {
+            self.outcome.faults.push(format!("{victim} had its own shards back after {told} s"));
+        }
+        Ok(told)
+    }
+
+    fn shards_of(&self, router: &str) -> Vec<u16> {
+        let owners = self.site.feed.owners();
+        owners.into_iter().filter(|(_, owner)| owner == router).map(|(shard, _)| shard).collect()
+    }
+
+    /// The first record of an owner in each of the shards after a death.
+    async fn first_taken(&self, shards: &[u16], died_at: Timestamp) -> Result<Vec<Taken>> {
+        let look = |feed: &Feed| {
+            let taken = feed.taken();
+            let first = |shard: &u16| taken.iter().find(|it| it.shard == *shard && it.at >= died_at).cloned();
+            shards.iter().map(first).collect::<Option<Vec<_>>>()
+        };
+        let taken = self.site.feed.until(PATIENCE, look).await;
+        taken.with_context(|| format!("nobody has taken all of the shards {shards:?}"))
+    }
+
+    /// How long the slowest shard was without an owner, and until something ended there again.
+    async fn told(&self, taken: &[Taken], died_at: Timestamp) -> Result<(Duration, String)> {
+        let last = taken.iter().map(|taken| taken.at).max().context("a victim without shards")?;
+        let slowest = Duration::try_from(last.duration_since(died_at)).unwrap_or_default();
+        let ended = |feed: &Feed| {
+            taken.iter().map(|taken| feed.first_end(taken.shard, taken.at)).collect::<Option<Vec<_>>>()
+        };
+        let ended =
+            self.site.feed.until(PATIENCE, ended).await.context("nothing ends in a shard that was taken")?;
+        let first = ended.into_iter().max().context("a victim without shards")?;
+        let told =
+            format!("{:.1} ({:.1})", slowest.as_secs_f64(), first.duration_since(died_at).as_secs_f64());
+        Ok((slowest, told))
+    }
+}

@@ -1,0 +1,215 @@
+//! `cargo xtask mutants`: tests of the tests. Faults are planted one at a time, and the proofs must find each.
+
+mod check;
+mod places;
+mod table;
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use self::check::{Check, Programs, Verdict};
+use self::places::Places;
+use self::table::{MUTANTS, Mutant};
+use crate::binaries::{self, Scope};
+use crate::command;
+use crate::workspace::Workspace;
+
+/// Checks side by side.
+const LANES: usize = 2;
+/// Features that only proofs may have.
+const PROOF_FEATURES: [&str; 3] = ["mutants", "crashpoints", "sabotage"];
+
+#[derive(clap::Args, Default)]
+pub struct Options {
+    /// Only these, e.g. `--only fence.ignored,ledger.done-not-synced`.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Say which there are, where they are planted and what must find them; run nothing.
+    #[arg(long)]
+    list: bool,
+}
+
+/// One check to run: with a fault, or without any, to see that it finds nothing where nothing is.
+struct Work {
+    mutant: Option<&'static Mutant>,
+    check: Check,
+}
+
+/// Build once with all faults in it; run each with the proof that must find it, and each of these proofs without one.
+pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    let places = places::read(&workspace.root)?;
+    places::hold_to(&places, &MUTANTS.iter().map(|mutant| mutant.name).collect::<Vec<_>>())?;
+    let chosen = chosen(options)?;
+    if options.list {
+        for mutant in chosen {
+            println!("{:34} {}  ({})", mutant.name, places[mutant.name], mutant.check);
+        }
+        return Ok(());
+    }
+    releases_have_none(workspace)?;
+    binaries::build(workspace, Scope::ProgramsAndProofs)?;
+    let began = Instant::now();
+    let checks: Vec<Check> = chosen.iter().map(|mutant| mutant.check).collect();
+    let programs = Programs::find(workspace, &checks, unit_tests(workspace, &checks)?)?;
+    let verdicts = work_off(work(&chosen), &programs);
+    println!("{}", report(&verdicts, &places));
+    println!("{} mutants in {:.0} s", chosen.len(), began.elapsed().as_secs_f64());
+    let failed: Vec<String> = verdicts.iter().filter_map(|(work, verdict)| fault(work, verdict)).collect();
+    if failed.is_empty() { Ok(()) } else { bail!("{}", failed.join("\n")) }
+}
+
+fn chosen(options: &Options) -> Result<Vec<&'static Mutant>> {
+    if let Some(unknown) = options.only.iter().find(|name| MUTANTS.iter().all(|it| it.name != **name)) {
+        bail!("there is no mutant \"{unknown}\"; see `cargo xtask mutants --list`");
+    }
+    let is_chosen = |it: &&Mutant| options.only.is_empty() || options.only.iter().any(|name| name == it.name);
+    Ok(MUTANTS.iter().filter(is_chosen).collect())
+}
+
+/// A build as a release is built, without a word about features, has no planted faults, no crash points and no lies.
+fn releases_have_none(workspace: &Workspace) -> Result<()> {
+    let mut cargo = command::cargo_in(workspace);
+    cargo.args(["tree", "--workspace", "--edges", "normal", "--prefix", "none", "--format", "{p} [{f}]"]);
+    let output = cargo.output().context("could not start cargo")?;
+    command::must_succeed(&command::line(&cargo), output.status)?;
+    let tree = String::from_utf8_lossy(&output.stdout);
+    match with_proof_features(&tree) {
+        Some(line) => bail!("a release would have what only proofs may have: {line}"),
+        None if tree.contains("instance-chassis ") => Ok(()),
+        None => bail!("\"{}\" does not show our packages", command::line(&cargo)),
+    }
+}
+
+/// The first line of the tree with a feature that a release must not have.
+fn with_proof_features(tree: &str) -> Option<&str> {
+    tree.lines().filter(|line| line.starts_with("instance-")).find(|line| {
+        let features =
+            line.rsplit_once('[').map_or("", |(_, features)| features.split(']').next().unwrap_or(""));
+        features.split(',').any(|feature| PROOF_FEATURES.contains(&feature))
+    })
+}
+
+/// The unit tests of each package that a check needs.
+fn unit_tests(workspace: &Workspace, checks: &[Check]) -> Result<Vec<(&'static str, PathBuf)>> {
+    let mut tests: Vec<(&'static str, PathBuf)> = Vec::new();
+    for check in checks {
+        let Check::Tests { package, .. } = check else { continue };
+        if tests.iter().any(|(known, _)| known == package) {
+            continue;
+        }
+        let of = workspace.packages.iter().find(|it| it.name == *package);
+        let folder =
+            of.and_then(|it| it.manifest.parent()).with_context(|| format!("no package {package}"))?;
+        let programs = binaries::test_programs(workspace, folder)?;
+        let program = programs.into_iter().find(|program| program.is_of_library).map(|program| program.path);
+        tests.push((package, program.with_context(|| format!("{package} has no unit tests"))?));
+    }
+    Ok(tests)
+}
+
+/// The unmutated checks first, the slow ones before the quick ones.
+fn work(chosen: &[&'static Mutant]) -> VecDeque<Work> {
+    let mut checks: Vec<Check> = Vec::new();
+    for mutant in chosen {
+        if !checks.contains(&mutant.check) {
+            checks.push(mutant.check);
+        }
+    }
+    let mut work: Vec<Work> = checks.into_iter().map(|check| Work { mutant: None, check }).collect();
+    work.extend(chosen.iter().map(|mutant| Work { mutant: Some(mutant), check: mutant.check }));
+    work.sort_by_key(|work| !matches!(work.check, Check::Death { .. }));
+    work.into()
+}
+
+fn work_off(work: VecDeque<Work>, programs: &Programs) -> Vec<(Work, Result<Verdict>)> {
+    let (waiting, done) = (Mutex::new(work), Mutex::new(Vec::new()));
+    let lane = || {
+        loop {
+            let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            let Some(work) = next else { return };
+            let verdict = programs.run(work.check, work.mutant.map(|mutant| mutant.name));
+            done.lock().unwrap_or_else(PoisonError::into_inner).push((work, verdict));
+        }
+    };
+    std::thread::scope(|scope| (0..LANES).for_each(|_| drop(scope.spawn(lane))));
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let place =
+        |work: &Work| MUTANTS.iter().position(|it| work.mutant.is_some_and(|mutant| mutant.name == it.name));
+    done.sort_by_key(|(work, _)| place(work));
+    done
+}
+
+fn report(verdicts: &[(Work, Result<Verdict>)], places: &Places) -> String {
+    let mut lines = String::new();
+    let mut line = |name: &str, place: &str, told: &str, took: Duration| {
+        let seconds = took.as_secs_f64();
+        // Writing to a string cannot fail.
+        let _ = write!(lines, "\n{name:34} {seconds:5.1} s  {told}\n{:42}  {place}", "");
+    };
+    for (work, verdict) in verdicts {
+        let (name, place) = work.mutant.map_or(("(none)", ""), |it| (it.name, places[it.name].as_str()));
+        match verdict {
+            Err(error) => line(name, place, &format!("NO VERDICT: {error:#}"), Duration::ZERO),
+            Ok(Verdict { found: Some(found), took }) => {
+                let short: String = found.chars().take(150).collect();
+                line(name, place, &format!("{}: {short}", work.check), *took);
+            }
+            Ok(Verdict { found: None, took }) if work.mutant.is_some() => {
+                line(name, place, &format!("SURVIVED {}", work.check), *took);
+            }
+            Ok(Verdict { found: None, took }) => line(name, place, &format!("{}: holds", work.check), *took),
+        }
+    }
+    lines
+}
+
+/// Why this verdict is not the one that it must be.
+fn fault(work: &Work, verdict: &Result<Verdict>) -> Option<String> {
+    match (work.mutant, verdict) {
+        (_, Err(error)) => Some(format!("{error:#}")),
+        (Some(mutant), Ok(Verdict { found: None, .. })) => {
+            Some(format!("\"{}\" survived {}: the proof is too weak", mutant.name, work.check))
+        }
+        (None, Ok(Verdict { found: Some(found), .. })) => {
+            Some(format!("{} fails without any planted fault: {found}", work.check))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_packages_with_proof_features_are_told() {
+        let tree = "instance-bus v0.1.0 (/tree) []\ntokio v1 [mutants]\ninstance-agent v0.1.0 (/x) [a,crashpoints] (*)";
+        assert_eq!(with_proof_features(tree), tree.lines().nth(2));
+        assert_eq!(with_proof_features("instance-bus v0.1.0 (/tree) [default]"), None);
+    }
+
+    #[test]
+    fn a_survivor_and_a_proof_that_always_fails_are_faults() {
+        let verdict =
+            |found: Option<&str>| Ok(Verdict { found: found.map(str::to_owned), took: Duration::ZERO });
+        let work = |mutant| Work { mutant, check: MUTANTS[0].check };
+        assert!(fault(&work(Some(&MUTANTS[0])), &verdict(None)).unwrap().contains("survived"));
+        assert!(fault(&work(None), &verdict(Some("x"))).unwrap().contains("without any planted fault"));
+        assert_eq!(fault(&work(Some(&MUTANTS[0])), &verdict(Some("x"))), None);
+        assert_eq!(fault(&work(None), &verdict(None)), None);
+    }
+
+    #[test]
+    fn each_check_is_run_once_without_a_fault() {
+        let chosen: Vec<&Mutant> = MUTANTS.iter().collect();
+        let unmutated: Vec<Check> =
+            work(&chosen).iter().filter(|work| work.mutant.is_none()).map(|work| work.check).collect();
+        let twice = unmutated.iter().enumerate().any(|(at, check)| unmutated[..at].contains(check));
+        assert!(!twice && !unmutated.is_empty());
+    }
+}
