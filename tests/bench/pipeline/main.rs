@@ -8,8 +8,10 @@
 mod chain; // The limit.
 mod orders;
 mod pipeline; // Ours and the limit, as processes with a client.
+mod scale; // Many in flight, many kept, many open.
 
 mod measure;
+mod populate;
 mod report;
 mod stages;
 
@@ -66,12 +68,38 @@ struct Arguments {
     /// How many cold starts.
     #[arg(long, default_value_t = 3)]
     cold_starts: u32,
+    /// What is measured: latency, rate and cost beside the limit; the same with more and more in flight; with many
+    /// finished ones kept; the start of a router with many open ones.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Base, Part::Flight, Part::Kept, Part::Open])]
+    parts: Vec<Part>,
+    /// Workflows in flight, for the part `flight`.
+    #[arg(long, value_delimiter = ',', default_values_t = [64, 640, 6_400])]
+    flights: Vec<usize>,
+    /// Finished remediations, for the part `kept`.
+    #[arg(long, default_value_t = 100_000)]
+    kept: usize,
+    /// Open remediations, for the part `open`.
+    #[arg(long, default_value_t = 10_000)]
+    open: usize,
+    /// Measure the CPU of 3 steps at 64 in flight alone, and end with exit code 1 when it is above so many times the
+    /// limit. The steadiest figure, for CI.
+    #[arg(long, value_name = "RATIO")]
+    gate_cpu: Option<f64>,
     /// Source of the independent yardstick; passed over when it is not there.
     #[arg(long, value_name = "FOLDER")]
     yardstick: Option<PathBuf>,
     /// End with exit code 1 when a goal is missed.
     #[arg(long)]
     strict: bool,
+}
+
+/// One part of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    Base,
+    Flight,
+    Kept,
+    Open,
 }
 
 /// The processes of the bare chain.
@@ -104,15 +132,47 @@ fn main() -> Result<ExitCode> {
 async fn measure_all(arguments: &Arguments) -> Result<ExitCode> {
     let programs = programs(&arguments.log)?;
     println!("{}", machine::line()?);
+    if let Some(at_most) = arguments.gate_cpu {
+        return gate_cpu(arguments, &programs, at_most).await;
+    }
     let mut rows = Vec::new();
-    for steps in &arguments.steps {
-        rows.extend(one_shape(arguments, &programs, *steps).await?);
+    for part in &arguments.parts {
+        match part {
+            Part::Base => {
+                for steps in &arguments.steps {
+                    rows.extend(one_shape(arguments, &programs, *steps).await?);
+                }
+            }
+            Part::Flight => rows.extend(scale::flight(arguments, &programs).await?),
+            Part::Kept => rows.push(scale::kept(arguments, &programs).await?),
+            Part::Open => rows.push(scale::open(arguments, &programs).await?),
+        }
     }
     if let Some(folder) = &arguments.yardstick {
         beside_the_yardstick(arguments, &programs, folder).await?;
     }
     let met = report::table(&rows);
     Ok(if arguments.strict && !met { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The one figure that is steady on a busy machine.
+async fn gate_cpu(arguments: &Arguments, programs: &Programs, at_most: f64) -> Result<ExitCode> {
+    let (steps, lanes) = (3, 64);
+    let mut running = Vec::new();
+    for orders in sides(steps, arguments.shards) {
+        let started = Pipeline::start(programs, orders, arguments.sync, arguments.shards, lanes).await?;
+        running.push(Arc::new(started));
+    }
+    let seen = in_turns(arguments, &running, lanes).await?;
+    let figure = format!("{steps} steps, {lanes} in flight: CPU of server, router, agent, us");
+    let row = Row::ratio(figure, seen[0].cpu_each(), seen[1].cpu_each(), Goal::AtMost(at_most));
+    Ok(if report::table(&[row]) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Ours, and the bare chain of as many steps, `verify` included.
+fn sides(steps: u32, shards: u16) -> [Orders; 2] {
+    let shards = u32::from(shards);
+    [Orders::Product { steps }, Orders::Chain { steps: steps + 1, synced: steps, shards }]
 }
 
 /// They lie where cargo puts them: this program and the no-op agent among the examples, the router above.
@@ -130,10 +190,8 @@ fn programs(log: &str) -> Result<Programs> {
 
 /// Commands of so many steps: cold starts, then each number in flight, ours and the limit in turns.
 async fn one_shape(arguments: &Arguments, programs: &Programs, steps: u32) -> Result<Vec<Row>> {
-    let sides = [
-        ("product", Orders::Product { steps }),
-        ("limit", Orders::Chain { steps: steps + 1, synced: steps, shards: u32::from(arguments.shards) }),
-    ];
+    let [product, limit] = sides(steps, arguments.shards);
+    let sides = [("product", product), ("limit", limit)];
     let cold = cold_starts(arguments, programs, &sides).await?;
     let most = arguments.lanes.iter().copied().max().unwrap_or(1);
     let mut running = Vec::new();

@@ -22,8 +22,20 @@ use crate::{
     server::{Server, Sync},
 };
 
-/// Longer than any workflow may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than any workflow may take, thousands of others being in flight.
+const PATIENCE: Duration = Duration::from_mins(4);
+
+/// Nobody is asked for consent.
+const FREE: &str = "approve_restarts = false\napprove_dangerous = false\nquiet_seconds = 0\n";
+/// Every change waits for a person who never answers.
+const ASKING: &str = "approve_os = true\napproval_seconds = 3600\n";
+
+/// What the router's policy says about consent.
+#[derive(Debug, Clone, Copy)]
+pub enum Consent {
+    Free,
+    Asked,
+}
 
 /// The programs that are measured.
 #[derive(Debug, Clone)]
@@ -49,6 +61,8 @@ pub struct Pipeline {
     pub ledger: PathBuf,
     /// Names of the two connections, as the server knows them.
     pub connections: [&'static str; 2],
+    /// `None` for the bare chain.
+    pub bus: Option<Bus>,
     endings: Endings,
     folder: TempDir,
 }
@@ -72,24 +86,30 @@ impl Pipeline {
         lanes: usize,
     ) -> Result<Self> {
         match orders {
-            Orders::Product { .. } => Self::product(programs, orders, sync, shards, lanes).await,
+            Orders::Product { .. } => {
+                Self::product(programs, orders, sync, shards, (lanes, Consent::Free)).await
+            }
             Orders::Chain { .. } => Self::chain(programs, orders, sync, shards).await,
         }
     }
 
-    async fn product(
+    /// Ours, with as many instances as there are lanes.
+    pub async fn product(
         programs: &Programs,
         orders: Orders,
         sync: Sync,
         shards: u16,
-        lanes: usize,
+        (lanes, consent): (usize, Consent),
     ) -> Result<Self> {
         let folder = folder()?;
         let server = Server::start(sync)?;
         let bus = Bus::connect(&Resolved::at(&server.url()), "bench", Arc::new(SystemClock)).await?;
         bus.init(&TopologyOptions { shards: Some(shards), replicas: 1 }).await?;
         let head = format!("host = \"bench\"\n\n[nats]\nurl = \"{}\"\n", server.url());
-        let policy = "approve_restarts = false\napprove_dangerous = false\nquiet_seconds = 0\n";
+        let policy = match consent {
+            Consent::Free => FREE,
+            Consent::Asked => ASKING,
+        };
         let settings = format!("{head}\n[router]\nname = \"bench\"\n\n[router.policy]\n{policy}");
         let mut agent =
             service(&programs.agent, folder.path(), "agent", &agent_settings(&head, folder.path(), lanes))?;
@@ -104,10 +124,32 @@ impl Pipeline {
         let ledger = folder.path().join("state/ledger");
         let connections = ["router", "noop-agent"];
         let commands = topology::COMMANDS;
-        let mut pipeline =
-            Self { router, agent, server, orders, js, logs, commands, ledger, connections, endings, folder };
+        let mut pipeline = Self {
+            router,
+            agent,
+            server,
+            orders,
+            js,
+            logs,
+            commands,
+            ledger,
+            connections,
+            bus: None,
+            endings,
+            folder,
+        };
         pipeline.await_hosts(&bus, lanes).await?;
+        pipeline.bus = Some(bus);
         Ok(pipeline)
+    }
+
+    /// Kills the router and starts it anew on what stands there.
+    pub fn start_router_anew(&mut self, programs: &Programs) -> Result<()> {
+        self.router.end();
+        let mut command = Command::new(&programs.router);
+        command.arg("--config").arg(self.folder.path().join("router.toml")).args(["--log", &programs.log]);
+        self.router = Process::start("router", self.folder.path(), &mut command)?;
+        Ok(())
     }
 
     async fn chain(programs: &Programs, orders: Orders, sync: Sync, shards: u16) -> Result<Self> {
@@ -130,7 +172,20 @@ impl Pipeline {
         let endings = Endings::watch(&js, &watched).await?;
         let connections = ["router", "agent"];
         let commands = chain::COMMANDS;
-        Ok(Self { router, agent, server, orders, js, logs, commands, ledger, connections, endings, folder })
+        Ok(Self {
+            router,
+            agent,
+            server,
+            orders,
+            js,
+            logs,
+            commands,
+            ledger,
+            connections,
+            bus: None,
+            endings,
+            folder,
+        })
     }
 
     /// A command for an instance that nobody serves would be refused.
