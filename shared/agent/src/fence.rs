@@ -149,13 +149,20 @@ fn parse(bytes: &[u8]) -> Option<Token> {
 fn open_shared(path: &PathBuf) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).mode(MODE);
-    match options.clone().create_new(true).open(path) {
-        Ok(file) => {
-            file.set_permissions(Permissions::from_mode(MODE))?;
-            Ok(file)
+    loop {
+        match options.open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => return opened,
         }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(path),
-        Err(error) => Err(error),
+        match options.clone().create_new(true).open(path) {
+            // Another agent was faster.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => {
+                let file = made?;
+                file.set_permissions(Permissions::from_mode(MODE))?;
+                return Ok(file);
+            }
+        }
     }
 }
 

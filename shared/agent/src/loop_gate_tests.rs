@@ -2,7 +2,7 @@
 
 use std::{fs, time::Instant};
 
-use instance_bus::Headers;
+use instance_bus::{Headers, Settings};
 use instance_contract::{AgentKind, StepStatus, subject};
 use instance_testkit::{NatsServer, eventually};
 
@@ -19,7 +19,10 @@ no_auth_user: everybody
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_halt_that_nobody_hears_stops_a_running_loop_within_a_second() {
-    let mut fixture = Fixture::on(NatsServer::start_with(USERS), "deaf:deaf@").await;
+    let server = NatsServer::start_with(USERS);
+    let login = |name: &str| matches!(name, "NATS_USER" | "NATS_PASSWORD").then(|| "deaf".to_owned());
+    let deaf = Settings { url: Some(server.url()), ..Settings::default() }.resolve(&login).unwrap();
+    let mut fixture = Fixture::on(server, &deaf).await;
     let mut step = 0;
     let mut halted_at = None;
     loop {

@@ -48,14 +48,15 @@ pub struct Fixture {
 
 impl Fixture {
     pub async fn new() -> Self {
-        Self::on(NatsServer::start(), "").await
+        let server = NatsServer::start();
+        let login = Resolved::at(&server.url());
+        Self::on(server, &login).await
     }
 
-    /// `login` is the agent's, as in `user:password@`.
-    pub async fn on(server: NatsServer, login: &str) -> Self {
+    /// `login` is the agent's.
+    pub async fn on(server: NatsServer, login: &Resolved) -> Self {
         let bus = instance_testkit::bus(&server).await;
-        let url = server.url().replace("//", &format!("//{login}"));
-        let acting = Bus::connect(&Resolved::at(&url), "agent", Arc::new(SystemClock)).await.unwrap();
+        let acting = Bus::connect(login, "agent", Arc::new(SystemClock)).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let agent = CountingAgent::new(folder.path());
         let mut fixture = Self { folder, agent, bus, acting, process: None, _server: server };
@@ -72,7 +73,9 @@ impl Fixture {
         self.process = Some((drain, process));
         let facts = subject::ask(AgentKind::Config, &host(), AskKind::Facts);
         let question = FactsQuestion { instance: "PROD".parse().unwrap() };
-        eventually(SOON, || async { self.bus.request(&facts, json(&question), SOON).await.ok() }).await;
+        // The server may not know yet that the one before has left, and hand the question to nobody.
+        let brief = Duration::from_secs(1);
+        eventually(SOON, || async { self.bus.request(&facts, json(&question), brief).await.ok() }).await;
     }
 
     pub async fn stop(&mut self) {

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use instance_bus::{Bus, Resolved};
+use instance_bus::{Bus, KillSwitch, Resolved, Settings};
 use instance_clock::{Clock as _, MockClock};
 use instance_testkit::NatsServer;
 use jiff::SignedDuration;
@@ -23,6 +23,17 @@ fn clock() -> Arc<MockClock> {
 
 async fn connect(url: &str, clock: &Arc<MockClock>) -> Bus {
     Bus::connect(&Resolved::at(url), "acting", clock.clone()).await.unwrap()
+}
+
+/// A look at the open switch, by somebody who hears nothing of the halt that follows it.
+async fn looked_and_halted(server: &NatsServer, clock: &Arc<MockClock>) -> KillSwitch {
+    let person = instance_testkit::bus(server).await;
+    let login = |name: &str| matches!(name, "NATS_USER" | "NATS_PASSWORD").then(|| "deaf".to_owned());
+    let settings = Settings { url: Some(server.url()), ..Settings::default() }.resolve(&login).unwrap();
+    let switch = Bus::connect(&settings, "acting", clock.clone()).await.unwrap().kill_switch().await.unwrap();
+    assert!(!switch.is_halted().await.unwrap());
+    person.halt("ann", "storage is failing").await.unwrap();
+    switch
 }
 
 #[tokio::test]
@@ -60,12 +71,8 @@ async fn an_open_switch_is_not_asked_about_again_until_the_look_is_too_old() {
 #[tokio::test]
 async fn a_halt_that_is_not_heard_is_in_force_within_a_second() {
     let server = NatsServer::start_with(USERS);
-    let person = instance_testkit::bus(&server).await;
-    let deaf = server.url().replace("//", "//deaf:deaf@");
     let clock = clock();
-    let switch = connect(&deaf, &clock).await.kill_switch().await.unwrap();
-    assert!(!switch.is_halted().await.unwrap());
-    person.halt("ann", "storage is failing").await.unwrap();
+    let switch = looked_and_halted(&server, &clock).await;
     clock.advance(Duration::from_millis(999));
     assert!(switch.is_halted().await.unwrap());
 }
@@ -73,12 +80,8 @@ async fn a_halt_that_is_not_heard_is_in_force_within_a_second() {
 #[tokio::test]
 async fn a_clock_that_was_set_back_makes_no_look_last_longer() {
     let server = NatsServer::start_with(USERS);
-    let person = instance_testkit::bus(&server).await;
-    let deaf = server.url().replace("//", "//deaf:deaf@");
     let clock = clock();
-    let switch = connect(&deaf, &clock).await.kill_switch().await.unwrap();
-    assert!(!switch.is_halted().await.unwrap());
-    person.halt("ann", "storage is failing").await.unwrap();
+    let switch = looked_and_halted(&server, &clock).await;
     clock.set(clock.now() - SignedDuration::from_hours(1));
     assert!(switch.is_halted().await.unwrap());
 }

@@ -33,6 +33,8 @@ struct Inner<D> {
     end: u64,
     /// After a failed write or sync nobody knows what the disk holds, and the next sync may claim success.
     poisoned: bool,
+    /// How many threads wait for [`Group::settled`]: telling nobody costs a system call too.
+    waiting: usize,
     /// What goes to the disk next.
     gathering: Option<Batch>,
     on_their_way: HashSet<StepKey>,
@@ -59,6 +61,7 @@ impl<D: Disk> Group<D> {
             index,
             end,
             poisoned: false,
+            waiting: 0,
             gathering: None,
             on_their_way: HashSet::new(),
         };
@@ -125,9 +128,13 @@ impl<D: Disk> Group<D> {
                 inner.on_their_way.remove(&key);
             }
         }
+        if inner.waiting > 0 {
+            self.settled.notify_all();
+        }
         drop(inner);
-        self.settled.notify_all();
-        batch.outcome.tell(written.is_ok());
+        if batch.records.len() > 1 {
+            batch.outcome.tell(written.is_ok());
+        }
         written
     }
 
@@ -138,10 +145,14 @@ impl<D: Disk> Group<D> {
 
     fn wait_while<'a>(
         &self,
-        inner: MutexGuard<'a, Inner<D>>,
+        mut inner: MutexGuard<'a, Inner<D>>,
         busy: impl Fn(&Inner<D>) -> bool,
     ) -> MutexGuard<'a, Inner<D>> {
-        self.settled.wait_while(inner, |inner| busy(inner)).unwrap_or_else(PoisonError::into_inner)
+        inner.waiting += 1;
+        let mut inner =
+            self.settled.wait_while(inner, |inner| busy(inner)).unwrap_or_else(PoisonError::into_inner);
+        inner.waiting -= 1;
+        inner
     }
 
     /// How many records wait for the next sync.
