@@ -7,6 +7,7 @@ mod edits;
 mod full_disk;
 pub mod power_cuts;
 mod settings;
+mod told_and_done;
 
 use std::{
     fs,

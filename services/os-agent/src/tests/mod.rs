@@ -3,6 +3,7 @@
 mod changes;
 mod real_kernel;
 mod settings;
+mod told_and_done;
 
 use std::{
     fs,

@@ -2,6 +2,7 @@
 
 mod restarts;
 mod settings;
+mod told_and_done;
 mod undos;
 
 use std::{
