@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Different ends of the same cut.
-const SEEDS: u64 = 24;
+const SEEDS: u64 = 8;
 const WANTED: &str = "0,0,512,0,0,0";
 
 thread_local! {

@@ -113,6 +113,26 @@ fn a_repetition_is_answered_from_the_ledger_whatever_token_time_and_halt_say() {
 }
 
 #[test]
+fn the_intent_stands_in_the_ledger_before_the_effect() {
+    // That what the ledger has acknowledged outlives a power cut is shown under `ledger`.
+    let fixture = Fixture::new();
+    for (order, effects) in [(order(1), DONE), (sample::undo_order("config", 1), UNDONE)] {
+        let ledger = fixture.folder.path().join("state/ledger");
+        let key = format!("\"step_id\":\"{}\"", order.step_id);
+        let looked = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&looked);
+        fixture.agent.next(Behaviour::Run(Box::new(move || {
+            let text = String::from_utf8_lossy(&std::fs::read(&ledger).unwrap()).into_owned();
+            assert!(text.contains(&key), "no intent before the effect: {text}");
+            seen.store(true, Ordering::SeqCst);
+        })));
+        let status = if effects == DONE { StepStatus::Success } else { StepStatus::Undone };
+        fixture.check(&order, status, None, effects);
+        assert!(looked.load(Ordering::SeqCst));
+    }
+}
+
+#[test]
 fn one_key_cannot_be_used_for_two_commands() {
     let fixture = Fixture::new();
     fixture.check(&order(1), StepStatus::Success, None, DONE);
