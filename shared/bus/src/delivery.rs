@@ -12,7 +12,6 @@ use tracing::Span;
 use crate::{
     Bus, BusError, DeadLetterReason, Headers,
     api::timestamp,
-    connect::within_answer_timeout,
     dead_letter,
     error::NO_ANSWER,
     trace::{self, Delivered},
@@ -150,7 +149,7 @@ impl Delivery {
     /// Asks for the whole wait once more. Send it every third of the wait, from beside the work.
     pub async fn still_working(&self) -> Result<(), BusError> {
         let send = self.bus.client.publish(self.settle_on.clone(), Bytes::from_static(STILL_WORKING));
-        match within_answer_timeout(send).await {
+        match self.bus.answered(send).await {
             Some(Ok(())) => Ok(()),
             Some(Err(error)) => Err(BusError::failed("extend", self.thing(), error)),
             None => Err(BusError::NoAnswer { operation: "extend", thing: self.thing() }),
@@ -163,7 +162,7 @@ impl Delivery {
         let not_confirmed = |status: String| BusError::NotConfirmed { thing: self.thing(), status };
         let request = async_nats::Request::new().payload(word);
         let sent = self.bus.client.send_request(self.settle_on.clone(), request);
-        match within_answer_timeout(sent).await {
+        match self.bus.answered(sent).await {
             None => Err(not_confirmed(NO_ANSWER.to_owned())),
             Some(Ok(answer)) => match answer.status {
                 None => Ok(()),
