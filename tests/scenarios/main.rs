@@ -8,6 +8,7 @@ mod otlp; // What they export.
 
 mod closed_loop;
 mod drained;
+mod fewest_restarts;
 mod in_turn;
 mod killed_midway;
 mod one_trace;
