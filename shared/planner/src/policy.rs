@@ -186,7 +186,6 @@ impl Policy {
 
     /// Is this fault planted? Only in builds with the feature `mutants`.
     #[cfg(not(feature = "mutants"))]
-    #[expect(clippy::unused_self, reason = "with the feature it is asked")]
     pub const fn mutant(&self, _name: &'static str) -> bool {
         false
     }
