@@ -26,6 +26,9 @@ const RENEW_EVERY: Duration = Duration::from_secs(1);
 const LOOK_FOR_HALT_EVERY: Duration = Duration::from_millis(400);
 
 const HALT_PATIENCE: Duration = Duration::from_millis(600);
+/// A server that was killed or a new leader is there before this. Until then no agent acts either: each reads the switch
+/// itself before an effect.
+const UNREADABLE_FOR: Duration = Duration::from_secs(20);
 
 /// What came of an effect, and the span in which the story goes on.
 type Outcome = (Option<Event>, Span);
@@ -39,6 +42,8 @@ struct Driver<'a> {
     under_way: FuturesUnordered<BoxFuture<'a, Outcome>>,
     wake_at: Option<Timestamp>,
     halted: bool,
+    /// Since when the kill switch could not be read.
+    unreadable_since: Option<Instant>,
 }
 
 /// Until drained, or until the lease is lost.
@@ -52,6 +57,7 @@ pub(crate) async fn drive(router: &Router, lease: &mut Lease, epoch: u64) -> Res
         under_way: FuturesUnordered::new(),
         wake_at: None,
         halted: false,
+        unreadable_since: None,
     };
     let mut records = driver.adopt().await?;
     let mut commands = router.bus.commands(shard).await?;
@@ -165,9 +171,19 @@ impl Driver<'_> {
     }
 
     async fn look_for_halt(&mut self) {
-        // A switch that cannot be read, or not in time, counts as thrown.
-        let answer = timeout(HALT_PATIENCE, self.router.bus.is_halted()).await;
-        let halted = !matches!(answer, Ok(Ok(false)));
+        // A switch that cannot be read counts as thrown; but what runs is not given up because the server is away for a
+        // moment.
+        let halted = match timeout(HALT_PATIENCE, self.router.bus.is_halted()).await {
+            Ok(Ok(halted)) => {
+                self.unreadable_since = None;
+                halted
+            }
+            Ok(Err(error)) if !error.is_unreachable() => true,
+            _ => {
+                let since = *self.unreadable_since.get_or_insert_with(Instant::now);
+                self.halted || since.elapsed() >= UNREADABLE_FOR
+            }
+        };
         if halted != self.halted {
             tracing::warn!(halted, "the kill switch has changed");
             self.halted = halted;
