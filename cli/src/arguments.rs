@@ -7,7 +7,8 @@ use instance_contract::Verdict;
 
 use crate::{
     approve, bus, completions, cpf, dead_letter, demo, doctor, exit::Exit, generate, halt, history, hosts,
-    log, orchestrate, replay, respond, schema, session, session::Session, status, trace, up, validate,
+    knowledge, log, orchestrate, replay, respond, schema, session, session::Session, status, trace, up,
+    validate,
 };
 
 const EXAMPLES: &str = "\
@@ -82,6 +83,8 @@ pub enum Command {
     Log(log::Args),
     /// Read, change, compare and check a CPF (`iris.cpf`)
     Cpf(cpf::Args),
+    /// What is known about IRIS: check rows of your own, say what a message means
+    Knowledge(knowledge::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -110,6 +113,7 @@ impl Command {
             Self::Schema(args) => schema::run(args, session),
             Self::Log(args) => log::run(args, session),
             Self::Cpf(args) => cpf::run(args, session),
+            Self::Knowledge(args) => knowledge::run(args, session),
             Self::Completions(args) => completions::run(args),
         }
     }

@@ -36,6 +36,7 @@ mod up; // The whole pipeline on one machine.
 
 mod completions;
 mod cpf;
+mod knowledge;
 mod log;
 mod schema;
 mod validate;

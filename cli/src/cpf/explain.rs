@@ -1,7 +1,7 @@
 //! `instance cpf explain`: what the catalogue knows of a parameter.
 
 use anyhow::Result;
-use instance_knowledge::{Activation, Parameter, ParameterKind, parameters, suggest};
+use instance_knowledge::{Activation, Parameter, ParameterKind, Section, SectionKind, parameters, suggest};
 use serde_json::{Value, json};
 
 use super::section_name;
@@ -14,7 +14,8 @@ use crate::{
 const EXAMPLES: &str = "\
 Examples:
   instance cpf explain globals
-  instance cpf explain config routines --json";
+  instance cpf explain config routines --json
+  instance cpf explain Databases                 What a line of that section is.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, override_usage = "instance cpf explain [OPTIONS] [SECTION] <NAME>")]
@@ -34,6 +35,9 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
         .iter()
         .filter(|row| row.name == *name && section.is_none_or(|section| section == row.section))
         .collect();
+    if let (true, None, Some(known)) = (found.is_empty(), section, known_section(name)) {
+        return about_section(known, session);
+    }
     if found.is_empty() {
         let stop =
             Stop::new(Exit::NotFound, format!("the catalogue has no parameter \"{}\"", args.names.join(" ")));
@@ -52,6 +56,33 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// The section of that name, given alone.
+fn known_section(name: &str) -> Option<&'static Section> {
+    instance_knowledge::section(section_name(name))
+}
+
+fn about_section(known: &Section, session: &Session) -> Result<Exit> {
+    let kind = match known.kind {
+        SectionKind::Fixed => "fixed parameters, every one of which is in the file",
+        SectionKind::List => "a list of names of your own",
+        SectionKind::Written => "written by IRIS alone",
+        SectionKind::MergeOnly => "operations, in merge files only",
+    };
+    if session.json() {
+        print_json(&json!({
+            "schema": "instance.cli.v1.cpf_section", "section": known.name, "holds": kind, "line": known.line,
+            "since": known.since, "source": known.source,
+        }))?;
+    } else {
+        let line = format!("  {:9} {}", "a line", known.line);
+        print(format_args!(
+            "[{}]\n  {:9} {kind}\n{line}\n  {:9} {}",
+            known.name, "holds", "source", known.source
+        ))?;
+    }
+    Ok(Exit::Done)
+}
+
 fn text_of(row: &Parameter) -> String {
     let mut lines = vec![row.label(), format!("  {}", row.meaning)];
     let mut add = |name: &str, value: String| lines.push(format!("  {name:9} {value}"));
@@ -63,6 +94,9 @@ fn text_of(row: &Parameter) -> String {
         add("default", if default.is_empty() { "(empty)".into() } else { default.clone() });
     }
     add("a change", row.restart_reason().to_owned());
+    if let Activation::Immediate | Activation::NewProcesses = row.activation {
+        add("live by", "iris merge, while the instance runs".to_owned());
+    }
     let flags = [
         (row.required_non_empty, "IRIS refuses to start when it is empty"),
         (row.read_only, "written by IRIS alone"),

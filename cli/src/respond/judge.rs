@@ -31,7 +31,7 @@ pub enum Judgement {
 /// What the catalogue says of a message.
 pub fn judge(message: &IrisMessage) -> Judgement {
     let told = message.condition.as_ref().and_then(|id| condition(id.as_str()));
-    let Some(condition) = told.or_else(|| Matcher::builtin().classify(message.message_text.as_str())) else {
+    let Some(condition) = told.or_else(|| Matcher::in_force().classify(message.message_text.as_str())) else {
         return Judgement::Nothing;
     };
     match (remedy_for(&condition.id), condition.answer) {
@@ -117,15 +117,17 @@ fn work(remedy: &Remedy, new_value: Option<&str>, present: Option<String>) -> Re
 pub fn targets(command: &RemediationCommand) -> Vec<String> {
     let steps = command.steps();
     let alone = steps.len() == 1;
+    let cpf = |(section, name): (&str, &str)| format!("cpf [{section}] {name}");
     let target = |action: &Action| match action {
-        Action::SetCpf(set) => Some(format!("cpf [{}] {}", set.cpf_section, set.parameter)),
-        Action::SetKernel(set) => Some(format!("kernel {}", set.kernel_param.replace('/', "."))),
-        Action::CheckLicense(check) => Some(format!("license {}", check.action.as_str())),
+        Action::SetCpf(set) => vec![cpf((&set.cpf_section, &set.parameter))],
+        Action::ChangeCpf(change) => change.parameters().into_iter().map(cpf).collect(),
+        Action::SetKernel(set) => vec![format!("kernel {}", set.kernel_param.replace('/', "."))],
+        Action::CheckLicense(check) => vec![format!("license {}", check.action.as_str())],
         // Part of a change when there is one.
-        Action::Restart(_) if alone => Some("instance".to_owned()),
-        _ => None,
+        Action::Restart(_) if alone => vec!["instance".to_owned()],
+        _ => Vec::new(),
     };
-    steps.iter().filter_map(|step| target(&step.action)).collect()
+    steps.iter().flat_map(|step| target(&step.action)).collect()
 }
 
 /// What a remedy acts on, in the same words.

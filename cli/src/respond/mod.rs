@@ -5,7 +5,7 @@ mod judge; // Read this first: from a message to a command, without any bus.
 mod present;
 mod repeats;
 
-use std::{collections::BTreeSet, env, fs, io::IsTerminal as _, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, env, fs, io::IsTerminal as _, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use instance_bus::{Bus, DeadLetterReason, Deliveries, Delivery, Durability, Headers, StartAt};
@@ -20,7 +20,7 @@ use uuid::Uuid;
 use self::{judge::Judgement, present::Unknown, repeats::Repeats};
 use crate::{
     exit::Exit,
-    online,
+    knowledge, online,
     output::print_json,
     session::{Session, duration},
     settings,
@@ -49,6 +49,9 @@ pub struct Args {
     /// Messages older than this are left alone: nobody knows whether they still hold
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10m")]
     max_age: Duration,
+    /// A folder of `*.toml` with conditions of your own, the same that the services have as `knowledge_dir`
+    #[arg(long, value_name = "DIR")]
+    knowledge: Option<PathBuf>,
     /// Answer invented and replayed messages too
     #[arg(long)]
     emulated: bool,
@@ -61,6 +64,9 @@ const ASK_AGAIN: Duration = Duration::from_secs(2);
 const FLUSH: Duration = Duration::from_secs(5);
 
 pub fn run(args: &Args, session: &Session) -> Result<Exit> {
+    if let Some(folder) = &args.knowledge {
+        knowledge::read(folder)?.put_in_force()?;
+    }
     let settings = settings::bus(&session.global)?;
     let telemetry = telemetry()?;
     let outcome = online::block_on(async {

@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::run::{extra_samples, instance, instance_with};
+use crate::run::{extra_samples, instance, instance_with, root};
 
 /// Mixed line ends, blanks, what looks like a comment, and no last line end: nothing of it may change.
 const CPF: &str = "[ConfigFile]\r\nVersion=2024.2\n\n[config]\nglobals = 0,0,256,0,0,0\nroutines=0\nZZZ=a;b#c\n[Startup]\nPasswordHash=abc";
@@ -165,11 +165,52 @@ fn a_parameter_is_explained() {
     assert!(run.stderr.contains("did you mean [config] globals?"), "{run:?}");
 }
 
+#[test]
+fn a_whole_file_has_no_fault_and_what_is_dangerous_is_a_warning() {
+    let file = root().join("shared/iris/tests/fixtures/full.cpf");
+    let run = instance(&[&"cpf", &"check", &file]).exits(0);
+    assert_eq!(run.stdout, "");
+    assert!(run.stderr.contains("no fault found") && run.stderr.contains("not weighed"), "{run:?}");
+    instance(&[&"cpf", &"check", &file, &"--memory-mb", &"16384"]).exits(0);
+
+    let large = fs::read_to_string(&file).unwrap().replace("globals=0,0,256,", "globals=0,0,20000,");
+    let (_folder, file) = cpf(&large);
+    let run = instance(&[&"cpf", &"check", &file, &"--memory-mb", &"16384"]).exits(0);
+    assert!(run.stdout.contains(": warning: memory_beyond_host: "), "{run:?}");
+    let host = "--memory-mb=65536";
+    let run = instance(&[&"cpf", &"check", &file, &host, &"--huge-pages=5000", &"--json"]).exits(0);
+    let document = run.document("instance.cli.v1.cpf_check");
+    assert_eq!((&document["valid"], &document["faults"]), (&json!(true), &json!([])));
+    let warning = &document["warnings"][0];
+    assert_eq!((&warning["rule"], &warning["name"]), (&json!("huge_pages_too_few"), &json!("globals")));
+}
+
+#[test]
+fn a_version_that_nobody_has_described_is_a_warning() {
+    let file = root().join("shared/iris/tests/fixtures/full.cpf");
+    let text = fs::read_to_string(&file).unwrap().replace("Version=2024.2", "Version=2031.1");
+    let (_folder, file) = cpf(&text.replace("[config]\n", "[config]\nNewest=1\n"));
+    let run = instance(&[&"cpf", &"check", &file]).exits(0);
+    let warned = |part: &str| run.stdout.contains(&format!("warning: {part}"));
+    assert!(warned("unknown_version") && warned("unknown_parameter"), "{run:?}");
+}
+
 /// Real files, where they are at hand (`../shared`): IRIS started with them.
 #[test]
 fn the_extra_samples_have_no_fault() {
     for file in extra_samples("cpf", "cpf") {
         let run = instance(&[&"cpf", &"check", &file]).exits(0);
         assert_eq!(run.stdout, "", "{}", file.display());
+        let run = instance(&[&"cpf", &"check", &file, &"--memory-mb", &"32768"]).exits(0);
+        assert_eq!(run.stdout, "", "{}", file.display());
+    }
+}
+
+/// Merge files of real deployments; one of them is no CPF at all, but a made-up one.
+#[test]
+fn the_extra_merge_files_have_no_fault() {
+    for file in extra_samples("merge", "cpf") {
+        let made_up = file.to_string_lossy().contains("kokonut121");
+        instance(&[&"cpf", &"check", &"--merge", &file]).exits(i32::from(made_up));
     }
 }

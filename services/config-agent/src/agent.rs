@@ -17,6 +17,7 @@ use crate::{apply, config::Config, license, read::Live, undo};
 
 /// Serves the instances of the settings until a drain is asked for.
 pub async fn run(context: Context<Config>) -> Result<(), AgentError> {
+    instance_agent::use_knowledge(context.config.knowledge_dir.as_deref())?;
     let (state_dir, fence_dir) = (context.config.state_dir.clone(), context.config.fence_dir.clone());
     let agent = ConfigAgent::new(context.config.clone(), Arc::clone(&context.clock))
         .guarded_by(SelfGuard::of(&context));
@@ -159,7 +160,7 @@ fn facts(live: &Live, settings: &InstanceSettings) -> serde_json::Value {
 
 fn not_ours(action: &Action) -> Failure {
     let word = match action {
-        Action::SetCpf(_) | Action::CheckLicense(_) => "this change",
+        Action::SetCpf(_) | Action::ChangeCpf(_) | Action::CheckLicense(_) => "this change",
         Action::SetKernel(_) => "kernel parameters",
         Action::Restart(_) => "restarts",
         Action::Verify(_) => "verification as a change",

@@ -15,6 +15,10 @@ pub struct Config {
     /// Where the kernel shows its state. Default: `/proc`.
     #[serde(default = "settings::default_proc_root")]
     pub proc_root: PathBuf,
+    /// A folder of `*.toml` with conditions of your own, in the form of `shared/knowledge/data/conditions`; a bad row
+    /// ends the start. The same folder for all services. Default: none.
+    #[serde(default)]
+    pub knowledge_dir: Option<PathBuf>,
     /// Where the agent's ledger lies; made when it is missing. Default: `/var/lib/instance/config-agent`.
     #[serde(default = "default_state_dir")]
     pub state_dir: PathBuf,

@@ -38,6 +38,9 @@ pub struct Config {
     pub publish_invented: bool,
     /// Logs whose severe and fatal entries become templates at start, besides those built in. Default: none.
     pub learn_from: Vec<PathBuf>,
+    /// A folder of `*.toml` with conditions of your own, in the form of `shared/knowledge/data/conditions`; a bad row
+    /// ends the start. The same folder for the agents and `instance respond`. Default: none.
+    pub knowledge_dir: Option<PathBuf>,
 }
 
 /// One instance whose log is tailed.
@@ -104,6 +107,7 @@ impl Default for Config {
             emulated_instance: "EMULATED".parse().expect("a legal instance name"),
             publish_invented: false,
             learn_from: Vec::new(),
+            knowledge_dir: None,
         }
     }
 }

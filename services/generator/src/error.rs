@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use instance_bus::BusError;
 use instance_contract::{Faults, InstanceName};
+use instance_knowledge::{AlreadyInForce, DataError};
 
 use crate::invent::TemplateError;
 
@@ -25,6 +26,16 @@ pub enum RunError {
         #[source]
         source: io::Error,
     },
+    #[error("could not read the folder of knowledge \"{path}\"")]
+    KnowledgeFolder {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("could not use the rows of the setting \"knowledge_dir\"")]
+    Knowledge(#[from] DataError),
+    #[error(transparent)]
+    KnowledgeInForce(#[from] AlreadyInForce),
     #[error("could not invent messages")]
     Invent(#[from] Faults),
     #[error("could not read the templates")]

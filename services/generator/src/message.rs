@@ -81,7 +81,7 @@ impl Said {
 impl Meaning {
     /// What a text means, all parts of an entry together.
     pub fn of(text: &str, severity: Severity, category: Option<&str>) -> Self {
-        if let Some(row) = Matcher::builtin().classify(text) {
+        if let Some(row) = Matcher::in_force().classify(text) {
             return Self { error_type: error_type(row.class), condition: row.id.parse().ok() };
         }
         let class = classify_error_type(text, severity.as_u8(), category);

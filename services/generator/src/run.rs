@@ -1,9 +1,11 @@
 //! Which of the modes this process is in: the service, a replay, or inventing once.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use instance_chassis::Context;
+use instance_knowledge::Catalogue;
 
 use crate::emit::tail_instance;
 use crate::invent::Templates;
@@ -14,6 +16,7 @@ use crate::{Config, RunError};
 /// Tails every instance of the settings and answers requests until the drain; or replays, or invents, and returns.
 pub async fn run(context: Context<Config>) -> Result<(), RunError> {
     let config = &context.config;
+    use_knowledge(config.knowledge_dir.as_deref())?;
     match (&config.replay, &config.invent) {
         (Some(_), Some(_)) => return Err(RunError::TwoModes),
         (Some(path), None) => return replay(&context, path).await,
@@ -30,6 +33,16 @@ pub async fn run(context: Context<Config>) -> Result<(), RunError> {
     }
     serve(context, templates, service).await;
     Ok(())
+}
+
+/// Rows of the user's own, before the first text is looked at.
+fn use_knowledge(folder: Option<&Path>) -> Result<(), RunError> {
+    let Some(folder) = folder else { return Ok(()) };
+    let path = || folder.to_owned();
+    let texts = instance_chassis::texts_in(folder, ".toml")
+        .map_err(|source| RunError::KnowledgeFolder { path: path(), source })?;
+    let files = texts.iter().map(|(file, text)| (file.as_str(), text.as_str()));
+    Ok(Catalogue::with_extra(files)?.put_in_force()?)
 }
 
 /// Two tails would share one cursor.

@@ -71,8 +71,8 @@ struct Create {
     /// Superserver port; 0 takes a free one.
     #[arg(long, default_value_t = 0)]
     superserver_port: u16,
-    /// Web port, written to the CPF.
-    #[arg(long, default_value_t = 80)]
+    /// Port of the private web server; 0 takes a free one, 80 leaves it away.
+    #[arg(long, default_value_t = 0)]
     web_port: u16,
     /// 8 KB global buffers in MB; 0 lets IRIS decide.
     #[arg(long, default_value_t = 256)]

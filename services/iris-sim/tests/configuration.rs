@@ -65,7 +65,7 @@ fn a_repeated_parameter_stops_the_start() {
 
 #[test]
 fn an_empty_value_stops_the_start() {
-    check_refused("WebServer=0\n", "WebServer=\n", "Property 'Config.Startup::WebServer(");
+    check_refused("WebServer=1\n", "WebServer=\n", "Property 'Config.Startup::WebServer(");
 }
 
 #[test]

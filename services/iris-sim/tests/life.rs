@@ -89,8 +89,20 @@ fn list_has_the_lines_of_the_real_one() {
         lines[1..].iter().map(|line| line.trim_start().split(':').next().unwrap()).collect();
     assert_eq!(keys, ["directory", "versionid", "datadir", "conf file", "status", "state", "product"]);
     assert!(lines.iter().all(|line| line.starts_with("Configuration") || line.starts_with('\t')));
-    assert!(listed.contains(&format!("(SuperServer port = {}, WebServer = 80)", bench.port())));
-    assert!(bench.iris_ok(&["all"]).lines().any(|line| line.starts_with("up >PROD")));
+    assert!(listed.contains(&format!(
+        "(SuperServer port = {}, WebServer = {})",
+        bench.port(),
+        bench.web_port()
+    )));
+    assert!(bench.iris_ok(&["allw"]).lines().any(|line| line.starts_with("up >PROD")));
+    // The version column is as wide as the version.
+    let whole = bench.iris_ok(&["allw"]);
+    let whole = whole.lines().find(|line| line.starts_with("up >PROD")).unwrap();
+    for (word, width) in [("all", 80), ("qall", 78)] {
+        let cut = if whole.len() > width { format!("{}~", &whole[..width]) } else { whole.to_owned() };
+        assert!(bench.iris_ok(&[word]).lines().any(|line| line == cut), "{word}: {cut}");
+    }
+    assert!(bench.iris_ok(&["view", "prod"]).contains("Instance 'PROD'"));
     bench.stop();
     assert!(!bench.iris_ok(&["list"]).contains("state:"));
 }

@@ -5,39 +5,62 @@ use instance_agent::{
 };
 use instance_chassis::Context;
 use instance_contract::{
-    Action, AgentKind, Failure, ForecastReply, InstanceName, StepCommand, Verification, Verify,
+    Action, AgentKind, Failure, Forecast, ForecastReply, InstanceName, SetKernel, StepCommand, Verification,
+    Verify,
 };
-use instance_knowledge::kernel_parameters;
-use serde_json::{Map, Value, json};
+use instance_knowledge::{KernelKind, KernelParameter, KernelRoot};
+use serde_json::Value;
 
 use crate::{
-    apply,
+    affinity, apply, check,
     config::Config,
-    drop_in::DropIn,
-    huge_pages::{self, HostMemory},
-    kernel::{Files, Kernel},
-    undo,
+    facts,
+    host::{Host, Local},
+    undo, weight,
 };
 
 /// Serves the instances of the settings until a drain is asked for.
 pub async fn run(context: Context<Config>) -> Result<(), AgentError> {
+    instance_agent::use_knowledge(context.config.knowledge_dir.as_deref())?;
     let (state_dir, fence_dir) = (context.config.state_dir.clone(), context.config.fence_dir.clone());
-    let agent = OsAgent::new(context.config.clone()).guarded_by(SelfGuard::of(&context));
+    let agent = OsAgent::on(Box::new(this_host(&context.config)), context.config.clone())
+        .guarded_by(SelfGuard::of(&context));
     instance_agent::run(context, agent, AgentSettings { state_dir, fence_dir }).await
 }
 
+/// Slow values are written by this program again, so that they end with their time limit.
+fn this_host(config: &Config) -> Local {
+    match std::env::current_exe() {
+        Ok(program) => Local::new(config).with_writer(program),
+        Err(error) => {
+            tracing::warn!(%error, "this program does not find itself, so a slow write cannot be cut off");
+            Local::new(config)
+        }
+    }
+}
+
 /// The agent that changes what the operating system gives IRIS.
-#[derive(Debug)]
 pub struct OsAgent {
     config: Config,
-    kernel: Files,
+    host: Box<dyn Host>,
     self_guard: SelfGuard,
 }
 
+/// What a row of the catalogue is a property of.
+enum Property {
+    Host,
+    Cpus(&'static KernelParameter),
+    Weight(&'static KernelParameter),
+}
+
 impl OsAgent {
+    /// On the host of the settings.
     pub fn new(config: Config) -> Self {
-        let kernel = Files { proc_root: config.proc_root.clone() };
-        Self { config, kernel, self_guard: SelfGuard::default() }
+        Self::on(Box::new(Local::new(&config)), config)
+    }
+
+    pub(crate) fn on(host: Box<dyn Host>, config: Config) -> Self {
+        Self { config, host, self_guard: SelfGuard::default() }
     }
 
     #[must_use]
@@ -55,6 +78,16 @@ impl OsAgent {
     }
 }
 
+impl OsAgent {
+    fn forecast_of(&self, instance: &InstanceSettings, wanted: &SetKernel) -> Result<Forecast, Failure> {
+        match property(&wanted.kernel_param)? {
+            Property::Host => apply::forecast(&self.config, &*self.host, wanted),
+            Property::Cpus(row) => affinity::forecast(&*self.host, instance, row, legal(wanted)?),
+            Property::Weight(row) => weight::forecast(&*self.host, instance, row, legal(wanted)?),
+        }
+    }
+}
+
 impl Agent for OsAgent {
     fn kind(&self) -> AgentKind {
         AgentKind::Os
@@ -65,22 +98,13 @@ impl Agent for OsAgent {
     }
 
     fn facts(&self, instance: &InstanceName) -> Result<Value, Failure> {
-        let settings = self.settings(instance)?;
-        let memory = HostMemory::read(&self.config.proc_root)?;
-        Ok(json!({
-            "memory": memory,
-            "largest_huge_page_pool": memory.largest_pool(self.config.memory_reserve_mb),
-            "huge_pages_needed_by_instance": huge_pages::needed_by(&settings.cpf, &memory),
-            "huge_pages_needed_by_host": apply::needed(&self.config, &memory),
-            "parameters": parameters(&self.kernel, &self.config),
-        }))
+        let view = self.view(instance)?;
+        facts::facts(&self.config, &*self.host, self.settings(instance)?, &view)
     }
 
     fn forecast(&self, instance: &InstanceName, action: &Action) -> ForecastReply {
-        let forecast = self.settings(instance).and_then(|_| match action {
-            Action::SetKernel(wanted) => {
-                apply::forecast(&self.config, &self.kernel, wanted).map(ForecastReply::Would)
-            }
+        let forecast = self.settings(instance).and_then(|instance| match action {
+            Action::SetKernel(wanted) => self.forecast_of(instance, wanted).map(ForecastReply::Would),
             Action::Verify(_) => Ok(ForecastReply::ReadOnly { warnings: Vec::new() }),
             _ => Err(not_ours()),
         });
@@ -88,38 +112,52 @@ impl Agent for OsAgent {
     }
 
     fn prepare(&self, order: &StepCommand) -> Result<Prepared, Failure> {
-        self.settings(&order.instance)?;
-        match &order.action {
-            Action::SetKernel(wanted) => apply::prepare(&self.config, &self.kernel, wanted),
-            _ => Err(not_ours()),
+        let instance = self.settings(&order.instance)?;
+        let Action::SetKernel(wanted) = &order.action else { return Err(not_ours()) };
+        match property(&wanted.kernel_param)? {
+            Property::Host => apply::prepare(&self.config, &*self.host, wanted),
+            Property::Cpus(row) => affinity::prepare(&*self.host, instance, row, legal(wanted)?),
+            Property::Weight(row) => weight::prepare(&*self.host, instance, row, legal(wanted)?),
         }
     }
 
     fn apply(&self, order: &StepCommand, prepared: &Prepared, work: &Work<'_>) -> Result<Applied, Failure> {
         self.self_guard.check(order)?;
-        self.settings(&order.instance)?;
-        match &order.action {
-            Action::SetKernel(wanted) => {
-                apply::apply(&self.config, &self.kernel, wanted, prepared, &|| work.before_effect())
-            }
-            _ => Err(not_ours()),
+        let instance = self.settings(&order.instance)?;
+        let Action::SetKernel(wanted) = &order.action else { return Err(not_ours()) };
+        match property(&wanted.kernel_param)? {
+            Property::Host => apply::apply(&self.config, &*self.host, wanted, prepared, work),
+            Property::Cpus(_) => affinity::apply(&*self.host, instance, prepared, work),
+            Property::Weight(_) => weight::apply(&*self.host, instance, prepared, work),
         }
     }
 
     fn probe(&self, order: &StepCommand, prepared: &Prepared) -> Result<Probe, Failure> {
-        self.settings(&order.instance)?;
-        apply::probe(&self.config, &self.kernel, prepared)
+        let instance = self.settings(&order.instance)?;
+        match recorded(prepared)? {
+            Property::Host => apply::probe(&*self.host, prepared),
+            Property::Cpus(_) => affinity::probe(&*self.host, instance, prepared),
+            Property::Weight(_) => weight::probe(&*self.host, prepared),
+        }
     }
 
     fn undo(&self, order: &StepCommand, done: &Prepared, work: &Work<'_>) -> Result<Applied, Failure> {
         self.self_guard.check(order)?;
-        self.settings(&order.instance)?;
-        undo::undo(&self.config, &self.kernel, done, &|| work.before_effect())
+        let instance = self.settings(&order.instance)?;
+        match recorded(done)? {
+            Property::Host => undo::undo(&*self.host, done, work),
+            Property::Cpus(_) => affinity::undo(&*self.host, instance, done, work),
+            Property::Weight(_) => weight::undo(&*self.host, done, work),
+        }
     }
 
     fn probe_undo(&self, order: &StepCommand, done: &Prepared) -> Result<Probe, Failure> {
-        self.settings(&order.instance)?;
-        undo::probe(&self.config, &self.kernel, done)
+        let instance = self.settings(&order.instance)?;
+        match recorded(done)? {
+            Property::Host => undo::probe(&*self.host, done),
+            Property::Cpus(_) => affinity::probe_undo(&*self.host, instance, done),
+            Property::Weight(_) => weight::probe_undo(&*self.host, done),
+        }
     }
 
     fn verify(&self, order: &StepCommand, verify: &Verify, work: &Work<'_>) -> Result<Verification, Failure> {
@@ -127,16 +165,35 @@ impl Agent for OsAgent {
     }
 }
 
-/// Each allowed parameter: its value now, and what is kept for the next boot. Null where there is none.
-fn parameters(kernel: &Files, config: &Config) -> Map<String, Value> {
-    let row = |parameter: &instance_knowledge::KernelParameter| {
-        let kept = DropIn::of(&config.sysctl_dir, &parameter.name).read().ok().flatten();
-        let value = json!({"value": kernel.read(parameter).ok(), "drop_in": kept});
-        (parameter.name.clone(), value)
-    };
-    kernel_parameters().iter().map(row).collect()
+/// What a name of a command stands for; refused when it may not be set.
+fn property(name: &str) -> Result<Property, Failure> {
+    let row = check::allowed(name)?;
+    Ok(match (row.root, &row.kind) {
+        (KernelRoot::Proc | KernelRoot::Sys, _) => Property::Host,
+        (KernelRoot::Process, KernelKind::Cpus) => Property::Cpus(row),
+        (KernelRoot::Process, KernelKind::Numbers(_) | KernelKind::Word(_)) => Property::Weight(row),
+    })
+}
+
+/// What the ledger's record is about.
+fn recorded(prepared: &Prepared) -> Result<Property, Failure> {
+    let name = prepared.material.get("parameter").and_then(Value::as_str).unwrap_or_default();
+    property(name).map_err(|_| {
+        let message =
+            format!("the ledger's record is about \"{name}\", which is no longer on the allowed list");
+        Failure::permanent("ledger_unreadable", message)
+    })
+}
+
+/// The value, when it fits type, range and the command's own bounds.
+fn legal(wanted: &SetKernel) -> Result<&str, Failure> {
+    check::check(wanted)?;
+    Ok(&wanted.new_value)
 }
 
 fn not_ours() -> Failure {
-    Failure::refused("wrong_agent", "os-agent sets kernel parameters and nothing else")
+    Failure::refused(
+        "wrong_agent",
+        "os-agent sets kernel parameters and the CPUs of an instance, and nothing else",
+    )
 }

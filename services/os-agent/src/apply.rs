@@ -1,6 +1,8 @@
 //! One kernel parameter changes: told beforehand, recorded, kept for the next boot, set, read back.
 
-use instance_agent::{Applied, Prepared, Probe};
+use std::time::Duration;
+
+use instance_agent::{Applied, Prepared, Probe, Work};
 use instance_chassis::{crash_point, mutant};
 use instance_contract::{AppliedChange, Failure, Forecast, SetKernel};
 use instance_knowledge::{self as knowledge, KernelParameter};
@@ -9,14 +11,15 @@ use serde::{Deserialize, Serialize};
 use crate::{
     check,
     config::Config,
-    drop_in::DropIn,
-    error::KernelError,
-    huge_pages::{self, HostMemory},
-    kernel::Kernel,
+    conflicts::{advice, conflicts},
+    error::HostError,
+    host::{Host, drop_in_text},
+    huge_pages, needs,
+    wanted::resolve,
 };
 
-/// Asked directly before something is changed: may we still act?
-pub type LastLook<'a> = &'a dyn Fn() -> Result<(), Failure>;
+/// Kept back of the time of a step, so that a write that was cut off can be taken back and told.
+const MARGIN: Duration = Duration::from_millis(250);
 
 /// What the ledger keeps of a change, enough to recognise it and to take it back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,76 +73,85 @@ impl Material {
 }
 
 /// Exactly what would change.
-pub fn forecast(config: &Config, kernel: &dyn Kernel, wanted: &SetKernel) -> Result<Forecast, Failure> {
-    let parameter = checked(config, wanted)?;
-    let before = kernel.read(parameter).map_err(KernelError::into_failure)?;
-    let (needs_restart, restart_reason) = restart(&parameter.name);
+pub fn forecast(config: &Config, host: &dyn Host, wanted: &SetKernel) -> Result<Forecast, Failure> {
+    let wanted = &resolve(config, host, wanted)?;
+    let parameter = checked(config, host, wanted)?;
+    let before = host.read(parameter).map_err(HostError::into_failure)?;
+    let against = conflicts(config, host, parameter, &wanted.new_value);
+    let dangerous = parameter.dangerous || !against.is_empty();
+    let mut warnings = warnings(config, host, parameter, &wanted.new_value)?;
+    for conflict in against {
+        if !warnings.contains(&conflict) {
+            warnings.push(conflict);
+        }
+    }
     Ok(Forecast {
         target: target(&parameter.name),
         before,
         after: wanted.new_value.clone(),
-        needs_restart,
-        restart_reason: restart_reason.to_owned(),
-        dangerous: parameter.dangerous,
-        warnings: warnings(config, parameter, wanted)?,
+        needs_restart: parameter.at_start,
+        restart_reason: restart_reason(parameter).to_owned(),
+        dangerous,
+        warnings,
     })
 }
 
 /// What must be recorded before the effect. Writes nothing.
-pub fn prepare(config: &Config, kernel: &dyn Kernel, wanted: &SetKernel) -> Result<Prepared, Failure> {
-    let parameter = checked(config, wanted)?;
-    let before = kernel.read(parameter).map_err(KernelError::into_failure)?;
-    let drop_in = match kept(config, parameter) {
-        None => None,
-        Some(file) => Some(DropInChange {
-            before: file.read().map_err(KernelError::into_failure)?,
-            after: file.text(&wanted.new_value),
-        }),
+pub fn prepare(config: &Config, host: &dyn Host, wanted: &SetKernel) -> Result<Prepared, Failure> {
+    let wanted = resolve(config, host, wanted)?;
+    let parameter = checked(config, host, &wanted)?;
+    let before = host.read(parameter).map_err(HostError::into_failure)?;
+    let drop_in = if is_kept(config, parameter) {
+        let before = host.drop_in(&parameter.name).map_err(HostError::into_failure)?;
+        Some(DropInChange { before, after: drop_in_text(&parameter.name, &wanted.new_value) })
+    } else {
+        None
     };
     let is_kept = drop_in.as_ref().is_none_or(|change| change.before.as_deref() == Some(&change.after));
     let already = before == wanted.new_value && is_kept;
     let material = Material { parameter: parameter.name.clone(), drop_in };
     let material = serde_json::to_value(material).expect("texts are JSON");
-    Ok(Prepared { before, wanted: wanted.new_value.clone(), already, material })
+    Ok(Prepared { before, wanted: wanted.new_value, already, material })
 }
 
 /// Sets the value, for the next boot first, then now. Doing it twice is doing it once.
 pub fn apply(
     config: &Config,
-    kernel: &dyn Kernel,
+    host: &dyn Host,
     wanted: &SetKernel,
     prepared: &Prepared,
-    last_look: LastLook<'_>,
+    work: &Work<'_>,
 ) -> Result<Applied, Failure> {
     let (material, parameter) = Material::of(prepared)?;
-    checked(config, wanted)?;
-    let found = kernel.read(parameter).map_err(KernelError::into_failure)?;
+    // What was recorded is what is done, whatever the CPFs say by now.
+    let wanted = SetKernel { new_value: prepared.wanted.clone(), ..wanted.clone() };
+    checked(config, host, &wanted)?;
+    let found = host.read(parameter).map_err(HostError::into_failure)?;
     if found != prepared.before && found != prepared.wanted {
         return Err(material.foreign(&found, &prepared.before));
     }
-    let warnings = warnings(config, parameter, wanted)?;
-    let file = DropIn::of(&config.sysctl_dir, &material.parameter);
+    let warnings = warnings(config, host, parameter, &prepared.wanted)?;
     if let Some(change) = &material.drop_in {
-        keep(&file, change, last_look)?;
+        keep(host, &material.parameter, change, work)?;
     }
+    crash_point("os.value-considered");
     if found != prepared.wanted
-        && let Err(failure) = set(kernel, parameter, &prepared.before, &prepared.wanted, last_look)
+        && let Err(failure) = set(host, parameter, &prepared.before, &prepared.wanted, work)
     {
-        return Err(take_back_drop_in(&file, &material, failure));
+        return Err(take_back_drop_in(host, &material, failure));
     }
     let changes = vec![material.change(&prepared.before, &prepared.wanted)];
     Ok(Applied { changes, warnings, rollback_available: true })
 }
 
 /// What is true after a crash with only the intent known.
-pub fn probe(config: &Config, kernel: &dyn Kernel, prepared: &Prepared) -> Result<Probe, Failure> {
+pub fn probe(host: &dyn Host, prepared: &Prepared) -> Result<Probe, Failure> {
     let (material, parameter) = Material::of(prepared)?;
-    let found = kernel.read(parameter).map_err(KernelError::into_failure)?;
+    let found = host.read(parameter).map_err(HostError::into_failure)?;
     if found != prepared.before && found != prepared.wanted {
         return Ok(Probe::Other { found });
     }
-    let text =
-        DropIn::of(&config.sysctl_dir, &material.parameter).read().map_err(KernelError::into_failure)?;
+    let text = host.drop_in(&material.parameter).map_err(HostError::into_failure)?;
     let is_kept = material.drop_in.as_ref().is_none_or(|change| text.as_deref() == Some(&change.after));
     if found != prepared.wanted || !is_kept {
         return Ok(Probe::NotDone);
@@ -151,76 +163,95 @@ pub fn probe(config: &Config, kernel: &dyn Kernel, prepared: &Prepared) -> Resul
 /// Writes one value and reads it back. When another one came out, the former value is set again, and the failure
 /// says what was reached.
 pub fn set(
-    kernel: &dyn Kernel,
+    host: &dyn Host,
     parameter: &KernelParameter,
     from: &str,
     to: &str,
-    last_look: LastLook<'_>,
+    work: &Work<'_>,
 ) -> Result<(), Failure> {
-    last_look()?;
+    work.before_effect()?;
     crash_point("os.value-to-write");
-    if let Err(error) = kernel.write(parameter, to) {
-        let untouched = kernel.read(parameter).is_ok_and(|found| found == from);
-        return Err(if untouched { error.into_failure() } else { error.into_unknown() });
-    }
+    let written = host.write(parameter, to, work.remaining().saturating_sub(MARGIN));
     crash_point("os.value-written");
-    let reached = kernel.read(parameter).map_err(KernelError::into_unknown)?;
+    let cut_off = match written {
+        Ok(()) => false,
+        Err(HostError::TimedOut(_)) => true,
+        Err(error) => {
+            let untouched = host.read(parameter).is_ok_and(|found| found == from);
+            return Err(if untouched { error.into_failure() } else { error.into_unknown() });
+        }
+    };
+    let reached = host.read(parameter).map_err(HostError::into_unknown)?;
     crash_point("os.value-read-back");
     if reached == to || mutant("os.read-back-skipped") {
         return Ok(());
     }
     let name = &parameter.name;
     // No last look: a value that nobody asked for must not stay.
-    kernel.write(parameter, from).map_err(KernelError::into_unknown)?;
-    let restored = kernel.read(parameter).map_err(KernelError::into_unknown)?;
+    host.write(parameter, from, work.remaining().max(MARGIN)).map_err(HostError::into_unknown)?;
+    let restored = host.read(parameter).map_err(HostError::into_unknown)?;
+    let asked = format!("{name}: asked for {to}, the kernel had reached {reached}");
     if restored != from {
-        let message = format!(
-            "{name}: asked for {to}, the kernel reached {reached}; going back to {from} it reached {restored}"
-        );
+        let message = format!("{asked}; going back to {from} it reached {restored}");
         return Err(Failure::unknown("clamped", message));
     }
-    let message =
-        format!("{name}: asked for {to}, the kernel reached {reached}; {from} is set again{}", advice(name));
+    if cut_off {
+        let message = format!("{asked} when the time was over; {from} is set again");
+        return Err(Failure::transient("timed_out", message));
+    }
+    let message = format!("{asked}; {from} is set again{}", cure(name));
     Err(Failure::permanent("clamped", message))
 }
 
 /// Writes the drop-in, unless somebody else has written it since it was looked at.
-fn keep(file: &DropIn, change: &DropInChange, last_look: LastLook<'_>) -> Result<(), Failure> {
-    let found = file.read().map_err(KernelError::into_failure)?;
+fn keep(host: &dyn Host, parameter: &str, change: &DropInChange, work: &Work<'_>) -> Result<(), Failure> {
+    let found = host.drop_in(parameter).map_err(HostError::into_failure)?;
     if found.as_deref() == Some(&change.after) {
         return Ok(());
     }
     if found != change.before {
-        let message = format!("\"{}\" has changed since it was looked at", file.path().display());
+        let path = host.drop_in_path(parameter);
+        let message = format!("\"{}\" has changed since it was looked at", path.display());
         return Err(Failure::transient("lost_update", message));
     }
-    last_look()?;
-    file.put(Some(&change.after)).map_err(KernelError::into_failure)
+    work.before_effect()?;
+    host.put_drop_in(parameter, Some(&change.after)).map_err(HostError::into_failure)
 }
 
 /// The catalogue's row, when the value may be set on this host.
-fn checked(config: &Config, wanted: &SetKernel) -> Result<&'static KernelParameter, Failure> {
-    let parameter = check::check(wanted, u64::try_from(config.instances.len()).unwrap_or(u64::MAX))?;
-    if parameter.name == huge_pages::PARAMETER {
-        let pages = wanted.new_value.parse().expect("the catalogue takes canonical decimals only");
-        HostMemory::read(&config.proc_root)?.check_pool(pages, config.memory_reserve_mb)?;
+fn checked(
+    config: &Config,
+    host: &dyn Host,
+    wanted: &SetKernel,
+) -> Result<&'static KernelParameter, Failure> {
+    let parameter = check::check(wanted)?;
+    let instances = u64::try_from(config.instances.len()).unwrap_or(u64::MAX);
+    let mut least = None;
+    if parameter.iris_need.is_some() {
+        let memory = host.memory().map_err(HostError::into_failure)?;
+        if parameter.name == huge_pages::PARAMETER {
+            let pages = wanted.new_value.parse().expect("the catalogue takes canonical decimals only");
+            memory.check_pool(pages, config.memory_reserve_mb)?;
+        }
+        least = needs::least(parameter, config, &memory, host.page_bytes());
     }
+    check::check_minimum(parameter, &wanted.new_value, instances, least)?;
     Ok(parameter)
 }
 
-/// The file that keeps the parameter over a reboot, where it is to be kept.
-fn kept(config: &Config, parameter: &KernelParameter) -> Option<DropIn> {
-    (config.persist && parameter.persistent).then(|| DropIn::of(&config.sysctl_dir, &parameter.name))
+/// Is the parameter to be kept over a reboot?
+fn is_kept(config: &Config, parameter: &KernelParameter) -> bool {
+    config.persist && parameter.persistent
 }
 
 /// Nothing was set, so nothing may be set at the next boot.
-fn take_back_drop_in(file: &DropIn, material: &Material, failure: Failure) -> Failure {
+fn take_back_drop_in(host: &dyn Host, material: &Material, failure: Failure) -> Failure {
     let Some(change) = &material.drop_in else { return failure };
     // After an unknown outcome the pair stays as it is, for the probe.
     if matches!(failure, Failure::Unknown { .. }) {
         return failure;
     }
-    match file.put(change.before.as_deref()) {
+    match host.put_drop_in(&material.parameter, change.before.as_deref()) {
         Ok(()) => failure,
         Err(error) => {
             let cause = error.into_failure().cause().clone();
@@ -232,56 +263,58 @@ fn take_back_drop_in(file: &DropIn, material: &Material, failure: Failure) -> Fa
 
 fn warnings(
     config: &Config,
+    host: &dyn Host,
     parameter: &KernelParameter,
-    wanted: &SetKernel,
+    value: &str,
 ) -> Result<Vec<String>, Failure> {
     let mut warnings = Vec::new();
-    match kept(config, parameter) {
-        Some(file) => {
-            warnings.extend(file.overridden_by().iter().map(|later| {
-                format!("{} sets {} too and wins at the next boot", later.display(), parameter.name)
-            }));
-        }
-        None if !parameter.persistent => {
-            warnings
-                .push(format!("{} does not outlive a reboot: {}", parameter.name, parameter.recommendation));
-        }
-        None => warnings.push(format!("{} does not outlive a reboot (setting \"persist\")", parameter.name)),
+    let name = &parameter.name;
+    if is_kept(config, parameter) {
+        let wins = |later: &std::path::PathBuf| {
+            format!("{} sets {name} too and wins at the next boot", later.display())
+        };
+        warnings.extend(host.overriding(name).iter().map(wins));
+    } else if parameter.persistent {
+        warnings.push(format!("{name} does not outlive a reboot (setting \"persist\")"));
+    } else {
+        warnings.push(format!("{name} does not outlive a reboot: {}", parameter.recommendation));
     }
-    if parameter.name == huge_pages::PARAMETER {
-        let host = HostMemory::read(&config.proc_root)?;
-        let pages = wanted.new_value.parse().unwrap_or(0);
-        warnings.extend(huge_pages::warnings(pages, needed(config, &host), &host));
+    warnings.extend(advice(host, parameter, value));
+    if name == huge_pages::PARAMETER {
+        let memory = host.memory().map_err(HostError::into_failure)?;
+        let pages = value.parse().unwrap_or(0);
+        warnings.extend(huge_pages::warnings(pages, needs::pages_of_host(config, &memory), &memory));
+        warnings.extend(needs::without_right(config).iter().map(|instance| {
+            format!(
+                "instance {instance} had no right to huge pages at its last start: more pages do not help it; give it \
+                 CAP_IPC_LOCK, or its group the right by vm.hugetlb_shm_group"
+            )
+        }));
     }
     if parameter.reboot_advised {
-        warnings.push(format!("when {} is not reached, a reboot of the host may be needed", parameter.name));
+        warnings.push(format!("when {name} is not reached, a reboot of the host may be needed"));
     }
     Ok(warnings)
 }
 
-/// Huge pages that all instances of this host ask for together; `None` when a CPF cannot be read.
-pub fn needed(config: &Config, host: &HostMemory) -> Option<u64> {
-    config.instances.iter().map(|instance| huge_pages::needed_by(&instance.cpf, host)).sum()
-}
-
-/// Does IRIS take notice without a restart?
-fn restart(name: &str) -> (bool, &'static str) {
-    match name {
-        "vm.nr_hugepages" | "vm.hugetlb_shm_group" => (true, "IRIS looks at huge pages only at its start"),
-        "kernel.shmmax" | "kernel.shmall" | "kernel.shmmni" | "kernel.msgmni" | "kernel.sem" => {
-            (true, "IRIS takes shared memory, semaphores and queues only at its start")
-        }
-        _ => (false, "the kernel uses the value at once, and IRIS does not ask for it"),
+/// Why IRIS does or does not take notice of the value without a restart.
+fn restart_reason(parameter: &KernelParameter) -> &'static str {
+    if parameter.name == huge_pages::PARAMETER {
+        "IRIS looks at huge pages only at its start"
+    } else if parameter.at_start {
+        "IRIS takes shared memory, semaphores and queues only at its start"
+    } else {
+        "the kernel uses the value at once, and IRIS does not ask for it"
     }
 }
 
-fn advice(name: &str) -> &'static str {
+fn cure(name: &str) -> &'static str {
     match name {
-        "vm.nr_hugepages" => "; memory is too fragmented: free memory, compact it, or reboot the host",
+        huge_pages::PARAMETER => "; memory is too fragmented: free memory, compact it, or reboot the host",
         _ => "",
     }
 }
 
-fn target(name: &str) -> String {
+pub fn target(name: &str) -> String {
     format!("kernel {name}")
 }

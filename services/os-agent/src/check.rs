@@ -1,7 +1,7 @@
 //! Whether a kernel parameter may be set as asked. Pure.
 
 use instance_contract::{Failure, SetKernel};
-use instance_knowledge::{self as knowledge, KernelKind, KernelParameter, ValueFault};
+use instance_knowledge::{self as knowledge, KernelKind, KernelParameter, Need, ValueFault};
 
 /// Why a kernel parameter is not set as asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,17 +64,35 @@ impl From<Conflict> for Failure {
     }
 }
 
-/// The catalogue's row for what is asked, when it may be set to that value. `instances` IRIS instances share the host.
-pub fn check(wanted: &SetKernel, instances: u64) -> Result<&'static KernelParameter, Conflict> {
+/// The catalogue's row for what is asked, when it may be set to that value, whatever the host.
+pub fn check(wanted: &SetKernel) -> Result<&'static KernelParameter, Conflict> {
     let parameter = allowed(&wanted.kernel_param)?;
     parameter.check(&wanted.new_value)?;
     check_bounds(parameter, wanted)?;
-    check_minimum(parameter, &wanted.new_value, instances)?;
     Ok(parameter)
 }
 
+/// Is the value at least what IRIS needs? `instances` share the host, and `least` is what follows from their CPFs.
+pub fn check_minimum(
+    parameter: &KernelParameter,
+    value: &str,
+    instances: u64,
+    least: Option<u64>,
+) -> Result<(), Conflict> {
+    // The figure of the catalogue is for one instance; queues add up.
+    let of_catalogue = parameter.iris_minimum.map(|minimum| minimum.saturating_mul(instances.max(1)));
+    let Some(minimum) = of_catalogue.max(least) else { return Ok(()) };
+    // No huge pages at all is a way to run; some, but too few, are only lost.
+    let none_at_all = parameter.iris_need == Some(Need::HugePages) && value == "0";
+    if none_at_all || numbers(value).next().is_none_or(|number| number >= i128::from(minimum)) {
+        return Ok(());
+    }
+    let (name, source_tag) = (parameter.name.clone(), parameter.source.clone());
+    Err(Conflict::BelowIris { name, value: value.to_owned(), minimum, source_tag })
+}
+
 /// The catalogue's row of a name with dots or slashes.
-fn allowed(name: &str) -> Result<&'static KernelParameter, Conflict> {
+pub fn allowed(name: &str) -> Result<&'static KernelParameter, Conflict> {
     if let Some(row) = knowledge::forbidden(name) {
         return Err(Conflict::Forbidden { name: name.to_owned(), reason: row.reason.clone() });
     }
@@ -91,7 +109,7 @@ fn check_bounds(parameter: &KernelParameter, wanted: &SetKernel) -> Result<(), C
     }
     let inside = match parameter.kind {
         // A word is neither above nor below a number.
-        KernelKind::Word(_) => false,
+        KernelKind::Word(_) | KernelKind::Cpus => false,
         KernelKind::Numbers(_) => numbers(&wanted.new_value)
             .all(|number| min.is_none_or(|min| min <= number) && max.is_none_or(|max| number <= max)),
     };
@@ -105,17 +123,6 @@ fn check_bounds(parameter: &KernelParameter, wanted: &SetKernel) -> Result<(), C
         min: text(wanted.min_value),
         max: text(wanted.max_value),
     })
-}
-
-fn check_minimum(parameter: &KernelParameter, value: &str, instances: u64) -> Result<(), Conflict> {
-    let Some(minimum) = parameter.iris_minimum else { return Ok(()) };
-    // The figure is for one instance; queues add up.
-    let minimum = minimum.saturating_mul(instances.max(1));
-    if numbers(value).next().is_none_or(|number| number >= i128::from(minimum)) {
-        return Ok(());
-    }
-    let (name, source_tag) = (parameter.name.clone(), parameter.source.clone());
-    Err(Conflict::BelowIris { name, value: value.to_owned(), minimum, source_tag })
 }
 
 /// The numbers of a value that has passed the catalogue's check.
@@ -134,7 +141,8 @@ mod tests {
             min_value: bounds.0,
             max_value: bounds.1,
         };
-        match check(&wanted, 2) {
+        let checked = check(&wanted).and_then(|row| check_minimum(row, value, 2, None).map(|()| row));
+        match checked {
             Ok(parameter) => parameter.name.clone(),
             Err(conflict) => {
                 let failure = Failure::from(conflict);

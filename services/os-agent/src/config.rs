@@ -25,6 +25,10 @@ pub struct Config {
     /// Memory in MB that must stay for everything else when huge pages are reserved. Default: 512.
     #[serde(default = "default_memory_reserve_mb")]
     pub memory_reserve_mb: u64,
+    /// A folder of `*.toml` with conditions of your own, in the form of `shared/knowledge/data/conditions`; a bad row
+    /// ends the start. The same folder for all services. Default: none.
+    #[serde(default)]
+    pub knowledge_dir: Option<PathBuf>,
     /// Where the agent's ledger lies; made when it is missing. Default: `/var/lib/instance/os-agent`.
     #[serde(default = "default_state_dir")]
     pub state_dir: PathBuf,

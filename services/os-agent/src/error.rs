@@ -1,10 +1,15 @@
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use instance_contract::Failure;
 
-/// What can go wrong with the files through which the kernel is asked and told.
+use crate::host::SET_CPUS;
+
+/// What can go wrong with what the host is asked and told.
 #[derive(Debug, thiserror::Error)]
-pub enum KernelError {
+pub enum HostError {
     /// This kernel has no such parameter.
     #[error("this kernel has no \"{}\"", .0.display())]
     Absent(PathBuf),
@@ -19,9 +24,35 @@ pub enum KernelError {
     /// The kernel took some of what was written.
     #[error("the kernel took only a part of the value written to \"{}\"", .0.display())]
     Short(PathBuf),
+    /// The kernel was still at it when the time was over.
+    #[error("the kernel did not finish with \"{}\" in time", .0.display())]
+    TimedOut(PathBuf),
     /// The drop-in must be a file of its own.
     #[error("\"{}\" is not a regular file, so it is left as it is", .0.display())]
     NotAFile(PathBuf),
+    /// Nobody knows how much memory there is.
+    #[error("the memory of this host is not known ({0})")]
+    MemoryUnknown(String),
+    /// The instance has no process.
+    #[error("no process of the instance was found: it is down, or its manager directory is another one")]
+    NoProcesses,
+    /// The thread is no more.
+    #[error("thread {0} has ended")]
+    Ended(u32),
+    /// What is shown as processes is not the kernel's own word.
+    #[error("\"{}\" is a made-up process: only those that the kernel itself shows can be told where to run", .0.display())]
+    NotThisHost(PathBuf),
+    /// The processes are in no control group of their own.
+    #[error("the processes of the instance are in no control group of their own")]
+    NoGroup,
+    /// Others would get the share too.
+    #[error("control group \"{}\" holds others too: {}", path.display(), others.join(", "))]
+    SharedGroup {
+        /// Below the mount of the controller.
+        path: PathBuf,
+        /// The first few.
+        others: Vec<String>,
+    },
     /// The operating system said no.
     #[error("could not {operation} \"{}\"", path.display())]
     Io {
@@ -38,9 +69,21 @@ pub enum KernelError {
 /// What makes a rename durable.
 pub(crate) const SYNC_FOLDER: &str = "sync folder";
 
-impl KernelError {
+impl HostError {
     pub(crate) fn io(operation: &'static str, path: PathBuf, source: impl Into<io::Error>) -> Self {
         Self::Io { operation, path, source: source.into() }
+    }
+
+    /// A file of the kernel that is not there is a parameter that the kernel does not have.
+    pub(crate) fn of_parameter(operation: &'static str, path: &Path, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::NotFound => Self::Absent(path.to_owned()),
+            _ => Self::io(operation, path.to_owned(), source),
+        }
+    }
+
+    pub(crate) fn strange(path: PathBuf, shown: &str) -> Self {
+        Self::Strange { path, shown: shown.trim_end().chars().take(80).collect() }
     }
 
     /// What may happen next, as long as nothing is changed.
@@ -49,12 +92,22 @@ impl KernelError {
         match self {
             // The file has its new name already; only whether it survives a power cut is not known.
             Self::Io { operation: SYNC_FOLDER, source, .. } => {
-                Failure::Unknown { cause: of_system(&message, &source).cause().clone() }
+                Failure::Unknown { cause: of_system(&message, SYNC_FOLDER, &source).cause().clone() }
             }
-            Self::Io { source, .. } => of_system(&message, &source),
+            Self::Io { operation, source, .. } => of_system(&message, operation, &source),
             Self::Absent(_) => Failure::permanent("unknown_to_kernel", message),
             Self::Strange { .. } | Self::Short(_) => Failure::permanent("kernel_answer", message),
+            Self::TimedOut(_) => Failure::transient("timed_out", message),
             Self::NotAFile(_) => Failure::permanent("not_a_file", message),
+            Self::MemoryUnknown(_) => Failure::permanent("memory_unknown", message),
+            Self::NoProcesses | Self::Ended(_) => Failure::permanent("no_processes", message),
+            Self::NotThisHost(_) => Failure::permanent("not_this_host", message),
+            Self::NoGroup | Self::SharedGroup { .. } => Failure::refused(
+                "no_group_of_its_own",
+                format!(
+                    "{message}; start the instance by a systemd unit (or in a container) of its own, then its share can be set"
+                ),
+            ),
         }
     }
 
@@ -65,15 +118,17 @@ impl KernelError {
     }
 }
 
-fn of_system(message: &str, source: &io::Error) -> Failure {
+fn of_system(message: &str, operation: &str, source: &io::Error) -> Failure {
     use io::ErrorKind as Kind;
     let text = format!("{message}: {source}");
     match source.kind() {
-        Kind::PermissionDenied | Kind::ReadOnlyFilesystem => Failure::permanent(
-            "missing_right",
+        Kind::PermissionDenied | Kind::ReadOnlyFilesystem => {
+            Failure::permanent("missing_right", format!("{text}; {}", cure(operation)))
+        }
+        Kind::InvalidInput if operation == SET_CPUS => Failure::permanent(
+            "kernel_refused",
             format!(
-                "{text}; run os-agent as root on the host itself: in a container the kernel's parameters are read-only or its own, \
-                 unless it is privileged (CAP_SYS_ADMIN, /proc/sys writable)"
+                "{text}; none of these CPUs is open to the process: see cpuset.cpus of its control group"
             ),
         ),
         Kind::InvalidInput => {
@@ -88,4 +143,14 @@ fn of_system(message: &str, source: &io::Error) -> Failure {
         }
         _ => Failure::permanent("file_error", text),
     }
+}
+
+/// Which right is missing, and how to get it.
+fn cure(operation: &str) -> &'static str {
+    if operation == SET_CPUS {
+        return "os-agent needs CAP_SYS_NICE for processes of other users: CapabilityBoundingSet=CAP_SYS_NICE in its unit, \
+                cap-add SYS_NICE in a container";
+    }
+    "run os-agent as root on the host itself: in a container the kernel's parameters are read-only or its own, \
+     unless it is privileged (CAP_SYS_ADMIN, /proc/sys writable)"
 }

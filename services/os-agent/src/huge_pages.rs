@@ -1,9 +1,6 @@
-//! Huge pages: whether the host has the memory, and how many its instances would use.
-
-use std::path::Path;
+//! Huge pages: whether the host has the memory, and whether its instances would use them.
 
 use instance_contract::Failure;
-use instance_iris::cpf::{Document, memory::SharedMemory};
 use serde::Serialize;
 
 /// The parameter that all of this is about.
@@ -21,17 +18,8 @@ pub struct HostMemory {
 }
 
 impl HostMemory {
-    pub fn read(proc_root: &Path) -> Result<Self, Failure> {
-        let path = proc_root.join("meminfo");
-        let unknown = |reason: String| {
-            let message = format!("the memory of this host is not known ({}: {reason})", path.display());
-            Failure::permanent("memory_unknown", message)
-        };
-        let text = std::fs::read_to_string(&path).map_err(|error| unknown(error.to_string()))?;
-        Self::parse(&text).ok_or_else(|| unknown("a figure is missing".to_owned()))
-    }
-
-    fn parse(meminfo: &str) -> Option<Self> {
+    /// Reads the text of `/proc/meminfo`; `None` when a figure is missing.
+    pub fn parse(meminfo: &str) -> Option<Self> {
         let figure = |name: &str| {
             let line = meminfo.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
             line.split_ascii_whitespace().next()?.parse::<u64>().ok()
@@ -67,14 +55,6 @@ impl HostMemory {
         );
         Err(Failure::refused("not_enough_memory", message))
     }
-}
-
-/// How many huge pages the instance with this CPF asks for at its start, by the formula of InterSystems; `None` when
-/// the CPF cannot be read.
-pub fn needed_by(cpf: &Path, host: &HostMemory) -> Option<u64> {
-    let document = Document::parse(&std::fs::read(cpf).ok()?);
-    let memory = SharedMemory::of(&document).ok()?.with_defaults(host.total_kb / 1024);
-    Some(memory.huge_pages(host.huge_page_kb))
 }
 
 /// What is to be said about a pool of `pages`, when the instances of the host need `needed` in all.

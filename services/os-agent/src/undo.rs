@@ -1,44 +1,38 @@
 //! A change is taken back in reverse: the value now, then the value of the next boot; each while it is still ours.
 
-use instance_agent::{Applied, Prepared, Probe};
+use instance_agent::{Applied, Prepared, Probe, Work};
+use instance_chassis::crash_point;
 use instance_contract::Failure;
 
 use crate::{
-    apply::{LastLook, Material, set},
-    config::Config,
-    drop_in::DropIn,
-    error::KernelError,
-    kernel::Kernel,
+    apply::{Material, set},
+    error::HostError,
+    host::Host,
 };
 
 /// Sets the former value again and gives the drop-in its former text. Doing it twice is doing it once.
-pub fn undo(
-    config: &Config,
-    kernel: &dyn Kernel,
-    done: &Prepared,
-    last_look: LastLook<'_>,
-) -> Result<Applied, Failure> {
+pub fn undo(host: &dyn Host, done: &Prepared, work: &Work<'_>) -> Result<Applied, Failure> {
     let (material, parameter) = Material::of(done)?;
-    let found = kernel.read(parameter).map_err(KernelError::into_failure)?;
+    let found = host.read(parameter).map_err(HostError::into_failure)?;
     if found != done.wanted && found != done.before {
         return Err(material.foreign(&found, &done.wanted));
     }
     if found != done.before {
-        set(kernel, parameter, &done.wanted, &done.before, last_look)?;
+        set(host, parameter, &done.wanted, &done.before, work)?;
     }
-    let warnings = restore_drop_in(config, &material, last_look)?;
+    crash_point("os.undo-value-back");
+    let warnings = restore_drop_in(host, &material, work)?;
     Ok(undone(&material, done, warnings))
 }
 
 /// Is the former state back?
-pub fn probe(config: &Config, kernel: &dyn Kernel, done: &Prepared) -> Result<Probe, Failure> {
+pub fn probe(host: &dyn Host, done: &Prepared) -> Result<Probe, Failure> {
     let (material, parameter) = Material::of(done)?;
-    let found = kernel.read(parameter).map_err(KernelError::into_failure)?;
+    let found = host.read(parameter).map_err(HostError::into_failure)?;
     if found != done.wanted && found != done.before {
         return Ok(Probe::Other { found });
     }
-    let text =
-        DropIn::of(&config.sysctl_dir, &material.parameter).read().map_err(KernelError::into_failure)?;
+    let text = host.drop_in(&material.parameter).map_err(HostError::into_failure)?;
     let still_ours = material.drop_in.as_ref().is_some_and(|change| {
         text.as_deref() == Some(&change.after) && change.before.as_deref() != Some(&change.after)
     });
@@ -48,24 +42,20 @@ pub fn probe(config: &Config, kernel: &dyn Kernel, done: &Prepared) -> Result<Pr
     Ok(Probe::Done(undone(&material, done, Vec::new())))
 }
 
-fn restore_drop_in(
-    config: &Config,
-    material: &Material,
-    last_look: LastLook<'_>,
-) -> Result<Vec<String>, Failure> {
+fn restore_drop_in(host: &dyn Host, material: &Material, work: &Work<'_>) -> Result<Vec<String>, Failure> {
     let Some(change) = &material.drop_in else { return Ok(Vec::new()) };
-    let file = DropIn::of(&config.sysctl_dir, &material.parameter);
     // Past this line the value is back already: a failure leaves a part.
-    let text = file.read().map_err(KernelError::into_unknown)?;
+    let text = host.drop_in(&material.parameter).map_err(HostError::into_unknown)?;
     if text == change.before {
         return Ok(Vec::new());
     }
     if text.as_deref() != Some(&change.after) {
-        let path = file.path().display();
+        let path = host.drop_in_path(&material.parameter);
+        let path = path.display();
         return Ok(vec![format!("{path} was changed by somebody else and is left as it is")]);
     }
-    last_look()?;
-    file.put(change.before.as_deref()).map_err(KernelError::into_unknown)?;
+    work.before_effect()?;
+    host.put_drop_in(&material.parameter, change.before.as_deref()).map_err(HostError::into_unknown)?;
     Ok(Vec::new())
 }
 

@@ -1,38 +1,46 @@
+use std::sync::Arc;
+
 use instance_agent::{
     Agent, AgentError, AgentSettings, Applied, Prepared, Probe, SelfGuard, Work,
     evidence::{self, InstanceView},
     settings,
 };
 use instance_chassis::Context;
+use instance_clock::Clock;
 use instance_contract::{
-    Action, AgentKind, Failure, ForecastReply, InstanceName, StepCommand, Verification, Verify,
+    Action, AgentKind, Expectation, Failure, ForecastReply, InstanceName, StepCommand, Verification, Verify,
 };
 use serde_json::{Value, json};
 
 use crate::{
     config::Config,
+    databases,
     observe::Site,
-    restart::{self, Former, Limits},
+    restart::{self, Former, Limits, Wish},
+    start,
     undo::{self, Record},
+    users::Users,
 };
 
 /// Serves the instances of the settings until a drain is asked for.
 pub async fn run(context: Context<Config>) -> Result<(), AgentError> {
+    instance_agent::use_knowledge(context.config.knowledge_dir.as_deref())?;
     let (state_dir, fence_dir) = (context.config.state_dir.clone(), context.config.fence_dir.clone());
-    let agent = RestartAgent::new(context.config.clone()).guarded_by(SelfGuard::of(&context));
+    let agent = RestartAgent::new(context.config.clone(), Arc::clone(&context.clock))
+        .guarded_by(SelfGuard::of(&context));
     instance_agent::run(context, agent, AgentSettings { state_dir, fence_dir }).await
 }
 
 /// The agent that stops and starts IRIS instances.
-#[derive(Debug)]
 pub struct RestartAgent {
     config: Config,
+    clock: Arc<dyn Clock>,
     self_guard: SelfGuard,
 }
 
 impl RestartAgent {
-    pub fn new(config: Config) -> Self {
-        Self { config, self_guard: SelfGuard::default() }
+    pub fn new(config: Config, clock: Arc<dyn Clock>) -> Self {
+        Self { config, clock, self_guard: SelfGuard::default() }
     }
 
     #[must_use]
@@ -43,7 +51,7 @@ impl RestartAgent {
     /// Only an instance of the settings is ever touched.
     fn site(&self, name: &InstanceName) -> Result<Site<'_>, Failure> {
         let instance = settings::find(&self.config.instances, name)?;
-        Ok(Site { config: &self.config, instance })
+        Ok(Site::new(&self.config, instance, &*self.clock))
     }
 
     fn view(&self, name: &InstanceName) -> Result<InstanceView, Failure> {
@@ -80,13 +88,15 @@ impl Agent for RestartAgent {
             "mirror_member": qlist.mirror_member,
             "mirror_status": qlist.mirror_status,
             "process": site.run(&observed).process,
+            "users": Users::of(&site, &observed).facts(),
+            "databases": databases::mounted(&site.log_of_this_run().map_err(Failure::from)?),
             "conditions_since_last_start": conditions,
         }))
     }
 
     fn forecast(&self, instance: &InstanceName, action: &Action) -> ForecastReply {
         let forecast = self.site(instance).and_then(|site| match action {
-            Action::Restart(_) => Ok(ForecastReply::Would(restart::forecast(&site)?)),
+            Action::Restart(wish) => Ok(ForecastReply::Would(restart::forecast(&site, wish)?)),
             Action::Verify(_) => Ok(ForecastReply::ReadOnly { warnings: Vec::new() }),
             _ => Err(not_ours()),
         });
@@ -96,7 +106,10 @@ impl Agent for RestartAgent {
     fn prepare(&self, order: &StepCommand) -> Result<Prepared, Failure> {
         let site = self.site(&order.instance)?;
         match &order.action {
-            Action::Restart(_) => Ok(restart::prepare(&site)?),
+            Action::Restart(restart) => {
+                let wish = Wish { restart: *restart, step: &order.key(), is_undo: false };
+                Ok(restart::prepare(&site, &wish)?)
+            }
             _ => Err(not_ours()),
         }
     }
@@ -106,7 +119,10 @@ impl Agent for RestartAgent {
         let site = self.site(&order.instance)?;
         let limits = Limits { last_look: &|| work.before_effect(), remaining: &|| work.remaining() };
         match &order.action {
-            Action::Restart(_) => restart::bring_up(&site, &Former::of(prepared)?, limits),
+            Action::Restart(restart) => {
+                let wish = Wish { restart: *restart, step: &order.key(), is_undo: false };
+                restart::bring_up(&site, &Former::of(prepared)?, &wish, limits)
+            }
             _ => Err(not_ours()),
         }
     }
@@ -120,7 +136,8 @@ impl Agent for RestartAgent {
         self.self_guard.check(order)?;
         let site = self.site(&order.instance)?;
         let limits = Limits { last_look: &|| work.before_effect(), remaining: &|| work.remaining() };
-        undo::undo(&site, &Record::of(&site, &order.key()), done, limits)
+        let key = order.key();
+        undo::undo(&site, &Record::of(&site, &key), done, &key, limits)
     }
 
     fn probe_undo(&self, order: &StepCommand, done: &Prepared) -> Result<Probe, Failure> {
@@ -129,7 +146,21 @@ impl Agent for RestartAgent {
     }
 
     fn verify(&self, order: &StepCommand, verify: &Verify, work: &Work<'_>) -> Result<Verification, Failure> {
-        evidence::verify(&self.view(&order.instance)?, verify, work)
+        let verified = evidence::verify(&self.view(&order.instance)?, verify, work)?;
+        if !verified.held || !verify.expect.contains(&Expectation::InstanceHealthy {}) {
+            return Ok(verified);
+        }
+        // Whoever listens on its port must be the instance.
+        let site = self.site(&order.instance)?;
+        let observed = site.observe().map_err(Failure::from)?;
+        Ok(match start::superserver_is_its_own(&site, &observed) {
+            Ok(_) => verified,
+            Err(found) => {
+                let finding =
+                    format!("instance {}: expected its own superserver, found that {found}", order.instance);
+                Verification { held: false, findings: [verified.findings, vec![finding]].concat() }
+            }
+        })
     }
 }
 

@@ -1,6 +1,7 @@
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use instance_agent::settings::{self, InstanceSettings};
+use instance_contract::{InstanceName, WhenUsersStay};
 use serde::Deserialize;
 
 /// Settings of restart-agent. Unknown names are refused.
@@ -9,19 +10,53 @@ use serde::Deserialize;
 pub struct Config {
     /// The IRIS instances of this host that the agent may stop and start. At least one.
     pub instances: Vec<InstanceSettings>,
+    /// Those of them that carry Instance itself, because the bus, the router or this host's services need them. They
+    /// are never stopped or started. An instance that this very process was started from is never touched either.
+    /// Default: none.
+    #[serde(default)]
+    pub carries_instance: Vec<InstanceName>,
+    /// Where an instance tells its metrics, by its name: `http://127.0.0.1:80/iris/api/monitor/metrics`. Without an
+    /// entry the private web server is asked, on the port that `iris qlist` tells; with one, an instance whose metrics
+    /// cannot be read is not stopped while it is healthy, because its open transactions cannot be seen. Default: none.
+    #[serde(default)]
+    pub metrics_url: BTreeMap<InstanceName, String>,
     /// The `iris` program. An absolute path. Default: `/usr/bin/iris`.
     #[serde(default = "settings::default_iris_command")]
     pub iris_command: PathBuf,
-    /// How long users may take to leave and the instance to be down, in seconds. Then the stop has failed: nothing
-    /// is forced, and nothing is started. Default: 180 (60 for users, 120 for the stop).
+    /// How long users may take to leave, in seconds, before the stop begins. Default: 60.
+    #[serde(default = "default_users_seconds")]
+    pub users_seconds: u64,
+    /// What then happens about those who are still there: `answer` stops nothing and lists them, `stop` stops the
+    /// instance all the same. Default: `answer`.
+    #[serde(default = "default_when_users_stay")]
+    pub when_users_stay: WhenUsersStay,
+    /// How long the instance may take from the stop command until it is down, in seconds. Then the stop has failed:
+    /// nothing is started. Default: 120.
     #[serde(default = "default_stop_seconds")]
     pub stop_seconds: u64,
+    /// May a command that asks for it, and that policy and a person have let through, kill an instance that does not
+    /// stop (`iris force`)? Default: false.
+    #[serde(default)]
+    pub allow_force: bool,
     /// How long the instance may take from the start command to accepting logons, in seconds. Default: 60.
     #[serde(default = "default_start_seconds")]
     pub start_seconds: u64,
-    /// Where the kernel shows its state. Default: `/proc`.
+    /// Restarts of one instance within any hour, whatever policy says. Default: 3.
+    #[serde(default = "default_restarts_per_hour")]
+    pub restarts_per_hour: u32,
+    /// Least time between two restarts of one instance in minutes, whatever policy says. Default: 15.
+    #[serde(default = "default_minutes_between_restarts")]
+    pub minutes_between_restarts: u32,
+    /// Where the kernel shows its values. Default: `/proc`.
     #[serde(default = "settings::default_proc_root")]
     pub proc_root: PathBuf,
+    /// Where processes and their sockets are seen. Another folder than `/proc` is for tests. Default: `/proc`.
+    #[serde(default = "settings::default_proc_root")]
+    pub process_root: PathBuf,
+    /// A folder of `*.toml` with conditions of your own, in the form of `shared/knowledge/data/conditions`; a bad row
+    /// ends the start. The same folder for all services. Default: none.
+    #[serde(default)]
+    pub knowledge_dir: Option<PathBuf>,
     /// Where the agent's ledger lies; made when it is missing. Default: `/var/lib/instance/restart-agent`.
     #[serde(default = "default_state_dir")]
     pub state_dir: PathBuf,
@@ -31,22 +66,28 @@ pub struct Config {
     pub fence_dir: PathBuf,
 }
 
-impl Config {
-    pub fn stop_limit(&self) -> Duration {
-        Duration::from_secs(self.stop_seconds)
-    }
+fn default_users_seconds() -> u64 {
+    60
+}
 
-    pub fn start_limit(&self) -> Duration {
-        Duration::from_secs(self.start_seconds)
-    }
+fn default_when_users_stay() -> WhenUsersStay {
+    WhenUsersStay::Answer
 }
 
 fn default_stop_seconds() -> u64 {
-    180
+    120
 }
 
 fn default_start_seconds() -> u64 {
     60
+}
+
+fn default_restarts_per_hour() -> u32 {
+    3
+}
+
+fn default_minutes_between_restarts() -> u32 {
+    15
 }
 
 fn default_state_dir() -> PathBuf {

@@ -30,6 +30,42 @@ pub enum RestartError {
         /// What the catalogue tells a person to do.
         remedy: String,
     },
+    /// It carries Instance itself.
+    #[error("this instance carries Instance itself and is never stopped or started by it: {why}")]
+    CarriesInstance {
+        /// How that is known.
+        why: String,
+    },
+    /// It was restarted a short time ago.
+    #[error("the instance was restarted a short time ago: {rule}; not before {free_at}")]
+    TooSoon {
+        /// The rule that says so.
+        rule: String,
+        /// When it may be restarted again.
+        free_at: jiff::Timestamp,
+    },
+    /// When it was restarted cannot be told or kept.
+    #[error("could not keep the times of restarts in \"{path}\": {reason}")]
+    Spacing {
+        /// The file.
+        path: String,
+        /// What the operating system answered, or what is wrong with the file.
+        reason: String,
+    },
+    /// Users did not leave. Nothing was stopped.
+    #[error("nothing was stopped: after {seconds} s there are still {users}")]
+    UsersRemain {
+        /// How long they were waited for.
+        seconds: u64,
+        /// Who they are.
+        users: String,
+    },
+    /// Nobody can tell whether work would be cut off. Nothing was stopped.
+    #[error("nothing was stopped: whether a stop would cut off work cannot be seen: {unseen}")]
+    UsersUnseen {
+        /// What, and why.
+        unseen: String,
+    },
     /// Up for nobody but an administrator, or on its way somewhere.
     #[error("instance is \"{state}\": wait until it is running or down, or look what somebody does there")]
     Unsettled {
@@ -39,9 +75,9 @@ pub enum RestartError {
     /// The stop was asked for, and then nothing more could be seen of the instance.
     #[error("{0}; the stop was asked for, and whether the instance has stopped is not known")]
     LostAfterAsking(Box<RestartError>),
-    /// The instance did not stop. It was not forced, and it is not started.
+    /// The instance did not stop. It is not started.
     #[error(
-        "instance is \"{state}\" {seconds} s after the stop was asked for{said}; it is not forced and not started: let its users leave, then stop it by hand"
+        "instance is \"{state}\" {seconds} s after the stop was asked for{said}; it is not started: let its users leave, then stop it by hand"
     )]
     StopFailed {
         /// As `iris qlist` says.
@@ -82,6 +118,11 @@ impl From<RestartError> for Failure {
             Error::Qlist(_) => Self::transient("state_unknown", message),
             Error::Log { .. } => Self::permanent("log_unreadable", message),
             Error::MustNotRestart { .. } => Self::refused("must_not_restart", message),
+            Error::CarriesInstance { .. } => Self::refused("carries_instance", message),
+            Error::TooSoon { .. } => Self::refused("restart_too_soon", message),
+            Error::Spacing { .. } => Self::permanent("restart_times", message),
+            Error::UsersRemain { .. } => Self::permanent("users_remain", message),
+            Error::UsersUnseen { .. } => Self::permanent("users_unseen", message),
             Error::Unsettled { .. } => Self::transient("instance_unsettled", message),
             Error::LostAfterAsking(error) => {
                 Self::Unknown { cause: Cause::new(&Self::from(*error).cause().code, message) }

@@ -1,7 +1,10 @@
 //! restart-agent: stops and starts an IRIS instance, and waits until it answers.
 //!
-//! Invariant: nothing is ever forced or killed, and nothing is started after a stop that failed.
-//! Invariant: no exit code is believed; `iris qlist`, the log and the port say what is true.
+//! Invariant: nothing is started after a stop that failed, and nothing is forced down but where the command, policy, a
+//! person and the settings all let it.
+//! Invariant: users and open transactions are looked for before every stop, through doors that the real product has.
+//! Invariant: no exit code is believed; `iris qlist`, processes, the log and the port's owner say what is true.
+//! Invariant: only the module `host` touches anything outside of `state_dir`.
 //! Invariant: a restart is a goal ("running, on a later start than this one"): asked for twice, it is done once.
 //! Invariant: only instances of the settings are touched, by the `iris` program of the settings.
 //!
@@ -12,10 +15,19 @@ mod restart;
 mod undo;
 
 mod permit;
+mod spacing;
+
+mod drain; // The parts of a restart, in order.
 mod start;
 mod stop;
 
+mod figures;
+mod waits;
+
+mod databases;
+mod host; // The one door to the instance.
 mod observe;
+mod users;
 
 mod config;
 mod error;

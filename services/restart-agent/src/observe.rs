@@ -1,29 +1,39 @@
 //! What an instance is doing, as far as the `iris` program, its log and its processes tell.
 
 use std::{
-    fmt, fs,
-    path::Path,
+    fmt, io,
     time::{Duration, Instant},
 };
 
-use instance_agent::InstanceSettings;
-use instance_agent::evidence::{self, Health, LogMark, Qlist, StateWord};
+use instance_agent::{
+    InstanceSettings,
+    evidence::{Health, LogMark, Qlist, QlistError, StateWord},
+};
+use instance_clock::Clock;
 use instance_iris::messages_log::{Entry, Severity};
 use serde::{Deserialize, Serialize};
 
-use crate::{config::Config, error::RestartError};
+use crate::{
+    config::Config,
+    error::RestartError,
+    host::{Host, Local},
+};
 
 /// `iris qlist` takes milliseconds; a host that is short of memory takes longer.
 const QLIST_LIMIT: Duration = Duration::from_secs(10);
 
+/// What is left of a time limit may be less than an ordinary answer takes.
+const QLIST_LEAST: Duration = Duration::from_secs(1);
+
 /// How often the state is asked for, while it is waited for.
 pub const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-/// One instance of this host: where it is, and how it is asked.
-#[derive(Debug, Clone, Copy)]
+/// One instance: where it is, and how it is asked.
 pub struct Site<'a> {
     pub config: &'a Config,
     pub instance: &'a InstanceSettings,
+    pub host: Box<dyn Host + 'a>,
+    pub clock: &'a dyn Clock,
 }
 
 /// The state of an instance in one word.
@@ -62,9 +72,22 @@ pub struct LogEnd {
     pub size: u64,
 }
 
-impl Site<'_> {
+impl<'a> Site<'a> {
+    pub fn new(config: &'a Config, instance: &'a InstanceSettings, clock: &'a dyn Clock) -> Self {
+        Self { config, instance, host: Box::new(Local { config, instance }), clock }
+    }
+
     pub fn observe(&self) -> Result<Observed, RestartError> {
-        let qlist = evidence::qlist(&self.config.iris_command, &self.instance.name, QLIST_LIMIT)?;
+        self.observe_within(QLIST_LIMIT)
+    }
+
+    /// Asks for the state, at most for `limit`, but long enough for an ordinary answer.
+    pub fn observe_within(&self, limit: Duration) -> Result<Observed, RestartError> {
+        let name = &self.instance.name;
+        let limit = limit.clamp(QLIST_LEAST, QLIST_LIMIT);
+        let finished = self.host.iris(&["qlist", name.as_str()], limit);
+        let finished = finished.map_err(|source| QlistError::Run { instance: name.clone(), source })?;
+        let qlist = Qlist::read(&finished, name, limit)?;
         let state = match (&qlist.state, qlist.health) {
             (StateWord::Running, Health::Hung) => State::Hung,
             (StateWord::Running, _) => State::Running,
@@ -79,48 +102,48 @@ impl Site<'_> {
         let began = Instant::now();
         loop {
             let observed = self.observe()?;
+            let left = limit.saturating_sub(began.elapsed());
             match &observed.state {
                 State::Running | State::Hung | State::Down => return Ok(observed),
-                State::Other(word) if began.elapsed() >= limit => {
+                State::Other(word) if left.is_zero() => {
                     return Err(RestartError::Unsettled { state: word.clone() });
                 }
-                State::Other(_) => std::thread::sleep(LOOK_AGAIN),
+                State::Other(_) => std::thread::sleep(LOOK_AGAIN.min(left)),
             }
         }
     }
 
     /// The run that is going on, if one is.
     pub fn run(&self, observed: &Observed) -> Run {
-        let proc_root = &self.config.proc_root;
-        let boot_id = fs::read_to_string(proc_root.join("sys/kernel/random/boot_id")).ok();
         let up = observed.state != State::Down;
-        let manager = self.instance.messages_log.parent();
+        let oldest = || {
+            let process = self.host.processes().ok()?.into_iter().next()?;
+            Some((process.id, process.started))
+        };
         Run {
-            boot_id: boot_id.map(|id| id.trim().to_owned()),
+            boot_id: self.host.boot_id(),
             since: up.then(|| observed.qlist.since.clone()),
-            process: if up { manager.and_then(|manager| oldest_process(proc_root, manager)) } else { None },
+            process: if up { oldest() } else { None },
         }
     }
 
     pub fn log_end(&self) -> Result<LogEnd, RestartError> {
-        let mark = LogMark::now(&self.instance.messages_log).map_err(|source| self.log_error(source))?;
+        let mark = self.host.log_end().map_err(|source| self.log_error(source))?;
         Ok(LogEnd { inode: mark.inode, size: mark.size })
     }
 
     /// The entries of the log after a place.
     pub fn log_since(&self, end: LogEnd) -> Result<Vec<Entry>, RestartError> {
         let mark = LogMark { inode: end.inode, size: end.size };
-        let since = evidence::entries_since(&self.instance.messages_log, mark);
-        since.map(|(entries, _)| entries).map_err(|source| self.log_error(source))
+        self.host.log_since(mark).map_err(|source| self.log_error(source))
     }
 
     /// The entries of the log since the last start.
     pub fn log_of_this_run(&self) -> Result<Vec<Entry>, RestartError> {
-        let entries = evidence::entries_since_last_start(&self.instance.messages_log);
-        entries.map(|(entries, _)| entries).map_err(|source| self.log_error(source))
+        self.host.log_of_this_run().map_err(|source| self.log_error(source))
     }
 
-    fn log_error(&self, source: std::io::Error) -> RestartError {
+    fn log_error(&self, source: io::Error) -> RestartError {
         RestartError::Log { path: self.instance.messages_log.display().to_string(), source }
     }
 }
@@ -172,26 +195,6 @@ pub fn complaints(entries: &[Entry]) -> Vec<String> {
     lines
 }
 
-/// The oldest process that works in the manager directory under the name of IRIS's only binary. A name alone would be
-/// no proof, and nothing is ever signalled by it.
-fn oldest_process(proc_root: &Path, manager: &Path) -> Option<(u32, u64)> {
-    let manager = fs::canonicalize(manager).ok()?;
-    let started = |process: u32| {
-        let folder = proc_root.join(process.to_string());
-        let stat = fs::read_to_string(folder.join("stat")).ok()?;
-        // The name stands in brackets and may hold anything, brackets too.
-        let (head, tail) = stat.rsplit_once(')')?;
-        let is_iris = head.split_once('(')?.1.starts_with("irisdb");
-        let here = fs::read_link(folder.join("cwd")).ok()? == manager;
-        // Field 22 of the line; the third follows the name.
-        let ticks = tail.split_ascii_whitespace().nth(19)?.parse::<u64>().ok()?;
-        (is_iris && here).then_some((ticks, process))
-    };
-    let processes = fs::read_dir(proc_root).ok()?.flatten();
-    let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    ids.filter_map(started).min().map(|(ticks, process)| (process, ticks))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,27 +219,5 @@ mod tests {
         }
         let down = run("a", None, None);
         assert!(down.is_over(&before) && !down.is_over(&down));
-    }
-
-    #[test]
-    fn the_oldest_process_of_the_manager_directory_is_found() {
-        let folder = tempfile::tempdir().unwrap();
-        let manager = folder.path().join("mgr");
-        fs::create_dir(&manager).unwrap();
-        let process = |id: &str, name: &str, cwd: &Path, ticks: u64| {
-            let place = folder.path().join("proc").join(id);
-            fs::create_dir_all(&place).unwrap();
-            let fields = format!("{id} ({name}) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {ticks} 1 1\n");
-            fs::write(place.join("stat"), fields).unwrap();
-            std::os::unix::fs::symlink(cwd, place.join("cwd")).unwrap();
-        };
-        let manager_real = fs::canonicalize(&manager).unwrap();
-        process("300", "irisdb", &manager_real, 900);
-        process("200", "irisdb (x)", &manager_real, 800);
-        process("100", "bash", &manager_real, 100);
-        process("150", "irisdb", folder.path(), 50);
-        process("self", "irisdb", &manager_real, 1);
-        assert_eq!(oldest_process(&folder.path().join("proc"), &manager), Some((200, 800)));
-        assert_eq!(oldest_process(&folder.path().join("none"), &manager), None);
     }
 }

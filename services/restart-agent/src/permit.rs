@@ -1,7 +1,5 @@
 //! Whether an instance may be restarted at all: some conditions a restart repeats, spreads or hides.
 
-use std::{fs, time::SystemTime};
-
 use instance_agent::evidence;
 use instance_knowledge as knowledge;
 
@@ -20,6 +18,21 @@ const OF_THE_CPF: [&str; 6] = [
     "cpf-duplicate-line",
     "cpf-value-required",
 ];
+
+/// The last of three layers that keep Instance from acting on what carries it (the others: planner, router).
+pub fn guard(site: &Site<'_>) -> Result<(), RestartError> {
+    if site.config.carries_instance.contains(&site.instance.name) {
+        let why = "the setting \"carries_instance\" names it".to_owned();
+        return Err(RestartError::CarriesInstance { why });
+    }
+    // Unreadable processes are told by whoever needs them.
+    let processes = site.host.processes().unwrap_or_default();
+    if site.host.carries_us(&processes) {
+        let why = "this agent was started from it and would end with it".to_owned();
+        return Err(RestartError::CarriesInstance { why });
+    }
+    Ok(())
+}
 
 /// Refuses when the log since the last start tells of a condition that must not be answered by a restart. Before
 /// anything is done it is not known whether the CPF will have been changed by then: those conditions are told as
@@ -41,7 +54,8 @@ pub fn foresee(site: &Site<'_>) -> Result<Vec<String>, RestartError> {
 /// Refuses as [`foresee`] does, and for the conditions of a CPF that nobody has changed since.
 pub fn check(site: &Site<'_>, state: &State) -> Result<(), RestartError> {
     for (id, text) in forbidding(site)? {
-        let cured = OF_THE_CPF.contains(&id.as_str()) && *state == State::Down && cpf_is_newer(site);
+        let cured =
+            OF_THE_CPF.contains(&id.as_str()) && *state == State::Down && site.host.cpf_is_newer_than_log();
         if !cured {
             return Err(must_not(&id, text));
         }
@@ -58,14 +72,6 @@ fn forbidding(site: &Site<'_>) -> Result<Vec<(String, String)>, RestartError> {
 fn must_not(id: &str, text: String) -> RestartError {
     let remedy = knowledge::condition(id).map(|row| row.remedy.clone()).unwrap_or_default();
     RestartError::MustNotRestart { condition: id.to_owned(), text, remedy }
-}
-
-/// Was the CPF written after the last word of the log? An instance that is down writes no more.
-fn cpf_is_newer(site: &Site<'_>) -> bool {
-    let written = |path| fs::metadata(path).and_then(|file| file.modified()).ok();
-    let times: Option<(SystemTime, SystemTime)> =
-        written(&site.instance.cpf).zip(written(&site.instance.messages_log));
-    times.is_some_and(|(cpf, log)| cpf > log)
 }
 
 #[cfg(test)]

@@ -3,16 +3,22 @@
 use std::time::Duration;
 
 use instance_agent::{Applied, Prepared, Probe};
-use instance_contract::{AppliedChange, Failure, Forecast, InstanceName};
+use instance_contract::{Failure, Forecast, InstanceName, RestartInstance, StepKey, WhenUsersStay};
 use instance_iris::cpf::Document;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    databases::{self, Mounted},
+    drain::drain,
     error::RestartError,
+    figures::Figures,
     observe::{LogEnd, Observed, Run, Site, State, logons_enabled},
     permit,
-    start::{await_ready, missing, start},
-    stop::stop,
+    spacing::Restarts,
+    start::{await_ready, ready, start},
+    stop::{force, stop},
+    users::Users,
+    waits::Waits,
 };
 
 /// Asked directly before something is changed: may we still act?
@@ -33,6 +39,18 @@ pub struct Former {
     pub state: String,
     pub run: Run,
     pub log: LogEnd,
+    /// What it had mounted.
+    #[serde(default)]
+    pub databases: Mounted,
+}
+
+/// What is asked for, and by which step.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish<'a> {
+    pub restart: RestartInstance,
+    pub step: &'a StepKey,
+    /// An undo belongs to a restart that was let through already, and must not leave the instance as it is.
+    pub is_undo: bool,
 }
 
 impl Former {
@@ -44,7 +62,13 @@ impl Former {
     }
 
     pub fn now(site: &Site<'_>, observed: &Observed) -> Result<Self, RestartError> {
-        Ok(Self { state: observed.state.to_string(), run: site.run(observed), log: site.log_end()? })
+        let databases = databases::mounted(&site.log_of_this_run()?);
+        Ok(Self {
+            state: observed.state.to_string(),
+            run: site.run(observed),
+            log: site.log_end()?,
+            databases,
+        })
     }
 
     /// Has the instance been started since?
@@ -58,32 +82,34 @@ impl Former {
 }
 
 /// What a restart would do.
-pub fn forecast(site: &Site<'_>) -> Result<Forecast, RestartError> {
+pub fn forecast(site: &Site<'_>, wish: &RestartInstance) -> Result<Forecast, RestartError> {
+    permit::guard(site)?;
     let observed = site.settled(Duration::ZERO)?;
+    if observed.state != State::Down {
+        Restarts::of(site)?.check(site, None)?;
+    }
     let mut warnings = permit::foresee(site)?;
-    if observed.state == State::Down {
-        warnings.push("the instance is down: it will be started".to_owned());
-    }
-    if observed.is_primary() {
-        warnings
-            .push("the instance is the primary of a mirror: it will be stopped without failover".to_owned());
-    }
-    warnings.extend(longer_shutdown(site));
+    warnings.extend(at_stake(site, &observed, wish));
+    warnings.extend(longer_shutdown(site, wish));
     Ok(Forecast {
         target: target(&site.instance.name),
         before: observed.state.to_string(),
         after: State::Running.to_string(),
         needs_restart: false,
         restart_reason: "is the restart itself".to_owned(),
-        dangerous: false,
+        dangerous: wish.force,
         warnings,
     })
 }
 
 /// What must be recorded before the effect. Changes nothing.
-pub fn prepare(site: &Site<'_>) -> Result<Prepared, RestartError> {
+pub fn prepare(site: &Site<'_>, wish: &Wish<'_>) -> Result<Prepared, RestartError> {
+    permit::guard(site)?;
     let observed = site.settled(Duration::ZERO)?;
     permit::check(site, &observed.state)?;
+    if observed.state != State::Down {
+        Restarts::of(site)?.check(site, Some(wish.step))?;
+    }
     let former = Former::now(site, &observed)?;
     Ok(Prepared {
         before: former.state.clone(),
@@ -94,28 +120,73 @@ pub fn prepare(site: &Site<'_>) -> Result<Prepared, RestartError> {
 }
 
 /// Stops the run that must be over, if it still lasts, and starts the instance, if it is down.
-pub fn bring_up(site: &Site<'_>, former: &Former, limits: Limits<'_>) -> Result<Applied, Failure> {
+pub fn bring_up(
+    site: &Site<'_>,
+    former: &Former,
+    wish: &Wish<'_>,
+    limits: Limits<'_>,
+) -> Result<Applied, Failure> {
+    permit::guard(site)?;
+    let waits = Waits::of(site.config, &wish.restart);
     let mut figures = Figures::default();
     // After a crash it may be on its way, sent by us.
-    let observed = site.settled(site.config.stop_limit().min((limits.remaining)()))?;
+    let observed = site.settled(waits.stop.min((limits.remaining)()))?;
     if former.is_over(site, &observed)? {
-        await_ready(site, former.log, start_limit(site, limits))?;
+        let limit = waits.start.min((limits.remaining)());
+        figures.ready_now(&await_ready(site, former.log, &former.databases, limit)?);
         return Ok(figures.applied(site, former));
     }
     permit::check(site, &observed.state)?;
-    (limits.last_look)()?;
-    if observed.state != State::Down {
-        let stopped = stop(site, &observed, site.config.stop_limit().min((limits.remaining)()))?;
-        figures.stop = Some(stopped.took);
-        figures.warnings = stopped.warnings;
+    if observed.state == State::Down {
+        (limits.last_look)()?;
+    } else {
+        bring_down(site, &observed, wish, limits, &mut figures)?;
         // From here on the instance is down, and a "no" must say so.
         (limits.last_look)()
             .map_err(|failure| RestartError::NotStarted { reason: failure.cause().to_string() })?;
     }
-    let started = start(site, start_limit(site, limits))?;
-    figures.start = Some(started.command_took);
-    figures.ready = Some(started.ready_took);
+    let started = start(site, &former.databases, waits.start.min((limits.remaining)()))?;
+    figures.started(&started);
     Ok(figures.applied(site, former))
+}
+
+/// Users first, then the stop, then force where everybody agrees to it.
+fn bring_down(
+    site: &Site<'_>,
+    observed: &Observed,
+    wish: &Wish<'_>,
+    limits: Limits<'_>,
+    figures: &mut Figures,
+) -> Result<(), Failure> {
+    let waits = Waits::of(site.config, &wish.restart);
+    if observed.state == State::Hung {
+        figures.warn("it hangs, so nobody can work in it: users were not waited for".to_owned());
+    } else {
+        let stay = wish.restart.when_users_stay.unwrap_or(site.config.when_users_stay);
+        let stay = if wish.is_undo { WhenUsersStay::Stop } else { stay };
+        figures.drained(drain(site, observed, stay, waits.for_users((limits.remaining)()))?);
+    }
+    (limits.last_look)()?;
+    let mut restarts = Restarts::of(site)?;
+    if !wish.is_undo {
+        restarts.note(site, wish.step)?;
+    }
+    let mut stopped = stop(site, observed, wish.restart.failover, waits.for_stop((limits.remaining)()));
+    if let Err(RestartError::StopFailed { .. }) = &stopped
+        && waits.force
+    {
+        (limits.last_look)()?;
+        let forced = force(site, (limits.remaining)())?;
+        figures.forced = true;
+        stopped = Ok(forced);
+    }
+    if let Err(RestartError::StopFailed { still_runs: true, .. }) = &stopped
+        && !wish.is_undo
+    {
+        restarts.forget(wish.step)?;
+    }
+    figures.stopped(stopped?);
+    Ok(())
 }
 
 /// What is true after a crash with only the intent known.
@@ -124,13 +195,17 @@ pub fn probe(site: &Site<'_>, former: &Former) -> Result<Probe, RestartError> {
     if !former.is_over(site, &observed)? {
         return Ok(Probe::NotDone);
     }
-    match missing(&observed, &site.log_since(former.log)?) {
-        None => Ok(Probe::Done(Figures::default().applied(site, former))),
-        Some(_) if observed.state == State::Hung => {
+    match ready(site, &observed, &site.log_since(former.log)?, &former.databases) {
+        Ok(ready) => {
+            let mut figures = Figures::default();
+            figures.ready_now(&ready);
+            Ok(Probe::Done(figures.applied(site, former)))
+        }
+        Err(_) if observed.state == State::Hung => {
             Ok(Probe::Other { found: "hung since its start".to_owned() })
         }
         // On its way up: a part is left, the wait.
-        Some(_) => Ok(Probe::NotDone),
+        Err(_) => Ok(Probe::NotDone),
     }
 }
 
@@ -139,45 +214,42 @@ pub fn target(name: &InstanceName) -> String {
     format!("instance {name}")
 }
 
-/// What was measured on the way.
-#[derive(Debug, Default)]
-struct Figures {
-    stop: Option<Duration>,
-    start: Option<Duration>,
-    ready: Option<Duration>,
-    warnings: Vec<String>,
-}
-
-impl Figures {
-    fn applied(self, site: &Site<'_>, former: &Former) -> Applied {
-        let name = &site.instance.name;
-        let change = |parameter: &str, old: Option<String>, new: String| AppliedChange {
-            parameter: parameter.to_owned(),
-            old_value: old,
-            new_value: Some(new),
-            validated: true,
-        };
-        let state = change("state", Some(former.state.clone()), State::Running.to_string());
-        let mut changes = vec![(target(name), state)];
-        let figures = [("stop_ms", self.stop), ("start_ms", self.start), ("ready_ms", self.ready)];
-        for (figure, took) in figures {
-            let Some(took) = took else { continue };
-            changes.push((figure.to_owned(), change(figure, None, took.as_millis().to_string())));
-        }
-        // What a restart ends cannot be brought back; its undo brings the instance up on the former configuration.
-        Applied { changes, warnings: self.warnings, rollback_available: false }
+/// What a person who is to agree should know of the instance as it is now.
+fn at_stake(site: &Site<'_>, observed: &Observed, wish: &RestartInstance) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if observed.state == State::Down {
+        return vec!["the instance is down: it will be started".to_owned()];
     }
-}
-
-fn start_limit(site: &Site<'_>, limits: Limits<'_>) -> Duration {
-    site.config.start_limit().min((limits.remaining)())
+    if observed.is_primary() {
+        let how =
+            if wish.failover { "its partner takes over" } else { "it will be stopped without failover" };
+        warnings.push(format!("the instance is the primary of a mirror: {how}"));
+    }
+    if observed.state == State::Running {
+        let users = Users::of(site, observed);
+        if users.are_there() {
+            warnings.push(format!("there are {users}"));
+        }
+        if !users.unseen.is_empty() {
+            warnings.push(format!("could not see {}", users.unseen.join(", ")));
+        }
+    }
+    if wish.force && site.config.allow_force {
+        warnings
+            .push("an instance that does not stop in time is killed, as by a crash (iris force)".to_owned());
+    } else if wish.force {
+        warnings.push(
+            "force is asked for, but \"allow_force\" in the settings of restart-agent is off".to_owned(),
+        );
+    }
+    warnings
 }
 
 /// IRIS itself waits that long for users before it forces them; our own limit may be over before.
-fn longer_shutdown(site: &Site<'_>) -> Option<String> {
-    let document = Document::parse(&std::fs::read(&site.instance.cpf).ok()?);
+fn longer_shutdown(site: &Site<'_>, wish: &RestartInstance) -> Option<String> {
+    let document = Document::parse(&site.host.cpf().ok()?);
     let seconds: u64 = document.get("Startup", "ShutdownTimeout")?.parse().ok()?;
-    let ours = site.config.stop_seconds;
+    let ours = Waits::of(site.config, wish).stop.as_secs();
     (seconds > ours).then(|| {
         format!("[Startup] ShutdownTimeout is {seconds} s: the instance may take longer to stop than the {ours} s it is given")
     })

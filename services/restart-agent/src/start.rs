@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use instance_agent::evidence;
 use instance_chassis::crash_point;
-use instance_iris::messages_log::Entry;
+use instance_iris::{cpf::Document, messages_log::Entry};
 
 use crate::{
+    databases::{self, Mounted},
     error::RestartError,
+    host::{Owner, Use},
     observe::{LOOK_AGAIN, LogEnd, Observed, Site, State, complaints, logons_enabled},
-    stop::program,
 };
 
 /// How long a port may take to take a connection.
@@ -22,77 +23,137 @@ pub struct Started {
     pub command_took: Duration,
     /// Until the instance took logons.
     pub ready_took: Duration,
+    pub ready: Ready,
+}
+
+/// An instance that takes logons.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ready {
+    /// How many databases it has mounted since its start.
+    pub databases: usize,
+    /// How many processes it has.
+    pub processes: usize,
 }
 
 /// Starts the instance and waits until it is ready, both within `limit`.
-pub fn start(site: &Site<'_>, limit: Duration) -> Result<Started, RestartError> {
+pub fn start(site: &Site<'_>, expected: &Mounted, limit: Duration) -> Result<Started, RestartError> {
     let began = Instant::now();
     let log = site.log_end()?;
     let failed = |error: &dyn std::fmt::Display| RestartError::StartFailed { reason: error.to_string() };
     crash_point("restart.to-start");
-    let finished = program(site)
-        .arguments(["start", site.instance.name.as_str(), "quietly"])
-        .run(limit)
-        .map_err(|error| failed(&RestartError::Program(error)))?;
+    let words = ["start", site.instance.name.as_str(), "quietly"];
+    let finished = site.host.iris(&words, limit).map_err(|error| failed(&RestartError::Program(error)))?;
     crash_point("restart.start-asked");
     let command_took = began.elapsed();
     let words = match finished.last_words() {
         words if words.is_empty() => "nothing".to_owned(),
         words => words,
     };
-    await_ready(site, log, limit.saturating_sub(began.elapsed())).map_err(|error| match error {
+    let left = limit.saturating_sub(began.elapsed());
+    let ready = await_ready(site, log, expected, left).map_err(|error| match error {
         RestartError::StartFailed { reason } => failed(&format!("{reason}; iris start said \"{words}\"")),
         other => failed(&other),
     })?;
     crash_point("restart.ready");
-    Ok(Started { command_took, ready_took: began.elapsed() })
+    Ok(Started { command_took, ready_took: began.elapsed(), ready })
 }
 
-/// Waits until the instance runs, has enabled logons since `log`, and its superserver takes a connection.
-pub fn await_ready(site: &Site<'_>, log: LogEnd, limit: Duration) -> Result<(), RestartError> {
+/// Waits until the instance runs, has enabled logons since `log`, its own superserver takes a connection, and the
+/// databases are mounted that were before.
+pub fn await_ready(
+    site: &Site<'_>,
+    log: LogEnd,
+    expected: &Mounted,
+    limit: Duration,
+) -> Result<Ready, RestartError> {
     let began = Instant::now();
     loop {
-        let observed = site.observe()?;
+        let left = limit.saturating_sub(began.elapsed());
+        let observed = site.observe_within(left)?;
         let entries = site.log_since(log)?;
-        let missing = missing(&observed, &entries);
-        let Some(missing) = missing else { return Ok(()) };
-        let is_over = began.elapsed() >= limit;
-        if observed.state == State::Down || is_over {
+        let missing = match ready(site, &observed, &entries, expected) {
+            Ok(ready) => return Ok(ready),
+            Err(missing) => missing,
+        };
+        if observed.state == State::Down || left.is_zero() {
             return Err(RestartError::StartFailed { reason: reason(missing, &entries) });
         }
-        std::thread::sleep(LOOK_AGAIN);
+        std::thread::sleep(LOOK_AGAIN.min(left));
     }
 }
 
-/// What is not there yet, in words; `None` when the instance is ready.
-pub fn missing(observed: &Observed, entries: &[Entry]) -> Option<String> {
+/// An instance that is ready, or what is not there yet, in words.
+pub fn ready(
+    site: &Site<'_>,
+    observed: &Observed,
+    entries: &[Entry],
+    expected: &Mounted,
+) -> Result<Ready, String> {
     if observed.state != State::Running {
-        return Some(format!("it is {}", observed.state));
+        return Err(format!("it is {}", observed.state));
     }
     if !logons_enabled(entries) {
-        return Some("its log does not say \"Enabling logons\"".to_owned());
+        return Err("its log does not say \"Enabling logons\"".to_owned());
     }
-    let Some(port) = observed.qlist.superserver_port else {
-        return Some("it tells no superserver port".to_owned());
-    };
-    let accepts = evidence::superserver_accepts("127.0.0.1", port, CONNECT_LIMIT);
-    (!accepts).then(|| format!("its superserver does not accept on port {port}"))
+    let processes = superserver_is_its_own(site, observed)?;
+    let mounted = databases::mounted(entries);
+    let cpf = site.host.cpf().map_err(|error| format!("its CPF cannot be read ({error})"))?;
+    let missing = databases::missing(expected, &mounted, &Document::parse(&cpf));
+    if missing.is_empty() {
+        Ok(Ready { databases: mounted.len(), processes })
+    } else {
+        Err(missing.join(", "))
+    }
 }
 
-/// The instance's own words first: they name the cause.
+/// Does its superserver take connections, and is it the instance that listens there? How many processes it has.
+pub fn superserver_is_its_own(site: &Site<'_>, observed: &Observed) -> Result<usize, String> {
+    let Some(port) = observed.qlist.superserver_port else {
+        return Err("it tells no superserver port".to_owned());
+    };
+    let unseen = |error: std::io::Error| format!("its processes cannot be seen ({error})");
+    let processes = site.host.processes().map_err(unseen)?;
+    if processes.is_empty() {
+        return Err("no process of it is to be seen".to_owned());
+    }
+    let sockets = site.host.sockets(port, &processes).map_err(unseen)?;
+    let listeners: Vec<Owner> =
+        sockets.iter().filter(|socket| socket.use_of == Use::Listens).map(|socket| socket.owner).collect();
+    if listeners.is_empty() {
+        return Err(format!("nobody listens on its superserver port {port}"));
+    }
+    if !listeners.iter().any(|owner| owner.is_the_instance()) {
+        let users = listeners.iter().find_map(|owner| match owner {
+            Owner::Foreign { user } => Some(user.to_string()),
+            _ => None,
+        });
+        let user = users.unwrap_or_default();
+        return Err(format!(
+            "a process of user {user}, not of the instance, holds its superserver port {port}"
+        ));
+    }
+    if !site.host.accepts(port, CONNECT_LIMIT) {
+        return Err(format!("its superserver does not accept on port {port}"));
+    }
+    Ok(processes.len())
+}
+
+/// The instance's own words first: they name the cause. Then what the catalogue advises.
 fn reason(missing: String, entries: &[Entry]) -> String {
     let complaints = complaints(entries);
-    let named: Vec<_> = evidence::conditions_in(entries)
+    let named = evidence::conditions_in(entries)
         .into_iter()
-        .filter(|(_, text)| complaints.contains(text))
-        .map(|(id, _)| String::from(id))
-        .collect();
+        .find(|(_, text)| complaints.contains(text))
+        .map(|(id, _)| String::from(id));
     let mut reason = missing;
-    if let Some(condition) = named.first() {
+    if let Some(condition) = &named {
         reason = format!("{condition}; {reason}");
     }
     if !complaints.is_empty() {
         reason = format!("{reason}; its log says: {}", complaints.join(" | "));
     }
-    reason
+    match named.as_deref().and_then(instance_knowledge::condition) {
+        Some(row) => format!("{reason}; remedy: {}", row.remedy),
+        None => reason,
+    }
 }

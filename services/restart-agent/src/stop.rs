@@ -1,14 +1,16 @@
-//! The instance is asked to stop, and watched until it is down. It is never forced.
+//! The instance is asked to stop, and watched until it is down. It is killed only where everybody has agreed to that.
 
 use std::time::{Duration, Instant};
 
-use instance_agent::host::Program;
 use instance_chassis::crash_point;
 
 use crate::{
     error::RestartError,
     observe::{LOOK_AGAIN, LogEnd, Observed, Site, State},
 };
+
+/// How long `iris force` may take until nothing is left.
+pub const FORCE_LIMIT: Duration = Duration::from_secs(10);
 
 /// What a stop took.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,43 +20,79 @@ pub struct Stopped {
     pub warnings: Vec<String>,
 }
 
-/// Stops the instance in order, within `limit`. Exit codes are not believed: only `iris qlist` says "down".
-pub fn stop(site: &Site<'_>, before: &Observed, limit: Duration) -> Result<Stopped, RestartError> {
-    let started = Instant::now();
+/// Stops the instance in order, within `limit`. Exit codes are not believed: `iris qlist` must say "down", and none of
+/// its processes may be left.
+pub fn stop(
+    site: &Site<'_>,
+    before: &Observed,
+    failover: bool,
+    limit: Duration,
+) -> Result<Stopped, RestartError> {
+    let began = Instant::now();
     let log = site.log_end()?;
-    let mut arguments = vec!["stop", site.instance.name.as_str()];
+    let mut words = vec!["stop", site.instance.name.as_str()];
     let mut warnings = Vec::new();
-    if before.is_primary() {
-        arguments.push("nofailover");
+    if before.is_primary() && failover {
+        warnings.push("the instance was the primary of a mirror: its partner was to take over".to_owned());
+    } else if before.is_primary() {
+        words.push("nofailover");
         warnings.push("the instance is the primary of a mirror: it was stopped without failover".to_owned());
     }
     // The last word: anywhere else it does not count, and without it the program asks on a terminal.
-    arguments.push("quietly");
+    words.push("quietly");
     crash_point("restart.to-stop");
-    let finished = program(site).arguments(arguments).run(limit)?;
+    let finished = site.host.iris(&words, limit)?;
     crash_point("restart.stop-asked");
     let said = Some(finished.last_words()).filter(|words| !words.is_empty());
     let said = said.map_or_else(String::new, |words| format!(" (iris stop said \"{words}\")"));
-    loop {
-        let state = site.observe().map_err(|error| RestartError::LostAfterAsking(Box::new(error)))?.state;
-        if state == State::Down {
-            crash_point("restart.stopped");
-            warnings.extend(users_who_remained(site, log));
-            return Ok(Stopped { took: started.elapsed(), warnings });
-        }
-        if started.elapsed() >= limit {
-            let seconds = started.elapsed().as_secs();
-            let still_runs = matches!(state, State::Running | State::Hung);
-            return Err(RestartError::StopFailed { state: state.to_string(), still_runs, seconds, said });
-        }
-        std::thread::sleep(LOOK_AGAIN);
-    }
+    until_down(site, began, limit, &said)?;
+    crash_point("restart.stopped");
+    warnings.extend(users_who_remained(site, log));
+    Ok(Stopped { took: began.elapsed(), warnings })
 }
 
-/// The `iris` program, with the little environment that its scripts need.
-pub fn program(site: &Site<'_>) -> Program {
-    Program::new(&site.config.iris_command)
-        .variable("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+/// Kills the instance, as a crash does. Recovery follows at the next start.
+pub fn force(site: &Site<'_>, limit: Duration) -> Result<Stopped, RestartError> {
+    let began = Instant::now();
+    let limit = limit.min(FORCE_LIMIT);
+    tracing::warn!(instance = %site.instance.name, "forcing the instance down");
+    let finished = site.host.iris(&["force", site.instance.name.as_str(), "quietly"], limit)?;
+    let said = format!(" (iris force said \"{}\")", finished.last_words());
+    until_down(site, began, limit, &said)?;
+    let warnings = vec!["it did not stop and was forced down: look what held it".to_owned()];
+    Ok(Stopped { took: began.elapsed(), warnings })
+}
+
+fn until_down(site: &Site<'_>, began: Instant, limit: Duration, said: &str) -> Result<(), RestartError> {
+    loop {
+        let left = limit.saturating_sub(began.elapsed());
+        let found = site.observe_within(left).map(|observed| observed.state);
+        let state = match found {
+            Ok(State::Down) => match site.host.processes() {
+                Ok(processes) if processes.is_empty() => return Ok(()),
+                Ok(processes) => {
+                    let ids: Vec<_> = processes.iter().map(|process| process.id.to_string()).collect();
+                    State::Other(format!("down, but its processes {} still run", ids.join(", ")))
+                }
+                Err(error) => State::Other(format!("down, but its processes cannot be seen ({error})")),
+            },
+            Ok(state) => state,
+            Err(error) if left.is_zero() => return Err(RestartError::LostAfterAsking(Box::new(error))),
+            // It may answer again.
+            Err(_) => State::Other("unknown".to_owned()),
+        };
+        if left.is_zero() {
+            let seconds = began.elapsed().as_secs();
+            let still_runs = matches!(state, State::Running | State::Hung);
+            return Err(RestartError::StopFailed {
+                state: state.to_string(),
+                still_runs,
+                seconds,
+                said: said.to_owned(),
+            });
+        }
+        std::thread::sleep(LOOK_AGAIN.min(left));
+    }
 }
 
 /// The stop itself counts those who did not leave in time: `<n> user process(es) remain`.

@@ -9,11 +9,12 @@ use std::{
 
 use instance_agent::{Applied, Prepared, Probe};
 use instance_chassis::crash_point;
-use instance_contract::{Failure, StepKey};
+use instance_contract::{Failure, RestartInstance, StepKey};
 
 use crate::{
     observe::{Observed, Site, State},
-    restart::{Former, Limits, bring_up, probe as probe_goal},
+    restart::{Former, Limits, Wish, bring_up, probe as probe_goal},
+    waits::Waits,
 };
 
 /// As long as the ledger keeps its own records.
@@ -84,12 +85,14 @@ pub fn undo(
     site: &Site<'_>,
     record: &Record,
     done: &Prepared,
+    step: &StepKey,
     limits: Limits<'_>,
 ) -> Result<Applied, Failure> {
+    let wish = Wish { restart: RestartInstance::default(), step, is_undo: true };
     let former = if let Some(former) = record.read()? {
         former
     } else {
-        let observed = site.settled(site.config.stop_limit().min((limits.remaining)()))?;
+        let observed = site.settled(Waits::of(site.config, &wish.restart).stop.min((limits.remaining)()))?;
         if never_stopped(site, &observed, done)? {
             return Ok(left_alone());
         }
@@ -100,7 +103,7 @@ pub fn undo(
         record.forget_old();
         former
     };
-    bring_up(site, &former, limits)
+    bring_up(site, &former, &wish, limits)
 }
 
 /// Has the undo reached its end?

@@ -2,126 +2,140 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use futures::{
+    FutureExt as _, StreamExt as _,
+    future::BoxFuture,
+    stream::{FuturesOrdered, FuturesUnordered},
+};
 use instance_bus::{BusError, Deliveries, Delivery, Lease, LogFollow, LogMessage};
 use instance_chassis::crash_point;
 use instance_contract::{
     CommandAnswer, RemediationId, Shard,
     subject::{self, RecordKind},
 };
-use instance_engine::{Core, Effect, Event, Logged, Record, Remediation};
+use instance_engine::{Core, Effect, Event, Record, Remediation};
 use jiff::Timestamp;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 use tracing::{Instrument as _, Span};
 
 use crate::{
     Error, Router, facts,
+    hint::Hints,
     intake::{self, Taken},
-    perform,
+    own, perform,
+    takeover::{self, Standing},
 };
 
 /// A lease lives 3 s and counts as fresh for 2 s.
 const RENEW_EVERY: Duration = Duration::from_secs(1);
-/// The kill switch is in force within a second.
-const LOOK_FOR_HALT_EVERY: Duration = Duration::from_millis(400);
-
-const HALT_PATIENCE: Duration = Duration::from_millis(600);
-/// A server that was killed or a new leader is there before this. Until then no agent acts either: each reads the switch
-/// itself before an effect.
-const UNREADABLE_FOR: Duration = Duration::from_secs(20);
 
 /// What came of an effect, and the span in which the story goes on.
 type Outcome = (Option<Event>, Span);
+/// A command that has been looked at.
+type LookedAt = (Delivery, Span, Result<Taken, BusError>);
 
 struct Driver<'a> {
     router: &'a Router,
     shard: Shard,
     core: Core,
+    hints: Hints,
+    /// Commands that are looked at, in the order in which they came: who came first is served first.
+    intake: FuturesOrdered<BoxFuture<'a, LookedAt>>,
     /// Commands that are not answered yet.
     deliveries: HashMap<RemediationId, Delivery>,
+    /// Whether the id of an arrival was used in another shard: asked while its facts are.
+    elsewhere: HashMap<RemediationId, BoxFuture<'a, Option<bool>>>,
     under_way: FuturesUnordered<BoxFuture<'a, Outcome>>,
     wake_at: Option<Timestamp>,
-    halted: bool,
-    /// Since when the kill switch could not be read.
-    unreadable_since: Option<Instant>,
 }
 
 /// Until drained, or until the lease is lost.
-pub(crate) async fn drive(router: &Router, lease: &mut Lease, epoch: u64) -> Result<(), Error> {
+pub(crate) async fn drive(router: &Router, lease: &mut Lease, taken: &own::Taken) -> Result<(), Error> {
     let shard = lease.shard();
+    let mut renewal = interval(RENEW_EVERY);
+    renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let standing = read_while_owned(router, lease, &mut renewal, taken).await?;
+    crash_point("router.log-read");
     let mut driver = Driver {
         router,
         shard,
-        core: Core::new(router.policy.clone(), epoch),
+        core: Core::new(router.policy.clone(), taken.epoch),
+        hints: Hints::new(taken.epoch, standing.last),
+        intake: FuturesOrdered::new(),
         deliveries: HashMap::new(),
+        elsewhere: HashMap::new(),
         under_way: FuturesUnordered::new(),
         wake_at: None,
-        halted: false,
-        unreadable_since: None,
     };
-    let mut records = driver.adopt().await?;
+    let mut records = driver.adopt(standing);
     let mut commands = router.bus.commands(shard).await?;
-    driver.run(lease, &mut commands, &mut records).await
+    driver.run(lease, &mut renewal, &mut commands, &mut records).await
+}
+
+/// However long the reading takes, nobody else takes the shard meanwhile.
+async fn read_while_owned(
+    router: &Router,
+    lease: &mut Lease,
+    renewal: &mut Interval,
+    taken: &own::Taken,
+) -> Result<Standing, Error> {
+    let shard = lease.shard();
+    let reading = takeover::read(router, shard, taken.former, (taken.epoch, taken.sequence));
+    tokio::pin!(reading);
+    loop {
+        tokio::select! {
+            standing = &mut reading => return standing,
+            _ = renewal.tick() => renew(lease).await?,
+        }
+        if !lease.is_fresh() {
+            return Err(Error::LeaseLost { shard });
+        }
+    }
+}
+
+async fn renew(lease: &mut Lease) -> Result<(), Error> {
+    let is_ours = lease.renew().await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "could not renew the lease");
+        true
+    });
+    crash_point("router.lease-renewed");
+    if is_ours { Ok(()) } else { Err(Error::LeaseLost { shard: lease.shard() }) }
 }
 
 impl Driver<'_> {
-    /// Reads the shard's log once, and continues what is open.
-    async fn adopt(&mut self) -> Result<LogFollow, Error> {
-        let mut open: HashMap<RemediationId, Vec<Logged>> = HashMap::new();
-        let mut last = 0;
-        for message in self.router.bus.read_log(self.shard, &subject::shard_log(self.shard)).await? {
-            last = message.sequence;
-            let Some((_, id, kind)) = subject::parse_record(&message.subject) else { continue };
-            if kind == RecordKind::Ended {
-                self.remember(&open.remove(&id).unwrap_or_default());
-                continue;
-            }
-            open.entry(id).or_default().extend(perform::decoded(&message));
+    /// Continues what is open.
+    fn adopt(&mut self, mut standing: Standing) -> LogFollow {
+        for (instance, at) in &standing.restarts {
+            self.core.remember_restart(instance, *at);
         }
-        for records in open.values() {
-            self.remember(records);
-        }
-        crash_point("router.log-read");
-        let adopted: Vec<Remediation> = open.into_values().filter_map(Remediation::replay).collect();
-        tracing::info!(shard = %self.shard, open = adopted.len(), "read the remediation log");
         let now = self.router.clock.now();
-        for remediation in adopted {
-            let span = continued(&remediation);
-            let effects = self.core.adopt([remediation], now);
-            self.perform(effects, &span);
-        }
+        let halted = *self.router.halted.borrow();
+        // Nothing is open yet, so nothing follows from it.
+        self.core.on(Event::Halted(halted), now);
+        let open = standing.take_open();
+        let adopted: Vec<Remediation> = open.filter_map(|records| self.core.replay(records)).collect();
+        tracing::info!(shard = %self.shard, open = adopted.len(), "read the remediation log");
+        let effects = self.core.adopt(adopted, now);
+        self.perform(effects, &Span::none());
         crash_point("router.open-adopted");
-        let answers = [
+        let heard = [
+            subject::records_of(self.shard, "accepted"),
             subject::records_of(self.shard, "result.>"),
             subject::records_of(self.shard, "approval.*.answered"),
         ];
-        Ok(self.router.bus.follow(self.shard, &answers, last + 1))
-    }
-
-    /// Restarts count in policy whoever owned the shard then.
-    fn remember(&mut self, records: &[Logged]) {
-        let accepted = records.iter().find_map(|(.., record)| match record {
-            Record::Accepted(accepted) => Some(accepted),
-            _ => None,
-        });
-        let Some(accepted) = accepted else { return };
-        for (_, at, _, record) in records {
-            if instance_engine::is_restart(record) {
-                self.core.remember_restart(&accepted.command.instance, *at);
-            }
-        }
+        self.router.bus.follow(self.shard, &heard, standing.last + 1)
     }
 
     async fn run(
         &mut self,
         lease: &mut Lease,
+        renewal: &mut Interval,
         commands: &mut Deliveries,
         records: &mut LogFollow,
     ) -> Result<(), Error> {
-        let mut renewal = interval(RENEW_EVERY);
-        renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut look_for_halt = interval(LOOK_FOR_HALT_EVERY);
-        look_for_halt.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut halted = self.router.halted.clone();
+        halted.mark_changed();
+        self.tell_next_owner();
         loop {
             let wake = self.wake();
             if !lease.is_fresh() {
@@ -131,25 +145,24 @@ impl Driver<'_> {
                 biased;
                 () = self.router.drain.requested() => break,
                 _ = renewal.tick() => {
-                    if !lease.renew().await.unwrap_or_else(|error| {
-                        tracing::warn!(%error, "could not renew the lease");
-                        true
-                    }) {
-                        return Err(Error::LeaseLost { shard: self.shard });
-                    }
-                    crash_point("router.lease-renewed");
+                    renew(lease).await?;
+                    self.tell_next_owner();
                 }
-                _ = look_for_halt.tick() => self.look_for_halt().await,
+                Ok(()) = halted.changed() => {
+                    let halted = *halted.borrow_and_update();
+                    self.happens(Event::Halted(halted), &Span::none());
+                }
                 Some((event, span)) = self.under_way.next() => {
                     if let Some(event) = event {
-                        self.happens(event, &span);
+                        self.has_happened(event, &span);
                     }
                 }
+                Some((delivery, span, taken)) = self.intake.next() => self.take(delivery, span, taken),
                 message = records.next() => match message {
                     Ok(message) => self.read(&message),
                     Err(error) => tracing::warn!(%error, "the remediation log is silent"),
                 },
-                delivery = commands.next() => self.command(delivery).await?,
+                delivery = commands.next() => self.command(delivery)?,
                 () = sleep_until(wake) => {
                     self.wake_at = None;
                     self.happens(Event::Tick, &Span::none());
@@ -170,28 +183,7 @@ impl Driver<'_> {
         Instant::now() + wait.min(far) + Duration::from_millis(1)
     }
 
-    async fn look_for_halt(&mut self) {
-        // A switch that cannot be read counts as thrown; but what runs is not given up because the server is away for a
-        // moment.
-        let halted = match timeout(HALT_PATIENCE, self.router.bus.is_halted()).await {
-            Ok(Ok(halted)) => {
-                self.unreadable_since = None;
-                halted
-            }
-            Ok(Err(error)) if !error.is_unreachable() => true,
-            _ => {
-                let since = *self.unreadable_since.get_or_insert_with(Instant::now);
-                self.halted || since.elapsed() >= UNREADABLE_FOR
-            }
-        };
-        if halted != self.halted {
-            tracing::warn!(halted, "the kill switch has changed");
-            self.halted = halted;
-            self.happens(Event::Halted(halted), &Span::none());
-        }
-    }
-
-    async fn command(&mut self, delivery: Option<Result<Delivery, BusError>>) -> Result<(), Error> {
+    fn command(&mut self, delivery: Option<Result<Delivery, BusError>>) -> Result<(), Error> {
         let delivery = match delivery {
             Some(Ok(delivery)) => delivery,
             Some(Err(error)) => {
@@ -201,12 +193,25 @@ impl Driver<'_> {
             None => return Err(Error::NoMoreCommands { shard: self.shard }),
         };
         crash_point("router.command-taken");
-        let span = delivery.span();
-        let now = self.router.clock.now();
-        match intake::take(self.router, &delivery, now).instrument(span.clone()).await {
+        let (router, span) = (self.router, delivery.span());
+        let then = span.clone();
+        let look = async move {
+            let now = router.clock.now();
+            let taken = intake::take(router, &delivery, now).await;
+            (delivery, then, taken)
+        };
+        self.intake.push_back(look.instrument(span).boxed());
+        Ok(())
+    }
+
+    fn take(&mut self, delivery: Delivery, span: Span, taken: Result<Taken, BusError>) {
+        match taken {
             Ok(Taken::Legal(arrival)) => {
                 crash_point("router.command-read");
-                self.deliveries.insert(arrival.command.command_id.into(), delivery);
+                let id = arrival.command.command_id.into();
+                let elsewhere = self.router.lookups.is_used_elsewhere(id, self.shard);
+                self.elsewhere.insert(id, elsewhere.boxed());
+                self.deliveries.insert(id, delivery);
                 self.happens(Event::Arrived(arrival), &span);
             }
             Ok(Taken::Illegal { id, answer, ended }) => self.refuse(delivery, id, *answer, ended, span),
@@ -216,7 +221,6 @@ impl Driver<'_> {
             // Dropped unsettled: it comes again.
             Err(error) => tracing::warn!(%error, "could not look at a command; it comes again"),
         }
-        Ok(())
     }
 
     /// Write the refusal, where the id has no history of its own; then tell the sender.
@@ -261,9 +265,17 @@ impl Driver<'_> {
         self.under_way.push(work.instrument(span).boxed());
     }
 
-    /// A result of an agent or the answer of a person.
+    /// A result of an agent, the answer of a person, or an acceptance: ours, or of an owner who had been followed.
     fn read(&mut self, message: &LogMessage) {
-        let Some((_, id, _)) = subject::parse_record(&message.subject) else { return };
+        let Some((_, id, kind)) = subject::parse_record(&message.subject) else { return };
+        self.hints.hears(message.sequence);
+        if kind == RecordKind::Accepted {
+            if self.core.remediation(&id).is_none() {
+                self.hints.hears_of_unknown(message.sequence, id);
+                self.happens(Event::Heard { id }, &Span::none());
+            }
+            return;
+        }
         let Some((kind, at, sequence, record)) = perform::decoded(message) else { return };
         match kind {
             RecordKind::Result { .. } => crash_point("router.result-read"),
@@ -275,6 +287,18 @@ impl Driver<'_> {
             _ => self.router.bus.span_of(message),
         };
         self.happens(Event::Recorded { id, kind, at, sequence, record: Box::new(record) }, &span);
+    }
+
+    /// Something that was under way has come to its end.
+    fn has_happened(&mut self, event: Event, span: &Span) {
+        let id = match &event {
+            Event::Recorded { id, .. } | Event::Found { id, .. } => Some(*id),
+            _ => None,
+        };
+        self.happens(event, span);
+        if let Some(id) = id {
+            self.hints.knows(id);
+        }
     }
 
     fn happens(&mut self, event: Event, span: &Span) {
@@ -293,9 +317,20 @@ impl Driver<'_> {
                 Effect::Ask { id, instance, questions, patience } => {
                     let work = async move {
                         crash_point("router.facts-to-ask");
-                        let answer = facts::ask(&router.bus, &instance, questions, patience).await;
+                        let answer = facts::ask(router, &instance, questions, patience).await;
                         crash_point("router.facts-answered");
                         (Some(Event::Answered { id, answer: Box::new(answer) }), then)
+                    };
+                    self.under_way.push(work.instrument(span).boxed());
+                }
+                Effect::Begin { id, kind, record } => {
+                    let elsewhere = self.elsewhere.remove(&id);
+                    let work = async move {
+                        let elsewhere = match elsewhere {
+                            Some(asked) => asked.await,
+                            None => router.lookups.is_used_elsewhere(id, shard).await,
+                        };
+                        (Some(perform::begin(router, shard, id, kind, record, elsewhere).await), then)
                     };
                     self.under_way.push(work.instrument(span).boxed());
                 }
@@ -307,6 +342,7 @@ impl Driver<'_> {
                     self.under_way.push(work.instrument(span).boxed());
                 }
                 Effect::Answer { id, answer, dead_letter } => {
+                    self.elsewhere.remove(&id);
                     if let Some(delivery) = self.deliveries.remove(&id) {
                         self.settle(delivery, *answer, dead_letter, span);
                     }
@@ -326,6 +362,7 @@ impl Driver<'_> {
     fn span_of(&self, effect: &Effect) -> Span {
         match effect {
             Effect::Ask { id, .. }
+            | Effect::Begin { id, .. }
             | Effect::Write { id, .. }
             | Effect::Answer { id, .. }
             | Effect::Find { id } => self.span_in_trace_of(*id),
@@ -334,7 +371,21 @@ impl Driver<'_> {
     }
 
     fn span_in_trace_of(&self, id: RemediationId) -> Span {
-        self.core.remediations().find(|remediation| remediation.id() == id).map_or_else(Span::none, continued)
+        self.core.remediation(&id).map_or_else(Span::none, continued)
+    }
+
+    /// Where the next owner may begin to read.
+    fn tell_next_owner(&mut self) {
+        let Some(hint) = self.hints.take(&self.core) else { return };
+        let (router, shard) = (self.router, self.shard);
+        let work = async move {
+            if let Err(error) = router.bus.put_open_hint(shard, &hint).await {
+                // The next owner reads a little more.
+                tracing::debug!(%error, %shard, "could not leave a hint");
+            }
+            (None, Span::none())
+        };
+        self.under_way.push(work.boxed());
     }
 }
 

@@ -10,14 +10,18 @@ use instance_contract::{
 use instance_engine::FactsAnswer;
 use instance_planner::Question;
 
+use crate::Router;
+
 /// One answer a question, or silence.
 pub(crate) async fn ask(
-    bus: &Bus,
+    router: &Router,
     instance: &InstanceName,
     questions: Vec<Question>,
     patience: Duration,
 ) -> FactsAnswer {
-    let hosts = match hosts_of(bus, instance).await {
+    let bus = &router.bus;
+    let needed: Vec<AgentKind> = questions.iter().map(|question| question.agent).collect();
+    let hosts = match router.hosts.of(instance, &needed).await {
         Ok(hosts) => hosts,
         Err(error) => return FactsAnswer::Silent { why: error.to_string() },
     };
@@ -30,20 +34,6 @@ pub(crate) async fn ask(
         };
     }
     FactsAnswer::Facts(Facts { forecasts, hosts, ..Facts::default() })
-}
-
-/// Which host serves an instance, by agent.
-pub(crate) async fn hosts_of(
-    bus: &Bus,
-    instance: &InstanceName,
-) -> Result<BTreeMap<AgentKind, HostName>, instance_bus::BusError> {
-    let mut hosts = BTreeMap::new();
-    for agent in AgentKind::ALL {
-        if let Some(host) = bus.host_of(instance, *agent).await? {
-            hosts.insert(*agent, host);
-        }
-    }
-    Ok(hosts)
 }
 
 async fn forecast(

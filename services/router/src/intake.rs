@@ -3,15 +3,16 @@
 use futures::future::try_join_all;
 use instance_bus::{BusError, Delivery, topology};
 use instance_contract::{
-    Accepted, Because, CommandAnswer, CommandId, Digest, Ended, Faults, InstanceName, Older, OverallStatus,
-    RemediationCommand, RemediationId, Shard, Totals, TraceId, WorkflowTrace,
+    Accepted, AgentKind, Because, CommandAnswer, CommandId, Digest, Ended, Faults, InstanceName, Older,
+    OverallStatus, RemediationCommand, RemediationId, Shard, Totals, TraceId, WorkflowTrace,
     decode::{self, Node},
     subject::{self, RecordKind},
 };
 use instance_engine::{Arrival, Earlier, Record};
+use instance_planner::questions;
 use jiff::Timestamp;
 
-use crate::{Router, facts};
+use crate::Router;
 
 /// What a delivery turned out to be.
 pub(crate) enum Taken {
@@ -45,12 +46,12 @@ pub(crate) async fn take(router: &Router, delivery: &Delivery, now: Timestamp) -
             illegal(router, bytes, faults, older.trace_id, now).await
         }
         Ok(command) => {
-            let id = command.command_id.into();
-            let (earlier, hosts) =
-                futures::try_join!(earlier(router, id), facts::hosts_of(&router.bus, &command.instance))?;
+            let needed: Vec<AgentKind> = questions(&command).iter().map(|question| question.agent).collect();
+            let hosts = router.hosts.of(&command.instance, &needed).await?;
             let digest = Digest::of(bytes);
             let traceparent = instance_bus::current_traceparent();
-            Ok(Taken::Legal(Box::new(Arrival { command, digest, traceparent, hosts, earlier })))
+            // Whether its id is new is found out when its first record is written.
+            Ok(Taken::Legal(Box::new(Arrival { command, digest, traceparent, hosts, earlier: None })))
         }
         Err(faults) => illegal(router, bytes, faults, older.trace_id, now).await,
     }
@@ -110,7 +111,7 @@ fn refusal(id: RemediationId, trace_id: TraceId, faults: Faults, now: Timestamp)
 }
 
 /// What the log holds under an id, in whichever shard: the same id may come back for another instance.
-async fn earlier(router: &Router, id: RemediationId) -> Result<Option<Earlier>, BusError> {
+pub(crate) async fn earlier(router: &Router, id: RemediationId) -> Result<Option<Earlier>, BusError> {
     let shards = router.shards.iter();
     let found = try_join_all(shards.map(|shard| async move { earlier_in(router, *shard, id).await })).await?;
     Ok(found.into_iter().flatten().next())

@@ -14,10 +14,14 @@ mod error;
 mod own; // Who may drive a shard.
 
 mod drive; // Events in, effects out.
+mod takeover; // What a new owner reads.
 
 mod facts;
+mod hint;
 mod intake;
+mod lookup;
 mod perform;
+mod switch;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -42,6 +46,10 @@ struct Router {
     default_instance: Option<instance_contract::InstanceName>,
     /// All shards, ours or not: a command id must be new in each of them.
     shards: Vec<Shard>,
+    lookups: lookup::Lookups,
+    hosts: instance_bus::Hosts,
+    /// Is the kill switch thrown?
+    halted: tokio::sync::watch::Receiver<bool>,
 }
 
 /// Drives every shard that can be had until drained.
@@ -50,6 +58,12 @@ pub async fn run(ctx: Context<Config>) -> Result<(), Error> {
     let topology = wait_for_topology(&ctx).await?;
     let Some(topology) = topology else { return Ok(()) };
     let name = ctx.config.name.clone().unwrap_or_else(|| format!("router-{}", ctx.host.token()));
+    let shards: Vec<Shard> = topology.shards().collect();
+    let (lookups, looking) = lookup::Lookups::new(ctx.bus.clone(), shards.clone());
+    // It ends when the last driver is gone, so it is waited for like them.
+    ctx.tasks.spawn(looking);
+    let (tell, halted) = tokio::sync::watch::channel(switch::is_thrown(&ctx.bus).await);
+    ctx.tasks.spawn(switch::watch(ctx.bus.clone(), ctx.drain.clone(), tell));
     let router = Arc::new(Router {
         bus: ctx.bus.clone(),
         clock: Arc::clone(&ctx.clock),
@@ -58,9 +72,12 @@ pub async fn run(ctx: Context<Config>) -> Result<(), Error> {
         process: ctx.process_id.to_string(),
         policy,
         default_instance: ctx.config.default_instance.clone(),
-        shards: topology.shards().collect(),
+        hosts: ctx.bus.hosts_by_instance().await?,
+        shards: shards.clone(),
+        lookups,
+        halted,
     });
-    for shard in topology.shards() {
+    for shard in shards {
         let router = Arc::clone(&router);
         ctx.tasks.spawn(async move { own::hold(&router, shard).await });
     }

@@ -32,9 +32,10 @@ pub(crate) async fn hold(router: &Router, shard: Shard) {
 async fn drive_while_owned(router: &Router, lease: &mut Lease) {
     let shard = lease.shard();
     match take_over(router, shard).await {
-        Ok(epoch) => {
+        Ok(taken) => {
+            let epoch = taken.epoch;
             tracing::info!(%shard, epoch, "took the shard");
-            match drive::drive(router, lease, epoch).await {
+            match drive::drive(router, lease, &taken).await {
                 Ok(()) => tracing::info!(%shard, epoch, "left the shard"),
                 Err(error) => {
                     let chain = instance_chassis::error_chain(&error);
@@ -48,8 +49,17 @@ async fn drive_while_owned(router: &Router, lease: &mut Lease) {
     }
 }
 
+/// A shard that has just been taken.
+pub(crate) struct Taken {
+    pub(crate) epoch: u64,
+    /// Where our own record stands in the log.
+    pub(crate) sequence: u64,
+    /// The epoch before; 0 when there was none.
+    pub(crate) former: u64,
+}
+
 /// A new epoch, above every one before: `max(last + 1, Unix milliseconds)`, written down before anything else.
-async fn take_over(router: &Router, shard: Shard) -> Result<u64, Error> {
+async fn take_over(router: &Router, shard: Shard) -> Result<Taken, Error> {
     let stream = topology::remediations(shard);
     loop {
         let last = router.bus.last_in(&stream, subject::owners(shard).as_str()).await?;
@@ -68,9 +78,9 @@ async fn take_over(router: &Router, shard: Shard) -> Result<u64, Error> {
         };
         crash_point("router.owner-to-write");
         match router.bus.publish_once_confirmed(&subject::owner(shard, epoch), &owner, Headers::new()).await {
-            Ok(_) => {
+            Ok(written) => {
                 crash_point("router.owner-written");
-                return Ok(epoch);
+                return Ok(Taken { epoch, sequence: written.sequence, former: last });
             }
             // Somebody took it in the same millisecond.
             Err(PublishError::Exists { .. }) => {}

@@ -11,6 +11,8 @@ use instance_contract::{
 use instance_engine::{Event, Logged, Record};
 use jiff::Timestamp;
 
+use crate::{Router, intake};
+
 /// Between two tries to read the log.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
@@ -28,13 +30,60 @@ pub(crate) async fn write(
     let written = bus.publish_once_confirmed_bytes(&subject, record.encode().into(), Headers::new()).await;
     match written {
         Ok(written) => {
-            tracing::info!(remediation = %id, record = %kind, "recorded");
+            if kind == RecordKind::Ended {
+                tracing::info!(remediation = %id, record = %kind, "recorded");
+            } else {
+                tracing::debug!(remediation = %id, record = %kind, "recorded");
+            }
             has_written(&kind);
             Event::Recorded { id, kind, at: now, sequence: written.sequence, record }
         }
         Err(PublishError::Exists { .. }) => standing(bus, shard, id, kind, &subject).await,
         Err(error) => {
             tracing::warn!(%error, remediation = %id, record = %kind, "could not write a record; will try again");
+            Event::NotRecorded { id, kind }
+        }
+    }
+}
+
+/// Write the first record of a remediation, where nothing of it stands in any shard.
+pub(crate) async fn begin(
+    router: &Router,
+    shard: Shard,
+    id: RemediationId,
+    kind: RecordKind,
+    record: Box<Record>,
+    is_used_elsewhere: Option<bool>,
+) -> Event {
+    match is_used_elsewhere {
+        Some(false) => {}
+        Some(true) => return used(router, id, kind).await,
+        None => return Event::NotRecorded { id, kind },
+    }
+    let subject = subject_of(shard, id, &kind, &record);
+    let (any, bytes, now) = (subject::remediation_of(shard, id), record.encode(), router.clock.now());
+    about_to_write(&kind);
+    match router.bus.publish_first_confirmed(&any, &subject, bytes.into()).await {
+        Ok(written) => {
+            tracing::info!(remediation = %id, record = %kind, "recorded");
+            has_written(&kind);
+            Event::Recorded { id, kind, at: now, sequence: written.sequence, record }
+        }
+        Err(PublishError::Exists { .. }) => used(router, id, kind).await,
+        Err(error) => {
+            tracing::warn!(%error, remediation = %id, record = %kind, "could not write a first record");
+            Event::NotRecorded { id, kind }
+        }
+    }
+}
+
+/// What the id was used for before.
+async fn used(router: &Router, id: RemediationId, kind: RecordKind) -> Event {
+    match intake::earlier(router, id).await {
+        Ok(Some(earlier)) => Event::Used { id, earlier },
+        Ok(None) => Event::NotRecorded { id, kind },
+        Err(error) => {
+            tracing::warn!(%error, remediation = %id, "could not read what a command id was used for");
             Event::NotRecorded { id, kind }
         }
     }
@@ -141,7 +190,8 @@ pub(crate) async fn settle(delivery: Delivery, dead_letter: Option<String>) {
     crash_point("router.command-to-settle");
     let settled = match dead_letter {
         Some(reason) => delivery.dead_letter(DeadLetterReason::Refused(reason)).await,
-        None => delivery.done().await,
+        // Should it get lost, the command comes again and is answered from the log.
+        None => delivery.done_unconfirmed().await,
     };
     if let Err(error) = settled {
         // It comes again, and is answered from the log.

@@ -8,7 +8,8 @@ mod owners; // Who drives a shard.
 use std::time::{Duration, Instant};
 
 use desk::{Desk, command};
-use instance_contract::{AgentKind, AnswerStatus, OverallStatus, StepStatus};
+use instance_bus::OpenHint;
+use instance_contract::{AgentKind, AnswerStatus, OverallStatus, StepStatus, subject};
 use instance_planner::Policy;
 use instance_testkit::eventually;
 
@@ -206,4 +207,52 @@ async fn restarts_of_an_instance_are_kept_apart_over_a_change_of_owner() {
         (AnswerStatus::Refused, "requires_restart")
     );
     assert!(refused.faults[0].rule.contains("15 minutes between two restarts"), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_comes_back_for_another_instance_is_refused_in_every_shard() {
+    let desk = Desk::new().await;
+    let _router = desk.router("a");
+    desk.agents("PROD", |_| Some(StepStatus::Success)).await;
+    let first = desk.ask(&command(40, "PROD"), "PROD").await;
+    desk.ended(first.remediation_id.unwrap()).await;
+    for instance in ["ALPHA", "BETA", "GAMMA", "DELTA", "EPSILON", "ZETA"] {
+        for agent in AgentKind::ALL {
+            desk.bus.register_host(&instance.parse().unwrap(), *agent, &desk::host()).await.unwrap();
+        }
+        let again = desk.ask(&command(40, instance), instance).await;
+        assert_eq!(again.status, AnswerStatus::Refused, "{instance}");
+        assert!(again.faults[0].rule.contains("its own id"), "{again:?}");
+    }
+    assert_eq!(desk.sent().len(), 3);
+}
+
+/// What an owner leaves for the next one is a hint: with it, without it, and with one that is not true, every
+/// remediation goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_open_is_found_by_the_next_owner_whatever_the_hint_says() {
+    let desk = Desk::new().await;
+    desk.agents("PROD", |_| Some(StepStatus::Success)).await;
+    let first = desk.router_with("a", desk::often());
+    let id = desk.ask(&command(50, "PROD"), "PROD").await.remediation_id.unwrap();
+    let accepted = desk.bus.find_remediation(id).await.unwrap();
+    let (shard, ..) = subject::parse_record(&accepted[0].subject).unwrap();
+    let hint = eventually(Duration::from_secs(10), || async {
+        let hint = desk.bus.open_hint(shard).await.unwrap();
+        (hint.accepted.len() == 1 && hint.read_to > 0).then_some(hint)
+    })
+    .await;
+    first.kill();
+
+    let untrue = OpenHint { accepted: Vec::new(), epoch: hint.epoch + 1, ..hint.clone() };
+    for (before, hint) in (1..).zip([hint, untrue, OpenHint::default()]) {
+        desk.bus.put_open_hint(shard, &hint).await.unwrap();
+        let next = desk.router_with("a", desk::often());
+        let waiting = desk.ask(&command(50 + u128::from(before), "PROD"), "PROD").await;
+        assert_eq!(waiting.place, Some(before), "all before are still open: {waiting:?}");
+        next.kill();
+    }
+    let _last = desk.router_with("a", desk::often());
+    desk.approve(id).await;
+    assert_eq!(desk.ended(id).await.overall_status, OverallStatus::Success);
 }

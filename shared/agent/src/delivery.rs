@@ -46,7 +46,8 @@ async fn attend<A: Agent>(desk: &Arc<Desk<A>>, delivery: Delivery) {
         Ok((order, shard)) => match carry_out(desk, &delivery, order, shard).await {
             Ok(Stored::Yes) => {
                 crash_point("agent.step-to-settle");
-                delivery.done().await
+                // Should it get lost, the ledger answers the repetition, and the stream holds the answer already.
+                delivery.done_unconfirmed().await
             }
             Ok(Stored::No) => delivery.retry_after(MUCH_LATER).await,
             Err(error) => {
@@ -101,13 +102,7 @@ async fn carry_out<A: Agent>(
     let is_verify = matches!(order.action, Action::Verify(_));
     let work = async {
         let result = result_of(desk, order).await?;
-        tracing::info!(
-            step = %result.step_id,
-            attempt = %result.attempt,
-            status = result.status.as_str(),
-            code = result.error_code.as_deref(),
-            "step answered"
-        );
+        tell(&result);
         crash_point("agent.result-to-publish");
         let stored = store(desk, &subject, &result).await;
         crash_point("agent.result-published");
@@ -146,6 +141,15 @@ async fn was_answered<A>(desk: &Desk<A>, shard: Shard, subject: &subject::Subjec
             Err(error) => tracing::debug!(%error, "cannot tell yet whether a step was answered before"),
         }
         time::sleep(TRY_AGAIN).await;
+    }
+}
+
+/// A step that went as planned stands in the remediation log; the rest an operator may want to see here.
+fn tell(result: &ToolResult) {
+    let (step, attempt, status) = (&result.step_id, result.attempt, result.status.as_str());
+    match result.error_code.as_deref() {
+        None => tracing::debug!(%step, %attempt, status, "step answered"),
+        Some(code) => tracing::info!(%step, %attempt, status, code, "step answered"),
     }
 }
 

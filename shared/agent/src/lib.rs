@@ -15,6 +15,7 @@ mod run; // Then: what the loop does with it.
 
 mod answer;
 mod delivery;
+mod rows;
 mod running;
 mod self_guard;
 pub mod settings;
@@ -41,6 +42,7 @@ mod sample;
 
 pub use agent::{Agent, Applied, Prepared, Probe, Work};
 pub use answer::FactsQuestion;
+pub use rows::{KnowledgeError, use_knowledge};
 pub use run::{AgentError, run};
 pub use self_guard::SelfGuard;
 pub use settings::{AgentSettings, InstanceSettings};

@@ -154,7 +154,7 @@ async fn a_redelivery_after_a_crash_between_intent_and_effect_acts_once() {
     let mut fixture = Fixture::new().await;
     fixture.stop().await;
     let order = order("config", 1);
-    let mut ledger =
+    let ledger =
         Ledger::open(Folder::open(&fixture.folder.path().join("state")).unwrap(), SystemClock.now()).unwrap();
     let prepared: Prepared = sample::prepared("256", "512");
     ledger.intend(Intent { order: order.clone(), prepared, at: SystemClock.now() }).unwrap();

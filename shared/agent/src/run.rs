@@ -2,13 +2,14 @@
 
 use std::{collections::HashMap, io, sync::Arc, time::Duration};
 
-use instance_bus::{AlreadyServed, Bus, BusError, Service};
+use instance_bus::{AlreadyServed, Bus, BusError, KillSwitch, Service};
 use instance_chassis::{Context, TaskTracker, crash_point};
 use instance_clock::Clock;
 use instance_contract::{AgentKind, AskKind, InstanceName, subject};
 use tokio::{runtime::Handle, sync::mpsc, time::Instant};
 
 use crate::{
+    KnowledgeError,
     agent::Agent,
     answer, delivery,
     fence::{Fence, FenceError},
@@ -37,6 +38,8 @@ pub enum AgentError {
     Ledger { folder: String, source: LedgerError },
     #[error("could not use the fence")]
     Fence(#[from] FenceError),
+    #[error("could not take up the rows of the setting \"knowledge_dir\"")]
+    Knowledge(#[from] KnowledgeError),
     #[error("could not register as the one that serves the instance")]
     Register(#[source] Box<AlreadyServed>),
     #[error("could not use the bus")]
@@ -79,8 +82,11 @@ pub async fn run<C>(
     }
     crash_point("agent.registered");
     let service = announce(&context, kind).await?;
-    let surroundings =
-        OnTheBus { bus: context.bus.clone(), clock: Arc::clone(&context.clock), runtime: Handle::current() };
+    let surroundings = OnTheBus {
+        kill_switch: context.bus.kill_switch().await?,
+        clock: Arc::clone(&context.clock),
+        runtime: Handle::current(),
+    };
     let (fatal, fatalities) = mpsc::unbounded_channel();
     let desk = Arc::new(Desk {
         steps: Steps::new(agent, ledger, fence, Box::new(surroundings), context.host.clone())
@@ -169,7 +175,7 @@ fn contract_of(ask: AskKind) -> HashMap<String, String> {
 
 /// The clock and the halt, asked from the threads that steps run on.
 struct OnTheBus {
-    bus: Bus,
+    kill_switch: KillSwitch,
     clock: Arc<dyn Clock>,
     runtime: Handle,
 }
@@ -180,15 +186,15 @@ impl Surroundings for OnTheBus {
     }
 
     fn is_halted(&self) -> bool {
-        self.runtime.block_on(is_halted(&self.bus))
+        !self.kill_switch.is_known_open() && self.runtime.block_on(is_halted(&self.kill_switch))
     }
 }
 
 /// While the switch cannot be read nobody acts; that the server is away for a moment is no reason to give a plan up.
-async fn is_halted(bus: &Bus) -> bool {
+async fn is_halted(kill_switch: &KillSwitch) -> bool {
     let patience = Instant::now() + UNREADABLE_FOR;
     loop {
-        match bus.is_halted().await {
+        match kill_switch.is_halted().await {
             Ok(halted) => return halted,
             Err(error) if error.is_unreachable() && Instant::now() < patience => {
                 tracing::debug!(%error, "cannot tell yet whether all acting is halted");

@@ -168,9 +168,13 @@ impl Bus {
         }
     }
 
+    pub(crate) fn server_is_at_least(&self, version: (u64, u64)) -> bool {
+        is_at_least(&self.server_version(), version)
+    }
+
     fn refuse_old_server(&self) -> Result<(), BusError> {
         let found = self.server_version();
-        if is_supported(&found) {
+        if is_at_least(&found, OLDEST_SERVER) {
             return Ok(());
         }
         let servers = self.server.addresses.clone();
@@ -270,10 +274,10 @@ fn only_address(urls: &[String]) -> Option<(String, u16)> {
     Some((address.host().to_owned(), address.port()))
 }
 
-fn is_supported(version: &str) -> bool {
+fn is_at_least(version: &str, least: (u64, u64)) -> bool {
     let mut numbers = version.split(['.', '-']).map(|number| number.parse::<u64>().ok());
     match (numbers.next().flatten(), numbers.next().flatten()) {
-        (Some(major), Some(minor)) => (major, minor) >= OLDEST_SERVER,
+        (Some(major), Some(minor)) => (major, minor) >= least,
         _ => false,
     }
 }
@@ -287,7 +291,7 @@ mod tests {
         for (version, supported) in
             [("2.9.25", false), ("2.10.0", true), ("2.15.1", true), ("3.0.0-beta", true), ("", false)]
         {
-            assert_eq!(is_supported(version), supported, "{version}");
+            assert_eq!(is_at_least(version, OLDEST_SERVER), supported, "{version}");
         }
     }
 

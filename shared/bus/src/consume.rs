@@ -18,8 +18,9 @@ use crate::{
 
 /// Commands taken ahead: they are accepted in milliseconds, and come back after 4 s when this process dies.
 const COMMANDS_AHEAD: usize = 32;
-/// Steps taken ahead: few, because a step may take minutes.
-const STEPS_AHEAD: usize = 4;
+/// Steps asked for at a time. Each is begun, or waits for its instance, as soon as it is there, so this only says how
+/// often a question is due: after every half of it.
+const STEPS_AHEAD: usize = 64;
 const ERRORS_AHEAD: usize = 100;
 
 /// Who remembers how far a reading of INSTANCE_ERRORS has come.

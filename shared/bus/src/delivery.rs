@@ -24,7 +24,7 @@ const STILL_WORKING: &[u8] = b"+WPI";
 
 /// One delivery of a stored message. Settling consumes it; one that is dropped unsettled is delivered again when the
 /// consumer's wait is over (commands 4 s, steps 2 s).
-#[must_use = "settle it: done, retry_after or dead_letter"]
+#[must_use = "settle it: done, done_unconfirmed, retry_after or dead_letter"]
 pub struct Delivery {
     bus: Bus,
     subject: String,
@@ -114,6 +114,12 @@ impl Delivery {
         self.settle(Bytes::from_static(DONE)).await
     }
 
+    /// Settled, and the server is not waited for: should that get lost, it comes again after its wait. For who has the
+    /// answer to a repetition at hand; the server keeps an acknowledgement no safer than a lost one for its last 100 ms.
+    pub async fn done_unconfirmed(self) -> Result<(), BusError> {
+        self.send("settle", Bytes::from_static(DONE)).await
+    }
+
     /// Settled for now: again after the delay, to whoever asks then.
     pub async fn retry_after(self, delay: Duration) -> Result<(), BusError> {
         let nanoseconds = i64::try_from(delay.as_nanos()).unwrap_or(i64::MAX);
@@ -148,11 +154,16 @@ impl Delivery {
 
     /// Asks for the whole wait once more. Send it every third of the wait, from beside the work.
     pub async fn still_working(&self) -> Result<(), BusError> {
-        let send = self.bus.client.publish(self.settle_on.clone(), Bytes::from_static(STILL_WORKING));
+        self.send("extend", Bytes::from_static(STILL_WORKING)).await
+    }
+
+    /// `Ok` means sent, not received.
+    async fn send(&self, operation: &'static str, word: Bytes) -> Result<(), BusError> {
+        let send = self.bus.client.publish(self.settle_on.clone(), word);
         match self.bus.answered(send).await {
             Some(Ok(())) => Ok(()),
-            Some(Err(error)) => Err(BusError::failed("extend", self.thing(), error)),
-            None => Err(BusError::NoAnswer { operation: "extend", thing: self.thing() }),
+            Some(Err(error)) => Err(BusError::failed(operation, self.thing(), error)),
+            None => Err(BusError::NoAnswer { operation, thing: self.thing() }),
         }
     }
 

@@ -21,6 +21,8 @@ pub(crate) const DEAD_REASON: &str = "Instance-Dead-Reason";
 
 pub(crate) const MESSAGE_ID: &str = "Nats-Msg-Id";
 pub(crate) const EXPECTED_LAST_SUBJECT_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequence";
+/// Of which subjects the expected last sequence is, when not of the message's own.
+pub(crate) const EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
 
 impl Headers {
     pub fn new() -> Self {

@@ -13,7 +13,7 @@ use crate::{
 
 /// Header that marks a deleted key.
 const OPERATION: &str = "KV-Operation";
-const HALT_KEY: &str = "halt";
+pub(crate) const HALT_KEY: &str = "halt";
 
 /// Another host already serves that instance with that agent. Starting a second one would act twice.
 #[derive(Debug, thiserror::Error)]
@@ -48,11 +48,16 @@ pub struct HaltOrder {
 
 /// Where the open remediations of a shard begin. Only a hint: the log after it is read too.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct OpenHint {
     /// Sequences of `accepted` messages without an `ended`.
     pub accepted: Vec<u64>,
-    /// The log has been read up to this sequence.
+    /// Every `accepted` message up to this sequence is among them or has ended.
     pub read_to: u64,
+    /// Of the owner who wrote it. The hint of one who was followed by another says nothing.
+    pub epoch: u64,
+    /// Restarts of the hour before, which policy counts; those told after `read_to` may be missing.
+    pub restarts: Vec<(InstanceName, Timestamp)>,
 }
 
 impl Bus {
@@ -209,7 +214,7 @@ impl From<LogMessage> for Entry {
     }
 }
 
-fn kv_subject(bucket: &str, key: &str) -> String {
+pub(crate) fn kv_subject(bucket: &str, key: &str) -> String {
     format!("$KV.{bucket}.{key}")
 }
 

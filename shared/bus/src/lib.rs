@@ -24,8 +24,11 @@ mod consume;
 mod dead_letter;
 mod discovery;
 mod error;
+mod first;
 mod headers;
 mod healing;
+mod hosts;
+mod kill_switch;
 mod kv;
 mod lease;
 mod log;
@@ -46,6 +49,8 @@ pub use crate::{
     discovery::{FoundEndpoint, FoundService, Request, Service, ServiceBuilder, ServiceError},
     error::BusError,
     headers::Headers,
+    hosts::Hosts,
+    kill_switch::KillSwitch,
     kv::{AlreadyServed, HaltOrder, OpenHint, ServedBy},
     lease::{Lease, LeaseHolder},
     log::LogFollow,
@@ -55,5 +60,5 @@ pub use crate::{
     settings::{InvalidSettings, Resolved, Settings},
     story::continue_from,
     topology::{Finding, InitOutcome, Topology, TopologyOptions},
-    trace::{current_trace_id, current_traceparent, parent_from},
+    trace::{current_trace_id, current_traceparent, parent_from, tell_in_full},
 };

@@ -18,6 +18,11 @@ impl Bus {
         self.read_all(&topology::remediations(shard), &[filter.to_string()]).await
     }
 
+    /// One message of a shard's remediation log by its sequence, from the leader. `None` when it is not kept any more.
+    pub async fn log_message(&self, shard: Shard, sequence: u64) -> Result<Option<LogMessage>, BusError> {
+        self.message_at(&topology::remediations(shard), sequence).await
+    }
+
     /// The sequence of the last message in a shard's remediation log; 0 when it is empty. From the leader.
     pub async fn last_sequence(&self, shard: Shard) -> Result<u64, BusError> {
         self.last_sequence_of(&topology::remediations(shard)).await

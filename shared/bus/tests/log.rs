@@ -203,7 +203,7 @@ async fn an_open_hint_is_only_a_hint() {
     let server = NatsServer::start();
     let bus = instance_testkit::bus(&server).await;
     assert_eq!(bus.open_hint(Shard(0)).await.unwrap(), OpenHint::default());
-    let hint = OpenHint { accepted: vec![3, 9], read_to: 12 };
+    let hint = OpenHint { accepted: vec![3, 9], read_to: 12, epoch: 7, ..OpenHint::default() };
     bus.put_open_hint(Shard(0), &hint).await.unwrap();
     assert_eq!(bus.open_hint(Shard(0)).await.unwrap(), hint);
 }

@@ -44,6 +44,7 @@ mod lifecycle;
 mod mutant;
 mod notify;
 mod settings;
+mod texts;
 
 pub use instance_telemetry::{Meter, error_chain};
 pub use tokio_util::task::TaskTracker;
@@ -56,3 +57,4 @@ pub use crate::mutant::chosen_mutant;
 pub use crate::mutant::mutant;
 pub use crate::service::{Configured, Service};
 pub use crate::settings::{Fault, Faults, check_file};
+pub use crate::texts::texts_in;

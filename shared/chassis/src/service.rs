@@ -26,6 +26,8 @@ use crate::settings::{self, Fault, Faults, Layered, Settings, Sources};
 const SYSTEM_FOLDER: &str = "/etc/instance";
 /// For what is still in memory when everything else has ended.
 const TELEMETRY_FLUSH: Duration = Duration::from_secs(5);
+/// Threads for work that blocks, such as a step; one more waits until a thread is free.
+const MOST_BLOCKING: usize = 64;
 /// For blocking work that nobody waits for any more.
 const RUNTIME_END: Duration = Duration::from_secs(1);
 
@@ -150,6 +152,7 @@ where
             return refused(&faults);
         }
     };
+    instance_bus::tell_in_full(telemetry.exports_traces());
     let profile = layered.profile.as_deref().unwrap_or("none");
     tracing::info!(version = service.version, host = who.host, %process_id, profile, "started");
     let supervisor = Supervisor::at(sources.variable("NOTIFY_SOCKET"));
@@ -193,7 +196,10 @@ fn prepare<C: Send + 'static>(
 }
 
 fn in_runtime(life: impl Future<Output = Ending>) -> Ending {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    // One connection and short tasks: a second worker would only add hand-overs. Signals are watched by this thread.
+    runtime.worker_threads(1).max_blocking_threads(MOST_BLOCKING);
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "could not start the async runtime");

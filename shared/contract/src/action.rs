@@ -1,12 +1,16 @@
 //! What a step asks for, as data. One variant per effect, nothing left to decide.
 
+mod change_cpf;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{ConditionId, StepId},
-    words::Tool,
+    words::{Tool, WhenUsersStay},
 };
+
+pub use change_cpf::{ChangeCpf, CpfChange};
 
 /// What one step does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,9 +18,11 @@ use crate::{
 pub enum Action {
     /// config-agent: one value of `iris.cpf`.
     SetCpf(SetCpf),
+    /// config-agent: several changes of `iris.cpf` at once, list entries among them, or through `iris merge`.
+    ChangeCpf(ChangeCpf),
     /// config-agent, read-only: the license.
     CheckLicense(LicenseCheck),
-    /// os-agent: one kernel parameter.
+    /// os-agent: one kernel parameter, or the CPUs of the instance's processes.
     SetKernel(SetKernel),
     /// restart-agent: stop and start the instance.
     Restart(RestartInstance),
@@ -73,14 +79,17 @@ impl LicenseAction {
     }
 }
 
-/// Parameters of `os_config`: set one kernel parameter of the allowed list.
+/// Parameters of `os_config`: set one kernel parameter of the allowed list, or what CPUs the processes of the instance get.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetKernel {
-    /// Name with dots (slashes are understood too), e.g. `vm.nr_hugepages`.
+    /// Name with dots (slashes are understood too), e.g. `vm.nr_hugepages`. `process.cpu_affinity` and
+    /// `process.cpu_weight` belong to the running processes of the instance.
     #[schemars(length(min = 1, max = 128))]
     pub kernel_param: String,
-    /// Decimal number, or several separated by one blank for a vector.
+    /// Decimal number; several separated by one blank for a vector; a word where the kernel has words; a list of CPUs
+    /// such as `0-3,8` for `process.cpu_affinity`; 1 to 10000 for `process.cpu_weight`. For `vm.nr_hugepages` also a size
+    /// such as `3580 MB`, or `cpf`: as many pages as the CPFs of the host's instances ask for.
     #[schemars(length(max = 256), extend("type" = ["string", "integer"]))]
     pub new_value: String,
     /// The asker's own lower bound for the value.
@@ -91,10 +100,43 @@ pub struct SetKernel {
     pub max_value: Option<i64>,
 }
 
-/// Parameters of `iris_restart`: none today.
+/// Parameters of `iris_restart`. None is needed: what is left away is as the settings of restart-agent say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields)]
-pub struct RestartInstance {}
+pub struct RestartInstance {
+    /// How long users may take to leave, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 300))]
+    pub users_seconds: Option<u32>,
+    /// How long the stop may take, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 300))]
+    pub stop_seconds: Option<u32>,
+    /// How long the start may take until logons are possible, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 300))]
+    pub start_seconds: Option<u32>,
+    /// What to do about users who are still there then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when_users_stay: Option<WhenUsersStay>,
+    /// May an instance that does not stop be killed as by a crash (`iris force`)? Only where policy and the settings
+    /// of restart-agent allow it too.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub force: bool,
+    /// May the primary of a mirror hand over to its partner? Else it is stopped with `nofailover`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub failover: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+impl RestartInstance {
+    /// The longest that each of the three waits can be asked to be, in seconds.
+    pub const LONGEST_SECONDS: u32 = 300;
+}
 
 /// What must be true at the end, read from IRIS and the host, never from our own log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -113,6 +155,8 @@ pub struct Verify {
 pub enum Expectation {
     /// `iris.cpf` holds the value.
     CpfValue { section: String, parameter: String, value: String },
+    /// `iris.cpf` does not hold the parameter.
+    CpfAbsent { section: String, parameter: String },
     /// The instance started with the value (`_LastGood_.cpf`, the copy IRIS makes of the CPF that started).
     CpfInForce { section: String, parameter: String, value: String },
     /// The kernel holds the value.

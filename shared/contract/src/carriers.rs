@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn an_instance_is_left_alone_and_a_host_keeps_its_kernel() {
-        let restart = Action::Restart(RestartInstance {});
+        let restart = Action::Restart(RestartInstance::default());
         let kernel = Action::Undo(Undo { step: "os".parse().unwrap(), tool: Tool::OsConfig });
         let look = Action::CheckLicense(LicenseCheck { action: LicenseAction::CheckExpiry });
         let carriers = Carriers(vec!["OPS".to_owned(), "db1.example.com".to_owned()]);

@@ -32,7 +32,8 @@ pub mod schema;
 pub mod subject;
 
 pub use action::{
-    Action, Expectation, LicenseAction, LicenseCheck, RestartInstance, SetCpf, SetKernel, Undo, Verify,
+    Action, ChangeCpf, CpfChange, Expectation, LicenseAction, LicenseCheck, RestartInstance, SetCpf,
+    SetKernel, Undo, Verify,
 };
 pub use answer::{AnswerStatus, CommandAnswer};
 pub use ask::{AskKind, Facts, Forecast, ForecastReply, PlanQuestion};
@@ -51,5 +52,7 @@ pub use remediation::{
 };
 pub use remediation_command::{Older, RemediationCommand, SimpleWork, StepGraph, StepRequest, Work};
 pub use tool_result::{AgentInfo, AppliedChange, StepStatus, ToolResult};
-pub use words::{AgentKind, ErrorType, Origin, Priority, Severity, TimeoutSeconds, Tool};
+pub use words::{
+    AgentKind, CpfChangeKind, ErrorType, Origin, Priority, Severity, TimeoutSeconds, Tool, WhenUsersStay,
+};
 pub use workflow_trace::{OverallStatus, Totals, Verification, WorkflowTrace};

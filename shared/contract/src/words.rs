@@ -129,6 +129,30 @@ words! {
 }
 
 words! {
+    /// What becomes of a parameter of a CPF.
+    #[derive(Default)]
+    CpfChangeKind, "change", "one of set, add, remove" {
+        /// Another value for what is there.
+        #[default]
+        Set = "set",
+        /// One more entry of a list such as `[Namespaces]`.
+        Add = "add",
+        /// An entry of a list goes.
+        Remove = "remove",
+    }
+}
+
+words! {
+    /// What a restart does about users who do not leave in time.
+    WhenUsersStay, "when_users_stay", "one of answer, stop" {
+        /// Nothing is stopped; the answer lists them.
+        Answer = "answer",
+        /// The instance is stopped all the same, which ends their sessions and rolls back what is open.
+        Stop = "stop",
+    }
+}
+
+words! {
     /// The three agents, by the name of their process.
     AgentKind, "agent", "one of config-agent, os-agent, restart-agent" {
         Config = "config-agent",

@@ -72,6 +72,69 @@ fn every_fault_is_told_not_only_the_first() {
 }
 
 #[test]
+fn several_changes_are_taken_whole_or_not_at_all() {
+    let several = |changes: Value| json!({"parameters": {"changes": changes}});
+    refuses(&several(json!([])), expect!["parameters.changes = 0: must hold 1 to 64 changes"]);
+    let set = json!({"cpf_section": "config", "parameter": "globals", "new_value": 512});
+    let mut sized = set.clone();
+    sized["block_size_kb"] = json!(8);
+    refuses(
+        &several(json!([set, sized])),
+        expect!["parameters.changes[1] = globals: must be the only change of its parameter"],
+    );
+    sized["parameter"] = json!("routines");
+    sized["block_size_kb"] = json!(2);
+    refuses(
+        &several(json!([
+            sized,
+            {"cpf_section": "Namespaces", "parameter": "A", "change": "add", "current_value": "x"},
+            {"cpf_section": "Namespaces", "parameter": "B", "change": "remove", "new_value": "x"},
+            {"cpf_section": "Namespaces", "parameter": "C", "change": "rename", "new_value": "x"},
+            {"cpf_section": "Namespaces", "parameter": "D", "new_value": "x\ny"},
+        ])),
+        expect![[r#"
+            parameters.changes[0].block_size_kb = 2: must be one of 8, 16, 32, 64, and only with [config] globals
+            parameters.changes[1].new_value: is required
+            parameters.changes[1].current_value = "x": is not a field of this contract
+            parameters.changes[2].new_value = "x": is not a field of this contract
+            parameters.changes[3].change = "rename": must be one of set, add, remove
+            parameters.changes[4].new_value = "x\ny": must be a string of at most 1024 characters on one line without control characters, or an integer"#]],
+    );
+    let add = json!({"cpf_section": "Namespaces", "parameter": "A", "change": "add", "new_value": "A"});
+    refuses(
+        &json!({"parameters": {"changes": [add], "live": true}}),
+        expect!["parameters.live = true: must be false with add and remove: a merge only sets values"],
+    );
+    let mut one = good();
+    one["parameters"] = json!({"changes": [{}]});
+    one["parameters"]["changes"][0] = json!({"cpf_section": "config", "parameter": "globals", "new_value": 512,
+        "block_size_kb": 8, "current_value": 256});
+    let command = decode(&one).unwrap();
+    let text = serde_json::to_string(&command).unwrap();
+    assert_eq!(serde_json::from_str::<RemediationCommand>(&text).unwrap(), command);
+    // Without an order, the shape says which tools they are for.
+    one.as_object_mut().unwrap().remove("execution_order");
+    assert_eq!(decode(&one).unwrap(), command);
+}
+
+#[test]
+fn a_parameter_of_several_changes_belongs_to_no_other_step() {
+    let changes =
+        json!([{"cpf_section": "config", "parameter": "globals", "block_size_kb": 8, "new_value": 512}]);
+    let steps = json!([
+        {"id": "a", "tool": "iris_config", "parameters": {"changes": changes}},
+        {"id": "b", "tool": "iris_config",
+            "parameters": {"cpf_section": "config", "parameter": "globals", "new_value": "0,0,1,0,0,0"}},
+    ]);
+    refuses(
+        &json!({"execution_order": null, "parameters": null, "requires_restart": false, "steps": steps}),
+        expect![
+            "steps[0].parameters.changes = [config] globals: is changed by another step too; put all changes of a parameter into one step"
+        ],
+    );
+}
+
+#[test]
 fn wrong_types_and_missing_fields_are_named() {
     refuses(
         &json!({"severity": "3", "dry_run": "no", "recommended_action": null, "command_id": "1234"}),
@@ -228,4 +291,41 @@ fn messages_and_requests_tell_every_fault_too() {
     expect![[r#"count = 101: must be an integer from 1 to 100; severity_range = an array of 2: must be two severities from 0 to 3, the lower first, e.g. [2, 3]; output_format = "xml": must be raw or json"#]]
     .assert_eq(&faults.to_string());
     assert!(GenerationRequest::decode(b"").is_ok());
+}
+
+#[test]
+fn a_restart_says_how_long_and_how_far() {
+    let with = |parameters: Value| {
+        json!({
+            "execution_order": null, "parameters": null,
+            "steps": [{"id": "restart", "tool": "iris_restart", "parameters": parameters}],
+        })
+    };
+    let parameters = json!({
+        "users_seconds": 0, "stop_seconds": 90, "when_users_stay": "stop", "force": true, "failover": true,
+    });
+    let mut value = good();
+    for (name, change) in with(parameters.clone()).as_object().unwrap() {
+        if change.is_null() {
+            value.as_object_mut().unwrap().remove(name);
+        } else {
+            value[name] = change.clone();
+        }
+    }
+    let command = decode(&value).unwrap();
+    let written: Value = serde_json::to_value(&command).unwrap();
+    assert_eq!(written["steps"][0]["parameters"], parameters);
+    refuses(
+        &with(json!({
+            "users_seconds": 301, "stop_seconds": 0, "start_seconds": "60", "when_users_stay": "wait", "force": 1,
+            "kill": true,
+        })),
+        expect![[r#"
+            steps[0].parameters.when_users_stay = "wait": must be one of answer, stop
+            steps[0].parameters.users_seconds = 301: must be an integer from 0 to 300
+            steps[0].parameters.stop_seconds = 0: must be an integer from 1 to 300
+            steps[0].parameters.start_seconds = "60": must be an integer from 1 to 300
+            steps[0].parameters.force = 1: must be true or false
+            steps[0].parameters.kill = true: is not a field of this contract"#]],
+    );
 }

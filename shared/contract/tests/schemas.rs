@@ -28,6 +28,16 @@ fn corpus() -> Vec<(&'static str, Value)> {
             "parameters": {"kernel_param": "vm.nr_hugepages", "new_value": 300, "min_value": 1, "max_value": 400}}],
         "requires_restart": false, "requested_by": "operator", "issued_at": "2026-11-21T08:00:00Z",
     });
+    let several = json!({
+        "schema": "instance.v1.remediation_command", "command_id": id, "trace_id": trace, "instance": "PROD",
+        "error_type": "config", "severity": 2, "recommended_action": "one more namespace",
+        "execution_order": ["iris_config"], "requires_restart": false,
+        "parameters": {"live": false, "allow_unknown": true, "changes": [
+            {"cpf_section": "Namespaces", "parameter": "SHOP", "change": "add", "new_value": "SHOPDATA"},
+            {"cpf_section": "Namespaces", "parameter": "OLD", "change": "remove", "current_value": "OLD"},
+            {"cpf_section": "config", "parameter": "globals", "block_size_kb": 8, "new_value": 512}]},
+        "requested_by": "operator", "issued_at": "2026-11-21T08:00:00Z",
+    });
     let message = json!({
         "schema": "instance.v1.iris_message", "message_id": id, "trace_id": trace, "host": "db1", "instance": "PROD",
         "origin": "observed", "timestamp": "11/21/26-08:00:00:123", "occurred_at": null,
@@ -48,6 +58,7 @@ fn corpus() -> Vec<(&'static str, Value)> {
     vec![
         ("remediation_command", command),
         ("remediation_command", graph),
+        ("remediation_command", several),
         ("iris_message", message),
         ("tool_result", result),
         ("message_generation_request", request),

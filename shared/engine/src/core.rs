@@ -1,10 +1,16 @@
 //! The open remediations of one shard: events in, effects out.
 
+mod arrivals;
 mod open;
 mod queue;
 mod restarts;
+mod rules;
+mod wakes;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use instance_contract::{
     AnswerStatus, Digest, Facts, Fault, InstanceName, OverallStatus, RemediationId, Token,
@@ -19,9 +25,13 @@ use crate::{
     remediation::{Record, Remediation},
     replay::Logged,
 };
+use arrivals::Arrivals;
 use open::Open;
 use queue::Queues;
 use restarts::Restarts;
+use rules::Rules;
+use wakes::Wakes;
+
 pub use restarts::is_restart;
 
 /// How long a sender's answer may be held up by the agents.
@@ -30,13 +40,14 @@ const PATIENCE_AT_INTAKE: Duration = Duration::from_millis(60);
 /// The state of one shard's owner.
 #[derive(Debug)]
 pub struct Core {
-    policy: Policy,
+    rules: Rules,
     epoch: u64,
     counter: u64,
     halted: bool,
-    arriving: BTreeMap<RemediationId, Arrival>,
+    arriving: Arrivals,
     open: BTreeMap<RemediationId, Open>,
     queues: Queues,
+    wakes: Wakes,
     restarts: Restarts,
 }
 
@@ -44,20 +55,21 @@ impl Core {
     /// The core of an owner that has just taken its shard at `epoch`.
     pub fn new(policy: Policy, epoch: u64) -> Self {
         Self {
-            policy,
+            rules: Rules::new(policy),
             epoch,
             counter: 0,
             halted: false,
-            arriving: BTreeMap::new(),
+            arriving: Arrivals::default(),
             open: BTreeMap::new(),
             queues: Queues::default(),
+            wakes: Wakes::default(),
             restarts: Restarts::default(),
         }
     }
 
     /// A restart that stands in the log from before this owner's time: policy counts it.
     pub fn remember_restart(&mut self, instance: &InstanceName, at: Timestamp) {
-        if self.policy.mutant("engine.restarts-forgotten") {
+        if self.rules.policy.mutant("engine.restarts-forgotten") {
             return;
         }
         self.restarts.add(instance, at);
@@ -69,18 +81,24 @@ impl Core {
         remediations: impl IntoIterator<Item = Remediation>,
         now: Timestamp,
     ) -> Vec<Effect> {
+        let mut instances = BTreeSet::new();
         for remediation in remediations {
             if remediation.ended.is_none() {
+                instances.insert(remediation.instance().clone());
                 self.enter(remediation);
             }
         }
-        let instances: Vec<InstanceName> = self.queues.instances().cloned().collect();
         let mut effects = Vec::new();
         for instance in instances {
             self.progress(&instance, now, &mut effects);
         }
-        effects.extend(self.next_wake().map(Effect::WakeAt));
+        effects.extend(self.wakes.soonest().map(Effect::WakeAt));
         effects
+    }
+
+    /// A remediation from its records, as [`Core::adopt`] wants it. `None` without `accepted`.
+    pub fn replay(&self, records: Vec<Logged>) -> Option<Remediation> {
+        self.rules.replay(records)
     }
 
     /// State and event to state and effects.
@@ -88,16 +106,27 @@ impl Core {
         let mut effects = Vec::new();
         match event {
             Event::Arrived(arrival) => self.arrived(*arrival, now, &mut effects),
+            Event::Used { id, earlier } => {
+                if let Some(arrival) = self.arriving.remove(&id) {
+                    self.arrived(Arrival { earlier: Some(earlier), ..arrival }, now, &mut effects);
+                }
+            }
             Event::Answered { id, answer } => self.answered(id, *answer, now, &mut effects),
             Event::Recorded { id, kind, at, sequence, record } => {
                 self.recorded(id, &kind, at, sequence, *record, now, &mut effects);
+            }
+            Event::Heard { id } => {
+                // Its command may be settled already: who hears of it last must go on with it.
+                if !self.open.contains_key(&id) && self.arriving.get(&id).is_none() {
+                    effects.push(Effect::Find { id });
+                }
             }
             Event::Found { id, records } => self.found(id, records, now, &mut effects),
             Event::NotRecorded { id, kind } => {
                 // Whether it stands there decides what comes next, so the log is looked at. (An arrival is delivered
                 // again, but a former owner may have settled it.)
                 let is_arriving = self.arriving.remove(&id).is_some();
-                if self.policy.mutant("engine.lost-write-not-looked-for") {
+                if self.rules.policy.mutant("engine.lost-write-not-looked-for") {
                     return effects;
                 }
                 let is_open = self.open.get_mut(&id).is_some_and(|open| open.doubts(kind));
@@ -106,12 +135,13 @@ impl Core {
                 }
             }
             Event::Halted(halted) => {
-                self.halted = halted && !self.policy.mutant("engine.kill-switch-ignored");
-                self.progress_due(None, now, &mut effects);
+                self.halted = halted && !self.rules.policy.mutant("engine.kill-switch-ignored");
+                let all = self.open.keys().copied().collect();
+                self.look_again(all, now, &mut effects);
             }
-            Event::Tick => self.progress_due(Some(now), now, &mut effects),
+            Event::Tick => self.look_again(self.wakes.due(now), now, &mut effects),
         }
-        effects.extend(self.next_wake().map(Effect::WakeAt));
+        effects.extend(self.wakes.soonest().map(Effect::WakeAt));
         effects
     }
 
@@ -120,32 +150,43 @@ impl Core {
         self.open.values().map(|open| &open.remediation)
     }
 
+    /// One open remediation.
+    pub fn remediation(&self, id: &RemediationId) -> Option<&Remediation> {
+        self.open.get(id).map(|open| &open.remediation)
+    }
+
+    /// Restarts of the last hour that policy counts, by instance.
+    pub fn restarts(&self) -> impl Iterator<Item = (&InstanceName, Timestamp)> {
+        self.restarts.iter()
+    }
+
     /// The digest under which a remediation of this id was accepted, when it is open.
     pub fn accepted_digest(&self, id: &RemediationId) -> Option<&Digest> {
         self.open.get(id).map(|open| &open.remediation.accepted.command_digest)
     }
 
-    fn enter(&mut self, remediation: Remediation) {
+    fn enter(&mut self, mut remediation: Remediation) {
         let id = remediation.id();
+        remediation.slim();
         self.queues.push(remediation.instance(), remediation.priority(), remediation.sequence, id);
         self.open.insert(id, Open::new(remediation));
     }
 
     fn arrived(&mut self, mut arrival: Arrival, now: Timestamp, effects: &mut Vec<Effect>) {
         let id = arrival.id();
-        if self.arriving.contains_key(&id) {
+        if self.arriving.get(&id).is_some() {
             // Delivered again while the first delivery is still being answered: one answer serves both.
             return;
         }
         if let Some(digest) = self.accepted_digest(&id) {
             arrival.earlier = Some(Earlier::Accepted(digest.clone()));
         }
-        if self.policy.mutant("engine.ack-before-accepted") {
+        if self.rules.policy.mutant("engine.ack-before-accepted") {
             let answer = Box::new(arrival.answer(AnswerStatus::Accepted, None, Vec::new()));
             effects.push(Effect::Answer { id, answer, dead_letter: None });
         }
-        let place = self.place(&id);
-        match arrival.verdict(&self.policy, now) {
+        let place = self.place(&arrival.command.instance, &id);
+        match arrival.verdict(&self.rules.policy, now) {
             Verdict::Repeated => {
                 if !self.open.contains_key(&id) {
                     // It has ended, or its acceptance was written and the answer to that write was lost.
@@ -181,10 +222,10 @@ impl Core {
                     questions: questions(&arrival.command),
                     patience: PATIENCE_AT_INTAKE,
                 });
-                self.arriving.insert(id, arrival);
+                self.arriving.insert(arrival);
             }
             Verdict::Proceed => {
-                let accepted = arrival.accepted(now, &self.policy, None);
+                let accepted = arrival.accepted(now, self.policy_and_text(), None);
                 self.write_arrival(arrival, RecordKind::Accepted, Record::Accepted(accepted), effects);
             }
         }
@@ -198,8 +239,8 @@ impl Core {
         effects: &mut Vec<Effect>,
     ) {
         let id = arrival.id();
-        self.arriving.insert(id, arrival);
-        effects.push(Effect::Write { id, kind, record: Box::new(record) });
+        self.arriving.insert(arrival);
+        effects.push(Effect::Begin { id, kind, record: Box::new(record) });
     }
 
     fn answered(
@@ -211,22 +252,21 @@ impl Core {
     ) {
         let answer = self.with_history(&id, answer, now);
         if let Some(arrival) = self.arriving.get(&id) {
+            let rules = self.policy_and_text();
             let (kind, record) = match answer {
                 // Others have come meanwhile: by its turn these facts may be old.
-                _ if !self.is_alone(&id, &arrival.command.instance) => {
-                    accept(arrival, now, &self.policy, None)
-                }
-                FactsAnswer::Facts(facts) => match plan(&arrival.command, &facts, &self.policy) {
-                    Ok(plan) => accept(arrival, now, &self.policy, Some((plan, facts))),
-                    Err(Rejection::NotYet { .. }) => accept(arrival, now, &self.policy, None),
+                _ if !self.is_alone(&arrival.command.instance) => accept(arrival, now, rules, None),
+                FactsAnswer::Facts(facts) => match plan(&arrival.command, &facts, rules.0) {
+                    Ok(plan) => accept(arrival, now, rules, Some((plan, facts))),
+                    Err(Rejection::NotYet { .. }) => accept(arrival, now, rules, None),
                     Err(Rejection::Refused(faults)) => {
                         let ended = arrival.ended(now, OverallStatus::Refused, faults.to_string(), faults.0);
                         (RecordKind::Ended, Record::Ended(ended))
                     }
                 },
-                FactsAnswer::Silent { .. } => accept(arrival, now, &self.policy, None),
+                FactsAnswer::Silent { .. } => accept(arrival, now, rules, None),
             };
-            effects.push(Effect::Write { id, kind, record: Box::new(record) });
+            effects.push(Effect::Begin { id, kind, record: Box::new(record) });
             return;
         }
         let instance = self.open.get(&id).map(|open| open.remediation.instance().clone());
@@ -237,16 +277,20 @@ impl Core {
             open.forget_answer();
             return;
         }
+        let former = open.wake_at;
         if let Some((kind, record)) = open.planned(answer, now) {
             effects.push(Effect::Write { id, kind, record });
         }
+        self.wakes.change(id, former, open.wake_at);
     }
 
-    /// Is nothing else open or arriving on the instance, so that it is this one's turn at once?
-    fn is_alone(&self, id: &RemediationId, instance: &InstanceName) -> bool {
-        let others = self.arriving.iter().filter(|(other, _)| *other != id);
-        self.queues.is_free(instance)
-            && others.into_iter().all(|(_, other)| other.command.instance != *instance)
+    /// Is nothing else open or arriving on the instance, so that it is the turn of the one that has arrived?
+    fn is_alone(&self, instance: &InstanceName) -> bool {
+        self.queues.is_free(instance) && self.arriving.of(instance) == 1
+    }
+
+    fn policy_and_text(&self) -> (&Policy, &str) {
+        (&self.rules.policy, &self.rules.text)
     }
 
     /// Facts also hold the time, and when the instance was restarted before.
@@ -266,16 +310,22 @@ impl Core {
     fn found(&mut self, id: RemediationId, records: Vec<Logged>, now: Timestamp, effects: &mut Vec<Effect>) {
         if let Some(open) = self.open.get_mut(&id) {
             open.found(records, now);
-        } else if let Some(found) = Remediation::replay(records).filter(|found| found.ended.is_none()) {
+        } else if let Some(found) = self.rules.replay(records).filter(|found| found.ended.is_none()) {
             self.enter(found);
         }
         let Some(open) = self.open.get(&id) else { return };
         let instance = open.remediation.instance().clone();
         if open.remediation.ended.is_some() {
-            self.open.remove(&id);
-            self.queues.remove(&instance, &id);
+            self.leave(&instance, &id);
         }
         self.progress(&instance, now, effects);
+    }
+
+    fn leave(&mut self, instance: &InstanceName, id: &RemediationId) {
+        if let Some(open) = self.open.remove(id) {
+            self.wakes.change(*id, open.wake_at, None);
+        }
+        self.queues.remove(instance, id);
     }
 
     #[expect(clippy::too_many_arguments, reason = "a record is its kind, time, place and body")]
@@ -296,15 +346,14 @@ impl Core {
             }
             open.recorded(kind, at, sequence, record);
             if open.remediation.ended.is_some() {
-                self.open.remove(&id);
-                self.queues.remove(&instance, &id);
+                self.leave(&instance, &id);
             }
             self.progress(&instance, now, effects);
             return;
         }
         match record {
             Record::Accepted(accepted) => {
-                self.accepted(id, Remediation::begin(accepted, sequence), now, effects);
+                self.accepted(id, self.rules.begin(accepted, sequence), now, effects);
             }
             Record::Ended(ended) => {
                 let Some(arrival) = self.arriving.remove(&id) else { return };
@@ -331,7 +380,7 @@ impl Core {
         let instance = remediation.instance().clone();
         self.enter(remediation);
         if let Some(arrival) = self.arriving.remove(&id) {
-            let place = self.place(&id).unwrap_or_default();
+            let place = self.place(&instance, &id).unwrap_or_default();
             let answer = arrival.answer(AnswerStatus::Accepted, Some(place), Vec::new());
             effects.push(Effect::Answer { id, answer: Box::new(answer), dead_letter: None });
         }
@@ -339,13 +388,13 @@ impl Core {
     }
 
     /// How many remediations of the same instance go first.
-    fn place(&self, id: &RemediationId) -> Option<u32> {
-        self.queues.place(id, |id| self.open.get(id).is_some_and(Open::is_begun))
+    fn place(&self, instance: &InstanceName, id: &RemediationId) -> Option<u32> {
+        self.queues.place(instance, id, |id| self.open.get(id).is_some_and(Open::is_begun))
     }
 
     /// Whose turn it is on this instance.
     fn head(&self, instance: &InstanceName) -> Option<RemediationId> {
-        let overtaken = self.policy.mutant("engine.turn-lost-midway");
+        let overtaken = self.rules.policy.mutant("engine.turn-lost-midway");
         self.queues.head(instance, |id| self.open.get(id).is_some_and(Open::is_begun) && !overtaken)
     }
 
@@ -362,25 +411,23 @@ impl Core {
             *counter += 1;
             Token { epoch, counter: *counter }
         });
+        let former = open.wake_at;
         effects.extend(open.progress(token, self.halted, now));
+        self.wakes.change(id, former, open.wake_at);
     }
 
-    /// Move every instance whose head is due by `due`, or all of them.
-    fn progress_due(&mut self, due: Option<Timestamp>, now: Timestamp, effects: &mut Vec<Effect>) {
-        let is_due = |open: &Open| due.is_none_or(|due| open.wake_at.is_some_and(|wake| wake <= due));
-        let instances: Vec<InstanceName> = self
-            .open
-            .values()
-            .filter(|open| is_due(open))
-            .map(|open| open.remediation.instance().clone())
-            .collect();
+    /// Move the instances of these.
+    fn look_again(&mut self, ids: Vec<RemediationId>, now: Timestamp, effects: &mut Vec<Effect>) {
+        let mut instances = BTreeSet::new();
+        for id in ids {
+            let Some(open) = self.open.get_mut(&id) else { continue };
+            // Whoever is not at the head any more has no wish of its own: it is looked at when its turn comes.
+            self.wakes.change(id, open.wake_at.take(), None);
+            instances.insert(open.remediation.instance().clone());
+        }
         for instance in instances {
             self.progress(&instance, now, effects);
         }
-    }
-
-    fn next_wake(&self) -> Option<Timestamp> {
-        self.open.values().filter_map(|open| open.wake_at).min()
     }
 }
 
@@ -393,7 +440,7 @@ fn id_is_taken(arrival: &Arrival, rule: &str, dead_letter: Option<String>) -> Ef
 fn accept(
     arrival: &Arrival,
     now: Timestamp,
-    policy: &Policy,
+    policy: (&Policy, &str),
     plan: Option<(instance_contract::Plan, instance_contract::Facts)>,
 ) -> (RecordKind, Record) {
     (RecordKind::Accepted, Record::Accepted(arrival.accepted(now, policy, plan)))

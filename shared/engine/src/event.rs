@@ -7,7 +7,7 @@ use instance_planner::Question;
 use jiff::Timestamp;
 
 use crate::{
-    intake::{Arrival, FactsAnswer},
+    intake::{Arrival, Earlier, FactsAnswer},
     remediation::Record,
     replay::Logged,
 };
@@ -17,10 +17,14 @@ use crate::{
 pub enum Event {
     /// A legal command was taken from the bus.
     Arrived(Box<Arrival>),
+    /// The first record of an arrival was not written: its command id was used before.
+    Used { id: RemediationId, earlier: Earlier },
     /// The agents have answered (or not) what a command would change.
     Answered { id: RemediationId, answer: Box<FactsAnswer> },
     /// A record stands in the log: one of ours, an agent's or a person's.
     Recorded { id: RemediationId, kind: RecordKind, at: Timestamp, sequence: u64, record: Box<Record> },
+    /// An acceptance stands in the log: ours, or that of an owner who did not know yet that it had been followed.
+    Heard { id: RemediationId },
     /// What the log held of a remediation when it was read.
     Found { id: RemediationId, records: Vec<Logged> },
     /// A write was not confirmed: nobody knows whether the record stands in the log.
@@ -36,6 +40,8 @@ pub enum Event {
 pub enum Effect {
     /// Ask the agents that serve the instance; `patience` is how long an answer may take.
     Ask { id: RemediationId, instance: InstanceName, questions: Vec<Question>, patience: Duration },
+    /// Write the first record of a remediation: nothing of it may stand in the log yet, or else [`Event::Used`].
+    Begin { id: RemediationId, kind: RecordKind, record: Box<Record> },
     /// Write a record on its own subject, which must not exist yet.
     Write { id: RemediationId, kind: RecordKind, record: Box<Record> },
     /// Read what the log holds of this remediation: nobody here knows it all.

@@ -21,7 +21,8 @@ pub struct Arrival {
     pub traceparent: Option<String>,
     /// Which host serves the command's instance, by agent.
     pub hosts: BTreeMap<AgentKind, HostName>,
-    /// What the log holds under the same command id.
+    /// What the log holds under the same command id, as far as anybody has looked. The first record of an arrival is
+    /// written only where nothing stands; when something does, [`crate::Event::Used`] tells.
     pub earlier: Option<Earlier>,
 }
 
@@ -93,7 +94,13 @@ impl Arrival {
         Verdict::Refused(Faults::one("instance", &self.command.instance, rule))
     }
 
-    pub(crate) fn accepted(&self, now: Timestamp, policy: &Policy, plan: Option<(Plan, Facts)>) -> Accepted {
+    /// `policy` with its text.
+    pub(crate) fn accepted(
+        &self,
+        now: Timestamp,
+        (policy, text): (&Policy, &str),
+        plan: Option<(Plan, Facts)>,
+    ) -> Accepted {
         let (plan, facts) = plan.unzip();
         let patience = SignedDuration::from_secs(i64::from(policy.remediation_seconds));
         Accepted {
@@ -104,7 +111,7 @@ impl Arrival {
             command_digest: self.digest.clone(),
             accepted_at: now,
             deadline: now + patience,
-            policy: policy.to_toml(),
+            policy: text.to_owned(),
             plan,
             facts,
             traceparent: self.traceparent.clone(),

@@ -1,6 +1,6 @@
 //! One remediation: the fold of its records.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use instance_contract::{
     Accepted, ApprovalAnswered, ApprovalAsked, Attempt, Ended, Fault, InstanceName, Plan, Planned, Priority,
@@ -55,7 +55,7 @@ pub struct Remediation {
     pub accepted: Accepted,
     /// Place in the log; first come, first served inside a priority.
     pub sequence: u64,
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     pub plan: Option<Plan>,
     pub steps: BTreeMap<StepId, StepState>,
     pub asked: BTreeMap<u32, ApprovalAsked>,
@@ -133,8 +133,16 @@ impl Record {
 impl Remediation {
     /// Every fold begins with `accepted`; records without one are ignored.
     pub fn begin(accepted: Accepted, sequence: u64) -> Self {
-        // The text was written by us from a checked policy; an unreadable one means the strictest rules.
-        let policy = Policy::from_toml(&accepted.policy).unwrap_or_default();
+        Self::under(Self::policy_of(&accepted), accepted, sequence)
+    }
+
+    /// The text was written by us from a checked policy; an unreadable one means the strictest rules.
+    pub(crate) fn policy_of(accepted: &Accepted) -> Arc<Policy> {
+        Arc::new(Policy::from_toml(&accepted.policy).unwrap_or_default())
+    }
+
+    /// As [`Remediation::begin`], when the policy has been read already.
+    pub(crate) fn under(policy: Arc<Policy>, accepted: Accepted, sequence: u64) -> Self {
         let plan = accepted.plan.clone();
         Self {
             accepted,
@@ -154,12 +162,19 @@ impl Remediation {
 
     /// From all records of one remediation, in the order of the log. `None` without `accepted`.
     pub fn replay(records: impl IntoIterator<Item = (RecordKind, Timestamp, u64, Record)>) -> Option<Self> {
+        Self::fold_all(records, Self::begin)
+    }
+
+    pub(crate) fn fold_all(
+        records: impl IntoIterator<Item = (RecordKind, Timestamp, u64, Record)>,
+        begin: impl Fn(Accepted, u64) -> Self,
+    ) -> Option<Self> {
         let mut before: Vec<(RecordKind, Timestamp, u64, Record)> = Vec::new();
         let mut remediation: Option<Self> = None;
         for (kind, at, sequence, record) in records {
             match (&mut remediation, record) {
                 (Some(remediation), record) => remediation.fold(&kind, at, sequence, record),
-                (None, Record::Accepted(accepted)) => remediation = Some(Self::begin(accepted, sequence)),
+                (None, Record::Accepted(accepted)) => remediation = Some(begin(accepted, sequence)),
                 (None, record) => before.push((kind, at, sequence, record)),
             }
         }
@@ -169,6 +184,13 @@ impl Remediation {
             }
         }
         remediation
+    }
+
+    /// Forget what only the log needs: the text of the policy, and the facts and the second copy of the plan.
+    pub(crate) fn slim(&mut self) {
+        self.accepted.policy = String::new();
+        self.accepted.plan = None;
+        self.accepted.facts = None;
     }
 
     /// Take one more record in. The same record twice changes nothing.

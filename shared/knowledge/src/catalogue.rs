@@ -7,18 +7,18 @@ use serde::Deserialize;
 
 use crate::condition::{Answer, Condition, Place, Restart, Wording};
 use crate::error_type::ErrorType;
-use crate::matcher::Matcher;
+use crate::matcher::{AlreadyInForce, Matcher};
 use crate::rows::{self, DataError, fault};
 use crate::text::{folded, is_kebab_case};
 
-/// All conditions of the built-in catalogue, in the order of the files.
+/// All conditions of the catalogue in force, in the order of the files.
 pub fn conditions() -> &'static [Condition] {
-    Catalogue::builtin().conditions()
+    Matcher::in_force().catalogue().conditions()
 }
 
-/// The built-in condition of that id.
+/// The condition of that id in the catalogue in force.
 pub fn condition(id: &str) -> Option<&'static Condition> {
-    Catalogue::builtin().condition(id)
+    Matcher::in_force().catalogue().condition(id)
 }
 
 /// A checked set of conditions: ids unique, wordings never empty and never shared by two rows.
@@ -79,6 +79,11 @@ impl Catalogue {
     /// The row of that id.
     pub fn condition(&self, id: &str) -> Option<&Condition> {
         self.conditions.iter().find(|condition| condition.id == id)
+    }
+
+    /// Makes these rows the ones that the whole process answers with. Once, before anything is classified.
+    pub fn put_in_force(self) -> Result<(), AlreadyInForce> {
+        self.into_matcher().put_in_force()
     }
 
     /// A matcher over these rows.
@@ -150,7 +155,10 @@ impl Seen {
 #[serde(deny_unknown_fields)]
 struct ConditionRow {
     id: String,
+    /// With `example`, left out when nobody knows a wording.
+    #[serde(default)]
     texts: Vec<String>,
+    #[serde(default)]
     example: String,
     #[serde(default)]
     other_wordings: Vec<Wording>,
@@ -177,8 +185,9 @@ fn yes() -> bool {
 
 impl ConditionRow {
     fn into_condition(self) -> Condition {
-        let mut wordings = vec![Wording { texts: self.texts, example: self.example }];
-        wordings.extend(self.other_wordings);
+        let has_wording = self.wording_known || !self.texts.is_empty() || !self.example.is_empty();
+        let first = Wording { texts: self.texts, example: self.example };
+        let wordings = has_wording.then_some(first).into_iter().chain(self.other_wordings).collect();
         Condition {
             id: self.id,
             wordings,

@@ -10,7 +10,8 @@ use crate::error_type::ErrorType;
 pub struct Condition {
     /// Stable name, kebab-case: stored in messages and traces, so it is never reused for something else.
     pub id: String,
-    /// The wordings that mean this condition; the first is the usual one. Never empty.
+    /// The wordings that mean this condition; the first is the usual one. Empty only where `wording_known` is false:
+    /// the condition is documented, its text is not, and nothing is ever taken for it.
     pub wordings: Vec<Wording>,
     /// The kind of problem, as an IrisMessage tells it.
     pub class: ErrorType,
@@ -21,7 +22,7 @@ pub struct Condition {
     pub categories: Vec<String>,
     /// Where such a text is found.
     pub place: Place,
-    /// False when no source shows the real wording, and `texts` is our guess.
+    /// False when no source shows the real wording: what `wordings` holds is our guess then.
     pub wording_known: bool,
     /// What brings it about.
     pub cause: String,

@@ -1,4 +1,5 @@
-//! What IRIS needs of a host beyond kernel parameters. No agent writes these; they are looked at and advised.
+//! What IRIS needs of a host beyond kernel parameters. No agent writes these; those that a running process shows are
+//! looked at, and all are advised.
 
 use std::sync::LazyLock;
 
@@ -27,6 +28,12 @@ pub struct HostSetting {
     pub applies_to: String,
     /// What happens otherwise.
     pub if_wrong: String,
+    /// The line of `/proc/<pid>/limits` that shows it of a process of the instance: `Max locked memory`.
+    #[serde(default)]
+    pub limit: Option<String>,
+    /// The number of the capability in `CapEff` of `/proc/<pid>/status` that shows it.
+    #[serde(default)]
+    pub capability: Option<u32>,
     /// Tag of the source; explained in the crate's README.
     pub source: String,
 }
@@ -72,5 +79,18 @@ mod tests {
     fn every_built_in_row_is_good() {
         read("host_settings.toml", include_str!("../data/host_settings.toml")).unwrap();
         assert!(host_settings().len() >= 10);
+    }
+
+    #[test]
+    fn what_a_process_shows_of_itself_can_be_looked_at() {
+        let shown = |id: &str| {
+            let setting = host_settings().iter().find(|setting| setting.id == id).unwrap();
+            (setting.limit.as_deref(), setting.capability)
+        };
+        assert_eq!(shown("lock-memory-capability"), (None, Some(14)));
+        assert_eq!(shown("locked-memory-limit"), (Some("Max locked memory"), None));
+        assert_eq!(shown("process-limit"), (Some("Max processes"), None));
+        assert_eq!(shown("open-files-limit"), (Some("Max open files"), None));
+        assert_eq!(shown("swap"), (None, None));
     }
 }

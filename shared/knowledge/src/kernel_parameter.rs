@@ -1,11 +1,17 @@
 //! Kernel parameters that may be written, and names that never may.
 
+mod cpu_list;
+mod recommended;
+mod row;
+
 use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use crate::rows::{self, DataError, fault};
 use crate::value::{ValueFault, canonical_decimal};
+
+pub use cpu_list::{CpuList, InvalidCpuList};
+pub use recommended::Recommended;
 
 /// The allowed parameter of that name, written with dots or slashes, with or without `/proc/sys/` or `/sys/`.
 ///
@@ -34,12 +40,13 @@ pub fn forbidden_names() -> &'static [Forbidden] {
 /// One kernel parameter that an agent may write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "plain properties of a row, each true or not")]
 pub struct KernelParameter {
     /// Name with dots, as `sysctl` writes it: `vm.nr_hugepages`.
     pub name: String,
     /// Which root its file lies under.
     pub root: KernelRoot,
-    /// Path below that root: `sys/vm/nr_hugepages`.
+    /// Path below that root: `sys/vm/nr_hugepages`. Of a value of processes, the name of the file that shows it.
     pub path: String,
     /// What its value may be.
     pub kind: KernelKind,
@@ -47,8 +54,12 @@ pub struct KernelParameter {
     pub unit: Option<String>,
     /// Value of an ordinary host, when it is the same everywhere.
     pub default: Option<String>,
-    /// The least that IRIS asks for, when it is one number; a warning below it, not a refusal.
+    /// The least that one instance asks for, when it is one number; the instances of a host add up.
     pub iris_minimum: Option<u64>,
+    /// The least that IRIS asks for, where it follows from the CPFs of the host.
+    pub iris_need: Option<Need>,
+    /// The values that a source names, each with the hosts that it is for.
+    pub recommended: Vec<Recommended>,
     /// What InterSystems or the kernel's documents advise.
     pub recommendation: String,
     /// True when a line in a sysctl drop-in keeps it over a reboot.
@@ -57,6 +68,11 @@ pub struct KernelParameter {
     pub dangerous: bool,
     /// True when a reboot is advised for the value to be reached.
     pub reboot_advised: bool,
+    /// True when IRIS looks at it only at its start, so that a running instance does not notice.
+    pub at_start: bool,
+    /// True when the kernel may take long to reach a value: it is written by a process of its own, which ends with
+    /// the time limit.
+    pub slow: bool,
     /// Tag of the source; explained in the crate's README.
     pub source: String,
 }
@@ -69,6 +85,20 @@ pub enum KernelRoot {
     Proc,
     /// Usually `/sys`.
     Sys,
+    /// No file of the host, but a property of each process of one instance.
+    Process,
+}
+
+/// What IRIS needs of a parameter, computed from CPFs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Need {
+    /// Huge pages for the shared memory of all instances: with fewer, IRIS uses none at all.
+    HugePages,
+    /// Bytes of the largest instance's shared memory.
+    LargestSegmentBytes,
+    /// Pages of ordinary size for the shared memory of all instances.
+    AllSegmentsPages,
 }
 
 /// What a kernel parameter may hold.
@@ -78,6 +108,8 @@ pub enum KernelKind {
     Numbers(Vec<(u64, u64)>),
     /// One word of a list. The kernel shows the whole list with the present word in brackets.
     Word(Vec<String>),
+    /// A set of CPUs, as [`CpuList`] writes it.
+    Cpus,
 }
 
 /// A name, or a family that ends in `*`, that must never be written.
@@ -107,7 +139,7 @@ impl KernelParameter {
     pub fn length(&self) -> usize {
         match &self.kind {
             KernelKind::Numbers(ranges) => ranges.len(),
-            KernelKind::Word(_) => 1,
+            KernelKind::Word(_) | KernelKind::Cpus => 1,
         }
     }
 
@@ -124,6 +156,7 @@ impl KernelParameter {
                 parts.len() == ranges.len() && parts.iter().zip(ranges).all(fits)
             }
             KernelKind::Word(words) => words.iter().any(|word| word == value),
+            KernelKind::Cpus => value.parse::<CpuList>().is_ok(),
         };
         if legal {
             return Ok(());
@@ -142,6 +175,7 @@ impl KernelParameter {
                 let word = shown.split_once('[')?.1.split_once(']')?.0;
                 Some(word.to_owned())
             }
+            KernelKind::Cpus => Some(shown.trim().parse::<CpuList>().ok()?.to_string()),
         }
     }
 
@@ -157,6 +191,9 @@ impl KernelParameter {
                 format!("must be {count} from {}{unit}", ranges.join(", "))
             }
             KernelKind::Word(words) => format!("must be one of {}", words.join(", ")),
+            KernelKind::Cpus => {
+                "must be a list of CPUs such as 0-3,8: ascending, neighbours joined, no blanks".to_owned()
+            }
         }
     }
 }
@@ -172,105 +209,9 @@ struct Table {
 }
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    read("kernel_parameters.toml", include_str!("../data/kernel_parameters.toml"))
+    row::read("kernel_parameters.toml", include_str!("../data/kernel_parameters.toml"))
         .expect("the built-in kernel parameters are checked by a test")
 });
-
-/// A row as it stands in the file: `ranges` of numbers as texts `low..=high`, since TOML's integers end at 2^63.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ParameterRow {
-    name: String,
-    root: KernelRoot,
-    path: String,
-    #[serde(default)]
-    ranges: Vec<String>,
-    #[serde(default)]
-    words: Vec<String>,
-    unit: Option<String>,
-    default: Option<String>,
-    iris_minimum: Option<u64>,
-    recommendation: String,
-    persistent: bool,
-    dangerous: bool,
-    reboot_advised: bool,
-    source: String,
-}
-
-fn read(file: &str, text: &str) -> Result<Table, DataError> {
-    let known = &["parameter", "forbidden"];
-    let mut table = Table { parameters: Vec::new(), forbidden: Vec::new() };
-    for row in rows::read::<Forbidden>(file, text, "forbidden", "name", known)? {
-        table.forbidden.push(row.value);
-    }
-    for row in rows::read::<ParameterRow>(file, text, "parameter", "name", known)? {
-        let parameter = row.value.into_parameter().map_err(|rule| fault(file, &row.label, rule))?;
-        check_row(&parameter, &table).map_err(|rule| fault(file, &row.label, rule))?;
-        table.parameters.push(parameter);
-    }
-    Ok(table)
-}
-
-impl ParameterRow {
-    fn into_parameter(self) -> Result<KernelParameter, String> {
-        let kind = match (self.ranges.is_empty(), self.words.is_empty()) {
-            (false, true) => {
-                KernelKind::Numbers(self.ranges.iter().map(|text| range(text)).collect::<Result<_, _>>()?)
-            }
-            (true, false) => KernelKind::Word(self.words),
-            _ => return Err("needs either ranges or words".to_owned()),
-        };
-        Ok(KernelParameter {
-            name: self.name,
-            root: self.root,
-            path: self.path,
-            kind,
-            unit: self.unit,
-            default: self.default,
-            iris_minimum: self.iris_minimum,
-            recommendation: self.recommendation,
-            persistent: self.persistent,
-            dangerous: self.dangerous,
-            reboot_advised: self.reboot_advised,
-            source: self.source,
-        })
-    }
-}
-
-fn range(text: &str) -> Result<(u64, u64), String> {
-    let bounds = text
-        .split_once("..=")
-        .and_then(|(low, high)| Some((canonical_decimal(low)?, canonical_decimal(high)?)));
-    bounds.filter(|(low, high)| low <= high).ok_or_else(|| format!("\"{text}\" is not a range low..=high"))
-}
-
-/// The rules that hold for a row and those before it.
-fn check_row(parameter: &KernelParameter, table: &Table) -> Result<(), String> {
-    let expected = match parameter.root {
-        KernelRoot::Proc => format!("sys/{}", parameter.name.replace('.', "/")),
-        KernelRoot::Sys => parameter.name.replace('.', "/"),
-    };
-    if parameter.path != expected {
-        return Err(format!("path must be \"{expected}\""));
-    }
-    if table.parameters.iter().any(|earlier| earlier.name == parameter.name) {
-        return Err("the name is already taken by another row".to_owned());
-    }
-    if table.forbidden.iter().any(|row| row.covers(&parameter.name)) {
-        return Err("the name is forbidden".to_owned());
-    }
-    if parameter.recommendation.trim().is_empty() || parameter.source.trim().is_empty() {
-        return Err("recommendation and source must not be empty".to_owned());
-    }
-    if parameter.persistent && parameter.root == KernelRoot::Sys {
-        return Err("what lies below /sys cannot be kept by sysctl".to_owned());
-    }
-    parameter
-        .default
-        .as_ref()
-        .map_or(Ok(()), |default| parameter.check(default))
-        .map_err(|fault| fault.to_string())
-}
 
 #[cfg(test)]
 mod tests;

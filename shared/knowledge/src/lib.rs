@@ -36,15 +36,18 @@
 //!   `remedy`. A new way to compute a value is a new case of [`Formula`] with its own test.
 //!
 //! Then `cargo test -p instance-knowledge`. Users extend the conditions without a build:
-//! [`Catalogue::with_extra`].
+//! [`Catalogue::with_extra`], which the setting `knowledge_dir` of each service reads a folder into.
 
 mod catalogue;
+mod census;
 mod condition; // Read this first: what a row about a log message says.
 mod error_type;
 mod matcher;
 
+mod cpf_danger;
 mod cpf_parameter;
 mod cpf_section;
+mod cpf_version;
 mod host_setting;
 mod kernel_parameter;
 
@@ -56,18 +59,21 @@ mod text;
 mod value;
 
 pub use crate::catalogue::{Catalogue, condition, conditions};
+pub use crate::census::{Count, census};
 pub use crate::condition::{Answer, Condition, Place, Restart, Wording};
+pub use crate::cpf_danger::{Danger, HostRoom, dangers};
 pub use crate::cpf_parameter::{
     Activation, Parameter, ParameterKind, parameter, parameters, parameters_of, suggest,
 };
 pub use crate::cpf_section::{Section, SectionKind, is_list_section, section, sections};
+pub use crate::cpf_version::{CpfVersion, cpf_versions, is_known_cpf_version};
 pub use crate::error_type::{ErrorType, classify_error_type};
 pub use crate::host_setting::{HostSetting, host_settings};
 pub use crate::kernel_parameter::{
-    Forbidden, KernelKind, KernelParameter, KernelRoot, forbidden, forbidden_names, kernel_parameter,
-    kernel_parameters,
+    CpuList, Forbidden, InvalidCpuList, KernelKind, KernelParameter, KernelRoot, Need, Recommended,
+    forbidden, forbidden_names, kernel_parameter, kernel_parameters,
 };
-pub use crate::matcher::Matcher;
+pub use crate::matcher::{AlreadyInForce, Matcher};
 pub use crate::propose::{HostMemory, ProposalError, ProposedChange, propose};
 pub use crate::remedy::{Formula, Priority, Remedy, Target, remedies, remedy_for};
 pub use crate::rows::DataError;

@@ -1,7 +1,7 @@
 //! From the text of a message to the row it means.
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use aho_corasick::AhoCorasick;
 
@@ -46,10 +46,28 @@ struct Progress {
 
 static BUILTIN: LazyLock<Matcher> = LazyLock::new(|| Matcher::new(Catalogue::builtin().clone()));
 
+/// Set once by a process that was given rows of its user's own.
+static EXTENDED: OnceLock<Matcher> = OnceLock::new();
+
+/// A process has one catalogue: a text must not mean one thing now and another later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("another catalogue is in force already")]
+pub struct AlreadyInForce;
+
 impl Matcher {
     /// The matcher over the rows compiled in.
     pub fn builtin() -> &'static Self {
         &BUILTIN
+    }
+
+    /// The matcher that the whole process answers with: over the rows compiled in, and those that were added by
+    /// [`Catalogue::put_in_force`].
+    pub fn in_force() -> &'static Self {
+        EXTENDED.get().unwrap_or_else(|| Self::builtin())
+    }
+
+    pub(crate) fn put_in_force(self) -> Result<(), AlreadyInForce> {
+        EXTENDED.set(self).map_err(|_| AlreadyInForce)
     }
 
     /// A matcher over the rows of `catalogue`.

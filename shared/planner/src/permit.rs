@@ -32,6 +32,7 @@ pub fn forbidden(
     let mut faults = Vec::new();
     faults.extend(never(&command.instance, policy));
     faults.extend(carried(command, hosts, policy));
+    faults.extend(force(command, policy));
     faults.extend(words(command).into_iter().filter_map(|word| asker(command, word, policy)));
     faults
 }
@@ -64,6 +65,13 @@ fn carried(
 fn never(instance: &InstanceName, policy: &Policy) -> Option<Fault> {
     let rule = "policy says that this instance is never touched";
     policy.never.contains(instance).then(|| Fault::new("instance", instance, rule))
+}
+
+fn force(command: &RemediationCommand, policy: &Policy) -> Option<Fault> {
+    let forces = |action: &Action| matches!(action, Action::Restart(restart) if restart.force);
+    let asked = command.steps().into_iter().find(|step| forces(&step.action))?;
+    let rule = "policy does not allow an instance to be forced down (allow_force)";
+    (!policy.allow_force).then(|| Fault::new("force", asked.id, rule))
 }
 
 fn asker(command: &RemediationCommand, word: ActionWord, policy: &Policy) -> Option<Fault> {

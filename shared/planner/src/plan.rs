@@ -192,6 +192,7 @@ fn place_of(command: &RemediationCommand, request: &StepRequest) -> String {
 fn shown(action: &Action) -> String {
     match action {
         Action::SetCpf(set) => format!("[{}] {}={}", set.cpf_section, set.parameter, set.new_value),
+        Action::ChangeCpf(change) => change.target(),
         Action::SetKernel(set) => format!("{}={}", set.kernel_param, set.new_value),
         Action::CheckLicense(check) => check.action.as_str().to_owned(),
         Action::Restart(_) => "restart".to_owned(),

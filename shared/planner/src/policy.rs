@@ -51,6 +51,9 @@ pub struct Policy {
     #[cfg(feature = "mutants")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mutant: Option<String>,
+    /// May a command ask for `iris force`, which kills an instance as a crash does? Where it does, a person must agree
+    /// (`approve_dangerous`), and restart-agent must allow it too (`allow_force` in its settings). Default false.
+    pub allow_force: bool,
     /// Instances that are never touched. Default none.
     pub never: Vec<InstanceName>,
     /// What carries Instance itself. Not a setting of the policy: the router puts the common setting `carriers` here,
@@ -84,6 +87,7 @@ impl Default for Policy {
             minutes_between_restarts: 15,
             #[cfg(feature = "mutants")]
             mutant: None,
+            allow_force: false,
             never: Vec::new(),
             carriers: Carriers::default(),
             windows: Vec::new(),
@@ -116,7 +120,7 @@ impl ActionWord {
     /// `None` for what the router adds by itself: looking and taking back are always allowed.
     pub const fn of(action: &Action) -> Option<Self> {
         match action {
-            Action::SetCpf(_) => Some(Self::Config),
+            Action::SetCpf(_) | Action::ChangeCpf(_) => Some(Self::Config),
             Action::SetKernel(_) => Some(Self::Os),
             Action::Restart(_) => Some(Self::Restart),
             Action::CheckLicense(_) => Some(Self::License),

@@ -1,6 +1,6 @@
 //! What the last step has to prove, derived from what the others do.
 
-use instance_contract::{Action, ConditionId, Expectation, PlannedStep, Verify};
+use instance_contract::{Action, ChangeCpf, ConditionId, Expectation, PlannedStep, Verify};
 use instance_knowledge::{Target, remedies};
 
 /// The expectations of a plan. `None` when the plan changes nothing, so that there is nothing to prove.
@@ -21,6 +21,7 @@ pub(crate) fn verification(steps: &[PlannedStep], quiet_seconds: u32) -> Option<
                     Expectation::CpfValue { section, parameter, value }
                 });
             }
+            Action::ChangeCpf(change) => expect.extend(changed(step, change, restart_at > Some(index))),
             Action::SetKernel(set) => {
                 let value = last_value(steps, index).unwrap_or(&set.new_value).to_owned();
                 expect.push(Expectation::KernelValue { name: set.kernel_param.clone(), value });
@@ -32,6 +33,20 @@ pub(crate) fn verification(steps: &[PlannedStep], quiet_seconds: u32) -> Option<
         expect.push(Expectation::InstanceHealthy {});
     }
     Some(Verify { expect, quiet: conditions(steps, restart_at), quiet_seconds })
+}
+
+/// What each parameter of several changes will be, as the forecast tells it.
+fn changed(step: &PlannedStep, change: &ChangeCpf, restarts_later: bool) -> Vec<Expectation> {
+    let Some(forecast) = &step.change else { return Vec::new() };
+    let expected = change.parameters().into_iter().filter_map(|(section, name)| {
+        let (section, parameter) = (section.to_owned(), name.to_owned());
+        Some(match ChangeCpf::value_in(&forecast.after, &section, name)?.map(str::to_owned) {
+            Some(value) if restarts_later => Expectation::CpfInForce { section, parameter, value },
+            Some(value) => Expectation::CpfValue { section, parameter, value },
+            None => Expectation::CpfAbsent { section, parameter },
+        })
+    });
+    expected.collect()
 }
 
 /// What the target of a step will hold in the end: the forecast of the last step on it.
@@ -47,6 +62,9 @@ fn conditions(steps: &[PlannedStep], restart_at: Option<usize>) -> Vec<Condition
         steps.iter().any(|step| match (&step.action, target) {
             (Action::SetCpf(set), Target::Cpf { section, parameter }) => {
                 &set.cpf_section == section && &set.parameter == parameter
+            }
+            (Action::ChangeCpf(change), Target::Cpf { section, parameter }) => {
+                change.parameters().contains(&(section.as_str(), parameter.as_str()))
             }
             (Action::SetKernel(set), Target::Kernel { name }) => set.kernel_param.replace('/', ".") == *name,
             (Action::Restart(_), Target::Instance) => true,

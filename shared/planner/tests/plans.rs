@@ -44,6 +44,33 @@ fn a_change_that_needs_a_restart_without_one_is_planned_with_a_warning() {
 }
 
 #[test]
+fn several_changes_are_proved_one_by_one() {
+    let changes = json!({"changes": [
+        {"cpf_section": "config", "parameter": "globals", "new_value": "0,0,512,0,0,0"},
+        {"cpf_section": "Namespaces", "parameter": "OLD", "change": "remove"},
+    ]});
+    let config = json!({"error_type": "config", "requires_restart": false,
+        "execution_order": ["iris_config"], "parameters": changes});
+    check(&config, expect![[r#"
+        config   config-agent  Medium  cpf [config] globals, [Namespaces] OLD: [config] globals=old
+        [Namespaces] OLD=old -> [config] globals=new
+        [Namespaces] OLD
+        verify   config-agent  Low     expects CpfValue { section: "config", parameter: "globals", value: "new" }, CpfAbsent { section: "Namespaces", parameter: "OLD" }; quiet 
+        warning step "config" comes into force only after a restart (read at start)
+    "#]]);
+    let restart = json!({"error_type": "config", "requires_restart": true,
+        "execution_order": ["iris_config", "iris_restart"], "parameters": changes});
+    check(&restart, expect![[r#"
+        config   config-agent  Medium  cpf [config] globals, [Namespaces] OLD: [config] globals=old
+        [Namespaces] OLD=old -> [config] globals=new
+        [Namespaces] OLD
+        restart  restart-agent High    target of restart: old -> new
+        verify   config-agent  Low     expects CpfInForce { section: "config", parameter: "globals", value: "new" }, CpfAbsent { section: "Namespaces", parameter: "OLD" }, InstanceHealthy; quiet global-buffers-insufficient, write-daemon-died
+        approval restart: policy wants a person to approve every restart
+    "#]]);
+}
+
+#[test]
 fn a_license_question_changes_nothing_and_needs_no_proof() {
     check(
         &json!({"error_type": "license", "requires_restart": false, "execution_order": ["iris_config"],
@@ -130,6 +157,21 @@ fn policy_keeps_hands_off_and_bounds_drastic_steps() {
         assert!(matches!(plan(&command, &facts, &policy), Err(Rejection::Refused(_))));
     }
     assert!(plan(&command, &facts, &Policy::default()).is_ok());
+}
+
+#[test]
+fn an_instance_is_forced_down_only_where_policy_lets_it() {
+    let parameters = json!({"force": true});
+    let command = command(&json!({"error_type": "other", "requires_restart": true,
+        "steps": [{"id": "restart", "tool": "iris_restart", "parameters": parameters}]}));
+    let facts = facts(&command);
+    let refused = plan(&command, &facts, &Policy::default()).unwrap_err().to_string();
+    assert_eq!(
+        refused,
+        "refused: force = restart: policy does not allow an instance to be forced down (allow_force)"
+    );
+    let allowed = Policy { allow_force: true, ..Policy::default() };
+    assert!(plan(&command, &facts, &allowed).is_ok());
 }
 
 /// What policy (TOML) says to a restart of PROD asked for by "test", at a time, after restarts at other times.
@@ -245,6 +287,15 @@ fn facts(command: &RemediationCommand) -> Facts {
     for question in questions(command) {
         let reply = match question.action {
             Action::CheckLicense(_) => ForecastReply::ReadOnly { warnings: Vec::new() },
+            Action::ChangeCpf(change) => ForecastReply::Would(Forecast {
+                target: change.target(),
+                before: change.state(|_, _| Some("old")),
+                after: change.state(|section, _| (section == "config").then_some("new")),
+                needs_restart: true,
+                restart_reason: "read at start".to_owned(),
+                dangerous: false,
+                warnings: Vec::new(),
+            }),
             _ => ForecastReply::Would(Forecast {
                 target: format!("target of {}", question.step),
                 before: "old".to_owned(),

@@ -12,6 +12,7 @@ use crate::start::Error;
 /// One provider a signal. Each exporter works on a thread of its own and needs no async runtime.
 pub(crate) struct Providers {
     pub tracer: SdkTracerProvider,
+    pub exports_traces: bool,
     /// None when log records go to stderr alone.
     pub logger: Option<SdkLoggerProvider>,
     pub meter: SdkMeterProvider,
@@ -20,6 +21,7 @@ pub(crate) struct Providers {
 impl Providers {
     pub fn build(destinations: Destinations, resource: &Resource) -> Result<Self, Error> {
         Ok(Self {
+            exports_traces: destinations.traces.is_some(),
             tracer: tracer(destinations.traces, resource.clone())?,
             logger: destinations.logs.map(|address| logger(address, resource.clone())).transpose()?,
             meter: meter(destinations.metrics, resource.clone())?,

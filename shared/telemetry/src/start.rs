@@ -94,6 +94,11 @@ impl Telemetry {
         self.providers.meter.meter(SCOPE)
     }
 
+    /// True when spans go somewhere; else they are only there for their ids.
+    pub fn exports_traces(&self) -> bool {
+        self.providers.exports_traces
+    }
+
     /// Sends what is still in memory. Blocks, at most for `timeout`; call it outside the async runtime.
     ///
     /// # Errors
@@ -139,7 +144,7 @@ where
     if let Some(logger) = &providers.logger {
         let records = OpenTelemetryTracingBridge::new(logger);
         let wanted = settings.log_filter.to_env_filter();
-        layers.push(records.with_filter(wanted).with_filter(filter::filter_fn(is_ours)).boxed());
+        layers.push(records.with_filter(filter::filter_fn(is_ours)).with_filter(wanted).boxed());
     }
     Ok((Dispatch::new(Registry::default().with(layers)), Telemetry { providers }))
 }
@@ -171,17 +176,22 @@ where
     let wanted = settings.log_filter.to_env_filter();
     // The SDK greets at info whenever something is set up; only who names it in the filter wants to hear that.
     let sdk_is_named = settings.log_filter.as_str().contains("opentelemetry");
+    // A JSON line takes its ids from the trace layer, so nobody reads the fields of spans here.
+    let spans_are_told = settings.log_format == LogFormat::Text;
     let heard = filter::filter_fn(move |metadata| {
+        if metadata.is_span() && !spans_are_told {
+            return false;
+        }
         sdk_is_named || *metadata.level() <= Level::WARN || !metadata.target().starts_with("opentelemetry")
     });
     let layer = tracing_subscriber::fmt::layer().with_writer(stderr);
     match settings.log_format {
         LogFormat::Json => {
-            layer.event_format(JsonLine { service }).with_filter(wanted).with_filter(heard).boxed()
+            layer.event_format(JsonLine { service }).with_filter(heard).with_filter(wanted).boxed()
         }
         LogFormat::Text => {
             let colour = std::io::stderr().is_terminal() && value_of(lookup, "NO_COLOR").is_none();
-            layer.with_ansi(colour).compact().with_filter(wanted).with_filter(heard).boxed()
+            layer.with_ansi(colour).compact().with_filter(heard).with_filter(wanted).boxed()
         }
     }
 }

@@ -10,6 +10,7 @@ mod nats_server; // Read this first: the one thing that nearly every test needs.
 
 mod eventually;
 mod iris_folder;
+pub mod promises;
 
 use std::sync::Arc;
 

@@ -28,6 +28,9 @@ impl Common<'_> {
             path("state_dir", &self.folder.join("state").join(service)),
             path("fence_dir", &self.folder.join("state/fence")),
         ];
+        if service == "restart-agent" {
+            lines.push("restarts_per_hour = 60\nminutes_between_restarts = 0".to_owned());
+        }
         if service == "os-agent" {
             let drop_ins = self.folder.join("sysctl.d");
             fs::create_dir_all(&drop_ins).unwrap();

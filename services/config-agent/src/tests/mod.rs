@@ -58,6 +58,7 @@ impl Stage {
             proc_root: folder.join("proc"),
             state_dir: folder.join("state"),
             fence_dir: folder.join("fence"),
+            knowledge_dir: None,
             kept_backups: kept(10),
         };
         Self { config, folder: Folder::OfTheTest(folder.to_owned()) }

@@ -7,12 +7,12 @@ use crate::command::{fail, unknown};
 use crate::shell::registry::{Registered, Registry};
 use crate::shell::settings::Settings;
 
-/// `iris list`: a block an instance.
-pub fn list(registry: &Registry, name: Option<&str>) -> ExitCode {
+/// `iris list` (`Configuration`) and `iris view` (`Instance`): a block an instance.
+pub fn list(registry: &Registry, name: Option<&str>, heading: &str) -> ExitCode {
     each(registry, name, |instance| {
         let line = Line::of(instance);
         let default = if instance.is_default { "   (default)" } else { "" };
-        println!("\nConfiguration '{}'{default}", line.name);
+        println!("\n{heading} '{}'{default}", line.name);
         println!("\tdirectory:    {}", line.directory);
         println!("\tversionid:    {}", line.version_id);
         println!("\tdatadir:      {}", line.directory);
@@ -39,10 +39,16 @@ pub fn qlist(registry: &Registry, name: Option<&str>) -> ExitCode {
     })
 }
 
-/// `iris all`: one line an instance.
-pub fn all(registry: &Registry) -> ExitCode {
-    println!("Instance Name     Version ID        Port   Directory");
-    println!("----------------  ----------------  -----  --------------------------------");
+/// `iris all`, `iris allw` and `iris qall`: one line an instance, cut at `width` with a `~`.
+pub fn all(registry: &Registry, width: Option<usize>) -> ExitCode {
+    let put = |line: String| match width {
+        Some(width) if line.chars().count() > width => {
+            println!("{}~", line.chars().take(width).collect::<String>());
+        }
+        _ => println!("{line}"),
+    };
+    put("Instance Name     Version ID        Port   Directory".to_owned());
+    put("----------------  ----------------  -----  --------------------------------".to_owned());
     each(registry, None, |instance| {
         let line = Line::of(instance);
         let state = match line.status.split([',', ' ']).next() {
@@ -51,10 +57,10 @@ pub fn all(registry: &Registry) -> ExitCode {
             _ => "st",
         };
         let mark = if instance.is_default { '>' } else { ' ' };
-        println!(
+        put(format!(
             "{state} {mark}{:<12}  {:<16}  {:<5}  {}",
             line.name, line.version_id, line.ports.0, line.directory
-        );
+        ));
     })
 }
 

@@ -25,11 +25,12 @@ usage: iris <command> [instance] [arguments]
                                                stop an instance in order
   stopnoshut <instance> [quietly]              stop without user shutdown routines
   restart <instance> [quietly]                 stop and start again
-  force <instance>                             kill an instance
+  force <instance> [quietly]                   kill an instance
   merge <instance> [merge file] [target CPF]   merge a file into the CPF
   list [instance]                              describe instances
+  view [instance]                              the same, with another heading
   qlist [instance]                             the same, fields separated by ^
-  all                                          one line an instance
+  all, allw, qall                              one line an instance: 80 columns, whole, or cut at 78 with ~
   version                                      version of this program
   help                                         this text
 ";
@@ -61,9 +62,12 @@ pub fn run() -> ExitCode {
 fn on_instances(command: &str, rest: &[&str]) -> ExitCode {
     let registry = Registry::of_program();
     match (command, rest) {
-        ("list" | "view", names) => list::list(&registry, names.first().copied()),
+        ("list", names) => list::list(&registry, names.first().copied(), "Configuration"),
+        ("view", names) => list::list(&registry, names.first().copied(), "Instance"),
         ("qlist", names) => list::qlist(&registry, names.first().copied()),
-        ("all" | "allw", []) => list::all(&registry),
+        ("all", []) => list::all(&registry, Some(80)),
+        ("allw", []) => list::all(&registry, None),
+        ("qall", []) => list::all(&registry, Some(78)),
         (_, [name, options @ ..]) => match registry.find(name) {
             Ok(instance) => on_instance(command, &instance, options),
             Err(error) => unknown(name, &error),
@@ -78,7 +82,7 @@ fn on_instance(command: &str, instance: &Registered, options: &[&str]) -> ExitCo
         "stop" => stop::stop(instance, options),
         "stopnoshut" => stop::stop_without_routines(instance, options),
         "restart" => stop::restart(instance, options),
-        "force" => force::force(instance),
+        "force" if matches!(options, [] | ["quietly"]) => force::force(instance),
         "merge" => merge::merge(instance, options),
         _ => usage(command),
     }

@@ -20,10 +20,17 @@ pub struct NewCpf<'a> {
     pub release: Release,
     /// `[Startup] DefaultPort`.
     pub superserver_port: u16,
-    /// `[Startup] WebServerPort`.
+    /// `[Startup] WebServerPort`; 80 is the site's own web server.
     pub web_port: u16,
     /// 8 KB global buffers, MB; 0 lets IRIS decide.
     pub globals_mb: u64,
+}
+
+impl NewCpf<'_> {
+    /// Does the instance come with a private web server?
+    pub fn web_server(&self) -> bool {
+        self.web_port != 80
+    }
 }
 
 /// The text of the file, as IRIS writes it: sections in its order, keys sorted, a blank line between.
@@ -100,7 +107,8 @@ fn own_value(new: &NewCpf<'_>, section: &str, name: &str) -> Option<String> {
         ("Startup", "DefaultPort") => new.superserver_port.to_string(),
         ("Startup", "WebServerPort") => new.web_port.to_string(),
         ("Startup", "WebServerURLPrefix") => new.name.to_lowercase(),
-        ("Startup", "WebServer" | "EnableVSSBackup") => "0".to_owned(),
+        ("Startup", "WebServer") => u8::from(new.web_server()).to_string(),
+        ("Startup", "EnableVSSBackup") => "0".to_owned(),
         ("Journal", "CurrentDirectory" | "AlternateDirectory") => journal(),
         ("Logging", "ChildProcessLaunchCommand") => {
             format!("irislogd -f {}mgr/irislogd.log", new.folder.printed())

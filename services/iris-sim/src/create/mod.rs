@@ -28,7 +28,7 @@ pub struct NewInstance {
     pub name: String,
     /// Superserver port; 0 takes a free one.
     pub superserver_port: u16,
-    /// Web port, which is written to the CPF and not served yet.
+    /// Port of the private web server; 0 takes a free one, 80 means that the instance has none.
     pub web_port: u16,
     /// 8 KB global buffers, MB; 0 lets IRIS decide.
     pub globals_mb: u64,
@@ -97,12 +97,16 @@ pub fn create(new: &NewInstance, clock: &dyn Clock) -> Result<Registered, Create
         0 => make(folder.root(), |_| free_port())?,
         port => port,
     };
+    let web_port = match new.web_port {
+        0 => make(folder.root(), |_| free_port())?,
+        port => port,
+    };
     let cpf = NewCpf {
         name: &name,
         folder: &folder,
         release: new.release,
         superserver_port,
-        web_port: new.web_port,
+        web_port,
         globals_mb: new.globals_mb,
     };
     fill(&folder, &cpf)?;
@@ -128,6 +132,11 @@ fn fill(folder: &InstanceFolder, cpf: &NewCpf<'_>) -> Result<(), CreateError> {
         make(Path::new(&directory), |path| fs::create_dir_all(path))?;
         // The stand-in keeps no data; an operator's tools look for the file.
         make(&Path::new(&directory).join("IRIS.DAT"), |path| fs::write(path, b""))?;
+    }
+    if cpf.web_server() {
+        let settings = folder.private_web_server();
+        make(&settings, |path| fs::create_dir_all(path.parent().unwrap_or(path)))?;
+        make(&settings, |path| fs::write(path, "[SYSTEM]\nSystem_Manager=127.0.0.1\n"))?;
     }
     let key = "[ConfigFile]\nFileType=InterSystems License\n[License]\nusers=64\n";
     make(&folder.license_key(), |path| fs::write(path, key))?;

@@ -78,4 +78,9 @@ impl InstanceFolder {
     pub fn license_key(&self) -> PathBuf {
         self.manager().join("iris.key")
     }
+
+    /// The settings of the private web server; an installation without one has no such file.
+    pub fn private_web_server(&self) -> PathBuf {
+        self.root.join("csp/bin/CSP.ini")
+    }
 }

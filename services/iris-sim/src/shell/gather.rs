@@ -25,6 +25,7 @@ pub fn start_facts(
     let last_fingerprint = wij.as_ref().and_then(|wij| wij.cpf_fingerprint);
     let (user, without_startup_routine) = asker;
     Ok(StartFacts {
+        directory: folder.printed(),
         user,
         without_startup_routine,
         cpf_faults: check_cpf::check(cpf.document(), settings.version),
@@ -33,6 +34,8 @@ pub fn start_facts(
         system: host::system(),
         previous: WijFile::previous(wij.as_ref()),
         journal: journal(&parameters, &at),
+        databases_there: databases_there(&parameters),
+        private_web_server: folder.private_web_server().is_file(),
         licensed_users: licensed_users(&folder.license_key()),
         parameters,
         at,
@@ -49,6 +52,11 @@ fn journal(parameters: &Parameters, at: &jiff::Zoned) -> JournalFacts {
         file.file_name().to_str()?.strip_prefix(&day)?.strip_prefix('.')?.parse::<u32>().ok()
     });
     JournalFacts { current_usable, alternate_usable, next_number: last.max().unwrap_or(0) + 1 }
+}
+
+fn databases_there(parameters: &Parameters) -> Vec<String> {
+    let directories = parameters.databases.iter().map(|(_, directory)| directory);
+    directories.filter(|directory| Path::new(directory).join("IRIS.DAT").is_file()).cloned().collect()
 }
 
 /// Whether files can be made there.

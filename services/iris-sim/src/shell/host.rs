@@ -34,11 +34,7 @@ pub fn memory(root: &Path) -> Result<HostMemory, HostError> {
     let meminfo_path = root.join("meminfo");
     let meminfo = read(&meminfo_path)?;
     let kilobytes = |name: &'static str| {
-        meminfo
-            .lines()
-            .find_map(|line| {
-                line.strip_prefix(name)?.strip_prefix(':')?.split_whitespace().next()?.parse::<u64>().ok()
-            })
+        of_meminfo(&meminfo, name)
             .ok_or_else(|| HostError::Number { path: meminfo_path.display().to_string(), name })
     };
     let pool_path = root.join("sys/vm/nr_hugepages");
@@ -56,6 +52,21 @@ pub fn memory(root: &Path) -> Result<HostMemory, HostError> {
         huge_pages,
         huge_page_kb: if huge_pages == 0 { 2048 } else { kilobytes("Hugepagesize")? },
     })
+}
+
+/// How much of the memory cannot be had, in percent.
+#[expect(clippy::cast_precision_loss, reason = "two digits after the point are shown")]
+pub fn memory_percent(root: &Path) -> Option<f64> {
+    let meminfo = read(&root.join("meminfo")).ok()?;
+    let total = of_meminfo(&meminfo, "MemTotal")? as f64;
+    let available = of_meminfo(&meminfo, "MemAvailable")? as f64;
+    (total > 0.0).then(|| (total - available) * 100.0 / total)
+}
+
+fn of_meminfo(meminfo: &str, name: &str) -> Option<u64> {
+    let value =
+        |line: &str| line.strip_prefix(name)?.strip_prefix(':')?.split_whitespace().next()?.parse().ok();
+    meminfo.lines().find_map(value)
 }
 
 /// What `uname` says. A host that does not answer is named so.

@@ -31,6 +31,13 @@ pub enum Act {
     },
     /// Close the superserver and every session.
     CloseSuperserver,
+    /// End one session.
+    CloseSession(u64),
+    /// Serve `/api/monitor` on this port; answered by `Event::WebServerOpened`.
+    OpenWebServer {
+        /// `[Startup] WebServerPort`.
+        port: u16,
+    },
     /// End the system daemons in good order.
     StopDaemons,
     /// Logons are enabled: `iris start` may return.

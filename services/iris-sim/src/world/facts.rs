@@ -6,6 +6,8 @@ use crate::world::parameters::Parameters;
 /// Everything a start depends on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StartFacts {
+    /// The installation directory, with a slash at its end.
+    pub directory: String,
     /// The moment of the start, with the host's time zone.
     pub at: jiff::Zoned,
     /// `irisusr (root)` or the user's name.
@@ -26,6 +28,10 @@ pub struct StartFacts {
     pub previous: Previous,
     /// The journal directories.
     pub journal: JournalFacts,
+    /// Directories of databases whose `IRIS.DAT` is there, as the CPF writes them.
+    pub databases_there: Vec<String>,
+    /// `csp/bin/CSP.ini` of a private web server is there.
+    pub private_web_server: bool,
     /// Users the license key in the manager directory allows; none without a readable key.
     pub licensed_users: Option<u32>,
 }

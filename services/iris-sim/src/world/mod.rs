@@ -9,8 +9,10 @@ pub mod check_cpf;
 pub mod facts;
 pub mod health;
 pub mod memory;
+pub mod metrics;
 pub mod parameters;
 pub mod release;
+pub mod sessions;
 mod start;
 mod stop;
 mod write_daemon;
@@ -26,6 +28,7 @@ use crate::world::health::AlertLevel;
 use crate::world::memory::Allocation;
 use crate::world::parameters::Parameters;
 use crate::world::release::Release;
+use crate::world::sessions::Sessions;
 
 /// What an instance is, whatever its state. Directories end with a slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,8 +65,16 @@ pub enum Event {
     Rang(Alarm),
     /// How many MB of blocks the users change between two passes of the write daemon.
     LoadSet(u64),
-    /// How many sessions are open now.
-    SessionsCounted(usize),
+    /// The answer to [`Act::OpenWebServer`]: could it listen?
+    WebServerOpened(bool),
+    /// Somebody has connected to the superserver.
+    SessionOpened(u64),
+    /// A session is over.
+    SessionClosed(u64),
+    /// A session has begun a transaction.
+    TransactionBegan(u64, jiff::Timestamp),
+    /// A session has committed its transaction, or rolled it back.
+    TransactionEnded(u64),
     /// A daemon ended though nobody asked it to.
     DaemonDied {
         /// Which.
@@ -105,7 +116,11 @@ pub struct World {
     allocation: Option<Allocation>,
     wij: WijInfo,
     dirty_mb_per_pass: u64,
-    sessions: usize,
+    sessions: Sessions,
+    /// Of the license key that the start found.
+    licensed_users: Option<u32>,
+    /// What the start has mounted: name and directory.
+    mounted: Vec<(String, String)>,
     level: AlertLevel,
     start_alerts: usize,
     dead: Vec<Daemon>,
@@ -142,7 +157,9 @@ impl World {
             allocation: None,
             wij: WijInfo::default(),
             dirty_mb_per_pass: 0,
-            sessions: 0,
+            sessions: Sessions::default(),
+            licensed_users: None,
+            mounted: Vec::new(),
             level: AlertLevel::Green,
             start_alerts: 0,
             dead: Vec::new(),
@@ -163,8 +180,18 @@ impl World {
                 self.dirty_mb_per_pass = megabytes;
                 Vec::new()
             }
-            Event::SessionsCounted(sessions) => {
-                self.sessions = sessions;
+            Event::WebServerOpened(listens) => self.web_server_answered(listens),
+            Event::SessionOpened(session) => self.open_session(session),
+            Event::SessionClosed(session) => {
+                self.close_session(session);
+                Vec::new()
+            }
+            Event::TransactionBegan(session, at) => {
+                self.begin_transaction(session, at);
+                Vec::new()
+            }
+            Event::TransactionEnded(session) => {
+                self.end_transaction(session);
                 Vec::new()
             }
             Event::DaemonDied { daemon, pid } => self.lose(daemon, pid),
@@ -217,7 +244,12 @@ impl World {
 
     /// How many sessions are open.
     pub fn sessions(&self) -> usize {
-        self.sessions
+        self.sessions.count()
+    }
+
+    /// Name and directory of every database that is mounted.
+    pub fn mounted(&self) -> &[(String, String)] {
+        &self.mounted
     }
 
     /// Whether every update waits for a daemon that is gone.

@@ -21,6 +21,8 @@ pub struct Parameters {
     pub superserver_port: u16,
     /// `[Startup] DefaultPortBindAddress`.
     pub bind_address: String,
+    /// `[Startup] WebServer`: start the private web server.
+    pub web_server: bool,
     /// `[Startup] WebServerPort`.
     pub web_port: u16,
     /// `[Startup] MaxConsoleLogSize`, MB.
@@ -62,6 +64,7 @@ impl Parameters {
             max_server_conn: number("config", "MaxServerConn", 1),
             superserver_port: port("DefaultPort", 1972),
             bind_address: value_of("Startup", "DefaultPortBindAddress").unwrap_or_default(),
+            web_server: number("Startup", "WebServer", 0) == 1,
             web_port: port("WebServerPort", 80),
             console_log_mb: number("Startup", "MaxConsoleLogSize", 5).clamp(1, 500),
             journal_directory: directory("CurrentDirectory"),

@@ -36,7 +36,7 @@ impl World {
             Entry::kernel(
                 Writer::Asker,
                 Severity::Info,
-                format!("irisforce killed 0 system and {} user processes.", self.sessions),
+                format!("irisforce killed 0 system and {} user processes.", self.sessions.count()),
             )
             .into(),
         );
@@ -81,10 +81,11 @@ impl World {
         acts.extend(
             ["Stopping User Jobs", "Stopping Network Servers", "Withdrawing from License Domain"].map(note),
         );
-        if self.sessions > 0 {
+        if self.sessions.count() > 0 {
             acts.push(note("Waiting for users to stop"));
-            acts.push(note(&format!("{} user process(es) remain", self.sessions)));
+            acts.push(note(&format!("{} user process(es) remain", self.sessions.count())));
         }
+        self.sessions.close_all();
         acts.push(Act::CloseSuperserver);
         if with_journal {
             acts.push(Entry::kernel(Writer::Asker, Severity::Info, "Auditing stopped").into());

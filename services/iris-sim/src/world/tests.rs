@@ -28,6 +28,9 @@ fn facts() -> StartFacts {
             .map(|(name, folder)| (name.to_owned(), format!("/iris/PROD/mgr/{folder}")));
     let word = |text: &str| text.to_owned();
     StartFacts {
+        directory: word("/iris/PROD/"),
+        databases_there: databases.iter().map(|(_, directory)| directory.clone()).collect(),
+        private_web_server: false,
         at: "2026-02-03T04:05:06.789[UTC]".parse().unwrap(),
         user: word("irisowner"),
         without_startup_routine: false,
@@ -158,7 +161,8 @@ fn a_first_start_ends_with_logons() {
 #[test]
 fn a_clean_stop_writes_what_real_logs_have() {
     let mut run = Run::of(facts());
-    run.feed(Event::SessionsCounted(2));
+    run.feed(Event::SessionOpened(1));
+    run.feed(Event::SessionOpened(2));
     check(
         &run.feed(stop()),
         &expect![[r"

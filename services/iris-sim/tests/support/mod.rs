@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test whose instance cannot be driven has failed")]
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -107,6 +109,27 @@ impl Bench {
 
     pub fn port(&self) -> u16 {
         self.qlist()[5].parse().unwrap()
+    }
+
+    pub fn web_port(&self) -> u16 {
+        self.qlist()[6].parse().unwrap()
+    }
+
+    /// Asks the private web server, as a collector does; status line and body.
+    pub fn get(&self, path: &str) -> (String, String) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.web_port())).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.lines().next().unwrap().to_owned(), body.to_owned())
+    }
+
+    /// The value of the first sample that begins so.
+    pub fn metric(&self, beginning: &str) -> Option<f64> {
+        let (_, body) = self.get("/api/monitor/metrics");
+        let line = body.lines().find(|line| line.starts_with(beginning))?;
+        line.rsplit_once(' ')?.1.parse().ok()
     }
 
     pub fn log_path(&self) -> PathBuf {

@@ -1,20 +1,15 @@
 use std::{
-    cell::Cell,
     fs,
     os::unix::fs::{PermissionsExt, symlink},
+    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    time::Duration,
 };
 
-use instance_agent::Probe;
+use instance_agent::{Probe, Work};
 use instance_contract::Failure;
-use instance_knowledge::KernelParameter;
 
-use super::{Stage, code, set};
-use crate::{
-    apply,
-    error::KernelError,
-    kernel::{Files, Kernel},
-    undo,
-};
+use super::{Stage, code, free, set};
+use crate::{apply, error::HostError, undo};
 
 const HUGE: &str = "proc/sys/vm/nr_hugepages";
 const DROP_IN: &str = "90-instance-vm.nr_hugepages.conf";
@@ -88,9 +83,9 @@ fn nothing_is_kept_for_the_next_boot_when_the_settings_say_so() {
 fn doing_it_twice_is_doing_it_once_and_a_half_done_change_is_finished() {
     let stage = Stage::new();
     let prepared = stage.prepare("vm.nr_hugepages", "900").unwrap();
-    let probe = || apply::probe(&stage.config, &stage.files(), &prepared).unwrap();
+    let probe = || apply::probe(&stage.host(), &prepared).unwrap();
     let apply =
-        || apply::apply(&stage.config, &stage.files(), &set("vm.nr_hugepages", "900"), &prepared, &|| Ok(()));
+        || apply::apply(&stage.config, &stage.host(), &set("vm.nr_hugepages", "900"), &prepared, &free());
     assert_eq!(probe(), Probe::NotDone);
     // A crash after the drop-in, before the value.
     fs::write(stage.path("sysctl.d").join(DROP_IN), text("900")).unwrap();
@@ -104,7 +99,7 @@ fn doing_it_twice_is_doing_it_once_and_a_half_done_change_is_finished() {
     );
     assert!(stage.prepare("vm.nr_hugepages", "900").unwrap().already);
 
-    let probe_undo = || undo::probe(&stage.config, &stage.files(), &prepared).unwrap();
+    let probe_undo = || undo::probe(&stage.host(), &prepared).unwrap();
     assert_eq!(probe_undo(), Probe::NotDone);
     // A crash after the value, before the drop-in.
     fs::write(stage.path(HUGE), "0\n").unwrap();
@@ -122,7 +117,7 @@ fn what_somebody_else_has_set_is_left_as_it_is() {
     assert!(matches!(failure, Failure::Permanent { .. }), "{failure}");
     assert_eq!((code(&failure), stage.value(HUGE)), ("foreign_change", "777\n".to_owned()));
     assert_eq!(stage.drop_ins(), [(DROP_IN.to_owned(), text("900"))]);
-    let probe = apply::probe(&stage.config, &stage.files(), &prepared).unwrap();
+    let probe = apply::probe(&stage.host(), &prepared).unwrap();
     assert_eq!(probe, Probe::Other { found: "777".to_owned() });
 
     // Their drop-in stays, and the value, still ours, goes.
@@ -142,61 +137,17 @@ fn a_drop_in_written_by_somebody_else_in_between_is_left_to_them() {
     let prepared = stage.prepare("vm.nr_hugepages", "900").unwrap();
     fs::write(stage.path("sysctl.d").join(DROP_IN), "vm.nr_hugepages = 950\n").unwrap();
     let wanted = set("vm.nr_hugepages", "900");
-    let failure = apply::apply(&stage.config, &stage.files(), &wanted, &prepared, &|| Ok(())).unwrap_err();
+    let failure = apply::apply(&stage.config, &stage.host(), &wanted, &prepared, &free()).unwrap_err();
     assert_eq!((code(&failure), stage.value(HUGE)), ("lost_update", "0\n".to_owned()));
     assert_eq!(stage.drop_ins()[0].1, "vm.nr_hugepages = 950\n");
-}
-
-/// A kernel that has fewer pages to give than it says, as the real one does: the write succeeds.
-struct Short {
-    files: Files,
-    most: u64,
-}
-
-impl Kernel for Short {
-    fn read(&self, parameter: &KernelParameter) -> Result<String, KernelError> {
-        self.files.read(parameter)
-    }
-
-    fn write(&self, parameter: &KernelParameter, value: &str) -> Result<(), KernelError> {
-        let reached = value.parse::<u64>().unwrap().min(self.most);
-        self.files.write(parameter, &reached.to_string())
-    }
-}
-
-#[test]
-fn a_value_that_was_not_reached_does_not_stay() {
-    let stage = Stage::new();
-    let kernel = Short { files: stage.files(), most: 700 };
-    let failure = stage.change_on(&kernel, "vm.nr_hugepages", "900").unwrap_err();
-    assert!(matches!(failure, Failure::Permanent { .. }), "{failure}");
-    assert_eq!(code(&failure), "clamped");
-    assert!(failure.cause().message.contains("reached 700; 0 is set again"), "{failure}");
-    assert_eq!((stage.value(HUGE), stage.drop_ins()), ("0\n".to_owned(), Vec::new()));
-}
-
-#[test]
-fn memory_is_looked_at_before_pages_are_reserved() {
-    let stage = Stage::new();
-    // 8192 MB available less 512 MB in reserve: 3840 pages of 2 MB.
-    for (pages, outcome) in
-        [("3840", None), ("3841", Some("not_enough_memory")), ("1073741824", Some("not_enough_memory"))]
-    {
-        let forecast = apply::forecast(&stage.config, &stage.files(), &set("vm.nr_hugepages", pages));
-        assert_eq!(forecast.as_ref().err().map(code), outcome, "{pages}");
-        assert_eq!(stage.prepare("vm.nr_hugepages", pages).as_ref().err().map(code), outcome, "{pages}");
-    }
-    fs::remove_file(stage.path("proc/meminfo")).unwrap();
-    assert_eq!(code(&stage.prepare("vm.nr_hugepages", "1").unwrap_err()), "memory_unknown");
-    assert_eq!(stage.value(HUGE), "0\n");
 }
 
 #[test]
 fn a_forecast_tells_value_restart_danger_and_what_to_know() {
     let stage = Stage::new();
     fs::write(stage.path("sysctl.d/99-local.conf"), "vm.nr_hugepages=3\n").unwrap();
-    let huge = apply::forecast(&stage.config, &stage.files(), &set("vm.nr_hugepages", "100")).unwrap();
-    assert_eq!((huge.before.as_str(), huge.after.as_str(), huge.dangerous), ("0", "100", true));
+    let huge = apply::forecast(&stage.config, &stage.host(), &set("vm.nr_hugepages", "800")).unwrap();
+    assert_eq!((huge.before.as_str(), huge.after.as_str(), huge.dangerous), ("0", "800", true));
     assert!(huge.needs_restart && huge.restart_reason.contains("only at its start"));
     let warnings = huge.warnings.join("\n");
     for part in
@@ -204,10 +155,10 @@ fn a_forecast_tells_value_restart_danger_and_what_to_know() {
     {
         assert!(warnings.contains(part), "no \"{part}\" in:\n{warnings}");
     }
-    let swap = apply::forecast(&stage.config, &stage.files(), &set("vm.swappiness", "5")).unwrap();
+    let swap = apply::forecast(&stage.config, &stage.host(), &set("vm.swappiness", "5")).unwrap();
     assert!(!swap.needs_restart && !swap.dangerous && swap.warnings.is_empty(), "{swap:?}");
     let word = set("kernel.mm.transparent_hugepage.enabled", "never");
-    let word = apply::forecast(&stage.config, &stage.files(), &word).unwrap();
+    let word = apply::forecast(&stage.config, &stage.host(), &word).unwrap();
     assert_eq!((word.before.as_str(), word.warnings.len()), ("madvise", 1));
     assert_eq!(stage.drop_ins().len(), 1);
 }
@@ -219,16 +170,15 @@ fn who_may_no_longer_act_changes_nothing() {
     let prepared = stage.prepare("vm.nr_hugepages", "900").unwrap();
     // Halted before the first effect, and between the two.
     for allowed in [0, 1] {
-        let left = Cell::new(allowed);
-        let last_look = || match left.get() {
-            0 => Err(Failure::refused("halted", "stopped by a person")),
-            some => {
-                left.set(some - 1);
-                Ok(())
-            }
+        let left = AtomicUsize::new(allowed);
+        let last_look = || {
+            let some = left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
+            some.map(drop).map_err(|_| Failure::refused("halted", "stopped by a person"))
         };
+        let a_minute = || Duration::from_mins(1);
         let failure =
-            apply::apply(&stage.config, &stage.files(), &wanted, &prepared, &last_look).unwrap_err();
+            apply::apply(&stage.config, &stage.host(), &wanted, &prepared, &Work::new(&last_look, &a_minute))
+                .unwrap_err();
         assert_eq!(code(&failure), "halted");
         assert_eq!((stage.value(HUGE), stage.drop_ins()), ("0\n".to_owned(), Vec::new()));
     }
@@ -243,15 +193,15 @@ fn a_kernel_or_a_folder_that_says_no_is_named_with_the_cure() {
     assert_eq!(code(&stage.prepare("vm.swappiness", "5").unwrap_err()), "kernel_answer");
 
     symlink("/dev/null", stage.path("sysctl.d").join(DROP_IN)).unwrap();
-    assert_eq!(code(&stage.prepare("vm.nr_hugepages", "5").unwrap_err()), "not_a_file");
+    assert_eq!(code(&stage.prepare("vm.nr_hugepages", "900").unwrap_err()), "not_a_file");
     fs::remove_file(stage.path("sysctl.d").join(DROP_IN)).unwrap();
 
     fs::remove_dir(stage.path("sysctl.d")).unwrap();
-    let failure = stage.change("vm.nr_hugepages", "5").unwrap_err();
+    let failure = stage.change("vm.nr_hugepages", "900").unwrap_err();
     assert_eq!((code(&failure), stage.value(HUGE)), ("file_missing", "0\n".to_owned()));
 
     for errno in [nix::libc::EACCES, nix::libc::EPERM, nix::libc::EROFS] {
-        let error = KernelError::io(
+        let error = HostError::io(
             "write",
             "/proc/sys/vm/nr_hugepages".into(),
             std::io::Error::from_raw_os_error(errno),

@@ -1,23 +1,31 @@
-//! Changes and undoes on a folder that looks like `/proc` and `/etc/sysctl.d`.
+//! Changes and undoes on a folder that looks like `/proc` and `/etc/sysctl.d`, on real processes, and on file systems
+//! that are really full or read-only.
 
 mod changes;
+mod promises; // What holds for every action.
+
+mod cpus;
+mod faulty_disks;
+mod huge_pages;
 mod real_kernel;
 mod settings;
+mod short_kernel;
 mod told_and_done;
+mod weights;
 
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use instance_agent::InstanceSettings;
-use instance_agent::{Applied, Prepared};
+use instance_agent::{Applied, InstanceSettings, Prepared, Work};
 use instance_contract::{Failure, SetKernel};
 
 use crate::{
     apply,
     config::Config,
-    kernel::{Files, Kernel},
+    host::{Host, Local},
     undo,
 };
 
@@ -38,8 +46,12 @@ impl Stage {
             ("proc/meminfo", MEMINFO),
             ("proc/sys/vm/nr_hugepages", "0\n"),
             ("proc/sys/vm/swappiness", "60\n"),
+            ("proc/sys/vm/dirty_background_ratio", "10\n"),
+            ("proc/sys/kernel/shmmax", "18446744073692774399\n"),
+            ("proc/sys/kernel/shmall", "18446744073692774399\n"),
             ("proc/sys/kernel/sem", "32000\t1024000000\t500\t32000\n"),
             ("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n"),
+            ("sys/devices/system/cpu/online", "0-3\n"),
             ("iris.cpf", "[config]\nglobals=0,0,1024,0,0,0\nroutines=100\ngmheap=102400\n"),
         ] {
             fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
@@ -54,8 +66,17 @@ impl Stage {
         self.folder.path().join(name)
     }
 
-    pub fn files(&self) -> Files {
-        Files { proc_root: self.config.proc_root.clone() }
+    pub fn host(&self) -> Local {
+        Local::new(&self.config)
+    }
+
+    pub fn instance(&self) -> &InstanceSettings {
+        &self.config.instances[0]
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        fs::write(self.path(name), text).unwrap();
     }
 
     pub fn value(&self, name: &str) -> String {
@@ -75,27 +96,27 @@ impl Stage {
     }
 
     pub fn prepare(&self, name: &str, value: &str) -> Result<Prepared, Failure> {
-        apply::prepare(&self.config, &self.files(), &set(name, value))
+        apply::prepare(&self.config, &self.host(), &set(name, value))
     }
 
     /// As the loop does it: recorded, then done.
     pub fn change(&self, name: &str, value: &str) -> Result<(Prepared, Applied), Failure> {
-        self.change_on(&self.files(), name, value)
+        self.change_on(&self.host(), name, value)
     }
 
     pub fn change_on(
         &self,
-        kernel: &dyn Kernel,
+        host: &dyn Host,
         name: &str,
         value: &str,
     ) -> Result<(Prepared, Applied), Failure> {
-        let prepared = apply::prepare(&self.config, kernel, &set(name, value))?;
-        let applied = apply::apply(&self.config, kernel, &set(name, value), &prepared, &|| Ok(()))?;
+        let prepared = apply::prepare(&self.config, host, &set(name, value))?;
+        let applied = apply::apply(&self.config, host, &set(name, value), &prepared, &free())?;
         Ok((prepared, applied))
     }
 
     pub fn undo(&self, done: &Prepared) -> Result<Applied, Failure> {
-        undo::undo(&self.config, &self.files(), done, &|| Ok(()))
+        undo::undo(&self.host(), done, &free())
     }
 }
 
@@ -114,7 +135,13 @@ pub fn config(root: &Path, proc_root: &Path) -> Config {
         memory_reserve_mb: 512,
         state_dir: root.join("state"),
         fence_dir: root.join("fence"),
+        knowledge_dir: None,
     }
+}
+
+/// Nobody has said stop, and there is time.
+pub fn free() -> Work<'static> {
+    Work::new(&|| Ok(()), &|| Duration::from_mins(1))
 }
 
 pub fn set(name: &str, value: &str) -> SetKernel {

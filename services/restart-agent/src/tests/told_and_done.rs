@@ -1,6 +1,6 @@
 //! What a dry run tells is what the real run does; and what carries Instance is left alone, whoever asks.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use instance_agent::{Agent, SelfGuard, Work};
 use instance_contract::{Action, Carriers, ForecastReply, RestartInstance, StepCommand};
@@ -27,8 +27,8 @@ fn the_forecast_is_the_change_of_state() {
     for state in ["running", "down"] {
         let stage = Stage::new();
         stage.write("state", state);
-        let agent = RestartAgent::new(stage.config.clone());
-        let action = Action::Restart(RestartInstance {});
+        let agent = RestartAgent::new(stage.config.clone(), Arc::new(instance_clock::SystemClock));
+        let action = Action::Restart(RestartInstance::default());
         let ForecastReply::Would(told) = agent.forecast(&"PROD".parse().unwrap(), &action) else {
             panic!("it would")
         };
@@ -56,7 +56,8 @@ fn the_forecast_is_the_change_of_state() {
 fn what_carries_instance_is_left_alone_by_the_effect() {
     let stage = Stage::new();
     let guard = SelfGuard::new(Carriers(vec!["PROD".to_owned()]), "db1".parse().unwrap());
-    let agent = RestartAgent::new(stage.config.clone()).guarded_by(guard);
+    let agent =
+        RestartAgent::new(stage.config.clone(), Arc::new(instance_clock::SystemClock)).guarded_by(guard);
     let order = order();
     let prepared = agent.prepare(&order).unwrap();
     let work = (|| Ok(()), || Duration::from_mins(1));

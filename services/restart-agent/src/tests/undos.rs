@@ -50,7 +50,7 @@ fn an_instance_that_was_never_stopped_is_left_alone() {
 
     // Down before, down after.
     let stage = Stage::new();
-    stage.write("state", "down");
+    stage.down();
     stage.write("behave", "bad_cpf");
     let prepared = stage.prepare().unwrap();
     stage.apply(&prepared).unwrap_err();

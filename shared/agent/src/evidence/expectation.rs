@@ -1,6 +1,7 @@
 //! Looking at one thing that must be true.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
     time::Duration,
@@ -8,9 +9,9 @@ use std::{
 
 use instance_contract::{Expectation, Failure};
 use instance_iris::cpf::Document;
-use instance_knowledge::{KernelRoot, kernel_parameter};
+use instance_knowledge::{KernelKind, KernelRoot, kernel_parameter};
 
-use super::{Health, InstanceView, qlist, superserver_accepts};
+use super::{CpuGroup, Health, InstanceView, allowed_cpus, processes_of, qlist, superserver_accepts};
 
 /// One look at one thing, as a line `what: expected ..., found ...`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,11 +54,14 @@ pub(super) fn look(
         Expectation::CpfValue { section, parameter, value } => {
             Ok(cpf(&view.cpf, &format!("iris.cpf [{section}] {parameter}"), section, parameter, value))
         }
+        Expectation::CpfAbsent { section, parameter } => {
+            Ok(absent(&view.cpf, &format!("iris.cpf [{section}] {parameter}"), section, parameter))
+        }
         Expectation::CpfInForce { section, parameter, value } => {
             let started_with = view.cpf.with_file_name("_LastGood_.cpf");
             Ok(cpf(&started_with, &format!("in force [{section}] {parameter}"), section, parameter, value))
         }
-        Expectation::KernelValue { name, value } => kernel(&view.proc_root, name, value),
+        Expectation::KernelValue { name, value } => kernel(view, name, value),
         Expectation::InstanceHealthy {} => healthy(view, limit),
     }
 }
@@ -69,7 +73,18 @@ fn cpf(path: &Path, what: &str, section: &str, parameter: &str, value: &str) -> 
     }
 }
 
-fn kernel(proc_root: &Path, name: &str, value: &str) -> Result<Finding, Failure> {
+fn absent(path: &Path, what: &str, section: &str, parameter: &str) -> Finding {
+    let expected = "nothing";
+    match fs::read(path) {
+        Ok(bytes) => match Document::parse(&bytes).get(section, parameter) {
+            None => Finding::Held(format!("{what}: expected {expected}, found {expected}")),
+            Some(found) => Finding::Wrong(format!("{what}: expected {expected}, found {found}")),
+        },
+        Err(error) => Finding::unseen(what, expected, &format!("{}: {error}", path.display())),
+    }
+}
+
+fn kernel(view: &InstanceView, name: &str, value: &str) -> Result<Finding, Failure> {
     let dotted = name.replace('/', ".");
     let row = kernel_parameter(&dotted).ok_or_else(|| {
         Failure::permanent(
@@ -77,16 +92,52 @@ fn kernel(proc_root: &Path, name: &str, value: &str) -> Result<Finding, Failure>
             format!("nothing is known about kernel parameter \"{name}\""),
         )
     })?;
-    let root: PathBuf = match row.root {
-        KernelRoot::Proc => proc_root.to_owned(),
-        KernelRoot::Sys => proc_root.with_file_name("sys"),
-    };
     let what = format!("kernel {dotted}");
+    let root: PathBuf = match row.root {
+        KernelRoot::Proc => view.proc_root.clone(),
+        KernelRoot::Sys => view.proc_root.with_file_name("sys"),
+        KernelRoot::Process => {
+            let found = match row.kind {
+                KernelKind::Cpus => cpus(view),
+                KernelKind::Numbers(_) | KernelKind::Word(_) => weight(view),
+            };
+            return Ok(match found {
+                Ok(found) => Finding::compare(&what, value, Some(&found)),
+                Err(error) => Finding::unseen(&what, value, &error),
+            });
+        }
+    };
     let shown: io::Result<String> = fs::read_to_string(root.join(&row.path));
     Ok(match shown {
         Ok(shown) => Finding::compare(&what, value, row.shown_value(&shown).as_deref()),
         Err(error) => Finding::unseen(&what, value, &format!("{}: {error}", root.join(&row.path).display())),
     })
+}
+
+/// The CPUs that the threads of the instance may run on; several sets when they differ.
+fn cpus(view: &InstanceView) -> io::Result<String> {
+    let mut sets = BTreeSet::new();
+    for process in processes_of(view)? {
+        for thread in process.threads(&view.proc_root) {
+            let folder = process.folder(&view.proc_root).join("task").join(thread.id.to_string());
+            match allowed_cpus(&folder) {
+                Ok(cpus) => drop(sets.insert(cpus)),
+                // It has ended meanwhile.
+                Err(_) if !folder.exists() => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    if sets.is_empty() {
+        return Err(io::Error::other("no process of the instance was found"));
+    }
+    Ok(sets.into_iter().collect::<Vec<_>>().join(" | "))
+}
+
+fn weight(view: &InstanceView) -> io::Result<String> {
+    let processes = processes_of(view)?;
+    let weight = CpuGroup::of(&view.proc_root, &processes).and_then(|group| group.weight(&group.raw()?));
+    weight.map(|weight| weight.to_string()).map_err(io::Error::other)
 }
 
 fn healthy(view: &InstanceView, limit: Duration) -> Result<Finding, Failure> {

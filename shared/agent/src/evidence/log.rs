@@ -59,7 +59,7 @@ pub fn entries_since_last_start(path: &Path) -> io::Result<(Vec<Entry>, LogMark)
 
 /// The conditions of the error catalogue that the entries tell of, each with the first line of its text.
 pub fn conditions_in(entries: &[Entry]) -> Vec<(ConditionId, String)> {
-    let matcher = Matcher::builtin();
+    let matcher = Matcher::in_force();
     let known = |entry: &Entry| {
         let text = entry.message_text();
         let id = matcher.classify(&text)?.id.parse().ok()?;

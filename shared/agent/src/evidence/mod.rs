@@ -1,8 +1,11 @@
 //! How an agent looks at an IRIS instance from outside: what `iris qlist` says, what `messages.log` says, what the
 //! files and the kernel hold, and whether the superserver answers. Reads only.
 
+mod cpu_share;
 mod expectation;
 mod log;
+mod monitor;
+mod processes;
 mod qlist;
 mod quiet;
 mod verify; // Read this first: what must be true at the end of a remediation.
@@ -15,7 +18,10 @@ use std::{
 
 use instance_contract::InstanceName;
 
+pub use cpu_share::{CpuGroup, GroupError, GroupVersion};
 pub use log::{LogMark, conditions_in, entries_since, entries_since_last_start};
+pub use monitor::{Metrics, MonitorError, Sample, metrics, metrics_url};
+pub use processes::{Process, allowed_cpus, processes_of};
 pub use qlist::{Health, Qlist, QlistError, StateWord, qlist};
 pub use verify::verify;
 

@@ -4,7 +4,7 @@ use std::{fmt, path::Path, time::Duration};
 
 use instance_contract::InstanceName;
 
-use crate::host::{HostError, Program};
+use crate::host::{Finished, HostError, Program};
 
 /// What `iris qlist` says about an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,23 +76,28 @@ pub fn qlist(iris_command: &Path, instance: &InstanceName, limit: Duration) -> R
         .variable("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         .run(limit)
         .map_err(|source| QlistError::Run { instance: instance.clone(), source })?;
-    if finished.timed_out {
-        return Err(QlistError::TimedOut { instance: instance.clone(), limit });
-    }
-    let output = String::from_utf8_lossy(&finished.stdout);
-    let about_it = |found: &Qlist| found.name.eq_ignore_ascii_case(instance.as_str());
-    if let Some(found) = output.lines().filter_map(Qlist::parse).find(about_it) {
-        return Ok(found);
-    }
-    let (instance, said) = (instance.clone(), finished.last_words());
-    if finished.succeeded() {
-        Err(QlistError::Unreadable { instance, said })
-    } else {
-        Err(QlistError::UnknownInstance { instance, said })
-    }
+    Qlist::read(&finished, instance, limit)
 }
 
 impl Qlist {
+    /// What `iris qlist INSTANCE` said, having been given `limit`.
+    pub fn read(finished: &Finished, instance: &InstanceName, limit: Duration) -> Result<Self, QlistError> {
+        if finished.timed_out {
+            return Err(QlistError::TimedOut { instance: instance.clone(), limit });
+        }
+        let output = String::from_utf8_lossy(&finished.stdout);
+        let about_it = |found: &Self| found.name.eq_ignore_ascii_case(instance.as_str());
+        if let Some(found) = output.lines().filter_map(Self::parse).find(about_it) {
+            return Ok(found);
+        }
+        let (instance, said) = (instance.clone(), finished.last_words());
+        if finished.succeeded() {
+            Err(QlistError::Unreadable { instance, said })
+        } else {
+            Err(QlistError::UnknownInstance { instance, said })
+        }
+    }
+
     /// One line. `None` when it has fewer than the 8 fields that every version prints.
     pub fn parse(line: &str) -> Option<Self> {
         let fields: Vec<&str> = line.trim_end().split('^').map(str::trim).collect();

@@ -5,9 +5,12 @@
 
 mod disk;
 mod frame;
+mod group;
 mod index;
 mod record;
 
+#[cfg(test)]
+mod group_tests;
 #[cfg(test)]
 mod simulated_disk;
 #[cfg(test)]
@@ -15,11 +18,11 @@ mod tests;
 
 use std::{collections::BTreeMap, io};
 
-use instance_chassis::mutant;
 use instance_contract::{Attempt, Digest, InstanceName, StepKey, Token, ToolResult};
 use jiff::{SignedDuration, Timestamp};
 
 pub use disk::{Disk, Folder};
+use group::Group;
 pub use index::undone_by;
 use index::{Index, Newest, Place};
 pub use record::{Answered, Done, Effect, Intent, Record, State, content_digest};
@@ -51,14 +54,10 @@ pub enum LedgerError {
     Poisoned,
 }
 
-/// The ledger of one agent.
+/// The ledger of one agent, for all its threads.
 #[derive(Debug)]
 pub struct Ledger<D = Folder> {
-    disk: D,
-    index: Index,
-    end: u64,
-    /// After a failed write or sync nobody knows what the disk holds, and the next sync may claim success.
-    poisoned: bool,
+    group: Group<D>,
 }
 
 impl<D: Disk> Ledger<D> {
@@ -88,12 +87,12 @@ impl<D: Disk> Ledger<D> {
         for (record, range) in &records {
             index.add(record, Place { offset: range.start as u64, length: range.len() });
         }
-        Ok(Self { disk, index, end: bytes.len() as u64, poisoned: false })
+        Ok(Self { group: Group::new(disk, index, bytes.len() as u64) })
     }
 
     /// What is known about a step.
-    pub fn state(&mut self, key: &StepKey) -> Result<State, LedgerError> {
-        let place = match self.index.newest(key) {
+    pub fn state(&self, key: &StepKey) -> Result<State, LedgerError> {
+        let place = match self.group.known(|index| index.newest(key)) {
             Newest::Nothing => return Ok(State::Nothing),
             Newest::Intent(place) | Newest::Done(place) => place,
         };
@@ -105,83 +104,64 @@ impl<D: Disk> Ledger<D> {
     }
 
     /// What one attempt was answered, where the key stayed open.
-    pub fn answer(&mut self, key: &StepKey, attempt: Attempt) -> Result<Option<ToolResult>, LedgerError> {
-        self.index.answer(key, attempt).map(|place| self.read_answer(place)).transpose()
+    pub fn answer(&self, key: &StepKey, attempt: Attempt) -> Result<Option<ToolResult>, LedgerError> {
+        let place = self.group.known(|index| index.answer(key, attempt));
+        place.map(|place| self.read_answer(place)).transpose()
     }
 
     /// The last intent of a step, also when it is known that nothing came of it.
-    pub fn last_intent(&mut self, key: &StepKey) -> Result<Option<Intent>, LedgerError> {
-        match self.index.last_intent(key).map(|place| self.read(place)).transpose()? {
+    pub fn last_intent(&self, key: &StepKey) -> Result<Option<Intent>, LedgerError> {
+        match self.group.known(|index| index.last_intent(key)).map(|place| self.read(place)).transpose()? {
             None => Ok(None),
             Some(Record::Intent(intent)) => Ok(Some(*intent)),
             Some(_) => unreachable!("the index keeps places by kind"),
         }
     }
 
-    /// [`content_digest`] of the first command seen under the key.
-    pub fn digest(&self, key: &StepKey) -> Option<&Digest> {
-        self.index.digest(key)
+    /// Was the key first seen with other content than this [`content_digest`]?
+    pub fn has_other_content(&self, key: &StepKey, digest: &Digest) -> bool {
+        self.group.known(|index| index.digest(key).is_some_and(|first| first != digest))
     }
 
     /// Was the step taken back, or begun to be? Then it must never run again.
     pub fn is_closed(&self, key: &StepKey) -> bool {
-        self.index.is_closed(key)
+        self.group.known(|index| index.is_closed(key))
     }
 
     /// The highest token seen per instance.
-    pub fn tokens(&self) -> &BTreeMap<InstanceName, Token> {
-        self.index.tokens()
+    pub fn tokens(&self) -> BTreeMap<InstanceName, Token> {
+        self.group.known(|index| index.tokens().clone())
     }
 
     /// An effect is about to happen. Durable when this returns.
-    pub fn intend(&mut self, intent: Intent) -> Result<(), LedgerError> {
-        self.write(&Record::Intent(Box::new(intent)))
+    pub fn intend(&self, intent: Intent) -> Result<(), LedgerError> {
+        self.write(Record::Intent(Box::new(intent)))
     }
 
     /// The last word about a step. Durable when this returns.
-    pub fn finish(&mut self, done: Done) -> Result<(), LedgerError> {
-        self.write(&Record::Done(Box::new(done)))
+    pub fn finish(&self, done: Done) -> Result<(), LedgerError> {
+        self.write(Record::Done(Box::new(done)))
     }
 
     /// The answer to one attempt. Durable when this returns.
-    pub fn answered(&mut self, answered: Answered) -> Result<(), LedgerError> {
-        self.write(&Record::Answered(Box::new(answered)))
+    pub fn answered(&self, answered: Answered) -> Result<(), LedgerError> {
+        self.write(Record::Answered(Box::new(answered)))
     }
 
-    fn write(&mut self, record: &Record) -> Result<(), LedgerError> {
-        if self.poisoned {
-            return Err(LedgerError::Poisoned);
-        }
-        if let Some(key) = record.key().filter(|key| matches!(self.index.newest(key), Newest::Done(_))) {
-            return Err(LedgerError::Final { key });
-        }
-        let bytes = encode(record)?;
-        let written = self.disk.append(FILE, &bytes).map_err(failed("write"));
-        let is_unsynced = match record {
-            Record::Intent(_) => mutant("ledger.intent-not-synced"),
-            Record::Done(_) => mutant("ledger.done-not-synced"),
-            _ => false,
-        };
-        let sync = |disk: &mut D| if is_unsynced { Ok(()) } else { disk.sync(FILE).map_err(failed("sync")) };
-        let synced = written.and_then(|()| sync(&mut self.disk));
-        if let Err(error) = synced {
-            self.poisoned = true;
-            return Err(error);
-        }
-        self.index.add(record, Place { offset: self.end, length: bytes.len() });
-        self.end += bytes.len() as u64;
-        Ok(())
+    fn write(&self, record: Record) -> Result<(), LedgerError> {
+        self.group.write(record)
     }
 
-    fn read(&mut self, place: Place) -> Result<Record, LedgerError> {
+    fn read(&self, place: Place) -> Result<Record, LedgerError> {
         let at = usize::try_from(place.offset).unwrap_or(usize::MAX);
-        let bytes = self.disk.read_at(FILE, place.offset, place.length).map_err(failed("read"))?;
+        let read = self.group.with_disk(|disk| disk.read_at(FILE, place.offset, place.length));
+        let bytes = read.map_err(failed("read"))?;
         let payload = frame::payload_at(&bytes, 0)
             .ok_or(LedgerError::Damaged { at, next_good: at.saturating_add(place.length) })?;
         serde_json::from_slice(&bytes[payload]).map_err(|source| LedgerError::NotUnderstood { at, source })
     }
 
-    fn read_answer(&mut self, place: Place) -> Result<ToolResult, LedgerError> {
+    fn read_answer(&self, place: Place) -> Result<ToolResult, LedgerError> {
         match self.read(place)? {
             Record::Answered(answered) => Ok(answered.result),
             _ => unreachable!("the index keeps places by kind"),

@@ -19,11 +19,11 @@ fn records(disk: &SimulatedDisk) -> Vec<Record> {
     payloads.into_iter().map(|payload| serde_json::from_slice(&bytes[payload]).unwrap()).collect()
 }
 
-fn intent(step: &str, attempt: u32, at: Timestamp) -> Intent {
+pub fn intent(step: &str, attempt: u32, at: Timestamp) -> Intent {
     Intent { order: sample::order(step, attempt), prepared: sample::prepared("256", "512"), at }
 }
 
-fn done(step: &str, attempt: u32, at: Timestamp) -> Done {
+pub fn done(step: &str, attempt: u32, at: Timestamp) -> Done {
     let order = sample::order(step, attempt);
     Done {
         key: order.key(),
@@ -88,14 +88,14 @@ impl Write {
 /// Writes until the disk crashes; returns what was acknowledged, and what was being written.
 fn write_until_crash(disk: &SimulatedDisk, script: &[Write]) -> (Vec<Record>, Option<Record>) {
     let mut acknowledged = Vec::new();
-    let Ok(mut ledger) = open(disk, NOW) else { return (acknowledged, None) };
+    let Ok(ledger) = open(disk, NOW) else { return (acknowledged, None) };
     for write in script {
         let record = write.record();
-        match ledger.write(&record) {
+        match ledger.write(record.clone()) {
             Ok(()) => acknowledged.push(record),
             Err(LedgerError::Final { .. }) => {}
             Err(_) => {
-                assert!(matches!(ledger.write(&record), Err(LedgerError::Poisoned)));
+                assert!(matches!(ledger.write(record.clone()), Err(LedgerError::Poisoned)));
                 return (acknowledged, Some(record));
             }
         }
@@ -160,7 +160,7 @@ proptest! {
     fn old_steps_are_dropped_whole_or_not_at_all(operation in 1..8u32, seed in any::<u64>()) {
         let disk = SimulatedDisk::default();
         let later = NOW + SignedDuration::from_hours(32 * 24);
-        let mut ledger = open(&disk, NOW).unwrap();
+        let ledger = open(&disk, NOW).unwrap();
         ledger.intend(intent("old", 1, NOW)).unwrap();
         ledger.finish(done("old", 1, NOW)).unwrap();
         ledger.intend(intent("alive", 1, NOW)).unwrap();
@@ -176,7 +176,7 @@ proptest! {
             let compacted: Vec<Record> = [&[fence], &before[2..]].concat();
             prop_assert!(found == before || found == compacted, "crash at operation {operation}");
         }
-        let mut ledger = open(&disk, later).unwrap();
+        let ledger = open(&disk, later).unwrap();
         prop_assert_eq!(ledger.state(&sample::order("old", 1).key()).unwrap(), State::Nothing);
         prop_assert!(ledger.answer(&sample::order("alive", 1).key(), Attempt::FIRST).unwrap().is_some());
         prop_assert_eq!(ledger.tokens().len(), 1);
@@ -186,7 +186,7 @@ proptest! {
 #[test]
 fn a_key_goes_from_nothing_to_an_intent_to_its_last_word() {
     let disk = SimulatedDisk::default();
-    let mut ledger = open(&disk, NOW).unwrap();
+    let ledger = open(&disk, NOW).unwrap();
     let key = sample::order("config", 1).key();
     assert_eq!(ledger.state(&key).unwrap(), State::Nothing);
     ledger.intend(intent("config", 1, NOW)).unwrap();
@@ -199,7 +199,7 @@ fn a_key_goes_from_nothing_to_an_intent_to_its_last_word() {
     ledger.finish(done("config", 3, NOW)).unwrap();
     assert_eq!(ledger.state(&key).unwrap(), State::Done(Box::new(done("config", 3, NOW))));
     assert!(matches!(ledger.intend(intent("config", 4, NOW)), Err(LedgerError::Final { .. })));
-    let mut again = open(&disk, NOW).unwrap();
+    let again = open(&disk, NOW).unwrap();
     assert_eq!(again.state(&key).unwrap(), State::Done(Box::new(done("config", 3, NOW))));
     assert_eq!(again.answer(&key, Attempt(2)).unwrap().unwrap().status, StepStatus::Failure);
 }
@@ -207,7 +207,7 @@ fn a_key_goes_from_nothing_to_an_intent_to_its_last_word() {
 #[test]
 fn an_undo_closes_the_step_that_it_takes_back() {
     let disk = SimulatedDisk::default();
-    let mut ledger = open(&disk, NOW).unwrap();
+    let ledger = open(&disk, NOW).unwrap();
     let undo = sample::undo_order("config", 1);
     let original = sample::order("config", 1).key();
     assert!(!ledger.is_closed(&original));
@@ -219,7 +219,7 @@ fn an_undo_closes_the_step_that_it_takes_back() {
 #[test]
 fn damage_in_the_middle_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let mut ledger = Ledger::open(Folder::open(folder.path()).unwrap(), NOW).unwrap();
+    let ledger = Ledger::open(Folder::open(folder.path()).unwrap(), NOW).unwrap();
     for step in ["a", "b", "c"] {
         ledger.intend(intent(step, 1, NOW)).unwrap();
     }
@@ -236,17 +236,17 @@ fn damage_in_the_middle_is_refused_and_left_alone() {
 #[test]
 fn a_torn_tail_on_a_real_disk_is_cut_and_written_over() {
     let folder = tempfile::tempdir().unwrap();
-    let mut ledger = Ledger::open(Folder::open(folder.path()).unwrap(), NOW).unwrap();
+    let ledger = Ledger::open(Folder::open(folder.path()).unwrap(), NOW).unwrap();
     ledger.intend(intent("a", 1, NOW)).unwrap();
     drop(ledger);
     let path = folder.path().join(FILE);
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, [&whole[..], &whole[..whole.len() - 1]].concat()).unwrap();
-    let mut ledger = Ledger::open(Folder::open(folder.path()).unwrap(), NOW).unwrap();
+    let ledger = Ledger::open(Folder::open(folder.path()).unwrap(), NOW).unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), whole);
     ledger.finish(done("a", 1, NOW)).unwrap();
     drop(ledger);
-    let mut ledger = Ledger::open(Folder::open(folder.path()).unwrap(), NOW).unwrap();
+    let ledger = Ledger::open(Folder::open(folder.path()).unwrap(), NOW).unwrap();
     assert!(matches!(ledger.state(&sample::order("a", 1).key()).unwrap(), State::Done(_)));
 }
 

@@ -10,10 +10,7 @@ mod word;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use instance_chassis::{crash_point, mutant};
 use instance_clock::Clock;
@@ -39,7 +36,7 @@ pub trait Surroundings: Send + Sync + 'static {
 /// An agent with its memory.
 pub struct Steps<A> {
     pub agent: A,
-    ledger: Mutex<Ledger>,
+    ledger: Ledger,
     fence: Fence,
     surroundings: Box<dyn Surroundings>,
     host: HostName,
@@ -81,7 +78,7 @@ impl<A: Agent> Steps<A> {
         host: HostName,
     ) -> Self {
         let self_guard = SelfGuard::default();
-        Self { agent, ledger: Mutex::new(ledger), fence, surroundings, host, self_guard }
+        Self { agent, ledger, fence, surroundings, host, self_guard }
     }
 
     #[must_use]
@@ -110,8 +107,8 @@ impl<A: Agent> Steps<A> {
         }
         let result = ToolResult { attempt: order.attempt, ..result };
         if order.action.has_effect() {
-            let unchanged = self.ledger().state(&order.key())? == State::Nothing;
-            self.ledger().answered(turn.answered(result.clone(), unchanged))?;
+            let unchanged = self.ledger.state(&order.key())? == State::Nothing;
+            self.ledger.answered(turn.answered(result.clone(), unchanged))?;
         }
         Ok(result)
     }
@@ -156,12 +153,7 @@ impl<A: Agent> Steps<A> {
     }
 
     fn state(&self, order: &StepCommand) -> Result<State, LedgerError> {
-        self.ledger().state(&order.key())
-    }
-
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        // A panic elsewhere cannot leave the ledger half-changed: its index follows the write.
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ledger.state(&order.key())
     }
 }
 
@@ -177,14 +169,14 @@ impl<'a, A: Agent> Turn<'a, A> {
     /// The answer, where memory alone gives one.
     fn recalled(&self) -> Result<Option<ToolResult>, LedgerError> {
         let key = self.order.key();
-        let mut ledger = self.steps.ledger();
+        let ledger = &self.steps.ledger;
         let state = ledger.state(&key)?;
         let answer = match &state {
             State::Done(done) => Some(done.result.clone()),
             _ => ledger.answer(&key, self.order.attempt)?,
         };
         let memory = Memory {
-            other_content: ledger.digest(&key).is_some_and(|digest| *digest != self.digest),
+            other_content: ledger.has_other_content(&key, &self.digest),
             answered: answer.is_some(),
             taken_back: ledger.is_closed(&key),
             intent: matches!(state, State::Intent(_)),
@@ -293,7 +285,7 @@ impl<'a, A: Agent> Turn<'a, A> {
         let intent = Intent { order: self.order.clone(), prepared: prepared.clone(), at };
         let word = Word::intent(self.order);
         word.to_write();
-        self.steps.ledger().intend(intent)?;
+        self.steps.ledger.intend(intent)?;
         word.written();
         Ok(())
     }
@@ -304,7 +296,7 @@ impl<'a, A: Agent> Turn<'a, A> {
         word.to_write();
         match how {
             Settle::Final(_) if mutant("agent.result-before-done") => {}
-            Settle::Final(effect) => self.steps.ledger().finish(Done {
+            Settle::Final(effect) => self.steps.ledger.finish(Done {
                 key: self.order.key(),
                 digest: self.digest.clone(),
                 instance: self.order.instance.clone(),
@@ -314,8 +306,8 @@ impl<'a, A: Agent> Turn<'a, A> {
                 undoes: undone_by(self.order),
                 at: self.steps.surroundings.clock().now(),
             })?,
-            Settle::Unchanged => self.steps.ledger().answered(self.answered(result.clone(), true))?,
-            Settle::Open => self.steps.ledger().answered(self.answered(result.clone(), false))?,
+            Settle::Unchanged => self.steps.ledger.answered(self.answered(result.clone(), true))?,
+            Settle::Open => self.steps.ledger.answered(self.answered(result.clone(), false))?,
         }
         word.written();
         Ok(result)

@@ -18,7 +18,7 @@ impl<A: Agent> Turn<'_, A> {
             return self.not_begun(&failure);
         }
         let (state, last_intent) = {
-            let mut ledger = self.steps.ledger();
+            let ledger = &self.steps.ledger;
             (ledger.state(original)?, ledger.last_intent(original)?)
         };
         match (state, last_intent) {

@@ -88,6 +88,7 @@ impl StepGraph {
                 }
             }
         }
+        faults.extend(shared_parameters(&steps));
         if faults.is_empty() {
             faults.extend(cycle(&steps));
         }
@@ -107,12 +108,12 @@ impl From<StepRequest> for StepWire {
     fn from(step: StepRequest) -> Self {
         let parameters = match step.action {
             Action::SetCpf(set) => Parameters::Config(set),
+            Action::ChangeCpf(change) => Parameters::Changes(change),
             Action::SetKernel(set) => Parameters::Kernel(set),
             Action::CheckLicense(check) => Parameters::License(check),
-            // Verify and undo are never asked for; a restart has no parameters.
-            Action::Restart(_) | Action::Verify(_) | Action::Undo(_) => {
-                Parameters::Restart(RestartInstance::default())
-            }
+            Action::Restart(restart) => Parameters::Restart(restart),
+            // Never asked for.
+            Action::Verify(_) | Action::Undo(_) => Parameters::Restart(RestartInstance::default()),
         };
         Self {
             id: step.id,
@@ -123,6 +124,30 @@ impl From<StepRequest> for StepWire {
             retry: step.retry,
         }
     }
+}
+
+/// Several changes are forecast together, so no other step may touch their parameters: nobody could tell what each
+/// of them would find.
+fn shared_parameters(steps: &[StepRequest]) -> Option<Fault> {
+    let parameters = |step: &StepRequest| -> Vec<(String, String)> {
+        match &step.action {
+            Action::SetCpf(set) => vec![(set.cpf_section.clone(), set.parameter.clone())],
+            Action::ChangeCpf(change) => {
+                let names = change.parameters().into_iter();
+                names.map(|(section, name)| (section.to_owned(), name.to_owned())).collect()
+            }
+            _ => Vec::new(),
+        }
+    };
+    let several = steps.iter().enumerate().filter(|(_, step)| matches!(step.action, Action::ChangeCpf(_)));
+    several.into_iter().find_map(|(index, step)| {
+        let own = parameters(step);
+        let others = steps.iter().enumerate().filter(|(other, _)| *other != index);
+        let twice = others.flat_map(|(_, other)| parameters(other)).find(|name| own.contains(name))?;
+        let rule = "is changed by another step too; put all changes of a parameter into one step";
+        let field = format!("steps[{index}].parameters.changes");
+        Some(Fault::new(field, format!("[{}] {}", twice.0, twice.1), rule))
+    })
 }
 
 /// Takes away steps whose predecessors are gone until none can be taken; what is left lies on or behind a cycle.

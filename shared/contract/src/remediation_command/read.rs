@@ -1,8 +1,11 @@
 //! From JSON to a command: every field, then the rules between fields.
 
+mod cpf;
+
+use self::cpf::{change_cpf, set_cpf, value};
 use super::{Older, RemediationCommand, SimpleWork, StepGraph, StepRequest, Work};
 use crate::{
-    action::{Action, LicenseAction, LicenseCheck, RestartInstance, SetCpf, SetKernel},
+    action::{Action, LicenseAction, LicenseCheck, RestartInstance, SetKernel},
     decode::{self, Fault, Faults, Fields, Node},
     ids::{MessageId, StepId},
     words::{ErrorType, Priority, Severity, TimeoutSeconds, Tool},
@@ -143,8 +146,15 @@ fn simple(
     error_type: Option<ErrorType>,
 ) -> Option<SimpleWork> {
     let inner = fields.inner("parameters".to_owned(), parameters)?;
+    let several = inner.has("changes");
     let work = match (error_type?, order) {
         (_, [Tool::IrisRestart]) => Some(SimpleWork::Restart),
+        (ErrorType::Config, [Tool::IrisConfig]) if several => {
+            change_cpf(&inner).map(|change| SimpleWork::Change { change, restart: false })
+        }
+        (ErrorType::Config, [Tool::IrisConfig, Tool::IrisRestart]) if several => {
+            change_cpf(&inner).map(|change| SimpleWork::Change { change, restart: true })
+        }
         (ErrorType::Config, [Tool::IrisConfig]) => {
             set_cpf(&inner).map(|set| SimpleWork::Config { set, restart: false })
         }
@@ -182,7 +192,7 @@ fn routed(
 ) -> Option<SimpleWork> {
     let first = if parameters.get("kernel_param").is_some() {
         Some(Tool::OsConfig)
-    } else if parameters.get("cpf_section").is_some() || parameters.get("action").is_some() {
+    } else if ["cpf_section", "changes", "action"].iter().any(|name| parameters.get(name).is_some()) {
         Some(Tool::IrisConfig)
     } else {
         None
@@ -235,21 +245,37 @@ fn step(fields: &Fields<'_>) -> Option<StepRequest> {
     let inner = fields.inner(fields.at("parameters"), parameters?)?;
     let action = match tool {
         Tool::IrisConfig if parameters?.get("action").is_some() => license(&inner).map(Action::CheckLicense),
+        Tool::IrisConfig if parameters?.get("changes").is_some() => change_cpf(&inner).map(Action::ChangeCpf),
         Tool::IrisConfig => set_cpf(&inner).map(Action::SetCpf),
         Tool::OsConfig => set_kernel(&inner).map(Action::SetKernel),
-        Tool::IrisRestart => Some(Action::Restart(RestartInstance {})),
+        Tool::IrisRestart => Some(Action::Restart(restart(&inner))),
     };
     inner.close();
     Some(StepRequest { id: id?, tool, action: action?, depends_on, timeout_seconds, retry })
 }
 
-fn set_cpf(fields: &Fields<'_>) -> Option<SetCpf> {
-    let cpf_section = fields.string("cpf_section", fields.required("cpf_section"), 1, 128);
-    let parameter = fields.string("parameter", fields.required("parameter"), 1, 256);
-    let new_value = value(fields, "new_value", fields.required("new_value"), 1024);
-    let current = fields.optional("current_value");
-    let current_value = value(fields, "current_value", current, 1024);
-    Some(SetCpf { cpf_section: cpf_section?, parameter: parameter?, new_value: new_value?, current_value })
+fn restart(fields: &Fields<'_>) -> RestartInstance {
+    let when_users_stay = fields.text("when_users_stay", fields.optional("when_users_stay"));
+    RestartInstance {
+        users_seconds: seconds(fields, "users_seconds", 0),
+        stop_seconds: seconds(fields, "stop_seconds", 1),
+        start_seconds: seconds(fields, "start_seconds", 1),
+        when_users_stay,
+        force: fields.boolean("force", fields.optional("force")).unwrap_or_default(),
+        failover: fields.boolean("failover", fields.optional("failover")).unwrap_or_default(),
+    }
+}
+
+fn seconds(fields: &Fields<'_>, name: &'static str, least: u32) -> Option<u32> {
+    let most = RestartInstance::LONGEST_SECONDS;
+    let rule = format!("an integer from {least} to {most}");
+    let node = fields.optional(name)?;
+    let value: u32 = fields.integer::<u32, u32>(name, Some(node), &rule)?;
+    if (least..=most).contains(&value) {
+        return Some(value);
+    }
+    fields.note(Fault::new(fields.at(name), node, format!("must be {rule}")));
+    None
 }
 
 fn set_kernel(fields: &Fields<'_>) -> Option<SetKernel> {
@@ -278,23 +304,4 @@ fn license(fields: &Fields<'_>) -> Option<LicenseCheck> {
         }
     };
     Some(LicenseCheck { action })
-}
-
-/// A value that goes into a file or a kernel parameter: text or an integer, one line, no control characters.
-fn value(fields: &Fields<'_>, name: &'static str, node: Option<&Node>, max: usize) -> Option<String> {
-    let node = node?;
-    let breaks_line = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-    match node {
-        Node::Integer(number) => Some(number.to_string()),
-        Node::String(text) if text.chars().count() <= max && !text.chars().any(breaks_line) => {
-            Some(text.clone())
-        }
-        _ => {
-            let rule = format!(
-                "must be a string of at most {max} characters on one line without control characters, or an integer"
-            );
-            fields.note(Fault::new(fields.at(name), node, rule));
-            None
-        }
-    }
 }

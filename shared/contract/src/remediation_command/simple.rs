@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::graph::StepRequest;
 use crate::{
-    action::{Action, LicenseCheck, RestartInstance, SetCpf, SetKernel},
+    action::{Action, ChangeCpf, LicenseCheck, RestartInstance, SetCpf, SetKernel},
     ids::StepId,
     words::Tool,
 };
@@ -14,6 +14,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SimpleWork {
     Config { set: SetCpf, restart: bool },
+    Change { change: ChangeCpf, restart: bool },
     Kernel { set: SetKernel, restart: bool },
     License(LicenseCheck),
     Restart,
@@ -24,6 +25,7 @@ pub enum SimpleWork {
 #[serde(untagged)]
 pub enum Parameters {
     Config(SetCpf),
+    Changes(ChangeCpf),
     Kernel(SetKernel),
     License(LicenseCheck),
     Restart(RestartInstance),
@@ -37,18 +39,21 @@ impl SimpleWork {
     pub(super) fn parameters(&self) -> Parameters {
         match self {
             Self::Config { set, .. } => Parameters::Config(set.clone()),
+            Self::Change { change, .. } => Parameters::Changes(change.clone()),
             Self::Kernel { set, .. } => Parameters::Kernel(set.clone()),
             Self::License(check) => Parameters::License(check.clone()),
-            Self::Restart => Parameters::Restart(RestartInstance {}),
+            Self::Restart => Parameters::Restart(RestartInstance::default()),
         }
     }
 
     /// One step a tool, each after the one before.
     pub(super) fn steps(&self) -> Vec<StepRequest> {
-        let restart = Action::Restart(RestartInstance {});
+        let restart = Action::Restart(RestartInstance::default());
         let actions = match self {
             Self::Config { set, restart: false } => vec![Action::SetCpf(set.clone())],
             Self::Config { set, restart: true } => vec![Action::SetCpf(set.clone()), restart],
+            Self::Change { change, restart: false } => vec![Action::ChangeCpf(change.clone())],
+            Self::Change { change, restart: true } => vec![Action::ChangeCpf(change.clone()), restart],
             Self::Kernel { set, restart: false } => vec![Action::SetKernel(set.clone())],
             Self::Kernel { set, restart: true } => vec![Action::SetKernel(set.clone()), restart],
             Self::License(check) => vec![Action::CheckLicense(check.clone())],

@@ -39,6 +39,7 @@ pub fn host() -> HostName {
 fn target(action: &Action, instance: &InstanceName) -> String {
     match action {
         Action::SetCpf(set) => format!("cpf [{}] {}", set.cpf_section, set.parameter),
+        Action::ChangeCpf(change) => change.target(),
         Action::SetKernel(set) => format!("kernel {}", set.kernel_param),
         _ => format!("instance {instance}"),
     }

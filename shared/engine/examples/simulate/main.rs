@@ -11,9 +11,15 @@ mod invariants;
 mod routers; // Two shells around two cores.
 mod world; // Time, the log, the resources.
 
-use std::{collections::BTreeMap, process::ExitCode};
+use std::{
+    collections::BTreeMap,
+    num::NonZero,
+    process::ExitCode,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use faults::Fault;
+use invariants::Broken;
 use world::World;
 
 /// Seeds that failed once.
@@ -43,19 +49,55 @@ fn main() -> ExitCode {
     let kept = ONCE_FAILED.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok());
     let first: Vec<u64> = if only.is_some() { Vec::new() } else { kept.collect() };
     let range = only.map_or(from..from + seeds, |seed| seed..seed + 1);
-    let mut tally = Tally::default();
-    for seed in first.into_iter().chain(range) {
-        let mut world = World::new(seed, only.is_some());
-        world.run();
-        if let Err(broken) = invariants::check(&world) {
+    let seeds: Vec<u64> = first.into_iter().chain(range).collect();
+    let tally = match run(&seeds, only.is_some()) {
+        Ok(tally) => tally,
+        Err((seed, broken)) => {
             eprintln!("seed {seed} breaks {broken}");
             eprintln!("repeat: cargo xtask simulate --seed {seed}");
             return ExitCode::FAILURE;
         }
-        tally.add(&world);
-    }
+    };
     tally.print();
     if tally.proves_something(only.is_some()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Every seed is a world of its own, so each processor takes its share of them. The first broken one is told.
+fn run(seeds: &[u64], talks: bool) -> Result<Tally, (u64, Broken)> {
+    let shares = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let failed = AtomicUsize::new(usize::MAX);
+    let share = |first: usize| {
+        let mut tally = Tally::default();
+        for (place, seed) in seeds.iter().enumerate().skip(first).step_by(shares) {
+            if place > failed.load(Ordering::Relaxed) {
+                break;
+            }
+            let mut world = World::new(*seed, talks);
+            world.run();
+            if let Err(broken) = invariants::check(&world) {
+                failed.fetch_min(place, Ordering::Relaxed);
+                return Err((place, broken));
+            }
+            tally.add(&world);
+        }
+        Ok(tally)
+    };
+    let done: Vec<Result<Tally, (usize, Broken)>> = std::thread::scope(|scope| {
+        let share = &share;
+        let running: Vec<_> = (0..shares).map(|first| scope.spawn(move || share(first))).collect();
+        let ends = running.into_iter().map(std::thread::ScopedJoinHandle::join);
+        ends.map(|end| end.expect("a world that panics has said why")).collect()
+    });
+    let mut total = Tally::default();
+    let mut broken: Option<(usize, Broken)> = None;
+    for share in done {
+        match share {
+            Ok(tally) => total.merge(tally),
+            Err(other) if broken.as_ref().is_none_or(|(place, _)| other.0 < *place) => broken = Some(other),
+            Err(_) => {}
+        }
+    }
+    broken.map_or(Ok(total), |(place, broken)| Err((seeds[place], broken)))
 }
 
 fn arguments() -> Result<(u64, u64, Option<u64>), String> {
@@ -87,6 +129,20 @@ impl Tally {
                 self.unplanted += 1;
                 self.unplanted_succeeded += usize::from(outcome.succeeded);
             }
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.seeds += other.seeds;
+        self.inputs += other.inputs;
+        self.plans += other.plans;
+        self.unplanted += other.unplanted;
+        self.unplanted_succeeded += other.unplanted_succeeded;
+        for (fault, count) in other.faults {
+            *self.faults.entry(fault).or_default() += count;
+        }
+        for (status, count) in other.endings {
+            *self.endings.entry(status).or_default() += count;
         }
     }
 

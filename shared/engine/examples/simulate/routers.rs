@@ -142,16 +142,12 @@ impl Routers {
         let asked = &world.asked[index];
         let id = asked.id();
         let digest = Digest::of(&serde_json::to_vec(&asked.command).expect("a command is JSON"));
-        let earlier = match world.standing(id, &RecordKind::Accepted).map(|entry| &entry.record) {
-            Some(Record::Accepted(accepted)) => Some(Earlier::Accepted(accepted.command_digest.clone())),
-            _ => world.standing(id, &RecordKind::Ended).map(|_| Earlier::Refused),
-        };
         let arrival = Arrival {
             command: asked.command.clone(),
             digest,
             traceparent: None,
             hosts: AgentKind::ALL.iter().map(|agent| (*agent, agents::host())).collect(),
-            earlier,
+            earlier: None,
         };
         world.routers.both[owner].holds.insert(id, index);
         let life = world.routers.both[owner].life;
@@ -201,6 +197,14 @@ impl Routers {
                     let event = Box::new(Event::Answered { id, answer: Box::new(answer) });
                     world.after(1, 60, Happening::Router { router, life, event });
                 }
+                Effect::Begin { id, kind, record } => {
+                    if let Some(earlier) = Self::earlier(world, id) {
+                        let event = Box::new(Event::Used { id, earlier });
+                        world.after(1, 15, Happening::Router { router, life, event });
+                    } else {
+                        Self::write(world, router, life, id, kind, *record);
+                    }
+                }
                 Effect::Write { id, kind, record } => Self::write(world, router, life, id, kind, *record),
                 Effect::Answer { id, .. } => {
                     if let Some(index) = world.routers.both[router].holds.remove(&id) {
@@ -231,6 +235,14 @@ impl Routers {
                     }
                 }
             }
+        }
+    }
+
+    /// What the log holds under an id.
+    fn earlier(world: &World, id: RemediationId) -> Option<Earlier> {
+        match world.standing(id, &RecordKind::Accepted).map(|entry| &entry.record) {
+            Some(Record::Accepted(accepted)) => Some(Earlier::Accepted(accepted.command_digest.clone())),
+            _ => world.standing(id, &RecordKind::Ended).map(|_| Earlier::Refused),
         }
     }
 
@@ -267,10 +279,12 @@ impl Routers {
         world.after(1, 15, Happening::Router { router, life, event });
     }
 
-    /// A record has been written: those that follow the log hear of results and approvals.
+    /// A record has been written: those that follow the log hear of results, approvals and acceptances.
     pub fn tell(world: &mut World, index: usize) {
-        let told =
-            matches!(world.log[index].kind, RecordKind::Result { .. } | RecordKind::ApprovalAnswered(_));
+        let told = matches!(
+            world.log[index].kind,
+            RecordKind::Result { .. } | RecordKind::ApprovalAnswered(_) | RecordKind::Accepted
+        );
         if !told {
             return;
         }
@@ -292,12 +306,15 @@ impl Routers {
     pub fn followed(world: &mut World, router: usize, life: u32, index: usize) {
         let entry = &world.log[index];
         let at = world.instant(entry.at);
-        let event = Event::Recorded {
-            id: entry.id,
-            kind: entry.kind.clone(),
-            at,
-            sequence: index as u64,
-            record: Box::new(entry.record.clone()),
+        let event = match entry.kind {
+            RecordKind::Accepted => Event::Heard { id: entry.id },
+            _ => Event::Recorded {
+                id: entry.id,
+                kind: entry.kind.clone(),
+                at,
+                sequence: index as u64,
+                record: Box::new(entry.record.clone()),
+            },
         };
         Self::event(world, router, life, event);
     }

@@ -22,8 +22,9 @@ impl Queues {
     ) {
         let queue = self.by_instance.entry(instance.clone()).or_default();
         if !queue.iter().any(|(_, _, other)| *other == id) {
-            queue.push((priority, sequence, id));
-            queue.sort_unstable();
+            let place = (priority, sequence, id);
+            let index = queue.partition_point(|other| *other < place);
+            queue.insert(index, place);
         }
     }
 
@@ -48,18 +49,19 @@ impl Queues {
     }
 
     /// How many go before this one.
-    pub(super) fn place(&self, id: &RemediationId, is_begun: impl Fn(&RemediationId) -> bool) -> Option<u32> {
-        let queue = self.by_instance.values().find(|queue| queue.iter().any(|(_, _, other)| other == id))?;
-        let before = queue.iter().take_while(|(_, _, other)| other != id).count();
+    pub(super) fn place(
+        &self,
+        instance: &InstanceName,
+        id: &RemediationId,
+        is_begun: impl Fn(&RemediationId) -> bool,
+    ) -> Option<u32> {
+        let queue = self.by_instance.get(instance)?;
+        let before = queue.iter().position(|(_, _, other)| other == id)?;
         let begun_behind = queue.iter().skip(before + 1).any(|(_, _, other)| is_begun(other));
         u32::try_from(before + usize::from(begun_behind)).ok()
     }
 
     pub(super) fn is_free(&self, instance: &InstanceName) -> bool {
         !self.by_instance.contains_key(instance)
-    }
-
-    pub(super) fn instances(&self) -> impl Iterator<Item = &InstanceName> {
-        self.by_instance.keys()
     }
 }

@@ -24,6 +24,10 @@ impl Restarts {
         times.retain(|earlier| at.duration_since(*earlier) <= HOUR);
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&InstanceName, Timestamp)> {
+        self.by_instance.iter().flat_map(|(instance, times)| times.iter().map(move |at| (instance, *at)))
+    }
+
     pub(super) fn within_an_hour(&self, instance: &InstanceName, now: Timestamp) -> Vec<Timestamp> {
         let times = self.by_instance.get(instance).map(Vec::as_slice).unwrap_or_default();
         times.iter().copied().filter(|at| now.duration_since(*at) < HOUR).collect()

@@ -7,7 +7,7 @@ use instance_contract::{
     HostName, Older, RemediationCommand, RemediationId, StepCommand, StepStatus, Token, ToolResult, TraceId,
     Verdict, WorkflowTrace, subject::RecordKind,
 };
-use instance_engine::{Arrival, Core, Effect, Event, FactsAnswer, Record, Remediation};
+use instance_engine::{Arrival, Core, Earlier, Effect, Event, FactsAnswer, Record, Remediation};
 use instance_planner::Policy;
 use jiff::Timestamp;
 use serde_json::json;
@@ -159,6 +159,10 @@ impl Desk {
                     };
                     self.events.push_back(Event::Answered { id, answer: Box::new(answer) });
                 }
+                Effect::Begin { id, kind, record } => match self.earlier(id) {
+                    Some(earlier) => self.events.push_back(Event::Used { id, earlier }),
+                    None => self.write(id, kind, *record),
+                },
                 Effect::Write { id, kind, record } => {
                     if let Record::Step(command) = &*record
                         && !self.log.iter().any(|entry| entry.0 == id && entry.1 == kind)
@@ -185,6 +189,19 @@ impl Desk {
                 Effect::WakeAt(at) => self.wake = Some(self.wake.map_or(at, |earlier| earlier.min(at))),
             }
         }
+    }
+
+    /// What the log holds under an id.
+    fn earlier(&self, id: RemediationId) -> Option<Earlier> {
+        let mut own = self.log.iter().filter(|entry| entry.0 == id).map(|entry| &entry.4).peekable();
+        own.peek()?;
+        Some(
+            own.find_map(|record| match record {
+                Record::Accepted(accepted) => Some(Earlier::Accepted(accepted.command_digest.clone())),
+                _ => None,
+            })
+            .unwrap_or(Earlier::Refused),
+        )
     }
 
     /// Each subject is written once; who comes second reads what stands there.

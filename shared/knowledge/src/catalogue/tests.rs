@@ -29,7 +29,7 @@ fn every_built_in_row_is_good() {
     let mut catalogue = Catalogue { conditions: Vec::new() };
     let origins = catalogue.read(FILES).unwrap();
     assert_eq!((catalogue.conditions(), origins.len()), (conditions(), conditions().len()));
-    assert!(conditions().len() >= 115, "{}", conditions().len());
+    assert!(conditions().len() >= 120, "{}", conditions().len());
     for class in ErrorType::ALL {
         assert!(conditions().iter().any(|row| row.class == class), "no condition of class {class}");
     }
@@ -47,6 +47,20 @@ fn rows_that_nobody_answers_need_no_restart_before_anybody_looked() {
     }
     assert_eq!(condition("force-failed").unwrap().restart, Restart::Host);
     assert_eq!(condition("nobody-knows-it"), None);
+}
+
+#[test]
+fn a_condition_whose_wording_nobody_knows_is_a_row_that_nothing_is_taken_for() {
+    let silent = conditions().iter().filter(|row| row.wordings.is_empty());
+    let ids: Vec<&str> = silent.map(|row| row.id.as_str()).collect();
+    assert_eq!(ids.len(), 5, "{ids:?}");
+    assert!(!condition("mirror-arbiter-lost").unwrap().wording_known);
+    let row = ROW.replace("texts = [\"Disk\", \"is on fire\"]\nexample = \"Disk 3 is on fire\"\n", "");
+    assert!(refusal(&row).contains("texts must hold at least one part"), "{}", refusal(&row));
+    let silent = row.replace("class =", "wording_known = false\nclass =");
+    let matcher = Catalogue::with_extra([("site.toml", silent.as_str())]).unwrap().into_matcher();
+    assert!(matcher.catalogue().condition("disk-on-fire").is_some());
+    assert_eq!(matcher.classify("Disk 3 is on fire"), None);
 }
 
 #[test]

@@ -1,9 +1,11 @@
-use super::{KernelKind, KernelRoot, forbidden, forbidden_names, kernel_parameter, kernel_parameters, read};
+use super::{
+    KernelKind, KernelRoot, forbidden, forbidden_names, kernel_parameter, kernel_parameters, row::read,
+};
 
 #[test]
 fn every_built_in_row_is_good() {
     let table = read("kernel_parameters.toml", include_str!("../../data/kernel_parameters.toml")).unwrap();
-    assert!(table.parameters.len() >= 12);
+    assert!(table.parameters.len() >= 15);
 }
 
 #[test]
@@ -110,4 +112,59 @@ fn forbidden_names_say_why_and_are_never_allowed() {
     }
     assert!(forbidden("vm.nr_hugepages").is_none());
     assert!(forbidden_names().iter().all(|row| !row.source.is_empty()));
+}
+
+#[test]
+fn a_value_that_a_source_names_is_for_the_hosts_that_it_names() {
+    let named = |name: &str, gb: u64| kernel_parameter(name).unwrap().recommended_for(gb * 1024 - 300);
+    for (name, gb, value) in [
+        ("vm.swappiness", 16, Some("5")),
+        ("vm.swappiness", 63, Some("5")),
+        ("vm.swappiness", 64, Some("1")),
+        ("vm.dirty_ratio", 8, None),
+        ("vm.dirty_ratio", 16, Some("10")),
+        ("vm.dirty_background_ratio", 16, Some("5")),
+        ("kernel.mm.transparent_hugepage.enabled", 1, Some("never")),
+        ("kernel.sem", 64, None),
+    ] {
+        assert_eq!(named(name, gb), value, "{name} {gb}");
+    }
+}
+
+#[test]
+fn what_belongs_to_processes_is_no_file_of_the_host() {
+    let affinity = kernel_parameter("process.cpu_affinity").unwrap();
+    assert_eq!(
+        (affinity.root, &affinity.kind, affinity.persistent),
+        (KernelRoot::Process, &KernelKind::Cpus, false)
+    );
+    affinity.check("0-3,8").unwrap();
+    for bad in ["", "all", "0,1", "0-1 ", "3-0"] {
+        assert!(affinity.check(bad).unwrap_err().to_string().contains("must be a list of CPUs"), "{bad:?}");
+    }
+    assert_eq!(affinity.shown_value("\t0-3,8\n").as_deref(), Some("0-3,8"));
+    let weight = kernel_parameter("process.cpu_weight").unwrap();
+    assert!(weight.check("10000").is_ok() && weight.check("0").is_err() && weight.check("10001").is_err());
+}
+
+#[test]
+fn a_row_that_breaks_a_rule_is_named() {
+    let row = |body: &str| {
+        let text = format!(
+            "[[parameter]]\nname = \"vm.x\"\nroot = \"proc\"\npath = \"sys/vm/x\"\nrecommendation = \"r\"\n\
+            persistent = false\ndangerous = false\nreboot_advised = false\nsource = \"s\"\n{body}"
+        );
+        read("test.toml", &text).map(|_| ()).unwrap_err().to_string()
+    };
+    for (body, rule) in [
+        ("", "either ranges or words or cpus"),
+        ("cpus = true\nwords = [\"a\"]", "either ranges or words or cpus"),
+        ("ranges = [\"5..=1\"]", "is not a range"),
+        ("ranges = [\"0..=9\"]\ndefault = \"10\"", "from 0 to 9"),
+        ("ranges = [\"0..=9\"]\nrecommended = [{ value = \"10\" }]", "from 0 to 9"),
+        ("ranges = [\"0..=9\"]\nrecommended = [{ value = \"1\", from_gb = 8, below_gb = 8 }]", "from_gb"),
+    ] {
+        let error = row(body);
+        assert!(error.contains("row \"vm.x\"") && error.contains(rule), "{body}: {error}");
+    }
 }

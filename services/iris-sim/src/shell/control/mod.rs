@@ -3,6 +3,7 @@
 //! One thread owns the world and everything it acts on; other threads only bring news.
 
 mod merge;
+mod monitor;
 mod perform;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -28,7 +29,8 @@ use crate::shell::host::HostError;
 use crate::shell::log_file::LogFile;
 use crate::shell::settings::{Settings, SettingsError};
 use crate::shell::status_file::StatusFile;
-use crate::shell::superserver::Superserver;
+use crate::shell::superserver::{SessionNews, Superserver};
+use crate::shell::web_server::Page;
 use crate::world::act::{Alarm, Ending};
 use crate::world::{Event, Identity, World};
 
@@ -95,6 +97,8 @@ pub fn run(order: StartOrder) -> ExitCode {
 enum News {
     Event(Event),
     Asked(Request, UnixStream),
+    Session(SessionNews),
+    PageAsked(Page, Sender<String>),
 }
 
 struct Control {
@@ -109,6 +113,7 @@ struct Control {
     log: LogFile,
     daemons: Daemons,
     superserver: Option<Superserver>,
+    alerts: monitor::Alerts,
     alarms: BTreeMap<Alarm, Instant>,
     repeats_due: Instant,
     news: Sender<News>,
@@ -157,6 +162,7 @@ impl Control {
             askers: vec![Box::new(io::stdout())],
             daemons: Daemons::default(),
             superserver: None,
+            alerts: monitor::Alerts::default(),
             alarms: BTreeMap::new(),
             published: None,
             ending: None,
@@ -181,6 +187,8 @@ impl Control {
             match news.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 Ok(News::Event(event)) => self.feed(event),
                 Ok(News::Asked(request, stream)) => self.serve(request, stream),
+                Ok(News::Session(news)) => self.hear(news),
+                Ok(News::PageAsked(page, answer)) => self.show(page, &answer),
                 Err(RecvTimeoutError::Timeout) => self.ring(),
                 Err(RecvTimeoutError::Disconnected) => unreachable!("this process holds a sender itself"),
             }
@@ -231,6 +239,15 @@ impl Control {
                 ask::answer(&mut stream, &Answer::Done { code });
             }
         }
+    }
+
+    fn hear(&mut self, news: SessionNews) {
+        self.feed(match news {
+            SessionNews::Opened(session) => Event::SessionOpened(session),
+            SessionNews::Closed(session) => Event::SessionClosed(session),
+            SessionNews::Began(session) => Event::TransactionBegan(session, self.clock.now()),
+            SessionNews::Ended(session) => Event::TransactionEnded(session),
+        });
     }
 
     /// Takes the workload from the settings file; the rest of it counts from the next start.

@@ -15,6 +15,7 @@ use crate::shell::superserver::Superserver;
 use crate::shell::wij_file::{WijFile, fingerprint};
 use crate::world::Event;
 use crate::world::act::{Act, Alarm, Ending, Entry, Severity, Writer};
+use crate::world::health::is_alert;
 
 impl Control {
     /// Does one act; the answer, where the world waits for one.
@@ -38,6 +39,12 @@ impl Control {
             }
             Act::OpenSuperserver { port, address } => return Some(self.open_superserver(&address, port)),
             Act::CloseSuperserver => self.superserver = None,
+            Act::CloseSession(session) => {
+                if let Some(superserver) = &mut self.superserver {
+                    superserver.close(session);
+                }
+            }
+            Act::OpenWebServer { port } => return Some(self.open_web_server(port)),
             Act::StopDaemons => self.daemons.stop(),
             Act::Ready => self.ready(),
             Act::Wake(after, alarm) => {
@@ -60,6 +67,9 @@ impl Control {
             Writer::Asker => self.asker_pid,
         };
         let at = self.now();
+        if is_alert(entry.severity) {
+            self.alerts.note(at.timestamp(), &entry);
+        }
         let _ = self.log.write(&at, pid, entry);
     }
 
@@ -91,10 +101,11 @@ impl Control {
 
     fn open_superserver(&mut self, address: &str, port: u16) -> Event {
         let news = self.news.clone();
-        let counted = move |sessions| {
-            let _ = news.send(News::Event(Event::SessionsCounted(sessions)));
+        let tell = move |happened| {
+            // The instance may have ended meanwhile.
+            let _ = news.send(News::Session(happened));
         };
-        Event::SuperserverOpened(match Superserver::open(address, port, counted) {
+        Event::SuperserverOpened(match Superserver::open(address, port, tell) {
             Ok(open) => {
                 self.superserver = Some(open);
                 Ok(())

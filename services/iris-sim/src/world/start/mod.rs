@@ -1,7 +1,9 @@
 //! A start, in three stages: the shell answers between them.
 
+mod databases;
 mod journal;
 mod kernel;
+mod web;
 
 use crate::world::act::{Act, Alarm, Category, Ending, Entry, Severity, Writer};
 use crate::world::facts::{Previous, StartFacts};
@@ -17,6 +19,8 @@ impl World {
         self.level = AlertLevel::Green;
         self.start_alerts = 0;
         self.dead.clear();
+        self.mounted.clear();
+        self.licensed_users = facts.licensed_users;
         let mut acts = self.recovery_banner(&facts);
         acts.push(Act::Say("Starting Control Process".to_owned()));
         let (allocation, allocating) = memory::allocate(&facts.parameters, facts.memory);
@@ -126,14 +130,8 @@ impl World {
             acts.push(utility(format!("Processing {section} section")));
         }
         acts.push(control("[SYSTEM MONITOR] System Monitor started in %SYS"));
-        acts.push(
-            Entry::kernel(
-                Writer::Asker,
-                Severity::Info,
-                format!("Auditing to {}irisaudit/", self.identity.manager_directory()),
-            )
-            .into(),
-        );
+        acts.extend(self.auditing());
+        acts.extend(Self::web_server(&facts));
         acts.push(utility("Enabling logons"));
         acts.push(utility("Initializing Interoperability during system startup"));
         acts.push(control("Starting TASKMGR"));
@@ -155,14 +153,8 @@ impl World {
         }
     }
 
-    fn first_databases(&self, facts: &StartFacts) -> Vec<Act> {
-        self.mounts(facts, 0, 2)
-    }
-
     /// The databases that come up after the first two and before the CPF is checked.
-    fn check_configuration(&self, facts: &StartFacts) -> Vec<Act> {
-        let names = self.identity.release.system_databases();
-        let audit = names.iter().position(|name| *name == "IRISAUDIT").expect("every release audits");
+    fn check_configuration(&mut self, facts: &StartFacts) -> Vec<Act> {
         let mut acts = vec![
             utility(format!(
                 "Instance '{}' starting on node {} by user '{}' on {} UTC",
@@ -176,7 +168,7 @@ impl World {
             utility("Switching to temporary %SYS Namespace"),
             utility("Loading Locale enuw (English, United States, Unicode) from objects"),
         ];
-        acts.extend(self.mounts(facts, 2, audit));
+        acts.extend(self.databases_of_the_check(facts));
         acts.push(utility("Switching to default %SYS Namespace"));
         acts.push(control("Log Monitor Started"));
         if matches!(facts.previous, Previous::Abnormal(_)) {
@@ -204,35 +196,6 @@ impl World {
             acts.push(Entry::utility(Severity::Fatal, text).into());
         }
         acts
-    }
-
-    fn late_databases(&self, facts: &StartFacts) -> Vec<Act> {
-        let names = self.identity.release.system_databases();
-        let audit = names.iter().position(|name| *name == "IRISAUDIT").expect("every release audits");
-        self.mounts(facts, audit, names.len())
-    }
-
-    /// Mount lines of the system databases from..to; the position is the system file number.
-    fn mounts(&self, facts: &StartFacts, from: usize, to: usize) -> Vec<Act> {
-        let names = self.identity.release.system_databases();
-        (from..to)
-            .filter_map(|number| Some((number, names[number], facts.parameters.database(names[number])?)))
-            .map(|(number, name, directory)| {
-                let (category, how) = if name == "IRISLIB" {
-                    ("Database.MountedRO", "read-only. Database label is marked read-only. ")
-                } else {
-                    ("Database.MountedRW", "read-write.")
-                };
-                let text = format!("Mounted database {directory} (SFN {number}) {how}");
-                Entry {
-                    writer: Writer::Asker,
-                    severity: Severity::Info,
-                    category: Category::Other(category),
-                    text,
-                }
-                .into()
-            })
-            .collect()
     }
 
     fn refuse(&mut self, facts: &StartFacts, texts: impl IntoIterator<Item = String>) -> Vec<Act> {

@@ -9,10 +9,17 @@ use std::{
 
 use instance_chassis::crash_point;
 
-use crate::error::{KernelError, SYNC_FOLDER};
+use crate::error::{HostError, SYNC_FOLDER};
 
 /// Start and end of a draft's name: one that sysctl does not read, so that a draft left by a crash is no setting.
 const DRAFT: (&str, &str) = (".90-instance-", ".new");
+
+/// The text that keeps a value. The same value is always the same text.
+pub fn drop_in_text(parameter: &str, value: &str) -> String {
+    format!(
+        "# Written by Instance (os-agent), which takes it back when the change is undone.\n{parameter} = {value}\n"
+    )
+}
 
 /// The drop-in of a parameter.
 #[derive(Debug, Clone)]
@@ -32,41 +39,29 @@ impl DropIn {
         &self.path
     }
 
-    /// The text that keeps `value`. The same value is always the same text.
-    pub fn text(&self, value: &str) -> String {
-        format!(
-            "# Written by Instance (os-agent), which takes it back when the change is undone.\n{} = {value}\n",
-            self.parameter
-        )
-    }
-
     /// What it holds now; `None` when there is none.
-    pub fn read(&self) -> Result<Option<String>, KernelError> {
+    pub fn read(&self) -> Result<Option<String>, HostError> {
         match fs::symlink_metadata(&self.path) {
-            Ok(metadata) if !metadata.is_file() => return Err(KernelError::NotAFile(self.path.clone())),
+            Ok(metadata) if !metadata.is_file() => return Err(HostError::NotAFile(self.path.clone())),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(KernelError::io("look at", self.path.clone(), error)),
+            Err(error) => return Err(HostError::io("look at", self.path.clone(), error)),
         }
         let bytes =
-            fs::read(&self.path).map_err(|source| KernelError::io("read", self.path.clone(), source))?;
+            fs::read(&self.path).map_err(|source| HostError::io("read", self.path.clone(), source))?;
         Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
     }
 
     /// Gives it another text, or removes it; in one step, durable when it returns.
-    pub fn put(&self, text: Option<&str>) -> Result<(), KernelError> {
+    pub fn put(&self, text: Option<&str>) -> Result<(), HostError> {
         self.sweep();
         match text {
             Some(text) => self.write(text)?,
-            None => match fs::remove_file(&self.path) {
-                Ok(()) => crash_point("os.drop-in-removed"),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(KernelError::io("remove", self.path.clone(), error)),
-            },
+            None => self.remove()?,
         }
         let synced = File::open(&self.folder).and_then(|folder| folder.sync_all());
         crash_point("os.drop-in-durable");
-        synced.map_err(|source| KernelError::io(SYNC_FOLDER, self.folder.clone(), source))
+        synced.map_err(|source| HostError::io(SYNC_FOLDER, self.folder.clone(), source))
     }
 
     /// Removes drafts that a crash has left. That one stays is no failure: `sysctl` does not read it.
@@ -82,8 +77,18 @@ impl DropIn {
         }
     }
 
-    fn write(&self, text: &str) -> Result<(), KernelError> {
-        let failed = |operation| move |source| KernelError::io(operation, self.path.clone(), source);
+    fn remove(&self) -> Result<(), HostError> {
+        crash_point("os.drop-in-to-remove");
+        match fs::remove_file(&self.path) {
+            Ok(()) => crash_point("os.drop-in-removed"),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(HostError::io("remove", self.path.clone(), error)),
+        }
+        Ok(())
+    }
+
+    fn write(&self, text: &str) -> Result<(), HostError> {
+        let failed = |operation| move |source| HostError::io(operation, self.path.clone(), source);
         let mut draft = tempfile::Builder::new()
             .prefix(DRAFT.0)
             .suffix(DRAFT.1)
@@ -91,6 +96,7 @@ impl DropIn {
             .map_err(failed("create a draft of"))?;
         // Held until it is renamed: a draft that nobody holds was left by a crash.
         draft.as_file().try_lock().map_err(|error| failed("hold a draft of")(error.into()))?;
+        crash_point("os.drop-in-draft-empty");
         draft.write_all(text.as_bytes()).map_err(failed("write"))?;
         draft.as_file().set_permissions(Permissions::from_mode(0o644)).map_err(failed("set the mode of"))?;
         draft.as_file().sync_all().map_err(failed("sync"))?;

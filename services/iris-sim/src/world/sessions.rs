@@ -1,0 +1,70 @@
+//! Who works in the instance: sessions, their open transactions, and the license units that they take.
+//!
+//! Ours, because the stand-in does not know its users apart: each session takes one unit.
+
+use std::collections::BTreeMap;
+
+use crate::world::World;
+use crate::world::act::{Act, Entry, Severity, Writer};
+
+/// All open sessions.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    open: BTreeMap<u64, Session>,
+    /// How often somebody was turned away for want of a license unit.
+    refused: u64,
+}
+
+#[derive(Debug)]
+struct Session {
+    /// Since when a transaction is open in it.
+    transaction: Option<jiff::Timestamp>,
+}
+
+impl Sessions {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Since when each open transaction is open.
+    pub fn transactions(&self) -> impl Iterator<Item = jiff::Timestamp> + '_ {
+        self.open.values().filter_map(|session| session.transaction)
+    }
+
+    pub(super) fn close_all(&mut self) {
+        self.open.clear();
+    }
+}
+
+impl World {
+    /// Somebody connects, and is turned away again when all license units are taken.
+    pub(super) fn open_session(&mut self, session: u64) -> Vec<Act> {
+        let limit = self.licensed_users.map_or(usize::MAX, |users| users as usize);
+        if self.sessions.open.len() < limit {
+            self.sessions.open.insert(session, Session { transaction: None });
+            return Vec::new();
+        }
+        self.sessions.refused += 1;
+        let text = format!("License limit exceeded {} times since instance start.", self.sessions.refused);
+        vec![Act::CloseSession(session), Entry::kernel(Writer::Control, Severity::Severe, text).into()]
+    }
+
+    pub(super) fn close_session(&mut self, session: u64) {
+        // What was open in it is rolled back without a word, as a user process that ends does it.
+        self.sessions.open.remove(&session);
+    }
+
+    pub(super) fn begin_transaction(&mut self, session: u64, at: jiff::Timestamp) {
+        if let Some(session) = self.sessions.open.get_mut(&session) {
+            // A transaction inside another one belongs to it.
+            session.transaction.get_or_insert(at);
+        }
+    }
+
+    pub(super) fn end_transaction(&mut self, session: u64) {
+        if let Some(session) = self.sessions.open.get_mut(&session) {
+            session.transaction = None;
+        }
+    }
+}

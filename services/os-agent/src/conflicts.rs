@@ -1,0 +1,61 @@
+//! Values that are legal and go against what IRIS wants: a known list. Each needs an explicit yes.
+
+use instance_knowledge::{KernelKind, KernelParameter, kernel_parameter};
+
+use crate::{config::Config, host::Host, huge_pages, needs};
+
+const BACKGROUND: &str = "vm.dirty_background_ratio";
+const FOREGROUND: &str = "vm.dirty_ratio";
+
+/// What speaks against the value on this host.
+pub fn conflicts(config: &Config, host: &dyn Host, parameter: &KernelParameter, value: &str) -> Vec<String> {
+    let mut conflicts = Vec::new();
+    conflicts.extend(of_word(host, parameter, value));
+    conflicts.extend(of_dirty_ratios(host, parameter, value));
+    conflicts.extend(of_empty_pool(config, host, parameter, value));
+    conflicts
+}
+
+/// What a source names for this host, when it is another value.
+pub fn advice(host: &dyn Host, parameter: &KernelParameter, value: &str) -> Option<String> {
+    let memory = host.memory().ok()?;
+    let named = parameter.recommended_for(memory.total_kb / 1024)?;
+    (named != value).then(|| {
+        let (name, source) = (&parameter.name, &parameter.source);
+        format!("for a host of this size {name} {named} is advised ({source})")
+    })
+}
+
+/// A word other than the one that is advised on all hosts.
+fn of_word(host: &dyn Host, parameter: &KernelParameter, value: &str) -> Option<String> {
+    matches!(parameter.kind, KernelKind::Word(_)).then(|| advice(host, parameter, value)).flatten()
+}
+
+/// Writing back must begin in the background before everybody has to wait for it.
+fn of_dirty_ratios(host: &dyn Host, parameter: &KernelParameter, value: &str) -> Option<String> {
+    let other = |name| -> Option<u64> { host.read(kernel_parameter(name)?).ok()?.parse().ok() };
+    let value: u64 = value.parse().ok()?;
+    let (background, foreground) = match parameter.name.as_str() {
+        BACKGROUND => (value, other(FOREGROUND)?),
+        FOREGROUND => (other(BACKGROUND)?, value),
+        _ => return None,
+    };
+    (background >= foreground).then(|| {
+        format!("{BACKGROUND} {background} is not below {FOREGROUND} {foreground}: every writer would have to wait")
+    })
+}
+
+/// Without any pages IRIS goes back to ordinary ones.
+fn of_empty_pool(
+    config: &Config,
+    host: &dyn Host,
+    parameter: &KernelParameter,
+    value: &str,
+) -> Option<String> {
+    let memory = host.memory().ok()?;
+    let empties = parameter.name == huge_pages::PARAMETER && value == "0" && memory.huge_pages_total > 0;
+    let needed = needs::pages_of_host(config, &memory)?;
+    (empties && needed > 0).then(|| {
+        format!("without huge pages the instances of this host take {needed} pages' worth of ordinary memory at their next start")
+    })
+}

@@ -1,0 +1,94 @@
+//! A kernel that has fewer pages to give than it says, as the real one does: the write succeeds.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use instance_agent::{InstanceSettings, evidence::CpuGroup};
+use instance_contract::Failure;
+use instance_knowledge::{CpuList, KernelParameter};
+
+use super::{Stage, code};
+use crate::{
+    error::HostError,
+    host::{Host, Local, Thread},
+    huge_pages::HostMemory,
+};
+
+const HUGE: &str = "proc/sys/vm/nr_hugepages";
+
+struct Short {
+    local: Local,
+    most: u64,
+}
+
+impl Host for Short {
+    fn read(&self, parameter: &KernelParameter) -> Result<String, HostError> {
+        self.local.read(parameter)
+    }
+
+    fn write(&self, parameter: &KernelParameter, value: &str, limit: Duration) -> Result<(), HostError> {
+        let reached = value.parse::<u64>().unwrap().min(self.most);
+        self.local.write(parameter, &reached.to_string(), limit)
+    }
+
+    fn drop_in(&self, parameter: &str) -> Result<Option<String>, HostError> {
+        self.local.drop_in(parameter)
+    }
+
+    fn put_drop_in(&self, parameter: &str, text: Option<&str>) -> Result<(), HostError> {
+        self.local.put_drop_in(parameter, text)
+    }
+
+    fn drop_in_path(&self, parameter: &str) -> PathBuf {
+        self.local.drop_in_path(parameter)
+    }
+
+    fn overriding(&self, parameter: &str) -> Vec<PathBuf> {
+        self.local.overriding(parameter)
+    }
+
+    fn memory(&self) -> Result<HostMemory, HostError> {
+        self.local.memory()
+    }
+
+    fn page_bytes(&self) -> u64 {
+        self.local.page_bytes()
+    }
+
+    fn online_cpus(&self) -> Result<CpuList, HostError> {
+        self.local.online_cpus()
+    }
+
+    fn threads(&self, instance: &InstanceSettings) -> Result<Vec<Thread>, HostError> {
+        self.local.threads(instance)
+    }
+
+    fn set_cpus(&self, thread: &Thread, cpus: &CpuList) -> Result<(), HostError> {
+        self.local.set_cpus(thread, cpus)
+    }
+
+    fn cpu_group(&self, instance: &InstanceSettings) -> Result<CpuGroup, HostError> {
+        self.local.cpu_group(instance)
+    }
+
+    fn read_share(&self, file: &Path) -> Result<Option<String>, HostError> {
+        self.local.read_share(file)
+    }
+
+    fn write_share(&self, file: &Path, raw: &str) -> Result<(), HostError> {
+        self.local.write_share(file, raw)
+    }
+}
+
+#[test]
+fn a_value_that_was_not_reached_does_not_stay() {
+    let stage = Stage::new();
+    let host = Short { local: stage.host(), most: 700 };
+    let failure = stage.change_on(&host, "vm.nr_hugepages", "900").unwrap_err();
+    assert!(matches!(failure, Failure::Permanent { .. }), "{failure}");
+    assert_eq!(code(&failure), "clamped");
+    assert!(failure.cause().message.contains("had reached 700; 0 is set again"), "{failure}");
+    assert_eq!((stage.value(HUGE), stage.drop_ins()), ("0\n".to_owned(), Vec::new()));
+}

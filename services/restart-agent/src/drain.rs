@@ -1,0 +1,75 @@
+//! Users are waited for before an instance is stopped.
+//!
+//! The product has no command that only keeps new users out: `iris stop` itself does that, and gives those who are
+//! there `ShutdownTimeout` before it ends them. So draining is waiting, and then that stop.
+
+use std::time::{Duration, Instant};
+
+use instance_chassis::crash_point;
+use instance_contract::WhenUsersStay;
+
+use crate::{
+    error::RestartError,
+    observe::{Observed, Site},
+    users::Users,
+};
+
+/// How often users are looked for.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// What came of the wait.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drained {
+    pub took: Duration,
+    /// Who was there at the beginning.
+    pub before: Users,
+    /// What an operator should know.
+    pub warnings: Vec<String>,
+}
+
+/// Waits until nobody works in the instance, at most for `limit`.
+pub fn drain(
+    site: &Site<'_>,
+    observed: &Observed,
+    when_users_stay: WhenUsersStay,
+    limit: Duration,
+) -> Result<Drained, RestartError> {
+    let began = Instant::now();
+    crash_point("restart.users-to-count");
+    let before = Users::of(site, observed);
+    crash_point("restart.users-counted");
+    if before.are_there() {
+        tracing::info!(instance = %site.instance.name, users = %before, ?limit, "waiting for users to leave");
+    }
+    let must_see = site.config.metrics_url.contains_key(&site.instance.name);
+    let mut now = before.clone();
+    loop {
+        let blind = must_see && now.transactions.is_none();
+        if !now.are_there() && !blind {
+            break;
+        }
+        let left = limit.saturating_sub(began.elapsed());
+        if left.is_zero() {
+            match when_users_stay {
+                WhenUsersStay::Stop => break,
+                WhenUsersStay::Answer if now.are_there() => {
+                    let seconds = began.elapsed().as_secs();
+                    return Err(RestartError::UsersRemain { seconds, users: now.to_string() });
+                }
+                WhenUsersStay::Answer => {
+                    return Err(RestartError::UsersUnseen { unseen: now.unseen.join(", ") });
+                }
+            }
+        }
+        std::thread::sleep(LOOK_AGAIN.min(left));
+        now = Users::of(site, observed);
+    }
+    let mut warnings = Vec::new();
+    if now.are_there() {
+        warnings.push(format!("stopped although users were there: {now}"));
+    }
+    if !now.unseen.is_empty() {
+        warnings.push(format!("could not see before the stop: {}", now.unseen.join(", ")));
+    }
+    Ok(Drained { took: began.elapsed(), before, warnings })
+}

@@ -1,0 +1,102 @@
+//! An instance that does not stop is killed only where the command and the settings both say so.
+
+use instance_contract::{Failure, RestartInstance};
+
+use super::{Stage, code, figure};
+
+const FORCE: RestartInstance = RestartInstance {
+    users_seconds: None,
+    stop_seconds: Some(1),
+    start_seconds: None,
+    when_users_stay: None,
+    force: true,
+    failover: false,
+};
+
+#[test]
+fn a_stop_that_fails_is_forced_only_when_command_and_settings_agree() {
+    for (asked, allowed) in [(false, false), (false, true), (true, false)] {
+        let mut stage = Stage::new();
+        stage.config.allow_force = allowed;
+        stage.write("behave", "stop_lies");
+        let failure = stage.restart_as(RestartInstance { force: asked, ..FORCE }).unwrap_err();
+        assert!(matches!(failure, Failure::Permanent { .. }), "{failure}");
+        assert_eq!((code(&failure), stage.calls()), ("stop_failed", vec!["stop PROD quietly".to_owned()]));
+    }
+    let mut stage = Stage::new();
+    stage.config.allow_force = true;
+    stage.write("behave", "stop_lies");
+    let applied = stage.restart_as(FORCE).unwrap();
+    assert_eq!(stage.calls(), ["stop PROD quietly", "force PROD quietly", "start PROD quietly"]);
+    assert!(figure(&applied, "force_ms").is_some() && figure(&applied, "stop_ms").is_none());
+    assert!(applied.warnings.iter().any(|warning| warning.contains("forced down")), "{applied:?}");
+}
+
+#[test]
+fn an_instance_that_stops_in_time_is_never_forced() {
+    let mut stage = Stage::new();
+    stage.config.allow_force = true;
+    stage.restart_as(RestartInstance { stop_seconds: None, ..FORCE }).unwrap();
+    assert_eq!(stage.calls(), ["stop PROD quietly", "start PROD quietly"]);
+}
+
+#[test]
+fn nothing_is_started_after_force_that_failed() {
+    let mut stage = Stage::new();
+    stage.config.allow_force = true;
+    stage.write("behave", "stop_midway force_fails");
+    let prepared = stage.prepare().unwrap();
+    let limit = std::time::Duration::from_secs(4);
+    let failure = stage.apply_as(&prepared, FORCE, limit, &|| Ok(())).unwrap_err();
+    assert!(matches!(failure, Failure::Unknown { .. }), "{failure}");
+    assert_eq!(code(&failure), "stop_failed");
+    assert_eq!(stage.calls(), ["stop PROD quietly", "force PROD quietly"]);
+}
+
+#[test]
+fn who_may_no_longer_act_does_not_force() {
+    let mut stage = Stage::new();
+    stage.config.allow_force = true;
+    stage.write("behave", "stop_lies");
+    let asked = std::cell::Cell::new(0);
+    let last_look = || {
+        asked.set(asked.get() + 1);
+        if asked.get() == 1 { Ok(()) } else { Err(Failure::refused("halted", "stopped by a person")) }
+    };
+    let prepared = stage.prepare().unwrap();
+    let limit = std::time::Duration::from_mins(1);
+    let failure = stage.apply_as(&prepared, FORCE, limit, &last_look).unwrap_err();
+    assert_eq!((code(&failure), stage.calls().len()), ("halted", 1));
+}
+
+#[test]
+fn a_forecast_calls_force_dangerous_and_says_what_it_is() {
+    let mut stage = Stage::new();
+    let forecast = crate::restart::forecast(&stage.site(), &FORCE).unwrap();
+    assert!(forecast.dangerous);
+    assert!(forecast.warnings.iter().any(|warning| warning.contains("\"allow_force\"")), "{forecast:?}");
+    stage.config.allow_force = true;
+    let forecast = crate::restart::forecast(&stage.site(), &FORCE).unwrap();
+    assert!(forecast.warnings.iter().any(|warning| warning.contains("is killed")), "{forecast:?}");
+    assert!(!stage.forecast().unwrap().dangerous);
+}
+
+#[test]
+fn down_is_believed_only_when_no_process_is_left() {
+    let mut stage = Stage::new();
+    stage.config.stop_seconds = 1;
+    stage.write("behave", "processes_stay");
+    let failure = stage.restart().unwrap_err();
+    assert_eq!((code(&failure), stage.calls()), ("stop_failed", vec!["stop PROD quietly".to_owned()]));
+    assert!(failure.cause().message.contains("its processes 100 still run"), "{failure}");
+    assert!(matches!(failure, Failure::Unknown { .. }), "{failure}");
+}
+
+#[test]
+fn a_stop_that_hangs_leaves_no_process_behind() {
+    let mut stage = Stage::new();
+    stage.config.stop_seconds = 1;
+    stage.write("behave", "stop_hangs");
+    assert_eq!(code(&stage.restart().unwrap_err()), "stop_failed");
+    assert!(!stage.left_behind_runs());
+}

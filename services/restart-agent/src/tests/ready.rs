@@ -1,0 +1,74 @@
+//! When an instance counts as started, and what is said when it does not.
+
+use instance_agent::Probe;
+
+use super::{Stage, code, figure};
+
+/// A restart that cannot be finished, and what it says.
+fn check_not_ready(behaviour: &str, says: &str) {
+    let mut stage = Stage::new();
+    stage.config.start_seconds = 1;
+    stage.write("behave", behaviour);
+    if behaviour == "closed" {
+        stage.close_superserver();
+    }
+    let failure = stage.restart().unwrap_err();
+    assert_eq!(code(&failure), "start_failed");
+    assert!(failure.cause().message.contains(says), "{failure}");
+}
+
+#[test]
+fn running_is_not_ready() {
+    check_not_ready("no_logons", "Enabling logons");
+    check_not_ready("closed", "does not accept");
+}
+
+#[test]
+fn somebody_elses_port_is_not_the_superserver() {
+    check_not_ready(
+        "foreign_port",
+        "a process of user 1000, not of the instance, holds its superserver port",
+    );
+}
+
+#[test]
+fn a_database_that_was_mounted_before_must_be_mounted_again() {
+    check_not_ready("user_unmounted", "database /prod/mgr/user/ is not mounted");
+    // One that the CPF no longer knows is not expected.
+    let stage = Stage::new();
+    stage.write("behave", "user_unmounted");
+    stage.write("iris.cpf", "[ConfigFile]\nVersion=2024.2\n[Databases]\nIRISSYS=/prod/mgr/\n");
+    let (prepared, applied) = stage.restart().unwrap();
+    assert_eq!(figure(&applied, "databases_mounted"), Some(1));
+    let (_, change) = applied.changes.iter().find(|(name, _)| name == "databases_mounted").unwrap();
+    assert_eq!(change.old_value.as_deref(), Some("2"));
+    assert!(matches!(stage.probe(&prepared), Probe::Done(_)));
+}
+
+#[test]
+fn a_start_that_fails_names_the_cause_and_the_next_step() {
+    let stage = Stage::new();
+    stage.write("behave", "bad_cpf");
+    let failure = stage.restart().unwrap_err();
+    let row = instance_knowledge::condition("cpf-parameter-unknown").unwrap();
+    let message = &failure.cause().message;
+    assert!(message.starts_with("instance did not start: cpf-parameter-unknown; it is down"), "{message}");
+    assert!(message.contains(&format!("remedy: {}", row.remedy)), "{message}");
+}
+
+#[test]
+fn a_start_that_hangs_ends_with_its_time_and_leaves_nothing_behind() {
+    let mut stage = Stage::new();
+    stage.config.start_seconds = 2;
+    stage.down();
+    stage.write("behave", "start_hangs");
+    let began = std::time::Instant::now();
+    let failure = stage.restart().unwrap_err();
+    let took = began.elapsed();
+    assert_eq!(code(&failure), "start_failed");
+    assert!(
+        took >= std::time::Duration::from_secs(2) && took < std::time::Duration::from_secs(20),
+        "{took:?}"
+    );
+    assert!(!stage.left_behind_runs());
+}
