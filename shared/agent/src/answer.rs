@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use instance_bus::{Request, ServiceError};
 use instance_chassis::crash_point;
-use instance_contract::{AskKind, Failure, InstanceName, PlanQuestion, StepCommand};
+use instance_contract::{AskKind, Failure, ForecastReply, InstanceName, PlanQuestion, StepCommand};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tracing::Instrument as _;
 
@@ -45,10 +45,13 @@ async fn reply<A: Agent>(desk: &Arc<Desk<A>>, ask: &str, payload: &[u8]) -> Resu
             write(&facts.map_err(|error| ours(desk, error))?.map_err(|failure| failed(&failure))?)
         }
         AskKind::Plan => {
-            let PlanQuestion { instance, action } = question(payload)?;
+            let PlanQuestion { instance, actions } = question(payload)?;
             serve(desk, &instance)?;
-            let forecast = blocking(desk, move |steps| Ok(steps.agent.forecast(&instance, &action))).await;
-            write(&forecast.map_err(|error| ours(desk, error))?)
+            let forecasts = blocking(desk, move |steps| {
+                let forecast = |action| steps.agent.forecast(&instance, action);
+                Ok(actions.iter().map(forecast).collect::<Vec<ForecastReply>>())
+            });
+            write(&forecasts.await.map_err(|error| ours(desk, error))?)
         }
         AskKind::Probe => {
             let order: StepCommand = question(payload)?;

@@ -36,6 +36,8 @@ mod sabotage;
 #[cfg(test)]
 mod counting_agent;
 #[cfg(test)]
+mod loop_gate_tests;
+#[cfg(test)]
 mod loop_tests;
 #[cfg(test)]
 mod sample;

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes_of::json;
-use instance_bus::{Bus, Headers};
+use instance_bus::{Bus, Headers, Resolved};
 use instance_chassis::{Context, Drain, TaskTracker};
 use instance_clock::{Clock, SystemClock};
 use instance_contract::{
@@ -24,9 +24,9 @@ use crate::{
     settings::AgentSettings,
 };
 
-const SOON: Duration = Duration::from_secs(30);
-const SHARD: Shard = Shard(2);
-const DONE: [&str; 1] = ["256 -> 512"];
+pub const SOON: Duration = Duration::from_secs(30);
+pub const SHARD: Shard = Shard(2);
+pub const DONE: [&str; 1] = ["256 -> 512"];
 
 mod bytes_of {
     /// JSON for a request.
@@ -36,26 +36,34 @@ mod bytes_of {
 }
 
 /// A server, a world, and an agent process that can be ended and started again.
-struct Fixture {
-    folder: tempfile::TempDir,
-    agent: CountingAgent,
-    bus: Bus,
+pub struct Fixture {
+    pub folder: tempfile::TempDir,
+    pub agent: CountingAgent,
+    pub bus: Bus,
+    /// The agent's own connection.
+    acting: Bus,
     process: Option<(Drain, JoinHandle<Result<(), AgentError>>)>,
     _server: NatsServer,
 }
 
 impl Fixture {
-    async fn new() -> Self {
-        let server = NatsServer::start();
+    pub async fn new() -> Self {
+        Self::on(NatsServer::start(), "").await
+    }
+
+    /// `login` is the agent's, as in `user:password@`.
+    pub async fn on(server: NatsServer, login: &str) -> Self {
         let bus = instance_testkit::bus(&server).await;
+        let url = server.url().replace("//", &format!("//{login}"));
+        let acting = Bus::connect(&Resolved::at(&url), "agent", Arc::new(SystemClock)).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let agent = CountingAgent::new(folder.path());
-        let mut fixture = Self { folder, agent, bus, process: None, _server: server };
+        let mut fixture = Self { folder, agent, bus, acting, process: None, _server: server };
         fixture.start().await;
         fixture
     }
 
-    async fn start(&mut self) {
+    pub async fn start(&mut self) {
         let context = self.context("db1");
         let settings = settings(self.folder.path());
         let drain = context.drain.clone();
@@ -67,7 +75,7 @@ impl Fixture {
         eventually(SOON, || async { self.bus.request(&facts, json(&question), SOON).await.ok() }).await;
     }
 
-    async fn stop(&mut self) {
+    pub async fn stop(&mut self) {
         let (drain, process) = self.process.take().unwrap();
         drain.request();
         process.await.unwrap().unwrap_or_else(|error| panic!("{}", chain(&error)));
@@ -76,7 +84,7 @@ impl Fixture {
     fn context(&self, host: &str) -> Context<()> {
         Context {
             config: (),
-            bus: self.bus.clone(),
+            bus: self.acting.clone(),
             clock: Arc::new(SystemClock),
             drain: Drain::new(),
             tasks: TaskTracker::new(),
@@ -88,13 +96,13 @@ impl Fixture {
         }
     }
 
-    async fn send(&self, order: &StepCommand) {
+    pub async fn send(&self, order: &StepCommand) {
         let subject =
             subject::step(SHARD, order.remediation_id, order.agent, &host(), &order.step_id, order.attempt);
         self.bus.publish_once(&subject, order, Headers::new()).await.unwrap();
     }
 
-    async fn result(&self, order: &StepCommand) -> ToolResult {
+    pub async fn result(&self, order: &StepCommand) -> ToolResult {
         let kind = RecordKind::Result { step: order.step_id.clone(), attempt: order.attempt };
         let subject = subject::record(SHARD, order.remediation_id, &kind);
         let stream = instance_bus::topology::remediations(SHARD);
@@ -103,7 +111,7 @@ impl Fixture {
         ToolResult::decode(&stored.payload).unwrap()
     }
 
-    async fn check(&self, order: &StepCommand, status: StepStatus, code: Option<&str>) -> ToolResult {
+    pub async fn check(&self, order: &StepCommand, status: StepStatus, code: Option<&str>) -> ToolResult {
         self.send(order).await;
         let result = self.result(order).await;
         assert_eq!((result.status, result.error_code.as_deref()), (status, code), "{result:?}");
@@ -122,7 +130,7 @@ impl Fixture {
     }
 }
 
-fn host() -> HostName {
+pub fn host() -> HostName {
     "db1".parse().unwrap()
 }
 
@@ -131,7 +139,7 @@ fn settings(folder: &Path) -> AgentSettings {
 }
 
 /// The sample, with a deadline by the real clock.
-fn order(step: &str, attempt: u32) -> StepCommand {
+pub fn order(step: &str, attempt: u32) -> StepCommand {
     let not_after = SystemClock.now() + jiff::SignedDuration::from_mins(5);
     StepCommand { not_after, ..sample::order(step, attempt) }
 }
@@ -310,9 +318,9 @@ async fn questions_are_answered() {
         fixture.ask(AskKind::Facts, &FactsQuestion { instance: "PROD".parse().unwrap() }).await;
     assert_eq!(facts["globals"], "256");
     let order = order("config", 1);
-    let question = PlanQuestion { instance: order.instance.clone(), action: order.action.clone() };
-    let forecast: ForecastReply = fixture.ask(AskKind::Plan, &question).await;
-    let ForecastReply::Would(forecast) = forecast else { panic!("{forecast:?}") };
+    let question = PlanQuestion { instance: order.instance.clone(), actions: vec![order.action.clone()] };
+    let forecasts: Vec<ForecastReply> = fixture.ask(AskKind::Plan, &question).await;
+    let [ForecastReply::Would(forecast)] = &forecasts[..] else { panic!("{forecasts:?}") };
     assert_eq!((forecast.before.as_str(), forecast.after.as_str()), ("256", "512"));
     let told: ToolResult = fixture.ask(AskKind::Probe, &order).await;
     assert_eq!(told.error_code.as_deref(), Some("not_done"));

@@ -167,7 +167,7 @@ async fn announce<C>(context: &Context<C>, kind: AgentKind) -> Result<Service, B
 fn contract_of(ask: AskKind) -> HashMap<String, String> {
     let (request, reply) = match ask {
         AskKind::Facts => ("FactsQuestion", "facts of the agent, as JSON"),
-        AskKind::Plan => ("PlanQuestion", "ForecastReply"),
+        AskKind::Plan => ("PlanQuestion", "a list of ForecastReply, one an action"),
         AskKind::Probe => ("StepCommand", "ToolResult"),
     };
     HashMap::from([("request".to_owned(), request.to_owned()), ("reply".to_owned(), reply.to_owned())])

@@ -34,12 +34,13 @@ impl AskKind {
     }
 }
 
-/// The question behind a dry run.
+/// The question behind a dry run: all that one agent is asked about one command. The reply is one [`ForecastReply`]
+/// for each action, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlanQuestion {
     pub instance: InstanceName,
-    pub action: Action,
+    pub actions: Vec<Action>,
 }
 
 /// An agent's forecast of one action, exact to the byte.
@@ -56,7 +57,7 @@ pub struct Forecast {
     pub warnings: Vec<String>,
 }
 
-/// The reply to a [`PlanQuestion`].
+/// The reply to one action of a [`PlanQuestion`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ForecastReply {

@@ -11,8 +11,8 @@ use instance_chassis::{Context, Drain};
 use instance_clock::SystemClock;
 use instance_contract::{
     AgentInfo, AgentKind, ApprovalAnswered, ApprovalAsked, AskKind, Attempt, Carriers, CommandAnswer,
-    Failure, Forecast, ForecastReply, HostName, InstanceName, RemediationId, StepCommand, StepStatus,
-    ToolResult, Verdict, WorkflowTrace,
+    Failure, Forecast, ForecastReply, HostName, InstanceName, PlanQuestion, RemediationId, StepCommand,
+    StepStatus, ToolResult, Verdict, WorkflowTrace,
     subject::{self, RecordKind},
 };
 use instance_planner::Policy;
@@ -153,12 +153,13 @@ impl Desk {
         let refusing = Arc::clone(&self.refusing);
         self.tasks.spawn(async move {
             while let Some(request) = service.next().await {
+                let question: PlanQuestion = serde_json::from_slice(request.payload()).unwrap();
                 let reply = if *refusing.lock().unwrap() == Some(agent) {
                     ForecastReply::Wont(Failure::refused("current_value_differs", "it is another one"))
                 } else {
                     would(agent)
                 };
-                let body = serde_json::to_vec(&reply).unwrap();
+                let body = serde_json::to_vec(&vec![reply; question.actions.len()]).unwrap();
                 request.respond(Ok(body.into())).await.unwrap();
             }
         });

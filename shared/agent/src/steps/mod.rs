@@ -8,9 +8,14 @@ mod undo;
 mod word;
 
 #[cfg(test)]
+mod gate_tests;
+#[cfg(test)]
 mod tests;
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use instance_chassis::{crash_point, mutant};
 use instance_clock::Clock;
@@ -36,6 +41,7 @@ pub trait Surroundings: Send + Sync + 'static {
 /// An agent with its memory.
 pub struct Steps<A> {
     pub agent: A,
+    instances: BTreeSet<InstanceName>,
     ledger: Ledger,
     fence: Fence,
     surroundings: Box<dyn Surroundings>,
@@ -77,8 +83,9 @@ impl<A: Agent> Steps<A> {
         surroundings: Box<dyn Surroundings>,
         host: HostName,
     ) -> Self {
+        let instances = agent.instances().into_iter().collect();
         let self_guard = SelfGuard::default();
-        Self { agent, ledger, fence, surroundings, host, self_guard }
+        Self { agent, instances, ledger, fence, surroundings, host, self_guard }
     }
 
     #[must_use]
@@ -149,7 +156,7 @@ impl<A: Agent> Steps<A> {
     }
 
     pub fn serves(&self, instance: &InstanceName) -> bool {
-        self.agent.instances().contains(instance)
+        self.instances.contains(instance)
     }
 
     fn state(&self, order: &StepCommand) -> Result<State, LedgerError> {

@@ -17,9 +17,9 @@ use crate::{
 };
 
 #[derive(Debug, Clone)]
-struct Outside {
-    clock: Arc<MockClock>,
-    halted: Arc<AtomicBool>,
+pub struct Outside {
+    pub clock: Arc<MockClock>,
+    pub halted: Arc<AtomicBool>,
 }
 
 impl Surroundings for Outside {
@@ -32,15 +32,15 @@ impl Surroundings for Outside {
     }
 }
 
-struct Fixture {
-    folder: tempfile::TempDir,
-    agent: CountingAgent,
-    outside: Outside,
+pub struct Fixture {
+    pub folder: tempfile::TempDir,
+    pub agent: CountingAgent,
+    pub outside: Outside,
     steps: Option<Steps<CountingAgent>>,
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let outside = Outside { clock: Arc::new(MockClock::new(sample::NOW)), halted: Arc::default() };
         let agent = CountingAgent::new(folder.path());
@@ -50,7 +50,7 @@ impl Fixture {
     }
 
     /// The process ends and a new one reads the ledger from the disk.
-    fn restart(&mut self) {
+    pub fn restart(&mut self) {
         self.steps = None;
         let ledger = self.ledger();
         let fence = Fence::open(self.folder.path().join("fence")).unwrap();
@@ -71,7 +71,7 @@ impl Fixture {
         self.restart();
     }
 
-    fn carry_out(&self, order: &StepCommand) -> ToolResult {
+    pub fn carry_out(&self, order: &StepCommand) -> ToolResult {
         self.steps.as_ref().unwrap().carry_out(order).unwrap()
     }
 
@@ -80,7 +80,7 @@ impl Fixture {
     }
 
     #[track_caller]
-    fn check(&self, order: &StepCommand, status: StepStatus, code: Option<&str>, effects: &[&str]) {
+    pub fn check(&self, order: &StepCommand, status: StepStatus, code: Option<&str>, effects: &[&str]) {
         let result = self.carry_out(order);
         assert_eq!((result.status, result.error_code.as_deref()), (status, code), "{result:?}");
         assert_eq!(self.agent.effects(), effects);
@@ -88,13 +88,13 @@ impl Fixture {
     }
 }
 
-fn order(attempt: u32) -> StepCommand {
+pub fn order(attempt: u32) -> StepCommand {
     sample::order("config", attempt)
 }
 
-const DONE: &[&str] = &["256 -> 512"];
-const UNDONE: &[&str] = &["256 -> 512", "512 -> 256"];
-const NONE: &[&str] = &[];
+pub const DONE: &[&str] = &["256 -> 512"];
+pub const UNDONE: &[&str] = &["256 -> 512", "512 -> 256"];
+pub const NONE: &[&str] = &[];
 
 #[test]
 fn a_repetition_is_answered_from_the_ledger_whatever_token_time_and_halt_say() {

@@ -1,0 +1,106 @@
+//! What the loop lets through while it runs: halted or not, with which token, and whose steps.
+
+use std::{fs, time::Instant};
+
+use instance_bus::Headers;
+use instance_contract::{AgentKind, StepStatus, subject};
+use instance_testkit::{NatsServer, eventually};
+
+use crate::loop_tests::{DONE, Fixture, SHARD, SOON, host, order};
+
+/// The agent hears nothing of what is written to the kill switch, as after a connection that fell silent.
+const USERS: &str = "
+authorization { users: [
+  { user: everybody, password: everybody }
+  { user: deaf, password: deaf, permissions: { subscribe: { deny: \"$KV.>\" } } }
+] }
+no_auth_user: everybody
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_halt_that_nobody_hears_stops_a_running_loop_within_a_second() {
+    let mut fixture = Fixture::on(NatsServer::start_with(USERS), "deaf:deaf@").await;
+    let mut step = 0;
+    let mut halted_at = None;
+    loop {
+        step += 1;
+        fixture.agent.set("256");
+        let order = order(&format!("s{step}"), 1);
+        let sent_at = Instant::now();
+        fixture.send(&order).await;
+        let result = fixture.result(&order).await;
+        match (halted_at, result.status) {
+            (None, status) => {
+                assert_eq!(status, StepStatus::Success, "{result:?}");
+                fixture.bus.halt("a test", "to see").await.unwrap();
+                halted_at = Some(Instant::now());
+            }
+            (Some(halted_at), StepStatus::Success) => {
+                let late = sent_at.duration_since(halted_at);
+                assert!(late.as_millis() < 1000, "an effect was begun {late:?} after the halt");
+            }
+            (Some(_), status) => {
+                assert_eq!((status, result.error_code.as_deref()), (StepStatus::Refused, Some("halted")));
+                break;
+            }
+        }
+    }
+    fixture.bus.lift_halt().await.unwrap();
+    fixture.agent.set("256");
+    fixture.check(&order("again", 1), StepStatus::Success, None).await;
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_halt_that_is_heard_stops_the_very_next_step() {
+    let mut fixture = Fixture::new().await;
+    for step in 0..10 {
+        fixture.agent.set("256");
+        fixture.check(&order(&format!("go{step}"), 1), StepStatus::Success, None).await;
+        fixture.bus.halt("a test", "to see").await.unwrap();
+        fixture.check(&order(&format!("stop{step}"), 1), StepStatus::Refused, Some("halted")).await;
+        fixture.bus.lift_halt().await.unwrap();
+    }
+    assert_eq!(fixture.agent.effects().len(), 10);
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_token_is_refused_also_when_the_fence_file_is_lost() {
+    let mut fixture = Fixture::new().await;
+    let mut newer = order("newer", 1);
+    newer.token.epoch += 1;
+    fixture.check(&newer, StepStatus::Success, None).await;
+    fixture.stop().await;
+    fs::remove_dir_all(fixture.folder.path().join("fence")).unwrap();
+    fixture.start().await;
+    fixture.agent.set("256");
+    let refused = fixture.check(&order("older", 1), StepStatus::Refused, Some("stale_token")).await;
+    assert!(refused.error_message.unwrap().contains("is stale"));
+    assert_eq!(fixture.agent.effects(), DONE);
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_names_another_agent_or_host_than_its_subject_is_kept_and_not_done() {
+    let mut fixture = Fixture::new().await;
+    let mut forged = order("agent", 1);
+    forged.agent = AgentKind::Os;
+    let mut astray = order("host", 1);
+    astray.host = "db2".parse().unwrap();
+    for order in [&forged, &astray] {
+        let (id, step) = (order.remediation_id, &order.step_id);
+        let subject = subject::step(SHARD, id, AgentKind::Config, &host(), step, order.attempt);
+        fixture.bus.publish_once(&subject, order, Headers::new()).await.unwrap();
+    }
+    let letters = eventually(SOON, || async {
+        let letters = fixture.bus.dead_letters().await.unwrap();
+        (letters.len() == 2).then_some(letters)
+    })
+    .await;
+    for letter in letters {
+        assert!(letter.reason.contains("does not fit the subject"), "{}", letter.reason);
+    }
+    assert!(fixture.agent.effects().is_empty());
+    fixture.stop().await;
+}
