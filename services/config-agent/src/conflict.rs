@@ -81,16 +81,15 @@ pub enum Conflict {
 
 impl From<Conflict> for Failure {
     fn from(conflict: Conflict) -> Self {
+        use Conflict as C;
         let code = match &conflict {
-            Conflict::Unknown { .. } | Conflict::Unchecked { .. } => "unknown_parameter",
-            Conflict::UnknownVersion { .. } => "unknown_version",
-            Conflict::Drifted { .. } => "current_value_differs",
-            Conflict::Value(_) | Conflict::Unfit { .. } | Conflict::Edit(EditError::Value { .. }) => {
-                "invalid_value"
-            }
-            Conflict::Forbidden { .. } => "forbidden_parameter",
-            Conflict::NotLive { .. } => "not_live",
-            Conflict::Edit(_) | Conflict::NotOneLine { .. } => "cpf_not_editable",
+            C::Unknown { .. } | C::Unchecked { .. } => "unknown_parameter",
+            C::UnknownVersion { .. } => "unknown_version",
+            C::Drifted { .. } => "current_value_differs",
+            C::Value(_) | C::Unfit { .. } | C::Edit(EditError::Value { .. }) => "invalid_value",
+            C::Forbidden { .. } => "forbidden_parameter",
+            C::NotLive { .. } => "not_live",
+            C::Edit(_) | C::NotOneLine { .. } => "cpf_not_editable",
         };
         Self::refused(code, conflict)
     }
