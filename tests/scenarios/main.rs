@@ -11,6 +11,7 @@ mod drained;
 mod in_turn;
 mod killed_midway;
 mod one_trace;
+mod restarts;
 mod unwound;
 
 mod bad_input;
