@@ -63,7 +63,7 @@ impl Former {
     }
 
     pub fn now(site: &Site<'_>, observed: &Observed) -> Result<Self, RestartError> {
-        let databases = databases::mounted(&site.log_of_this_run()?);
+        let databases = databases::mounted_by_the_start(&site.log_of_this_run()?);
         Ok(Self {
             state: observed.state.to_string(),
             run: site.run(observed),
