@@ -4,6 +4,7 @@ mod attributes;
 mod backups;
 mod changes;
 mod edits;
+mod failing_disk;
 mod full_disk;
 mod merges;
 mod settings;
