@@ -10,7 +10,7 @@ use super::{Stage, code, several, several::FULL};
 use crate::wanted::Wanted;
 
 /// A stage with a running instance, whose `iris` merges as the real one does: it writes its own file.
-fn stage(behaves: &str) -> Stage {
+pub fn stage(behaves: &str) -> Stage {
     let mut stage = Stage::new(FULL);
     let script = stage.path("iris");
     fs::write(&script, include_str!("iris.sh")).unwrap();

@@ -7,6 +7,7 @@ mod edits;
 mod failing_disk;
 mod full_disk;
 mod merges;
+mod promises;
 mod settings;
 mod several;
 
