@@ -12,6 +12,7 @@ mod fewest_restarts;
 mod in_turn;
 mod killed_midway;
 mod one_trace;
+mod restarts;
 mod unwound;
 
 mod bad_input;

@@ -8,6 +8,7 @@ use instance_contract::{Action, Carriers, ForecastReply, StepCommand};
 use serde_json::json;
 
 use super::{CPF, Stage, code, set};
+use crate::wanted::Wanted;
 use crate::{agent::ConfigAgent, edit};
 
 fn order(action: &Action) -> StepCommand {
@@ -37,7 +38,8 @@ fn the_forecast_is_the_change_to_the_byte() {
         };
         assert_eq!(stage.cpf(), CPF, "a forecast changes nothing");
         let document = instance_iris::cpf::Document::parse(CPF);
-        let file_told = edit::edit(&document, &wanted).unwrap().document.to_bytes();
+        let edited = edit::edit(&document, &Wanted::from(&wanted), stage.config.rules()).unwrap();
+        let file_told = edited.document.to_bytes();
 
         let order = order(&action);
         let prepared = agent.prepare(&order).unwrap();
