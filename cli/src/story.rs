@@ -68,7 +68,6 @@ pub fn record(message: &LogMessage) -> Result<Option<(Shard, RemediationId, Reco
 
 /// The stories that some messages tell. A record that cannot be read is noted in its story: one of them must not hide
 /// all the others.
-
 fn stories(messages: &[LogMessage]) -> Vec<Story> {
     let mut by_id: BTreeMap<RemediationId, Story> = BTreeMap::new();
     for message in messages {

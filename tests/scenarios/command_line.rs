@@ -34,11 +34,12 @@ async fn in_phase(pipeline: &Pipeline, id: &str, phase: &str) {
     .await;
 }
 
-/// A pipeline whose policy wants a person for every restart.
+/// A pipeline whose policy wants a person for every restart, and knows two who may agree.
 async fn asking() -> Pipeline {
     let mut pipeline = Pipeline::new(&[]).await;
     pipeline.iris.start();
-    pipeline.policy(&POLICY.replace("approve_restarts = false", "approve_restarts = true"));
+    let asks = POLICY.replace("approve_restarts = false", "approve_restarts = true");
+    pipeline.policy(&format!("{asks}approvers = [\"ops\", \"lead\"]\n"));
     pipeline.everything().await;
     pipeline
 }
@@ -90,12 +91,23 @@ async fn a_restart_waits_for_a_person_and_goes_on_when_it_is_granted() {
     let listed = json(&pipeline.instance(&["status", "--json"]).await);
     assert_eq!(listed["remediations"][0]["remediation_id"], id.as_str());
     assert_eq!(pipeline.instance(&["trace", &id]).await.code, 8, "there is no trace yet");
-    let file = pipeline.command_file(&wish::restart());
+    let behind = wish::restart();
+    let file = pipeline.command_file(&behind);
     let waited = ["orchestrate", "--command-file", file.to_str().unwrap(), "--wait", "--timeout", "1s"];
     assert_eq!(pipeline.instance(&waited).await.code, 6, "it waits behind the other one");
     let other = "0".repeat(64);
     assert_eq!(pipeline.instance(&["approve", &id, "--yes", "--digest", &other]).await.code, 3);
-    assert_eq!(pipeline.instance(&["approve", &id]).await.code, 2, "nobody is asked without a terminal");
+    assert_eq!(
+        pipeline.instance(&["approve", &id, "--by", "ops"]).await.code,
+        2,
+        "nobody is asked without a terminal"
+    );
+    let stranger = pipeline.instance(&["approve", &id, "--yes", "--by", "stranger"]).await;
+    assert_eq!(stranger.code, 3, "{stranger:?}");
+    assert!(
+        stranger.stderr.contains("policy does not let stranger approve; it lists ops, lead"),
+        "{stranger:?}"
+    );
     assert_eq!((pipeline.iris.cpf(), pipeline.iris.starts()), (cpf.clone(), starts), "nothing was begun");
 
     let granted = pipeline.instance(&["approve", &id, "--yes", "--by", "ops", "--note", "change 4711"]).await;
@@ -111,6 +123,36 @@ async fn a_restart_waits_for_a_person_and_goes_on_when_it_is_granted() {
     assert_eq!(pipeline.iris.starts(), starts + 1);
     let history = pipeline.instance(&["history", "--json"]).await;
     assert!(history.code == 0 && history.stdout.contains(&id), "{history:?}");
+    let replayed = pipeline.instance(&["replay", &id]).await;
+    assert!(replayed.code == 0 && replayed.stdout.contains("the same bytes"), "{replayed:?}");
+    // The one that waited behind has its turn now, and stands in the way.
+    let behind = wish::id_of(&behind);
+    in_phase(&pipeline, &behind, "waiting_approval").await;
+    assert_eq!(pipeline.instance(&["deny", &behind, "--yes"]).await.code, 0);
+    drifted_after_its_approval(&pipeline).await;
+}
+
+/// The approval comes as a message, as any client may send it, after somebody has changed the file by hand.
+async fn drifted_after_its_approval(pipeline: &Pipeline) {
+    let id = sent(pipeline, &wish::set_cpf("globals", "0,0,300,0,0,0", true)).await;
+    in_phase(pipeline, &id, "waiting_approval").await;
+    let starts = pipeline.iris.starts();
+    let drifted = pipeline.iris.cpf().replace("\nglobals=0,0,512,0,0,0\n", "\nglobals=0,0,400,0,0,0\n");
+    fs::write(pipeline.iris.cpf_path(), &drifted).unwrap();
+    let remediation = id.parse().unwrap();
+    let asked = pipeline.recorded(remediation, "approval.1.asked").await;
+    let question: Value = asked.json().unwrap();
+    let answer = json!({
+        "schema": "instance.v1.approval_answered", "trace_id": question["trace_id"], "remediation_id": id,
+        "digest": question["digest"], "verdict": "granted", "by": "lead", "at": question["because"]["now"],
+    });
+    let subject = asked.subject.replace(".asked", ".answered");
+    pipeline.client.publish(subject, answer.to_string().into()).await.unwrap();
+    let trace = pipeline.ended(remediation).await;
+    assert_eq!(trace.overall_status.as_str(), "refused", "{trace:#?}");
+    let reason = trace.reason.unwrap();
+    assert!(reason.contains("planned for \"0,0,512,0,0,0\", found \"0,0,400,0,0,0\""), "{reason}");
+    assert_eq!((pipeline.iris.cpf(), pipeline.iris.starts()), (drifted, starts), "nothing was changed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

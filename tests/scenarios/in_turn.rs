@@ -56,8 +56,8 @@ async fn two_routers_side_by_side_take_each_command_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_acts_while_the_kill_switch_is_thrown() {
-    let pipeline = Pipeline::running(&[]).await;
+async fn nothing_acts_while_the_kill_switch_is_thrown_whoever_comes_back() {
+    let mut pipeline = Pipeline::running(&[]).await;
     let cpf = pipeline.iris.cpf();
     pipeline.bus.halt("tests", "maintenance").await.unwrap();
     // The promise is a second, so a second is waited and not more.
@@ -70,6 +70,21 @@ async fn nothing_acts_while_the_kill_switch_is_thrown() {
             "{trace:#?}"
         );
     }
+    assert_eq!(pipeline.iris.cpf(), cpf);
+
+    // It is nobody's memory but the bus's, and that is on its disk.
+    pipeline.server.kill9();
+    for process in ["router-a", "config-agent", "os-agent", "restart-agent"] {
+        pipeline.service(process).kill9();
+    }
+    pipeline.server.restart();
+    pipeline.router("a");
+    pipeline.agents();
+    pipeline.ready(&["router", "config-agent", "os-agent", "restart-agent"]).await;
+    let answer = pipeline.ask(&wish::set_cpf("globals", "0,0,512,0,0,0", false)).await;
+    let trace = pipeline.ended(answer.remediation_id.unwrap()).await;
+    assert_eq!(trace.overall_status, OverallStatus::Failure, "{trace:#?}");
+    assert!(trace.reason.as_deref().is_some_and(|reason| reason.contains("halted")), "{trace:#?}");
     assert_eq!(pipeline.iris.cpf(), cpf);
     pipeline.bus.lift_halt().await.unwrap();
     tokio::time::sleep(A_SECOND).await;

@@ -8,9 +8,11 @@ mod otlp; // What they export.
 
 mod closed_loop;
 mod drained;
+mod fewest_restarts;
 mod in_turn;
 mod killed_midway;
 mod one_trace;
+mod restarts;
 mod unwound;
 
 mod bad_input;

@@ -87,6 +87,35 @@ fn values_of_each_service_have_their_own_rules() {
 }
 
 #[test]
+fn a_policy_file_is_checked_with_the_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, policy) = (folder.path().join("router.toml"), folder.path().join("policy.toml"));
+    fs::write(&file, format!("[router]\npolicy_file = \"{}\"\n", policy.display())).unwrap();
+    let window = "[[windows]]\nactions = [\"restart\"]\nfrom = \"20:00\"\nto = \"02:00\"\n";
+    let overlapping = format!("{window}{window}");
+    for (text, told) in [
+        ("restarts = true\n", &["restarts", "unknown field"][..]),
+        ("attempts = -1\n", &["attempts", "-1", "must be a whole number from 0 on"]),
+        ("attempts = 0\n", &["attempts = 0", "must be from 1 to 10"]),
+        (&overlapping, &["windows[1] = restart", "must not overlap windows[0]"]),
+        ("approvers = [\"*\"]\n", &["approvers[0] = *", "must name somebody"]),
+        ("carriers = [\"OPS\"]\n", &["carriers = OPS", "before the first table"]),
+    ] {
+        fs::write(&policy, text).unwrap();
+        let (code, said) = checked("router", &file, &[]);
+        assert_eq!(code, 78, "{text}: {said}");
+        for word in told.iter().chain(&["router.policy_file"]) {
+            assert!(said.contains(word), "{text}: nothing about {word} in\n{said}");
+        }
+    }
+    fs::remove_file(&policy).unwrap();
+    let (code, said) = checked("router", &file, &[]);
+    assert!(code == 78 && said.contains("could not read policy file"), "{said}");
+    fs::write(&policy, "attempts = 2\n").unwrap();
+    assert_eq!(checked("router", &file, &[]), (0, String::new()));
+}
+
+#[test]
 fn a_file_that_is_not_there_is_a_fault_and_not_a_default() {
     let (code, said) = checked("router", Path::new("/no/such/router.toml"), &[]);
     assert_eq!(code, 78, "{said}");

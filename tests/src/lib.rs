@@ -3,6 +3,7 @@
 //! Everything is in `scenarios/`: `pipeline/` starts the processes and looks at them from outside; each other file is a
 //! kind of incident. `clients/` holds what is not written in Rust. Run by `cargo xtask test`, which builds the programs.
 //! `proofs/crash` kills every process at every named point; it takes minutes and is run by `cargo xtask crash`.
+//! `proofs/broker` kills and freezes the servers under load, and is run by `cargo xtask broker`.
 //!
 //! Invariant: what is claimed is read from files, processes and the bus, never from a service's own word alone.
 //! Invariant: no process and no file outlives its test.

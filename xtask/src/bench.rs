@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use anyhow::Result;
 
+use crate::binaries::{self, Scope};
 use crate::workspace::Workspace;
 use crate::{command, nats_server};
 
@@ -25,12 +26,15 @@ enum Subject {
     Log,
     /// Router and agent on a NATS server, beside the bare chain of hops that they cannot do without.
     Pipeline,
+    /// Whole small remediations with real effects, and dry runs, as somebody who asks sees them.
+    Small,
 }
 
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     match options.subject {
         Subject::Log => log(workspace, &options.arguments),
         Subject::Pipeline => pipeline(workspace, &options.arguments),
+        Subject::Small => small(workspace, &options.arguments),
     }
 }
 
@@ -59,4 +63,15 @@ fn pipeline(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
         bench.arg("--yardstick").arg(yardstick);
     }
     command::run(bench.args(arguments))
+}
+
+/// The programs as they are shipped, each in the process of its own that it is everywhere.
+fn small(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
+    let server = nats_server::find(workspace)?;
+    binaries::build(workspace, Scope::ReleasePrograms)?;
+    let mut bench = command::cargo_in(workspace);
+    bench.args(["build", "--release", "-p", "instance-tests", "--example", "bench-small"]);
+    command::run(&mut bench)?;
+    let mut bench = std::process::Command::new(workspace.release_program("examples/bench-small"));
+    command::run(bench.env(nats_server::VARIABLE, server).args(arguments))
 }

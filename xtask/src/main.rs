@@ -9,6 +9,7 @@ mod workspace; // Read this first: what cargo says about the tree.
 // The tasks.
 mod arrows;
 mod bench;
+mod broker;
 mod ci;
 mod crash;
 mod demo;
@@ -63,6 +64,8 @@ enum Task {
     Simulate(simulate::Options),
     /// Let real processes die at every named point, and see that nothing is lost or done twice.
     Crash(crash::Options),
+    /// Kill and freeze real nats-servers under load, and see that nothing is lost or done twice.
+    Broker(broker::Options),
     /// Plant faults one at a time, and see that the proofs find each.
     Mutants(mutants::Options),
     /// Run a benchmark.
@@ -92,6 +95,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Ci(options) => ci::run(&workspace, &options),
         Task::Simulate(options) => simulate::run(&workspace, &options),
         Task::Crash(options) => crash::run(&workspace, &options),
+        Task::Broker(options) => broker::run(&workspace, &options),
         Task::Mutants(options) => mutants::run(&workspace, &options),
         Task::Bench(options) => bench::run(&workspace, &options),
     }

@@ -144,28 +144,32 @@ fn work_off(work: VecDeque<Work>, programs: &Programs) -> Vec<(Work, Result<Verd
     done
 }
 
+/// One line a check, and beneath each fault the place where it was planted.
 fn report(verdicts: &[(Work, Result<Verdict>)], places: &Places) -> String {
-    let mut lines = String::new();
-    let mut line = |name: &str, place: &str, told: &str, took: Duration| {
-        let seconds = took.as_secs_f64();
-        // Writing to a string cannot fail.
-        let _ = write!(lines, "\n{name:34} {seconds:5.1} s  {told}\n{:42}  {place}", "");
-    };
+    let mut lines = format!("{:34} {:>7}  killed by", "mutant", "time");
     for (work, verdict) in verdicts {
-        let (name, place) = work.mutant.map_or(("(none)", ""), |it| (it.name, places[it.name].as_str()));
-        match verdict {
-            Err(error) => line(name, place, &format!("NO VERDICT: {error:#}"), Duration::ZERO),
+        let (told, took) = match verdict {
+            Err(error) => (format!("NO VERDICT: {error:#}"), Duration::ZERO),
             Ok(Verdict { found: Some(found), took }) => {
-                let short: String = found.chars().take(150).collect();
-                line(name, place, &format!("{}: {short}", work.check), *took);
+                (format!("{}: {}", work.check, shortened(found)), *took)
             }
             Ok(Verdict { found: None, took }) if work.mutant.is_some() => {
-                line(name, place, &format!("SURVIVED {}", work.check), *took);
+                (format!("SURVIVED {}", work.check), *took)
             }
-            Ok(Verdict { found: None, took }) => line(name, place, &format!("{}: holds", work.check), *took),
+            Ok(Verdict { found: None, took }) => (format!("- ({} holds)", work.check), *took),
+        };
+        let name = work.mutant.map_or("(none)", |mutant| mutant.name);
+        // Writing to a string cannot fail.
+        let _ = write!(lines, "\n{name:34} {:5.1} s  {told}", took.as_secs_f64());
+        if let Some(mutant) = work.mutant {
+            let _ = write!(lines, "\n{:44}in {}", "", places[mutant.name]);
         }
     }
     lines
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(150).collect()
 }
 
 /// Why this verdict is not the one that it must be.

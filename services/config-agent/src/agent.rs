@@ -13,7 +13,13 @@ use instance_contract::{
 use instance_iris::cpf;
 use serde_json::json;
 
-use crate::{apply, config::Config, license, read::Live, undo};
+use crate::{
+    apply::{self, Limits, Site},
+    config::Config,
+    host::{CpfFile, Host, LocalHost},
+    license, undo,
+    wanted::Wanted,
+};
 
 /// Serves the instances of the settings until a drain is asked for.
 pub async fn run(context: Context<Config>) -> Result<(), AgentError> {
@@ -29,17 +35,29 @@ pub async fn run(context: Context<Config>) -> Result<(), AgentError> {
 pub struct ConfigAgent {
     config: Config,
     clock: Arc<dyn Clock>,
+    host: Box<dyn Host>,
     self_guard: SelfGuard,
 }
 
 impl ConfigAgent {
+    /// On this machine.
     pub fn new(config: Config, clock: Arc<dyn Clock>) -> Self {
-        Self { config, clock, self_guard: SelfGuard::default() }
+        let host = Box::new(LocalHost::of(&config));
+        Self { config, clock, host, self_guard: SelfGuard::default() }
     }
 
     #[must_use]
     pub fn guarded_by(self, self_guard: SelfGuard) -> Self {
         Self { self_guard, ..self }
+    }
+
+    fn site(&self, instance: &InstanceName) -> Result<Site<'_>, Failure> {
+        Ok(Site {
+            host: &*self.host,
+            instance: self.settings(instance)?,
+            rules: self.config.rules(),
+            kept_backups: self.config.kept_backups.get(),
+        })
     }
 
     fn settings(&self, instance: &InstanceName) -> Result<&InstanceSettings, Failure> {
@@ -52,8 +70,8 @@ impl ConfigAgent {
     }
 
     fn license(&self, instance: &InstanceName, action: LicenseAction) -> Result<Vec<String>, Failure> {
-        let key = license::key_file(&self.settings(instance)?.messages_log);
-        Ok(license::answer(action, &key, self.clock.now()))
+        let known = license::Known::read(&*self.host, self.settings(instance)?);
+        Ok(license::answer(action, &known, self.clock.now()))
     }
 }
 
@@ -67,66 +85,65 @@ impl Agent for ConfigAgent {
     }
 
     fn facts(&self, instance: &InstanceName) -> Result<serde_json::Value, Failure> {
-        let settings = self.settings(instance)?;
-        Ok(facts(&Live::read(settings)?, settings))
+        let site = self.site(instance)?;
+        let file = site.host.open(site.instance)?;
+        Ok(facts(&*file, site.host.license_key(site.instance).is_ok()))
     }
 
     fn forecast(&self, instance: &InstanceName, action: &Action) -> ForecastReply {
-        let forecast = self.settings(instance).and_then(|settings| match action {
-            Action::SetCpf(wanted) => {
-                apply::forecast(&self.config, settings, wanted).map(ForecastReply::Would)
-            }
-            Action::CheckLicense(check) => {
+        let forecast = self.site(instance).and_then(|site| match (Wanted::of(action), action) {
+            (Some(wanted), _) => apply::forecast(&site, &wanted).map(ForecastReply::Would),
+            (None, Action::CheckLicense(check)) => {
                 Ok(ForecastReply::ReadOnly { warnings: self.license(instance, check.action)? })
             }
-            Action::Verify(_) => Ok(ForecastReply::ReadOnly { warnings: Vec::new() }),
-            other => Err(not_ours(other)),
+            (None, Action::Verify(_)) => Ok(ForecastReply::ReadOnly { warnings: Vec::new() }),
+            (None, other) => Err(not_ours(other)),
         });
         forecast.unwrap_or_else(ForecastReply::Wont)
     }
 
     fn prepare(&self, order: &StepCommand) -> Result<Prepared, Failure> {
-        match &order.action {
-            Action::SetCpf(wanted) => apply::prepare(self.settings(&order.instance)?, wanted),
+        match (Wanted::of(&order.action), &order.action) {
+            (Some(wanted), _) => apply::prepare(&self.site(&order.instance)?, &wanted),
             // Reads only, so there is nothing to record and nothing to do.
-            Action::CheckLicense(_) => Ok(Prepared {
+            (None, Action::CheckLicense(_)) => Ok(Prepared {
                 before: String::new(),
                 wanted: String::new(),
                 already: true,
                 material: serde_json::Value::Null,
             }),
-            other => Err(not_ours(other)),
+            (None, other) => Err(not_ours(other)),
         }
     }
 
     fn apply(&self, order: &StepCommand, prepared: &Prepared, work: &Work<'_>) -> Result<Applied, Failure> {
         self.self_guard.check(order)?;
-        let settings = self.settings(&order.instance)?;
-        match &order.action {
-            Action::SetCpf(wanted) => {
-                apply::apply(&self.config, settings, wanted, prepared, &|| work.before_effect())
+        let site = self.site(&order.instance)?;
+        match (Wanted::of(&order.action), &order.action) {
+            (Some(wanted), _) => {
+                apply::apply(&site, &wanted, prepared, limits(work, &|| work.before_effect()))
             }
             // The answer is all that there is; it goes back as what an operator reads.
-            Action::CheckLicense(check) => Ok(Applied {
+            (None, Action::CheckLicense(check)) => Ok(Applied {
                 changes: Vec::new(),
                 warnings: self.license(&order.instance, check.action)?,
                 rollback_available: false,
             }),
-            other => Err(not_ours(other)),
+            (None, other) => Err(not_ours(other)),
         }
     }
 
     fn probe(&self, order: &StepCommand, prepared: &Prepared) -> Result<Probe, Failure> {
-        apply::probe(self.settings(&order.instance)?, prepared)
+        apply::probe(&self.site(&order.instance)?, prepared)
     }
 
     fn undo(&self, order: &StepCommand, done: &Prepared, work: &Work<'_>) -> Result<Applied, Failure> {
         self.self_guard.check(order)?;
-        undo::undo(&self.config, self.settings(&order.instance)?, done, &|| work.before_effect())
+        undo::undo(&self.site(&order.instance)?, done, limits(work, &|| work.before_effect()))
     }
 
     fn probe_undo(&self, order: &StepCommand, done: &Prepared) -> Result<Probe, Failure> {
-        undo::probe(self.settings(&order.instance)?, done)
+        undo::probe(&self.site(&order.instance)?, done)
     }
 
     fn verify(&self, order: &StepCommand, verify: &Verify, work: &Work<'_>) -> Result<Verification, Failure> {
@@ -134,17 +151,22 @@ impl Agent for ConfigAgent {
     }
 }
 
-fn facts(live: &Live, settings: &InstanceSettings) -> serde_json::Value {
-    let faults: Vec<_> = cpf::check(&live.document)
+fn limits<'a>(work: &Work<'_>, last_look: &'a dyn Fn() -> Result<(), Failure>) -> Limits<'a> {
+    Limits { last_look, remaining: work.remaining() }
+}
+
+fn facts(file: &dyn CpfFile, license_key_present: bool) -> serde_json::Value {
+    let document = file.document();
+    let faults: Vec<_> = cpf::check(document)
         .into_iter()
         .map(|fault| json!({"line": fault.line, "rule": fault.rule.name(), "text": fault.text}))
         .collect();
-    let value = |name: &str| live.document.get("config", name);
+    let value = |name: &str| document.get("config", name);
     json!({
-        "cpf": settings.cpf,
-        "cpf_sha256": live.snapshot.digest,
-        "cpf_version": live.document.version(),
-        "cpf_product": live.document.get("ConfigFile", "Product"),
+        "cpf": file.path(),
+        "cpf_sha256": file.digest(),
+        "cpf_version": document.version(),
+        "cpf_product": document.get("ConfigFile", "Product"),
         "cpf_faults": faults,
         "globals": value("globals"),
         "routines": value("routines"),
@@ -152,9 +174,9 @@ fn facts(live: &Live, settings: &InstanceSettings) -> serde_json::Value {
         "locksiz": value("locksiz"),
         "jrnbufs": value("jrnbufs"),
         "memlock": value("memlock"),
-        "superserver_port": live.document.get("Startup", "DefaultPort"),
-        "shutdown_timeout_seconds": live.document.get("Startup", "ShutdownTimeout"),
-        "license_key_present": license::key_file(&settings.messages_log).is_file(),
+        "superserver_port": document.get("Startup", "DefaultPort"),
+        "shutdown_timeout_seconds": document.get("Startup", "ShutdownTimeout"),
+        "license_key_present": license_key_present,
     })
 }
 

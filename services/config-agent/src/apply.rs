@@ -1,27 +1,60 @@
-//! One value of the CPF changes: told beforehand, recorded, done, looked up again.
+//! The CPF changes: told beforehand, recorded, done, looked up again.
+
+use std::time::Duration;
 
 use instance_agent::{Applied, InstanceSettings, Prepared, Probe};
-use instance_contract::{AppliedChange, Digest, Failure, Forecast, SetCpf};
+use instance_chassis::crash_point;
+use instance_contract::{AppliedChange, Digest, Failure, Forecast};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::Config,
-    edit::{self, Edit},
-    memory::{self, HostMemory},
-    read::{LastLook, Live},
+    edit::{self, Edit, Rules},
+    host::{CpfFile, Host, LastLook},
+    memory, merge,
+    wanted::{Touched, Wanted},
 };
+
+/// What every change of one instance needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Site<'a> {
+    pub host: &'a dyn Host,
+    pub instance: &'a InstanceSettings,
+    pub rules: Rules,
+    pub kept_backups: usize,
+}
+
+/// The limits of one attempt.
+#[derive(Clone, Copy)]
+pub struct Limits<'a> {
+    pub last_look: LastLook<'a>,
+    /// For `iris merge`.
+    pub remaining: Duration,
+}
 
 /// What the ledger keeps of a change, enough to recognise it and to take it back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Material {
-    pub section: String,
-    pub parameter: String,
+    /// Every parameter, with its former and its new value.
+    pub touched: Vec<Touched>,
+    /// Through the running instance.
+    pub live: bool,
     /// Name of the backup, beside the CPF. `None` when there was nothing to change.
     pub backup: Option<String>,
     /// SHA-256 of the whole file before.
     pub before_sha256: Digest,
-    /// SHA-256 of the whole file after.
-    pub after_sha256: Digest,
+    /// SHA-256 of the whole file after, when it is we who write it.
+    pub after_sha256: Option<Digest>,
+}
+
+/// What the parameters hold, all of them together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// As they were.
+    Before,
+    /// As they shall be.
+    After,
+    /// Neither: somebody else has set one of them, or a change was cut in half.
+    Neither,
 }
 
 impl Material {
@@ -32,122 +65,159 @@ impl Material {
         })
     }
 
-    /// The present value; `None` when the parameter is no longer there.
-    pub fn value<'a>(&self, live: &'a Live) -> Option<&'a str> {
-        live.document.get(&self.section, &self.parameter)
+    /// What the file holds of them. Nothing to do counts as done.
+    pub fn standing(&self, file: &dyn CpfFile) -> Standing {
+        let found = |one: &Touched| file.document().get(&one.section, &one.parameter).map(str::to_owned);
+        let all =
+            |side: fn(&Touched) -> &Option<String>| self.touched.iter().all(|one| found(one) == *side(one));
+        if all(|one| &one.after) {
+            Standing::After
+        } else if all(|one| &one.before) {
+            Standing::Before
+        } else {
+            Standing::Neither
+        }
     }
 
-    /// As the plan names it.
-    pub fn target(&self) -> String {
-        target(&self.section, &self.parameter)
-    }
-
-    /// The change, as it is reported.
-    pub fn change(&self, from: &str, to: &str) -> (String, AppliedChange) {
-        let change = AppliedChange {
-            parameter: self.parameter.clone(),
-            old_value: Some(from.to_owned()),
-            new_value: Some(to.to_owned()),
+    /// The changes, as they are reported.
+    pub fn changes(&self) -> Vec<(String, AppliedChange)> {
+        let change = |one: &Touched| AppliedChange {
+            parameter: one.parameter.clone(),
+            old_value: one.before.clone(),
+            new_value: one.after.clone(),
             validated: true,
         };
-        (self.target(), change)
+        self.touched.iter().map(|one| (one.target(), change(one))).collect()
     }
 
-    /// Somebody else has set the parameter: their value stays.
-    pub fn foreign(&self, found: Option<&str>, expected: &str) -> Failure {
-        let found = found.map_or("no longer there".to_owned(), |value| format!("\"{value}\""));
+    /// The same, taken back.
+    pub fn reversed(&self) -> Self {
+        let (before_sha256, after_sha256) = match &self.after_sha256 {
+            Some(after) => (after.clone(), Some(self.before_sha256.clone())),
+            None => (self.before_sha256.clone(), None),
+        };
+        let touched = self.touched.iter().map(Touched::reversed).collect();
+        Self { touched, before_sha256, after_sha256, ..self.clone() }
+    }
+
+    /// What is there, and what was expected, in words.
+    pub fn found(&self, file: &dyn CpfFile) -> String {
+        let told = |one: &Touched| match file.document().get(&one.section, &one.parameter) {
+            Some(value) => format!("{} is \"{value}\"", one.label()),
+            None => format!("{} is not there", one.label()),
+        };
+        self.touched.iter().map(told).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Somebody else has set a parameter: their value stays.
+    pub fn foreign(&self, file: &dyn CpfFile) -> Failure {
+        let expected = |one: &Touched| match &one.before {
+            Some(value) => format!("{} = \"{value}\"", one.label()),
+            None => format!("no {}", one.label()),
+        };
+        let expected: Vec<String> = self.touched.iter().map(expected).collect();
         let message = format!(
-            "[{}] {} is {found} and not \"{expected}\": somebody else has changed it, so it is left as it is",
-            self.section, self.parameter
+            "{}, and expected was {}: somebody else has changed it, so it is left as it is",
+            self.found(file),
+            expected.join(", ")
         );
         Failure::permanent("foreign_change", message)
     }
 }
 
 /// Exactly what would change.
-pub fn forecast(config: &Config, instance: &InstanceSettings, wanted: &SetCpf) -> Result<Forecast, Failure> {
-    let live = Live::read(instance)?;
-    let edit = edit::edit(&live.document, wanted)?;
-    let host = HostMemory::read(&config.proc_root);
-    let judgement = memory::judge(&edit.document, &wanted.cpf_section, &wanted.parameter, host);
+pub fn forecast(site: &Site<'_>, wanted: &Wanted) -> Result<Forecast, Failure> {
+    let file = site.host.open(site.instance)?;
+    let Edit { document, touched, felt } = edit::edit(file.document(), wanted, site.rules)?;
+    if wanted.changes.live {
+        merge::must_run(site)?;
+    }
+    let judgement = memory::judge(&document, &touched, site.host.room());
     Ok(Forecast {
-        target: target(&wanted.cpf_section, &wanted.parameter),
-        before: edit.before,
-        after: edit.after,
-        needs_restart: edit.needs_restart,
-        restart_reason: edit.restart_reason,
+        target: wanted.target(),
+        before: wanted.before(&touched),
+        after: wanted.after(&touched),
+        needs_restart: felt.needs_restart,
+        restart_reason: felt.restart_reason,
         dangerous: judgement.dangerous,
-        warnings: edit.warnings.into_iter().chain(judgement.warnings).collect(),
+        warnings: felt.warnings.into_iter().chain(judgement.warnings).collect(),
     })
 }
 
 /// What must be recorded before the effect. Writes nothing.
-pub fn prepare(instance: &InstanceSettings, wanted: &SetCpf) -> Result<Prepared, Failure> {
-    let live = Live::read(instance)?;
-    let edit = edit::edit(&live.document, wanted)?;
-    let already = edit.before == edit.after;
-    let backup = if already { None } else { Some(live.next_backup()?) };
+pub fn prepare(site: &Site<'_>, wanted: &Wanted) -> Result<Prepared, Failure> {
+    let file = site.host.open(site.instance)?;
+    let edit = edit::edit(file.document(), wanted, site.rules)?;
+    let already = !edit.changes();
+    let live = wanted.changes.live;
+    let after_sha256 = (!live).then(|| Digest::of(&edit.document.to_bytes()));
+    let (before, after) = (wanted.before(&edit.touched), wanted.after(&edit.touched));
     let material = Material {
-        section: wanted.cpf_section.clone(),
-        parameter: wanted.parameter.clone(),
-        backup,
-        before_sha256: live.snapshot.digest.clone(),
-        after_sha256: Digest::of(&edit.document.to_bytes()),
+        touched: edit.touched,
+        live,
+        backup: if already { None } else { Some(file.next_backup()?) },
+        before_sha256: file.digest().clone(),
+        after_sha256,
     };
     let material = serde_json::to_value(material).expect("texts and digests are JSON");
-    Ok(Prepared { before: edit.before, wanted: edit.after, already, material })
+    crash_point("config.prepared");
+    Ok(Prepared { before, wanted: after, already, material })
 }
 
-/// Sets the value. Doing it twice is doing it once.
+/// Makes all changes. Doing it twice is doing it once.
 pub fn apply(
-    config: &Config,
-    instance: &InstanceSettings,
-    wanted: &SetCpf,
+    site: &Site<'_>,
+    wanted: &Wanted,
     prepared: &Prepared,
-    last_look: LastLook<'_>,
+    limits: Limits<'_>,
 ) -> Result<Applied, Failure> {
     let material = Material::of(prepared)?;
-    let live = Live::read(instance)?;
-    let found = material.value(&live);
-    if found == Some(&prepared.wanted) {
-        live.make_durable()?;
-        return Ok(applied(&material, prepared, Vec::new()));
+    let file = site.host.open(site.instance)?;
+    crash_point("config.looked-again");
+    match material.standing(&*file) {
+        Standing::After => {
+            file.make_durable()?;
+            return Ok(applied(&material, Vec::new()));
+        }
+        Standing::Neither => return Err(material.foreign(&*file)),
+        Standing::Before => {}
     }
-    if found != Some(&prepared.before) {
-        return Err(material.foreign(found, &prepared.before));
-    }
-    if live.snapshot.digest != material.before_sha256 {
-        let message = format!("\"{}\" has changed since it was looked at", live.path().display());
+    if *file.digest() != material.before_sha256 {
+        let message = format!(
+            "\"{}\" has changed since it was looked at (SHA-256 {} then, {} now)",
+            file.path().display(),
+            material.before_sha256.short(),
+            file.digest().short()
+        );
         return Err(Failure::transient("lost_update", message));
     }
-    let Edit { document, mut warnings, .. } = edit::edit(&live.document, wanted)?;
+    let Edit { document, mut felt, .. } = edit::edit(file.document(), wanted, site.rules)?;
     if let Some(backup) = &material.backup {
-        live.keep(backup)?;
+        file.keep(backup)?;
     }
-    live.put(&document.to_bytes(), last_look)?;
-    warnings.extend(live.prune(config.kept_backups.get()));
-    Ok(applied(&material, prepared, warnings))
+    if material.live {
+        felt.warnings.extend(merge::merge(site, &*file, &material, limits)?);
+    } else {
+        file.put(&document.to_bytes(), limits.last_look)?;
+    }
+    felt.warnings.extend(file.prune(site.kept_backups));
+    Ok(applied(&material, felt.warnings))
 }
 
 /// What is true after a crash with only the intent known.
-pub fn probe(instance: &InstanceSettings, prepared: &Prepared) -> Result<Probe, Failure> {
+pub fn probe(site: &Site<'_>, prepared: &Prepared) -> Result<Probe, Failure> {
     let material = Material::of(prepared)?;
-    let live = Live::read(instance)?;
-    Ok(match material.value(&live) {
-        Some(found) if found == prepared.wanted => {
-            live.make_durable()?;
-            Probe::Done(applied(&material, prepared, Vec::new()))
+    let file = site.host.open(site.instance)?;
+    Ok(match material.standing(&*file) {
+        Standing::After => {
+            file.make_durable()?;
+            Probe::Done(applied(&material, Vec::new()))
         }
-        Some(found) if found == prepared.before => Probe::NotDone,
-        found => Probe::Other { found: found.unwrap_or("(not there)").to_owned() },
+        Standing::Before => Probe::NotDone,
+        Standing::Neither => Probe::Other { found: material.found(&*file) },
     })
 }
 
-fn applied(material: &Material, prepared: &Prepared, warnings: Vec<String>) -> Applied {
-    let changes = vec![material.change(&prepared.before, &prepared.wanted)];
-    Applied { changes, warnings, rollback_available: true }
-}
-
-fn target(section: &str, parameter: &str) -> String {
-    format!("cpf [{section}] {parameter}")
+fn applied(material: &Material, warnings: Vec<String>) -> Applied {
+    Applied { changes: material.changes(), warnings, rollback_available: true }
 }

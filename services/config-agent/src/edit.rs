@@ -1,143 +1,178 @@
 //! The file as it will be, computed from the file as it is. Pure: writing it is another module's job.
 
-use instance_contract::{Failure, SetCpf};
-use instance_iris::cpf::{self, Document, EditError};
-use instance_knowledge::{self as knowledge, Activation, Parameter, SectionKind, ValueFault};
+use std::collections::HashSet;
+
+use instance_contract::{CpfChange, CpfChangeKind};
+use instance_iris::cpf::{self, Document, EditError, memory::Globals};
+use instance_knowledge::{self as knowledge, Parameter};
+
+use crate::{
+    conflict::Conflict,
+    felt::{self, Felt},
+    lists, permit,
+    wanted::{Touched, Wanted},
+};
+
+/// What a site allows, from the settings of the agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rules {
+    /// A command may change parameters that the catalogue does not know, when it says so itself.
+    pub allow_unknown_parameters: bool,
+    /// A CPF whose version nobody has described is left alone.
+    pub refuse_unknown_version: bool,
+}
 
 /// What a command asks for, worked out on one CPF.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Edit {
     /// The CPF as it will be.
     pub document: Document,
-    /// The value now.
-    pub before: String,
-    /// The value then.
-    pub after: String,
-    /// Number of the one line that changes, from 1.
-    pub line: usize,
-    /// Is the change felt only after a restart?
-    pub needs_restart: bool,
-    /// Why, or why not.
-    pub restart_reason: String,
-    /// What an operator should know before agreeing.
-    pub warnings: Vec<String>,
+    /// Every parameter that the command names, once.
+    pub touched: Vec<Touched>,
+    /// When the change is felt, and what an operator should know before agreeing.
+    pub felt: Felt,
 }
 
-/// Why a CPF is not changed as asked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Conflict {
-    /// Neither IRIS nor this file knows it; a line that IRIS does not know stops its next start.
-    #[error("[{section}] {name} is not a parameter of this CPF{hint}")]
-    Unknown {
-        /// As asked for.
-        section: String,
-        /// As asked for.
-        name: String,
-        /// What was probably meant, as the end of the sentence.
-        hint: String,
-    },
-    /// Somebody else changed it since, or the asker was wrong.
-    #[error("[{section}] {name} is \"{found}\", the command expects \"{expected}\"")]
-    Drifted {
-        /// As asked for.
-        section: String,
-        /// As asked for.
-        name: String,
-        /// The value that the command expects.
-        expected: String,
-        /// The value in the file.
-        found: String,
-    },
-    /// The value is not one that IRIS takes.
-    #[error("{0}")]
-    Value(#[from] ValueFault),
-    /// The parameter is not ours to change.
-    #[error("[{section}] {name} must not be changed: {reason}")]
-    Forbidden {
-        /// As asked for.
-        section: String,
-        /// As asked for.
-        name: String,
-        /// Why.
-        reason: &'static str,
-    },
-    /// The line cannot be edited.
-    #[error("{0}")]
-    Edit(#[from] EditError),
-    /// The edit came out as something other than one changed line.
-    #[error("the edit of [{section}] {name} would change more than its one line")]
-    NotOneLine {
-        /// As asked for.
-        section: String,
-        /// As asked for.
-        name: String,
-    },
-}
-
-impl From<Conflict> for Failure {
-    fn from(conflict: Conflict) -> Self {
-        let code = match &conflict {
-            Conflict::Unknown { .. } => "unknown_parameter",
-            Conflict::Drifted { .. } => "current_value_differs",
-            Conflict::Value(_) | Conflict::Edit(EditError::Value { .. }) => "invalid_value",
-            Conflict::Forbidden { .. } => "forbidden_parameter",
-            Conflict::Edit(_) | Conflict::NotOneLine { .. } => "cpf_not_editable",
-        };
-        Self::refused(code, conflict)
-    }
-}
-
-/// Works out a change: the parameter exists, the present value is the expected one, the new one is legal, and
-/// exactly one line differs.
-pub fn edit(current: &Document, wanted: &SetCpf) -> Result<Edit, Conflict> {
-    let (section, name) = (wanted.cpf_section.as_str(), wanted.parameter.as_str());
-    check_permitted(section, name)?;
-    let known = knowledge::parameter(section, name);
-    if let Some(parameter) = known {
-        parameter.check_change(&wanted.new_value)?;
-    }
+/// Works out a change: each parameter may be changed, its present value is the expected one, the new one is legal and
+/// fits the rest of the file, and no line differs but those that are named.
+pub fn edit(current: &Document, wanted: &Wanted, rules: Rules) -> Result<Edit, Conflict> {
+    permit::version(current, wanted, rules)?;
     let mut document = current.clone();
-    let edited = document
-        .set(section, name, &wanted.new_value)
-        .map_err(|error| explain(error, current, known, wanted))?;
-    if let Some(expected) = wanted.current_value.as_ref().filter(|expected| **expected != edited.before) {
-        return Err(Conflict::Drifted {
-            section: section.to_owned(),
-            name: name.to_owned(),
+    for change in &wanted.changes.changes {
+        permit::name(&change.cpf_section, &change.parameter)?;
+        permit::known(current, change, wanted.changes.allow_unknown && rules.allow_unknown_parameters)?;
+        match change.change {
+            CpfChangeKind::Set => set(&mut document, change)?,
+            CpfChangeKind::Add => add(&mut document, change)?,
+            CpfChangeKind::Remove => remove(&mut document, change)?,
+        }
+    }
+    let touched = touched(current, &document, wanted);
+    lists::check(&document, &touched)?;
+    if !only_named_lines_differ(current, &document, &touched) {
+        return Err(Conflict::NotOneLine { label: wanted.target() });
+    }
+    let felt = felt::felt(current, &document, wanted, &touched)?;
+    Ok(Edit { document, touched, felt })
+}
+
+impl Edit {
+    /// Whether anything is to be done.
+    pub fn changes(&self) -> bool {
+        self.touched.iter().any(Touched::changes)
+    }
+}
+
+/// `[config] globals`, as people name a parameter.
+pub fn label(change: &CpfChange) -> String {
+    format!("[{}] {}", change.cpf_section, change.parameter)
+}
+
+fn set(document: &mut Document, change: &CpfChange) -> Result<(), Conflict> {
+    let (section, name) = (change.cpf_section.as_str(), change.parameter.as_str());
+    let known = knowledge::parameter(section, name);
+    let new_value = change.new_value.clone().unwrap_or_default();
+    let value = match change.block_size_kb {
+        Some(kb) => with_pool(document, change, kb, &new_value)?,
+        None => new_value,
+    };
+    known.map_or(Ok(()), |parameter| parameter.check_change(&value))?;
+    let edited =
+        document.set(section, name, &value).map_err(|error| explain(error, document, known, change))?;
+    let found = match change.block_size_kb {
+        Some(kb) => pool(&edited.before, kb).map_or(edited.before, |figure| figure.to_string()),
+        None => edited.before,
+    };
+    expected(change, Some(&found))
+}
+
+/// `globals` with another size for buffers of `kb` KB.
+fn with_pool(document: &Document, change: &CpfChange, kb: u32, figure: &str) -> Result<String, Conflict> {
+    let unfit = |rule: String| Conflict::Unfit { label: label(change), rule };
+    let present = document.get(&change.cpf_section, &change.parameter).unwrap_or_default();
+    let mut globals: Globals = present.parse().map_err(|error| unfit(format!("{error}")))?;
+    let mb = figure.parse::<u64>().ok().filter(|mb| mb.to_string() == figure);
+    let slot = slot(kb).map(|slot| &mut globals.pools_mb[slot]);
+    let (Some(mb), Some(slot)) = (mb, slot) else {
+        return Err(unfit(format!("\"{figure}\" is no size in MB of {kb} KB buffers")));
+    };
+    *slot = mb;
+    Ok(globals.to_string())
+}
+
+fn pool(value: &str, kb: u32) -> Option<u64> {
+    Some(value.parse::<Globals>().ok()?.pools_mb[slot(kb)?])
+}
+
+/// Which of the six figures of `globals` is for buffers of `kb` KB. The first two are never used.
+const fn slot(kb: u32) -> Option<usize> {
+    match kb {
+        8 => Some(2),
+        16 => Some(3),
+        32 => Some(4),
+        64 => Some(5),
+        _ => None,
+    }
+}
+
+/// An entry that is there already, with that value, needs no adding.
+fn add(document: &mut Document, change: &CpfChange) -> Result<(), Conflict> {
+    let (section, name) = (change.cpf_section.as_str(), change.parameter.as_str());
+    let value = change.new_value.clone().unwrap_or_default();
+    if document.get_all(section, name) == [value.as_str()] {
+        return Ok(());
+    }
+    let known = knowledge::parameter(section, name);
+    known.map_or(Ok(()), |parameter| parameter.check_change(&value))?;
+    document.insert(section, name, &value).map(drop).map_err(|error| match error {
+        EditError::Exists { .. } => {
+            let present = document.get(section, name).unwrap_or_default();
+            Conflict::Unfit {
+                label: label(change),
+                rule: format!("is there already, as \"{present}\"; use set to change it"),
+            }
+        }
+        other => explain(other, document, known, change),
+    })
+}
+
+/// An entry that is not there needs no removing.
+fn remove(document: &mut Document, change: &CpfChange) -> Result<(), Conflict> {
+    let (section, name) = (change.cpf_section.as_str(), change.parameter.as_str());
+    let Some(present) = document.get(section, name).map(str::to_owned) else {
+        return Ok(());
+    };
+    expected(change, Some(&present))?;
+    Ok(document.remove(section, name, &present).map(drop)?)
+}
+
+fn expected(change: &CpfChange, found: Option<&str>) -> Result<(), Conflict> {
+    match &change.current_value {
+        Some(expected) if Some(expected.as_str()) != found => Err(Conflict::Drifted {
+            label: label(change),
             expected: expected.clone(),
-            found: edited.before,
-        });
+            found: found.map_or("not there".to_owned(), |found| format!("\"{found}\"")),
+        }),
+        _ => Ok(()),
     }
-    if !is_one_value(current, &document, wanted, edited.before != edited.after) {
-        return Err(Conflict::NotOneLine { section: section.to_owned(), name: name.to_owned() });
-    }
-    let (needs_restart, restart_reason) = restart(known);
-    let warnings = warnings(current, known, section, name);
-    let (before, after, line) = (edited.before, edited.after, edited.line);
-    Ok(Edit { document, before, after, line, needs_restart, restart_reason, warnings })
 }
 
-/// What no command may change, whatever the file holds.
-fn check_permitted(section: &str, name: &str) -> Result<(), Conflict> {
-    let forbid =
-        |reason| Err(Conflict::Forbidden { section: section.to_owned(), name: name.to_owned(), reason });
-    if section.eq_ignore_ascii_case("ConfigFile") {
-        return forbid("it drives the conversion of the file at the start of IRIS");
-    }
-    match knowledge::section(section).map(|section| section.kind) {
-        Some(SectionKind::MergeOnly) => return forbid("the section belongs into merge files only"),
-        Some(SectionKind::Written) => return forbid("only IRIS writes that section"),
-        _ => {}
-    }
-    if knowledge::parameter(section, name).is_some_and(|parameter| parameter.secret) {
-        return forbid("it holds a secret, and a secret must not travel in a command");
-    }
-    Ok(())
+fn touched(current: &Document, new: &Document, wanted: &Wanted) -> Vec<Touched> {
+    let names = wanted.changes.parameters().into_iter();
+    let value = |document: &Document, section, name| document.get(section, name).map(str::to_owned);
+    names
+        .map(|(section, name)| Touched {
+            section: section.to_owned(),
+            parameter: name.to_owned(),
+            before: value(current, section, name),
+            after: value(new, section, name),
+        })
+        .collect()
 }
 
-fn explain(error: EditError, current: &Document, known: Option<&Parameter>, wanted: &SetCpf) -> Conflict {
-    let (section, name) = (&wanted.cpf_section, &wanted.parameter);
-    let unknown = |hint: String| Conflict::Unknown { section: section.clone(), name: name.clone(), hint };
+fn explain(error: EditError, current: &Document, known: Option<&Parameter>, change: &CpfChange) -> Conflict {
+    let (section, name) = (&change.cpf_section, &change.parameter);
+    let unknown = |hint: String| Conflict::Unknown { label: label(change), hint };
     let (EditError::UnknownSection { suggestion, .. } | EditError::UnknownParameter { suggestion, .. }) =
         &error
     else {
@@ -161,66 +196,34 @@ fn explain(error: EditError, current: &Document, known: Option<&Parameter>, want
     }
 }
 
-/// Looks at the result as a reader would: exactly the named value differs, in exactly one line.
-fn is_one_value(old: &Document, new: &Document, wanted: &SetCpf, changes: bool) -> bool {
+/// Looks at the result as a reader would: exactly the named parameters differ, and every other line is the same, byte
+/// for byte but for the end of a line that has become the last one, or is no longer.
+pub fn only_named_lines_differ(old: &Document, new: &Document, touched: &[Touched]) -> bool {
+    let named: HashSet<(&str, &str)> =
+        touched.iter().map(|one| (one.section.as_str(), one.parameter.as_str())).collect();
     let differences = cpf::diff(old, new);
-    if !changes {
-        return differences.is_empty() && old.to_bytes() == new.to_bytes();
-    }
-    let [difference] = &differences[..] else { return false };
-    let named = difference.section == wanted.cpf_section && difference.name == wanted.parameter;
-    named
-        && difference.after.as_deref() == Some(wanted.new_value.as_str())
-        && differing_lines(&old.to_bytes(), &new.to_bytes()) == Some(1)
+    let changed = touched.iter().filter(|one| one.changes()).count();
+    let as_named = |difference: &cpf::Difference| {
+        let one = touched.iter().find(|one| {
+            (one.section.as_str(), one.parameter.as_str()) == (&difference.section, &difference.name)
+        });
+        one.is_some_and(|one| (&one.before, &one.after) == (&difference.before, &difference.after))
+    };
+    differences.len() == changed
+        && differences.iter().all(as_named)
+        && other_lines(old, &named) == other_lines(new, &named)
 }
 
-/// How many lines differ; `None` when there are more or fewer lines.
-pub(crate) fn differing_lines(old: &[u8], new: &[u8]) -> Option<usize> {
-    let lines = |bytes: &[u8]| bytes.split_inclusive(|byte| *byte == b'\n').count();
-    let split = |byte: &u8| *byte == b'\n';
-    (lines(old) == lines(new)).then(|| {
-        old.split_inclusive(split).zip(new.split_inclusive(split)).filter(|(old, new)| old != new).count()
-    })
-}
-
-fn restart(known: Option<&Parameter>) -> (bool, String) {
-    match known {
-        Some(parameter) => (parameter.needs_restart(), parameter.restart_reason().to_owned()),
-        None => {
-            (true, "is not in the catalogue, so it is not known to take effect without a restart".to_owned())
-        }
-    }
-}
-
-fn warnings(current: &Document, known: Option<&Parameter>, section: &str, name: &str) -> Vec<String> {
-    let mut warnings = Vec::new();
-    match known {
-        None if knowledge::is_list_section(section) => warnings.push(format!(
-            "[{section}] is a list of names of your own: what stands behind {name} is not checked"
-        )),
-        None => warnings.push(format!(
-            "[{section}] {name} is in the file but not in the catalogue: type and range of its value are not checked"
-        )),
-        Some(parameter) => {
-            if let Activation::Immediate | Activation::NewProcesses = parameter.activation {
-                warnings.push(format!(
-                    "{} is written to the file only: a running instance takes it up at its next start or by a CPF merge",
-                    parameter.label()
-                ));
-            }
-            if let Some(version) = current.version().filter(|version| !parameter.is_held_by(version)) {
-                warnings.push(format!("{} is not known to belong to version {version}", parameter.label()));
-            }
-        }
-    }
-    let faults = cpf::check(current);
-    if let Some(fault) = faults.first() {
-        warnings.push(format!(
-            "the CPF has {} fault(s) already, the first on line {}: {}",
-            faults.len(),
-            fault.line,
-            fault.text
-        ));
-    }
-    warnings
+fn other_lines(document: &Document, named: &HashSet<(&str, &str)>) -> Vec<Vec<u8>> {
+    let numbers: HashSet<usize> = document
+        .all_entries()
+        .filter(|entry| entry.section.is_some_and(|section| named.contains(&(section, entry.name))))
+        .map(|entry| entry.line)
+        .collect();
+    let bytes = document.to_bytes();
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n').enumerate();
+    lines
+        .filter(|(at, _)| !numbers.contains(&(at + 1)))
+        .map(|(_, line)| line.strip_suffix(b"\r\n").or(line.strip_suffix(b"\n")).unwrap_or(line).to_vec())
+        .collect()
 }

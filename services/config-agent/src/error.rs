@@ -70,6 +70,8 @@ impl FileError {
         let message = self.to_string();
         match self {
             Self::Io { source, .. } => of_system(&message, &source),
+            // A disk that fails is told as that, not as a right that is missing.
+            Self::Attribute { source, .. } if !is_denied(&source) => of_system(&message, &source),
             Self::Attribute { source, .. } => {
                 let cure = "run config-agent as the owner of the instance, or as root";
                 Failure::permanent("missing_right", format!("{message}: {source}; {cure}"))
@@ -88,6 +90,14 @@ impl FileError {
         let cause = self.into_failure().cause().clone();
         Failure::Unknown { cause }
     }
+}
+
+/// The ways in which an owner or an attribute is denied.
+fn is_denied(source: &io::Error) -> bool {
+    matches!(
+        source.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput
+    )
 }
 
 fn of_system(message: &str, source: &io::Error) -> Failure {

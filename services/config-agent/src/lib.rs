@@ -1,4 +1,4 @@
-//! config-agent: changes one value of `iris.cpf` at a time, so that nothing but that value changes.
+//! config-agent: changes values and list entries of `iris.cpf`, so that nothing but what is named changes.
 //!
 //! Invariant: the live file is at every moment either the old or the new one, whole, with its owner, mode and
 //! attributes. Whatever fails before the rename leaves it untouched.
@@ -10,11 +10,18 @@
 
 mod agent; // Read this first: the seven things that every agent can do.
 mod apply;
-mod edit;
-mod read;
+mod merge;
 mod undo;
+mod wanted;
 
+mod conflict;
+mod edit; // The file as it will be; pure.
+mod felt;
+mod lists;
 mod memory;
+mod permit;
+
+mod host; // What this agent needs of a machine; the rest is how this very one gives it.
 
 mod backup;
 mod folder;

@@ -1,12 +1,22 @@
-//! What the license key file of an instance says. Read only, and never its authorization key.
+//! What an instance's license key file and its own metrics say. Read only, and never the authorization key.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use instance_agent::{
+    InstanceSettings,
+    evidence::{Metrics, StateWord},
+};
 use instance_contract::LicenseAction;
 use instance_iris::cpf::Document;
 use jiff::{Timestamp, civil::Date, fmt::strtime, tz::TimeZone};
 
-use crate::folder::Folder;
+use crate::host::Host;
+
+const QLIST_LIMIT: Duration = Duration::from_secs(10);
+const METRICS_LIMIT: Duration = Duration::from_secs(5);
 
 /// What may be shown of `[License]`; everything else in the file stays there.
 const SHOWN: [&str; 4] = ["LicenseCapacity", "CustomerName", "OrderNumber", "ExpirationDate"];
@@ -16,36 +26,76 @@ pub fn key_file(messages_log: &Path) -> PathBuf {
     messages_log.with_file_name("iris.key")
 }
 
-/// Answers a license question from the key file alone, one line a fact; what could not be read says so.
-pub fn answer(action: LicenseAction, key: &Path, now: Timestamp) -> Vec<String> {
-    let document = match read(key) {
-        Ok(document) => document,
-        Err(reason) => return vec![reason, license_server_hint()],
-    };
-    match action {
-        LicenseAction::CheckExpiry => vec![expiry(&document, now)],
-        LicenseAction::ValidateKey => validate(&document, now),
-        LicenseAction::ReportUsage => {
-            let mut lines = shown(&document);
-            lines.push(
-                "the units in use are not in the key file: the instance shows them as iris_license_consumed under /api/monitor/metrics"
-                    .to_owned(),
-            );
-            lines
-        }
+/// What is known of the license of an instance: its key file, and what it tells of itself while it runs.
+#[derive(Debug)]
+pub struct Known {
+    /// The bytes of `iris.key`; in words why there are none.
+    pub key: Result<Vec<u8>, String>,
+    /// `/api/monitor/metrics`; in words why there are none.
+    pub metrics: Result<Metrics, String>,
+}
+
+impl Known {
+    /// Asks the host.
+    pub fn read(host: &dyn Host, instance: &InstanceSettings) -> Self {
+        let metrics = host
+            .state(instance, QLIST_LIMIT)
+            .map_err(|failure| failure.cause().message.clone())
+            .and_then(|found| match (&found.state, found.web_server_port) {
+                (StateWord::Running, Some(port)) if port != 0 => host.metrics(port, METRICS_LIMIT),
+                (StateWord::Running, _) => {
+                    Err("the instance has no web port of its own (field 7 of iris qlist)".to_owned())
+                }
+                (state, _) => Err(format!("the instance is {state}")),
+            });
+        Self { key: host.license_key(instance), metrics }
     }
 }
 
-fn read(key: &Path) -> Result<Document, String> {
-    let unreadable = |error| format!("license key could not be read: {error}");
-    let (folder, name) = Folder::of(key).map_err(unreadable)?;
-    match folder.read(&name) {
-        Ok(snapshot) => Ok(Document::parse(&snapshot.bytes)),
-        Err(error) => {
-            let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
-            Err(format!("license key could not be read: {error}{}", source.unwrap_or_default()))
+/// Answers a license question, one line a fact; what could not be read says so.
+pub fn answer(action: LicenseAction, known: &Known, now: Timestamp) -> Vec<String> {
+    let mut lines = match &known.key {
+        Err(reason) => vec![format!("license key could not be read: {reason}"), license_server_hint()],
+        Ok(bytes) => {
+            let document = Document::parse(bytes);
+            match action {
+                LicenseAction::CheckExpiry => vec![expiry(&document, now)],
+                LicenseAction::ValidateKey => validate(&document, now),
+                LicenseAction::ReportUsage => shown(&document),
+            }
         }
+    };
+    match action {
+        LicenseAction::CheckExpiry | LicenseAction::ValidateKey => lines.extend(days_remaining(known)),
+        LicenseAction::ReportUsage => lines.extend(usage(known)),
     }
+    lines
+}
+
+/// The instance knows its license even when a license server gave it.
+fn days_remaining(known: &Known) -> Option<String> {
+    let days = known.metrics.as_ref().ok()?.value("iris_license_days_remaining")?;
+    Some(format!(
+        "the running instance counts {days} days until its license ends (iris_license_days_remaining)"
+    ))
+}
+
+/// Units in use, as the instance itself tells them.
+fn usage(known: &Known) -> Vec<String> {
+    let metrics = match &known.metrics {
+        Ok(metrics) => metrics,
+        Err(reason) => return vec![format!("usage: not known: {reason}")],
+    };
+    let told = ["iris_license_consumed", "iris_license_available", "iris_license_percent_used"];
+    let mut lines: Vec<String> = told
+        .iter()
+        .map(|name| match metrics.value(name) {
+            Some(value) => format!("usage: {name} {value}"),
+            None => format!("usage: the instance does not tell {name}"),
+        })
+        .collect();
+    lines.extend(days_remaining(known));
+    lines
 }
 
 fn license_server_hint() -> String {
@@ -105,12 +155,13 @@ mod tests {
     use super::*;
 
     fn check(text: Option<&str>, action: LicenseAction, expected: &[&str]) {
-        let folder = tempfile::tempdir().unwrap();
-        let key = folder.path().join("iris.key");
-        if let Some(text) = text {
-            std::fs::write(&key, text).unwrap();
-        }
-        let lines = answer(action, &key, "2026-03-01T12:00:00Z".parse().unwrap()).join("\n");
+        let key = text.map(|text| text.as_bytes().to_vec()).ok_or("No such file".to_owned());
+        let known = Known { key, metrics: Err("the instance is down".to_owned()) };
+        look(&known, action, expected);
+    }
+
+    fn look(known: &Known, action: LicenseAction, expected: &[&str]) {
+        let lines = answer(action, known, "2026-03-01T12:00:00Z".parse().unwrap()).join("\n");
         for part in expected {
             assert!(lines.contains(part), "no \"{part}\" in:\n{lines}");
         }
@@ -140,7 +191,19 @@ mod tests {
     #[test]
     fn what_could_not_be_read_is_said() {
         check(None, LicenseAction::CheckExpiry, &["could not be read", "No such file", "license server"]);
-        check(Some(KEY), LicenseAction::ReportUsage, &["units in use are not in the key file"]);
+        check(Some(KEY), LicenseAction::ReportUsage, &["usage: not known: the instance is down", "Example"]);
         check(Some("nonsense"), LicenseAction::ValidateKey, &["does not look like", "missing"]);
+    }
+
+    #[test]
+    fn the_instance_itself_tells_what_is_in_use() {
+        let text = "iris_license_available 12\niris_license_consumed 13\niris_license_days_remaining 30\n";
+        let known = Known { key: Ok(KEY.as_bytes().to_vec()), metrics: Ok(Metrics::parse(text)) };
+        let told =
+            ["iris_license_consumed 13", "iris_license_available 12", "does not tell iris_license_percent"];
+        look(&known, LicenseAction::ReportUsage, &told);
+        look(&known, LicenseAction::CheckExpiry, &["in 30 days", "counts 30 days"]);
+        let served = Known { key: Err("No such file".to_owned()), ..known };
+        look(&served, LicenseAction::ReportUsage, &["could not be read", "iris_license_consumed 13"]);
     }
 }

@@ -1,70 +1,89 @@
-//! A change is taken back, while the value is still ours.
+//! A change is taken back, while the values are still ours.
 
-use instance_agent::{Applied, InstanceSettings, Prepared, Probe};
+use instance_agent::{Applied, Prepared, Probe};
 use instance_chassis::mutant;
-use instance_contract::Failure;
+use instance_contract::{Digest, Failure};
+use instance_iris::cpf::Document;
 
 use crate::{
-    apply::Material,
-    config::Config,
-    edit,
-    read::{LastLook, Live},
+    apply::{Limits, Material, Site, Standing},
+    conflict::Conflict,
+    edit::only_named_lines_differ,
+    host::CpfFile,
+    merge,
+    wanted::Touched,
 };
 
-/// Sets the former value again. When nothing else in the file has changed since, the file is what it was, byte for
+/// Sets the former values again. When nothing else in the file has changed since, the file is what it was, byte for
 /// byte. Doing it twice is doing it once.
-pub fn undo(
-    config: &Config,
-    instance: &InstanceSettings,
-    done: &Prepared,
-    last_look: LastLook<'_>,
-) -> Result<Applied, Failure> {
+pub fn undo(site: &Site<'_>, done: &Prepared, limits: Limits<'_>) -> Result<Applied, Failure> {
     let material = Material::of(done)?;
-    let live = Live::read(instance)?;
-    let found = material.value(&live);
-    if found == Some(&done.before) {
-        live.make_durable()?;
-        return Ok(undone(&material, done, Vec::new()));
+    let back = material.reversed();
+    let file = site.host.open(site.instance)?;
+    match back.standing(&*file) {
+        Standing::After => {
+            file.make_durable()?;
+            return Ok(undone(&back, Vec::new()));
+        }
+        Standing::Neither if !mutant("config.undo-unchecked") => return Err(back.foreign(&*file)),
+        Standing::Neither | Standing::Before => {}
     }
-    if found != Some(&done.wanted) && !mutant("config.undo-unchecked") {
-        return Err(material.foreign(found, &done.wanted));
+    file.keep(&file.next_backup()?)?;
+    let mut warnings = Vec::new();
+    // What the running instance has taken up, it must also give up; one that is down reads the file at its start.
+    if material.live && merge::must_run(site).is_ok() {
+        warnings.extend(merge::merge(site, &*file, &back, limits)?);
+    } else {
+        file.put(&former_text(&*file, &material, &back)?, limits.last_look)?;
     }
-    let text = former_text(&live, &material, done)?;
-    live.keep(&live.next_backup()?)?;
-    live.put(&text, last_look)?;
-    Ok(undone(&material, done, live.prune(config.kept_backups.get()).into_iter().collect()))
+    warnings.extend(file.prune(site.kept_backups));
+    Ok(undone(&back, warnings))
 }
 
-/// Is the former value back?
-pub fn probe(instance: &InstanceSettings, done: &Prepared) -> Result<Probe, Failure> {
-    let material = Material::of(done)?;
-    let live = Live::read(instance)?;
-    Ok(match material.value(&live) {
-        Some(found) if found == done.before => {
-            live.make_durable()?;
-            Probe::Done(undone(&material, done, Vec::new()))
+/// Are the former values back?
+pub fn probe(site: &Site<'_>, done: &Prepared) -> Result<Probe, Failure> {
+    let back = Material::of(done)?.reversed();
+    let file = site.host.open(site.instance)?;
+    Ok(match back.standing(&*file) {
+        Standing::After => {
+            file.make_durable()?;
+            Probe::Done(undone(&back, Vec::new()))
         }
-        Some(found) if found == done.wanted => Probe::NotDone,
-        found => Probe::Other { found: found.unwrap_or("(not there)").to_owned() },
+        Standing::Before => Probe::NotDone,
+        Standing::Neither => Probe::Other { found: back.found(&*file) },
     })
 }
 
-/// The whole file from the backup when it is exactly as we left it, else the present file with the former value.
-fn former_text(live: &Live, material: &Material, done: &Prepared) -> Result<Vec<u8>, Failure> {
-    if live.snapshot.digest == material.after_sha256 {
-        let backup = material.backup.as_ref().and_then(|name| live.folder.read(name).ok());
-        if let Some(backup) = backup.filter(|backup| backup.digest == material.before_sha256) {
-            return Ok(backup.bytes);
+/// The whole file from the backup when it is exactly as we left it, else the present file with the former values.
+fn former_text(file: &dyn CpfFile, material: &Material, back: &Material) -> Result<Vec<u8>, Failure> {
+    if Some(file.digest()) == material.after_sha256.as_ref() {
+        let backup = material.backup.as_ref().and_then(|name| file.backup(name));
+        if let Some(bytes) = backup.filter(|bytes| Digest::of(bytes) == material.before_sha256) {
+            return Ok(bytes);
         }
     }
-    let mut document = live.document.clone();
-    document
-        .set(&material.section, &material.parameter, &done.before)
-        .map_err(|error| Failure::from(edit::Conflict::Edit(error)))?;
+    let mut document = file.document().clone();
+    for one in back.touched.iter().filter(|one| one.changes()) {
+        put_back(&mut document, one)?;
+    }
+    if !only_named_lines_differ(file.document(), &document, &back.touched) {
+        let label = back.touched.first().map(Touched::label).unwrap_or_default();
+        return Err(Conflict::NotOneLine { label }.into());
+    }
     Ok(document.to_bytes())
 }
 
-fn undone(material: &Material, done: &Prepared, warnings: Vec<String>) -> Applied {
-    let changes = vec![material.change(&done.wanted, &done.before)];
-    Applied { changes, warnings, rollback_available: false }
+fn put_back(document: &mut Document, one: &Touched) -> Result<(), Failure> {
+    let (section, name) = (one.section.as_str(), one.parameter.as_str());
+    let edited = match (&one.before, &one.after) {
+        (Some(_), Some(value)) => document.set(section, name, value),
+        (None, Some(value)) => document.insert(section, name, value),
+        (Some(ours), None) => document.remove(section, name, ours),
+        (None, None) => return Ok(()),
+    };
+    edited.map(drop).map_err(|error| Failure::from(Conflict::Edit(error)))
+}
+
+fn undone(back: &Material, warnings: Vec<String>) -> Applied {
+    Applied { changes: back.changes(), warnings, rollback_available: false }
 }

@@ -29,13 +29,19 @@ struct Cli {
 enum Command {
     /// Make an instance; nothing is started.
     Create(Create),
-    /// Change how much its users change between two passes of the write daemon.
+    /// Change how much its users do between two passes of the write daemon; what is not named stays.
     Load {
         #[command(flatten)]
         which: Which,
-        /// MB of blocks.
+        /// MB of blocks that they change.
         #[arg(long)]
-        dirty_mb: u64,
+        dirty_mb: Option<u64>,
+        /// MB that go to the journal.
+        #[arg(long)]
+        journal_mb: Option<u64>,
+        /// MB by which the database USER fills.
+        #[arg(long)]
+        database_mb: Option<u64>,
     },
     /// Kill one of its processes, as the OOM killer does.
     KillDaemon {
@@ -107,7 +113,9 @@ struct Create {
 pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Create(wish) => make(wish),
-        Command::Load { which, dirty_mb } => load(&which, dirty_mb),
+        Command::Load { which, dirty_mb, journal_mb, database_mb } => {
+            load(&which, dirty_mb, journal_mb, database_mb)
+        }
         Command::KillDaemon { which, daemon } => kill_daemon(&which, &daemon),
         Command::Status { which, json: _ } => status(&which),
     };
@@ -142,7 +150,7 @@ fn make(wish: Create) -> Outcome {
             seed: wish.seed,
             speed: wish.speed,
             release: Release::try_from(wish.version)?,
-            workload: Workload { dirty_mb_per_pass: wish.dirty_mb },
+            workload: Workload { dirty_mb_per_pass: wish.dirty_mb, ..Workload::default() },
         },
         &SystemClock,
     )?;
@@ -150,11 +158,14 @@ fn make(wish: Create) -> Outcome {
     Ok(())
 }
 
-fn load(which: &Which, dirty_mb: u64) -> Outcome {
+fn load(which: &Which, dirty_mb: Option<u64>, journal_mb: Option<u64>, database_mb: Option<u64>) -> Outcome {
     let instance = find(which)?;
     let path = instance.folder.settings();
     let mut settings = Settings::read(&path)?;
-    settings.workload.dirty_mb_per_pass = dirty_mb;
+    let load = &mut settings.workload;
+    load.dirty_mb_per_pass = dirty_mb.unwrap_or(load.dirty_mb_per_pass);
+    load.journal_mb_per_pass = journal_mb.unwrap_or(load.journal_mb_per_pass);
+    load.database_mb_per_pass = database_mb.unwrap_or(load.database_mb_per_pass);
     settings.write(&path)?;
     if ids(&instance).is_some_and(|ids| ids.control().is_some()) {
         ask::ask(&instance.folder.manager(), &Request::Reload, |line| println!("{line}"))?

@@ -18,6 +18,8 @@ const CUSHION_MB: u64 = 16;
 /// Real starts take 1 to 2 % less than the formula says (cpf.md), and what IRIS prints is exact. So this share of the
 /// formula is the least that counts as enough.
 const ENOUGH_PERCENT: u64 = 95;
+/// How IRIS begins to say that it may not use huge pages; the catalogue's condition decides.
+const NO_RIGHT: &str = "Insufficient privileges";
 
 /// Shared memory of each instance of the host, in MB; `None` when a CPF cannot be read.
 pub fn shared_memory_mb(instances: &[InstanceSettings], host: &HostMemory) -> Option<Vec<u64>> {
@@ -65,7 +67,14 @@ pub fn least(
 /// The instances that had no right to huge pages at their last start, by their own logs. More pages do not help them.
 pub fn without_right(config: &Config) -> Vec<String> {
     let lacks = |instance: &&InstanceSettings| {
+        // Most logs say nothing of it, and reading one as entries takes long.
+        let bytes = std::fs::read(&instance.messages_log).unwrap_or_default();
+        if !String::from_utf8_lossy(&bytes).contains(NO_RIGHT) {
+            return false;
+        }
         let Ok((entries, _)) = entries_since_last_start(&instance.messages_log) else { return false };
+        let entries: Vec<_> =
+            entries.into_iter().filter(|entry| entry.message_text().contains(NO_RIGHT)).collect();
         conditions_in(&entries).iter().any(|(condition, _)| condition.as_str() == "huge-pages-no-right")
     };
     config.instances.iter().filter(lacks).map(|instance| instance.name.to_string()).collect()

@@ -10,11 +10,6 @@ use serde::Deserialize;
 pub struct Config {
     /// The IRIS instances of this host that the agent may stop and start. At least one.
     pub instances: Vec<InstanceSettings>,
-    /// Those of them that carry Instance itself, because the bus, the router or this host's services need them. They
-    /// are never stopped or started. An instance that this very process was started from is never touched either.
-    /// Default: none.
-    #[serde(default)]
-    pub carries_instance: Vec<InstanceName>,
     /// Where an instance tells its metrics, by its name: `http://127.0.0.1:80/iris/api/monitor/metrics`. Without an
     /// entry the private web server is asked, on the port that `iris qlist` tells; with one, an instance whose metrics
     /// cannot be read is not stopped while it is healthy, because its open transactions cannot be seen. Default: none.

@@ -17,6 +17,12 @@ pub fn mounted(entries: &[Entry]) -> Mounted {
     told.collect()
 }
 
+/// What a start itself mounts. A database that an application mounts later is mounted by it again.
+pub fn mounted_by_the_start(entries: &[Entry]) -> Mounted {
+    let end = entries.iter().position(|entry| entry.message_text().contains("Enabling logons"));
+    mounted(&entries[..end.unwrap_or(entries.len())])
+}
+
 /// Those that were mounted before the restart, that the CPF still knows, and that are not there now, or only for
 /// reading. In words.
 pub fn missing(before: &Mounted, now: &Mounted, cpf: &Document) -> Vec<String> {
@@ -50,6 +56,16 @@ mod tests {
         let stamped = |line: &&str| format!("11/14/25-09:45:55:657 (507) 0 [Utility.Event] {line}");
         let lines = lines.iter().map(stamped).collect::<Vec<_>>().join("\n") + "\n";
         mounted(&parse(lines.as_bytes()))
+    }
+
+    #[test]
+    fn what_an_application_mounts_later_is_not_the_starts() {
+        let line = |text: &str| format!("11/14/25-09:45:55:657 (507) 0 [Utility.Event] {text}\n");
+        let mount = |directory: &str| line(&format!("Mounted database {directory} (SFN 0) read-write."));
+        let log = [mount("/p/mgr/"), line("Enabling logons"), mount("/p/mgr/user/")].concat();
+        let entries = parse(log.as_bytes());
+        assert_eq!(mounted_by_the_start(&entries).keys().collect::<Vec<_>>(), ["/p/mgr/"]);
+        assert_eq!(mounted(&entries).len(), 2);
     }
 
     #[test]

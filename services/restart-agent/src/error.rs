@@ -30,12 +30,9 @@ pub enum RestartError {
         /// What the catalogue tells a person to do.
         remedy: String,
     },
-    /// It carries Instance itself.
-    #[error("this instance carries Instance itself and is never stopped or started by it: {why}")]
-    CarriesInstance {
-        /// How that is known.
-        why: String,
-    },
+    /// It carries this very process.
+    #[error("this agent was started by a process of the instance and would end with it")]
+    CarriesInstance,
     /// It was restarted a short time ago.
     #[error("the instance was restarted a short time ago: {rule}; not before {free_at}")]
     TooSoon {
@@ -118,7 +115,7 @@ impl From<RestartError> for Failure {
             Error::Qlist(_) => Self::transient("state_unknown", message),
             Error::Log { .. } => Self::permanent("log_unreadable", message),
             Error::MustNotRestart { .. } => Self::refused("must_not_restart", message),
-            Error::CarriesInstance { .. } => Self::refused("carries_instance", message),
+            Error::CarriesInstance => Self::refused("carries_instance", message),
             Error::TooSoon { .. } => Self::refused("restart_too_soon", message),
             Error::Spacing { .. } => Self::permanent("restart_times", message),
             Error::UsersRemain { .. } => Self::permanent("users_remain", message),

@@ -19,19 +19,12 @@ const OF_THE_CPF: [&str; 6] = [
     "cpf-value-required",
 ];
 
-/// The last of three layers that keep Instance from acting on what carries it (the others: planner, router).
+/// What carries Instance by being the parent of this very process is never stopped: the agent would end with it, in the
+/// middle of the restart. What carries Instance in other ways is named by a setting of all services.
 pub fn guard(site: &Site<'_>) -> Result<(), RestartError> {
-    if site.config.carries_instance.contains(&site.instance.name) {
-        let why = "the setting \"carries_instance\" names it".to_owned();
-        return Err(RestartError::CarriesInstance { why });
-    }
-    // Unreadable processes are told by whoever needs them.
+    // Processes that cannot be seen are told by whoever needs them.
     let processes = site.host.processes().unwrap_or_default();
-    if site.host.carries_us(&processes) {
-        let why = "this agent was started from it and would end with it".to_owned();
-        return Err(RestartError::CarriesInstance { why });
-    }
-    Ok(())
+    if site.host.carries_us(&processes) { Err(RestartError::CarriesInstance) } else { Ok(()) }
 }
 
 /// Refuses when the log since the last start tells of a condition that must not be answered by a restart. Before

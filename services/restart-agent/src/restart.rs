@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use instance_agent::{Applied, Prepared, Probe};
+use instance_chassis::crash_point;
 use instance_contract::{Failure, Forecast, InstanceName, RestartInstance, StepKey, WhenUsersStay};
 use instance_iris::cpf::Document;
 use serde::{Deserialize, Serialize};
@@ -62,7 +63,7 @@ impl Former {
     }
 
     pub fn now(site: &Site<'_>, observed: &Observed) -> Result<Self, RestartError> {
-        let databases = databases::mounted(&site.log_of_this_run()?);
+        let databases = databases::mounted_by_the_start(&site.log_of_this_run()?);
         Ok(Self {
             state: observed.state.to_string(),
             run: site.run(observed),
@@ -111,6 +112,7 @@ pub fn prepare(site: &Site<'_>, wish: &Wish<'_>) -> Result<Prepared, RestartErro
         Restarts::of(site)?.check(site, Some(wish.step))?;
     }
     let former = Former::now(site, &observed)?;
+    crash_point("restart.prepared");
     Ok(Prepared {
         before: former.state.clone(),
         wanted: State::Running.to_string(),
@@ -137,6 +139,7 @@ pub fn bring_up(
         return Ok(figures.applied(site, former));
     }
     permit::check(site, &observed.state)?;
+    crash_point("restart.begun");
     if observed.state == State::Down {
         (limits.last_look)()?;
     } else {

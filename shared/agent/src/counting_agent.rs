@@ -151,6 +151,10 @@ impl Agent for CountingAgent {
     }
 
     fn verify(&self, _: &StepCommand, _: &Verify, _: &Work<'_>) -> Result<Verification, Failure> {
+        let behaviour = self.before_apply.lock().unwrap().pop();
+        if let Some(Behaviour::Run(run)) = behaviour {
+            run();
+        }
         let found = self.value();
         Ok(Verification {
             held: found == "1024",

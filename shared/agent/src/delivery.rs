@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use instance_bus::{DeadLetterReason, Delivery, Headers, PublishError};
+use instance_bus::{DeadLetterReason, Delivery, Headers, PublishError, topology};
 use instance_chassis::crash_point;
 use instance_contract::{
-    Shard, StepCommand, ToolResult,
+    Action, Shard, StepCommand, ToolResult,
     subject::{self, RecordKind},
 };
 use tokio::time::{self, MissedTickBehavior};
@@ -19,6 +19,8 @@ use crate::{
 
 /// A quarter of the time after which an unsettled step comes again.
 const STILL_WORKING_EVERY: Duration = Duration::from_millis(500);
+/// A promise that holds is seen to hold long before; one that does not is waited for.
+const SLOW: Duration = Duration::from_millis(400);
 /// Between two tries to store a result.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// The result can never be stored; an operator has to act.
@@ -95,9 +97,10 @@ async fn carry_out<A: Agent>(
     order: StepCommand,
     shard: Shard,
 ) -> Result<Stored, AgentError> {
+    let record = RecordKind::Result { step: order.step_id.clone(), attempt: order.attempt };
+    let subject = subject::record(shard, order.remediation_id, &record);
+    let is_verify = matches!(order.action, Action::Verify(_));
     let work = async {
-        let record = RecordKind::Result { step: order.step_id.clone(), attempt: order.attempt };
-        let subject = subject::record(shard, order.remediation_id, &record);
         let result = result_of(desk, order).await?;
         tell(&result);
         crash_point("agent.result-to-publish");
@@ -105,18 +108,39 @@ async fn carry_out<A: Agent>(
         crash_point("agent.result-published");
         Ok(stored)
     };
-    tokio::pin!(work);
+    let was_answered = was_answered(desk, shard, &subject);
+    tokio::pin!(work, was_answered);
     let mut ticks = time::interval_at(time::Instant::now() + STILL_WORKING_EVERY, STILL_WORKING_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             stored = &mut work => return stored,
+            () = &mut was_answered, if is_verify => {
+                tracing::info!("a promise that was kept or broken before is not waited for again");
+                return Ok(Stored::Yes);
+            }
             _ = ticks.tick() => {
                 if let Err(error) = delivery.still_working().await {
                     tracing::debug!(%error, "could not tell that a step is still being worked on");
                 }
             }
         }
+    }
+}
+
+/// Returns when the result is there already, a while after the work has begun. A server that was killed forgets what was
+/// settled last, and delivers it again; what a verification waits for may never come true again, and the instance would
+/// be blocked until its time is over.
+async fn was_answered<A>(desk: &Desk<A>, shard: Shard, subject: &subject::Subject) {
+    time::sleep(SLOW).await;
+    loop {
+        match desk.bus.last_in(&topology::remediations(shard), subject.as_str()).await {
+            Ok(Some(_)) => return,
+            // It is the first time: nobody else writes it.
+            Ok(None) => return std::future::pending().await,
+            Err(error) => tracing::debug!(%error, "cannot tell yet whether a step was answered before"),
+        }
+        time::sleep(TRY_AGAIN).await;
     }
 }
 

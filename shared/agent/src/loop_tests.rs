@@ -8,7 +8,7 @@ use instance_chassis::{Context, Drain, TaskTracker};
 use instance_clock::{Clock, SystemClock};
 use instance_contract::{
     Action, AgentKind, AskKind, Failure, ForecastReply, HostName, PlanQuestion, Shard, StepCommand,
-    StepStatus, ToolResult,
+    StepStatus, ToolResult, Verify,
     subject::{self, RecordKind},
 };
 use instance_testkit::{NatsServer, chain, eventually};
@@ -192,6 +192,30 @@ async fn a_step_that_was_answered_but_not_settled_is_answered_the_same() {
         eventually(SOON, || async { fixture.bus.last_in(&stream, answer.as_str()).await.unwrap() }).await;
     assert_eq!(stored.json::<ToolResult>().unwrap(), result);
     assert_eq!(fixture.agent.effects(), DONE);
+    fixture.stop().await;
+}
+
+/// A server that was killed within 100 ms after a settlement has forgotten it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verification_that_was_answered_before_holds_nobody_up() {
+    let mut fixture = Fixture::new().await;
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    // What it waits for was true once, and never will be again.
+    fixture.agent.next(Behaviour::Run(Box::new(move || {
+        begun.send(()).unwrap();
+        may_go_on.recv_timeout(SOON * 2).unwrap();
+    })));
+    let promise = Verify { expect: Vec::new(), quiet: Vec::new(), quiet_seconds: 0 };
+    let verify = StepCommand { action: Action::Verify(promise), ..order("verify", 1) };
+    let kind = RecordKind::Result { step: verify.step_id.clone(), attempt: verify.attempt };
+    let answer = subject::record(SHARD, verify.remediation_id, &kind);
+    fixture.bus.publish_once(&answer, &"what was found then", Headers::new()).await.unwrap();
+    fixture.send(&verify).await;
+    tokio::task::spawn_blocking(move || has_begun.recv_timeout(SOON).unwrap()).await.unwrap();
+    // The next plan's step on the same instance.
+    fixture.check(&order("config", 1), StepStatus::Success, None).await;
+    go_on.send(()).unwrap();
     fixture.stop().await;
 }
 

@@ -1,12 +1,12 @@
 //! The loop: step commands in, results out, questions answered, until a drain is asked for.
 
-use std::{collections::HashMap, io, sync::Arc};
+use std::{collections::HashMap, io, sync::Arc, time::Duration};
 
 use instance_bus::{AlreadyServed, Bus, BusError, KillSwitch, Service};
 use instance_chassis::{Context, TaskTracker, crash_point};
 use instance_clock::Clock;
 use instance_contract::{AgentKind, AskKind, InstanceName, subject};
-use tokio::{runtime::Handle, sync::mpsc};
+use tokio::{runtime::Handle, sync::mpsc, time::Instant};
 
 use crate::{
     KnowledgeError,
@@ -19,6 +19,11 @@ use crate::{
     settings::AgentSettings,
     steps::{Steps, Surroundings},
 };
+
+/// A server that was killed or a new leader is there before this; a step has 10 s at least.
+const UNREADABLE_FOR: Duration = Duration::from_secs(20);
+/// Between two looks at a switch that cannot be read.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// Why an agent does not start, or cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -181,12 +186,24 @@ impl Surroundings for OnTheBus {
     }
 
     fn is_halted(&self) -> bool {
-        if self.kill_switch.is_known_open() {
-            return false;
+        !self.kill_switch.is_known_open() && self.runtime.block_on(is_halted(&self.kill_switch))
+    }
+}
+
+/// While the switch cannot be read nobody acts; that the server is away for a moment is no reason to give a plan up.
+async fn is_halted(kill_switch: &KillSwitch) -> bool {
+    let patience = Instant::now() + UNREADABLE_FOR;
+    loop {
+        match kill_switch.is_halted().await {
+            Ok(halted) => return halted,
+            Err(error) if error.is_unreachable() && Instant::now() < patience => {
+                tracing::debug!(%error, "cannot tell yet whether all acting is halted");
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot tell whether all acting is halted, so it is");
+                return true;
+            }
         }
-        self.runtime.block_on(self.kill_switch.is_halted()).unwrap_or_else(|error| {
-            tracing::warn!(%error, "cannot tell whether all acting is halted, so it is");
-            true
-        })
     }
 }

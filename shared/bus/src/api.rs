@@ -12,10 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::{
-    Bus, BusError, Headers, LogMessage,
-    connect::{UNAVAILABLE_FOR, within_answer_timeout},
-};
+use crate::{Bus, BusError, Headers, LogMessage, connect::UNAVAILABLE_FOR};
 
 /// "JetStream system temporarily unavailable": an election is on.
 pub(crate) const TEMPORARILY_UNAVAILABLE: u64 = 10008;
@@ -48,8 +45,7 @@ impl Bus {
             // Some questions are refused unless their payload is empty; "null" is not.
             let payload = if request.is_null() { Bytes::new() } else { request.to_string().into() };
             let sent = async_nats::Request::new().payload(payload);
-            let answer =
-                within_answer_timeout(self.client.send_request(format!("{API}.{subject}"), sent)).await;
+            let answer = self.answered(self.client.send_request(format!("{API}.{subject}"), sent)).await;
             match answer {
                 None => return Err(BusError::NoAnswer { operation, thing: thing.to_owned() }),
                 Some(Ok(answer)) => match serde_json::from_slice::<Response<T>>(&answer.payload) {

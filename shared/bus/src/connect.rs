@@ -7,7 +7,7 @@ use async_nats::{
     jetstream::{self, context::ContextBuilder},
 };
 use instance_clock::Clock;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use crate::{BusError, Resolved};
 
@@ -40,6 +40,35 @@ pub(crate) struct Server {
     pub(crate) only: Option<(String, u16)>,
     /// Name of this connection.
     pub(crate) connection: String,
+    pub(crate) links: Arc<Links>,
+}
+
+/// How often the link has broken and was made anew. What was asked over a broken one is never answered over the next.
+#[derive(Debug, Default)]
+pub(crate) struct Links {
+    broken: watch::Sender<u64>,
+    renewed: watch::Sender<u64>,
+}
+
+impl Links {
+    /// Changes whenever the link has been made anew, from now on.
+    pub(crate) fn renewed(&self) -> watch::Receiver<u64> {
+        self.renewed.subscribe()
+    }
+
+    fn note(&self, event: &Event) {
+        match event {
+            Event::Disconnected => self.broken.send_modify(|times| *times += 1),
+            Event::Connected => {
+                // The first connection comes without a break.
+                self.renewed.send_if_modified(|times| {
+                    let broken = *self.broken.borrow();
+                    std::mem::replace(times, broken) != broken
+                });
+            }
+            _ => {}
+        }
+    }
 }
 
 impl Bus {
@@ -47,13 +76,18 @@ impl Bus {
     pub async fn connect(settings: &Resolved, name: &str, clock: Arc<dyn Clock>) -> Result<Self, BusError> {
         let servers = settings.servers();
         let name = settings.name.as_deref().unwrap_or(name);
-        let options = options(settings, name, &servers).await?;
+        let links = Arc::new(Links::default());
+        let options = options(settings, name, &servers, &links).await?;
         let client =
             options.connect(settings.urls.clone()).await.map_err(|error| connect_error(&servers, error))?;
         let jetstream =
             ContextBuilder::new().timeout(ANSWER_TIMEOUT).ack_timeout(ANSWER_TIMEOUT).build(client.clone());
-        let server =
-            Server { only: only_address(&settings.urls), connection: name.to_owned(), addresses: servers };
+        let server = Server {
+            only: only_address(&settings.urls),
+            connection: name.to_owned(),
+            addresses: servers,
+            links,
+        };
         let bus = Self { client, jetstream, clock, server: Arc::new(server) };
         bus.refuse_old_server()?;
         Ok(bus)
@@ -103,7 +137,7 @@ impl Bus {
         // "no responders", in order, after everything that was written before.
         let nobody = self.client.new_inbox();
         let request = async_nats::Request::new().timeout(Some(ANSWER_TIMEOUT));
-        match within_answer_timeout(self.client.send_request(nobody, request)).await {
+        match self.answered(self.client.send_request(nobody, request)).await {
             Some(Err(error)) if error.kind() == async_nats::RequestErrorKind::NoResponders => Ok(()),
             Some(Ok(_)) => Ok(()),
             Some(Err(error)) => Err(BusError::failed("flush", "the connection to NATS", error)),
@@ -123,6 +157,17 @@ impl Bus {
         flushed
     }
 
+    /// `None` when nothing came back in time, or nothing can come back any more because the link has broken. Whether
+    /// the server got what was sent is not known then.
+    pub(crate) async fn answered<F: Future>(&self, future: F) -> Option<F::Output> {
+        let mut broken = self.server.links.broken.subscribe();
+        tokio::select! {
+            biased;
+            outcome = within_answer_timeout(future) => outcome,
+            _ = broken.changed() => None,
+        }
+    }
+
     pub(crate) fn server_is_at_least(&self, version: (u64, u64)) -> bool {
         is_at_least(&self.server_version(), version)
     }
@@ -138,12 +183,18 @@ impl Bus {
 }
 
 /// `None` when nothing came back in time, not even a local failure (the client's queue may be full).
-pub(crate) async fn within_answer_timeout<F: Future>(future: F) -> Option<F::Output> {
+async fn within_answer_timeout<F: Future>(future: F) -> Option<F::Output> {
     // The client has its own timeout of the same length once a request is queued; this one covers the queue.
     tokio::time::timeout(ANSWER_TIMEOUT + Duration::from_millis(500), future).await.ok()
 }
 
-async fn options(settings: &Resolved, name: &str, servers: &str) -> Result<ConnectOptions, BusError> {
+async fn options(
+    settings: &Resolved,
+    name: &str,
+    servers: &str,
+    links: &Arc<Links>,
+) -> Result<ConnectOptions, BusError> {
+    let links = Arc::clone(links);
     let mut options = ConnectOptions::new()
         .name(name)
         .ping_interval(PING_INTERVAL)
@@ -151,7 +202,10 @@ async fn options(settings: &Resolved, name: &str, servers: &str) -> Result<Conne
         .request_timeout(Some(ANSWER_TIMEOUT))
         .max_reconnects(None)
         .reconnect_delay_callback(reconnect_delay)
-        .event_callback(|event| async move { report(&event) });
+        .event_callback(move |event| {
+            links.note(&event);
+            async move { report(&event) }
+        });
     if let Some(prefix) = &settings.inbox_prefix {
         options = options.custom_inbox_prefix(prefix);
     }

@@ -7,11 +7,12 @@ use futures::{
 };
 use instance_contract::{AgentKind, HostName, Shard};
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use crate::{
     Bus, BusError, Delivery,
     healing::Healing,
-    reader::pull_messages,
+    reader::{LINK_RENEWED, pull_messages},
     topology::{self, COMMANDS, ConsumerSpec, ERRORS},
 };
 
@@ -108,6 +109,8 @@ struct Source {
     /// The highest sequence given out.
     seen: u64,
     open: Option<pull::Stream>,
+    /// The server has forgotten what was pulled over a former link.
+    renewed: watch::Receiver<u64>,
     healing: Healing,
 }
 
@@ -120,6 +123,7 @@ impl Source {
             ahead,
             seen: 0,
             open: None,
+            renewed: bus.server.links.renewed(),
             healing: Healing::default(),
         }
     }
@@ -150,7 +154,12 @@ impl Source {
             return Ok(None);
         };
         let thing = self.spec.thing(&self.stream);
-        match open.next().await {
+        let next = tokio::select! {
+            biased;
+            next = open.next() => next,
+            _ = self.renewed.changed() => return Err(BusError::refused("pull from", thing, LINK_RENEWED)),
+        };
+        match next {
             Some(Ok(message)) => {
                 let delivery = Delivery::from_message(&self.bus, message)?;
                 self.seen = self.seen.max(delivery.sequence());
@@ -162,6 +171,7 @@ impl Source {
     }
 
     async fn begin(&mut self) -> Result<pull::Stream, BusError> {
+        self.renewed.mark_unchanged();
         // A durable that is gone is never made again here: that would replay its whole queue.
         if self.spec.is_durable() {
             self.bus.compare_consumer(&self.stream, &self.spec).await?;

@@ -12,7 +12,6 @@ use tracing::Span;
 use crate::{
     Bus, BusError, DeadLetterReason, Headers,
     api::timestamp,
-    connect::within_answer_timeout,
     dead_letter,
     error::NO_ANSWER,
     trace::{self, Delivered},
@@ -160,7 +159,8 @@ impl Delivery {
 
     /// `Ok` means sent, not received.
     async fn send(&self, operation: &'static str, word: Bytes) -> Result<(), BusError> {
-        match within_answer_timeout(self.bus.client.publish(self.settle_on.clone(), word)).await {
+        let send = self.bus.client.publish(self.settle_on.clone(), word);
+        match self.bus.answered(send).await {
             Some(Ok(())) => Ok(()),
             Some(Err(error)) => Err(BusError::failed(operation, self.thing(), error)),
             None => Err(BusError::NoAnswer { operation, thing: self.thing() }),
@@ -173,7 +173,7 @@ impl Delivery {
         let not_confirmed = |status: String| BusError::NotConfirmed { thing: self.thing(), status };
         let request = async_nats::Request::new().payload(word);
         let sent = self.bus.client.send_request(self.settle_on.clone(), request);
-        match within_answer_timeout(sent).await {
+        match self.bus.answered(sent).await {
             None => Err(not_confirmed(NO_ANSWER.to_owned())),
             Some(Ok(answer)) => match answer.status {
                 None => Ok(()),

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::{
     Bus, BusError, Headers, PublishError, Written,
     api::RETRY_PAUSE,
-    connect::{UNAVAILABLE_FOR, within_answer_timeout},
+    connect::UNAVAILABLE_FOR,
     headers::{EXPECTED_LAST_SUBJECT_SEQUENCE, EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT},
     topology,
 };
@@ -67,7 +67,7 @@ impl Bus {
         let (operation, thing) = ("look into", format!("stream {stream}"));
         let request = async_nats::Request::new().payload(question.into());
         let asked = self.client.send_request(format!("$JS.API.DIRECT.GET.{stream}"), request);
-        let answer = match within_answer_timeout(asked).await {
+        let answer = match self.answered(asked).await {
             None => return Err(BusError::NoAnswer { operation, thing }),
             Some(Err(error)) => return Err(BusError::failed(operation, thing, error)),
             Some(Ok(answer)) => answer,

@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 use crate::{
     Bus, BusError, Headers,
     api::{RETRY_PAUSE, TEMPORARILY_UNAVAILABLE},
-    connect::{UNAVAILABLE_FOR, within_answer_timeout},
+    connect::UNAVAILABLE_FOR,
     headers::{EXPECTED_LAST_SUBJECT_SEQUENCE, MESSAGE_ID},
     topology, trace,
 };
@@ -184,7 +184,7 @@ impl Bus {
         let span = trace::publish_span(self, subject.as_str(), headers.get(MESSAGE_ID));
         trace::inject(&span, headers.map_mut());
         let send = self.client.publish_with_headers(subject.to_string(), headers.into_map(), payload);
-        let outcome = match within_answer_timeout(send.instrument(span.clone())).await {
+        let outcome = match self.answered(send.instrument(span.clone())).await {
             Some(Ok(())) => Ok(()),
             Some(Err(error)) => {
                 Err(PublishError::Send { subject: subject.to_string(), source: Box::new(error) })
@@ -222,7 +222,7 @@ impl Bus {
     ) -> Result<Written, PublishError> {
         let text = || subject.to_owned();
         let request = async_nats::Request::new().payload(payload).headers(headers.into_map());
-        let reply = match within_answer_timeout(self.client.send_request(text(), request)).await {
+        let reply = match self.answered(self.client.send_request(text(), request)).await {
             None => return Err(PublishError::Unknown { subject: text() }),
             Some(Ok(reply)) => reply,
             Some(Err(error)) => {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use crate::{
     Bus, BusError, Headers,
@@ -19,6 +20,8 @@ use crate::{
 const BATCH: usize = 500;
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(5);
 const PULL_FOR: Duration = Duration::from_secs(30);
+/// Why something is opened again at once, and not only when a heartbeat is missed.
+pub(crate) const LINK_RENEWED: &str = "the connection was made anew";
 /// The server forgets a reader that asks for nothing this long.
 const FORGET_AFTER: Duration = Duration::from_secs(10);
 
@@ -68,6 +71,8 @@ pub(crate) struct Reader {
 struct Open {
     consumer: String,
     messages: pull::Stream,
+    /// The server may have forgotten the consumer with the link.
+    renewed: watch::Receiver<u64>,
     /// Deliveries are numbered by the server; one that is missing was lost on the way.
     delivered: u64,
 }
@@ -121,13 +126,19 @@ impl Reader {
     /// One message; `None`: the consumer has just been opened.
     async fn step(&mut self) -> Result<Option<LogMessage>, BusError> {
         let Some(open) = self.open.as_mut() else {
+            let renewed = self.bus.server.links.renewed();
             let consumer = open(&self.bus, &self.stream, &self.filters, self.next).await?;
             let messages = pull_messages(&self.bus, &self.stream, &consumer, BATCH).await?;
-            self.open = Some(Open { consumer, messages, delivered: 0 });
+            self.open = Some(Open { consumer, messages, renewed, delivered: 0 });
             return Ok(None);
         };
         let lost = |what: &str| BusError::refused("read", format!("stream {}", self.stream), what);
-        let message = match open.messages.next().await {
+        let next = tokio::select! {
+            biased;
+            next = open.messages.next() => next,
+            _ = open.renewed.changed() => return Err(lost(LINK_RENEWED)),
+        };
+        let message = match next {
             Some(Ok(message)) => message,
             Some(Err(error)) => {
                 return Err(BusError::failed("read", format!("stream {}", self.stream), error));

@@ -130,7 +130,7 @@ fn after_help(service: &str) -> String {
         "\
 Settings, later wins:
   defaults, /etc/instance/{service}.toml, --config FILE, the profile's tables in these files,
-  the environment, flags. A file holds host, grace_seconds, and the tables [nats], [telemetry]
+  the environment, flags. A file holds host, grace_seconds, carriers, and the tables [nats], [telemetry]
   and [{service}]; a profile's values are in [production.nats], [production.{service}] and so on.
   --print-config shows every key with its value and where that came from.
 

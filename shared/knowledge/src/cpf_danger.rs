@@ -155,7 +155,7 @@ fn journal_sizes(document: &Document) -> Option<Danger> {
          {JOURNAL_LIMIT_MB} MB"
     );
     (sum > JOURNAL_LIMIT_MB)
-        .then(|| danger("journal_beyond_limit", "Journal", &["FileSizeLimit"], text, "CPF"))
+        .then(|| danger("journal_beyond_limit", "Journal", &["FileSizeLimit", "jrnbufs"], text, "CPF"))
 }
 
 fn block_sizes(document: &Document) -> Option<Danger> {
@@ -172,7 +172,8 @@ fn block_sizes(document: &Document) -> Option<Danger> {
         "globals keeps {}, and [Startup] DBSizesAllowed allows no database of that block size",
         idle.join(", ")
     );
-    (!idle.is_empty()).then(|| danger("buffers_without_use", "config", &["globals"], text, "CPF"))
+    (!idle.is_empty())
+        .then(|| danger("buffers_without_use", "config", &["globals", "DBSizesAllowed"], text, "CPF"))
 }
 
 fn routine_pools(document: &Document) -> Option<Danger> {

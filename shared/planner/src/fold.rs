@@ -1,6 +1,7 @@
 //! Several changes inside one command come to one restart: kernel first, then CPF, then the restart.
 
 use instance_contract::{Action, StepId, StepRequest};
+use instance_knowledge::{KernelRoot, kernel_parameter};
 
 use crate::order::in_order;
 
@@ -24,6 +25,15 @@ pub(crate) fn fold(steps: Vec<StepRequest>) -> (Vec<StepRequest>, Vec<String>) {
             }
         }
     }
+    // What is set for the processes of the instance ends with them, so it comes after the restart where it may.
+    let after: Vec<StepId> = steps
+        .iter()
+        .filter(|step| is_of_processes(&step.action) && !is_before(&steps, &step.id, &last))
+        .map(|step| step.id.clone())
+        .collect();
+    for step in steps.iter_mut().filter(|step| after.contains(&step.id)) {
+        extend(&mut step.depends_on, std::slice::from_ref(&last));
+    }
     // What changes after the restart would not be in force.
     let before: Vec<StepId> = steps
         .iter()
@@ -38,6 +48,17 @@ pub(crate) fn fold(steps: Vec<StepRequest>) -> (Vec<StepRequest>, Vec<String>) {
 
 fn is_restart(step: &StepRequest) -> bool {
     matches!(step.action, Action::Restart(_))
+}
+
+/// Is it a property of running processes?
+pub(crate) fn is_of_processes(action: &Action) -> bool {
+    matches!(action, Action::SetKernel(set)
+        if kernel_parameter(&set.kernel_param).is_some_and(|row| row.root == KernelRoot::Process))
+}
+
+/// Does the second step depend on the first one, directly or not?
+fn is_before(steps: &[StepRequest], first: &StepId, second: &StepId) -> bool {
+    steps.iter().find(|step| step.id == *second).is_some_and(|step| depends(steps, step, first))
 }
 
 fn extend(ids: &mut Vec<StepId>, more: &[StepId]) {

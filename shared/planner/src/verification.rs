@@ -3,6 +3,8 @@
 use instance_contract::{Action, ChangeCpf, ConditionId, Expectation, PlannedStep, Verify};
 use instance_knowledge::{Target, remedies};
 
+use crate::fold::is_of_processes;
+
 /// The expectations of a plan. `None` when the plan changes nothing, so that there is nothing to prove.
 pub(crate) fn verification(steps: &[PlannedStep], quiet_seconds: u32) -> Option<Verify> {
     if !steps.iter().any(|step| step.action.has_effect()) {
@@ -22,6 +24,8 @@ pub(crate) fn verification(steps: &[PlannedStep], quiet_seconds: u32) -> Option<
                 });
             }
             Action::ChangeCpf(change) => expect.extend(changed(step, change, restart_at > Some(index))),
+            // Gone with the processes that the restart ends.
+            action if is_of_processes(action) && restart_at.is_some_and(|restart| restart > index) => {}
             Action::SetKernel(set) => {
                 let value = last_value(steps, index).unwrap_or(&set.new_value).to_owned();
                 expect.push(Expectation::KernelValue { name: set.kernel_param.clone(), value });

@@ -51,23 +51,29 @@ fn several_changes_are_proved_one_by_one() {
     ]});
     let config = json!({"error_type": "config", "requires_restart": false,
         "execution_order": ["iris_config"], "parameters": changes});
-    check(&config, expect![[r#"
+    check(
+        &config,
+        expect![[r#"
         config   config-agent  Medium  cpf [config] globals, [Namespaces] OLD: [config] globals=old
         [Namespaces] OLD=old -> [config] globals=new
         [Namespaces] OLD
         verify   config-agent  Low     expects CpfValue { section: "config", parameter: "globals", value: "new" }, CpfAbsent { section: "Namespaces", parameter: "OLD" }; quiet 
         warning step "config" comes into force only after a restart (read at start)
-    "#]]);
+    "#]],
+    );
     let restart = json!({"error_type": "config", "requires_restart": true,
         "execution_order": ["iris_config", "iris_restart"], "parameters": changes});
-    check(&restart, expect![[r#"
+    check(
+        &restart,
+        expect![[r#"
         config   config-agent  Medium  cpf [config] globals, [Namespaces] OLD: [config] globals=old
         [Namespaces] OLD=old -> [config] globals=new
         [Namespaces] OLD
         restart  restart-agent High    target of restart: old -> new
         verify   config-agent  Low     expects CpfInForce { section: "config", parameter: "globals", value: "new" }, CpfAbsent { section: "Namespaces", parameter: "OLD" }, InstanceHealthy; quiet global-buffers-insufficient, write-daemon-died
         approval restart: policy wants a person to approve every restart
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -121,6 +127,36 @@ fn several_changes_come_to_one_restart_kernel_first() {
             approval restart: policy wants a person to approve every restart
             warning restart "first-restart" is folded into "restart": one restart serves all changes
         "#]],
+    );
+}
+
+#[test]
+fn what_ends_with_the_processes_comes_after_their_restart_where_it_may() {
+    let cpus = json!({"kernel_param": "process.cpu_affinity", "new_value": "0-3"});
+    check(
+        &json!({"error_type": "resource", "requires_restart": true, "steps": [
+            {"id": "cpus", "tool": "os_config", "parameters": cpus},
+            {"id": "restart", "tool": "iris_restart", "parameters": {}},
+            {"id": "pages", "tool": "os_config", "parameters": {"kernel_param": "vm.nr_hugepages", "new_value": 300}},
+        ]}),
+        expect![[r#"
+            pages    os-agent      High    target of pages: old -> new
+            restart  restart-agent High    target of restart: old -> new
+            cpus     os-agent      High    target of cpus: old -> new
+            verify   os-agent      Low     expects KernelValue { name: "vm.nr_hugepages", value: "new" }, KernelValue { name: "process.cpu_affinity", value: "new" }, InstanceHealthy; quiet huge-pages-too-few, write-daemon-died
+            approval restart: policy wants a person to approve every restart
+        "#]],
+    );
+    // The sender wants it before, so nothing of it is left to be proved.
+    check(
+        &json!({"error_type": "resource", "requires_restart": true,
+            "execution_order": ["os_config", "iris_restart"], "parameters": cpus}),
+        expect![[r"
+            os       os-agent      High    target of os: old -> new
+            restart  restart-agent High    target of restart: old -> new
+            verify   os-agent      Low     expects InstanceHealthy; quiet write-daemon-died
+            approval restart: policy wants a person to approve every restart
+        "]],
     );
 }
 

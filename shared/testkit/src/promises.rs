@@ -42,7 +42,11 @@ pub fn keep_promises<A: Promised>(make: impl Fn() -> A) {
     a_foreign_change_stays(&make);
 }
 
-fn twice_is_once_and_a_lost_answer_is_found(action: &impl Promised) {
+/// The first of them alone, for an action that cannot be taken back.
+///
+/// # Panics
+/// When it is broken, with its words.
+pub fn twice_is_once_and_a_lost_answer_is_found(action: &impl Promised) {
     let before = action.world();
     assert_eq!(action.probe(), Seen::NotDone, "nothing was done yet");
     action.act().expect("nothing is in the way");

@@ -79,9 +79,11 @@ impl Report {
             outcome.unacknowledged,
             outcome.own_exits,
         ));
-        let (longest, last) = (verdict.longest.as_secs_f64(), verdict.since_last_fault.as_secs_f64());
+        let (longest, whose) = verdict.longest;
+        let (longest, last) = (longest.as_secs_f64(), verdict.since_last_fault.as_secs_f64());
+        let whose = whose.map(|id| id.to_string()).unwrap_or_default();
         self.lines.push(format!(
-            "{part:10}        longest plan {longest:.1} s; last end {last:.1} s after the last fault; {:.0} s in all",
+            "{part:10}        longest plan {longest:.1} s ({whose}); last end {last:.1} s after the last fault; {:.0} s in all",
             took.as_secs_f64()
         ));
         self.lines.extend(outcome.notes.iter().map(|note| format!("{part:10}        {note}")));

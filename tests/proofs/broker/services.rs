@@ -56,6 +56,8 @@ impl Services {
     fn start(&self, name: &str, program: &str) -> Process {
         let mut command = command(program);
         command.arg("--config").arg(self.file(name)).env("HOME", &self.folder);
+        // Says when a reading broke off, and why.
+        command.args(["--log", "info,instance_bus=debug"]);
         Process::start(name, &self.folder, &mut command)
     }
 

@@ -35,8 +35,8 @@ pub struct Verdict {
     pub lost: usize,
     /// Changes of a CPF beyond those that the traces tell.
     pub double: usize,
-    /// From the first sending of a command to its end.
-    pub longest: Duration,
+    /// From the first sending of a command to its end, and whose.
+    pub longest: (Duration, Option<RemediationId>),
     /// From the end of the last fault to the last end.
     pub since_last_fault: Duration,
     /// Everything that is wrong.
@@ -93,7 +93,7 @@ impl Verdict {
         }
         *self.ends.entry(status).or_default() += 1;
         let between = |from: Timestamp| Duration::try_from(ended.at.duration_since(from)).unwrap_or_default();
-        self.longest = self.longest.max(between(sent.at));
+        self.longest = self.longest.max((between(sent.at), Some(id)));
         self.since_last_fault = self.since_last_fault.max(between(last_fault));
     }
 

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::{
+    crowd,
     point::Service,
     processes::{Common, Guard, INSTANCE, Iris, Process, command, kill9, processes_of},
     scenario::{FREE, Scenario, Wish},
@@ -160,10 +161,24 @@ impl Lane {
         draft
     }
 
+    /// Lets the made-up host show the processes of the instance, or none.
+    pub fn show_processes(&self, shown: bool) {
+        crowd::hide(&self.iris);
+        if shown {
+            crowd::show(&self.iris, self.folder.path());
+        }
+    }
+
     /// Takes away what keeps the kernel value over a reboot, as an operator may.
     pub fn forget_drop_in(&self) {
         // It may not be there.
         let _ = fs::remove_file(self.path("sysctl.d/90-instance-vm.swappiness.conf"));
+    }
+
+    /// Whoever was about to write the CPF thinks better of it, and tidies up.
+    pub fn let_go(&self, draft: File) {
+        fs::remove_file(self.iris.cpf_path().with_file_name(".iris.cpf_instance_new")).unwrap();
+        drop(draft);
     }
 
     /// Starts a service, with variables of its own; one of its name that still runs is killed.
@@ -235,7 +250,8 @@ impl Lane {
             self.wishes += 1;
             self.restarts += 2;
             let megabytes = if scenario == Scenario::Undo { BAD_MB } else { 256 + self.wishes };
-            Wish { id: Uuid::new_v4(), kernel: self.wishes, globals_mb: megabytes }
+            let moved = (scenario == Scenario::Moved).then(crowd::wanted);
+            Wish { id: Uuid::new_v4(), kernel: self.wishes, globals_mb: megabytes, moved }
         };
         (0..scenario.commands()).map(one).collect()
     }

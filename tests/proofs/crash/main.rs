@@ -12,6 +12,7 @@
 mod point; // Read this first: where the points come from.
 mod scenario; // What is asked for while a process dies.
 
+mod crowd; // The processes of an instance, as its made-up host shows them.
 mod lane; // Where it happens.
 mod processes;
 mod story; // One death, or none.

@@ -19,6 +19,9 @@ pub enum Scenario {
     Retried,
     /// The process has died a first time in the middle, and comes back.
     Again,
+    /// The processes of the instance get other CPUs and another share of them; the CPF cannot be changed after that, and
+    /// all is taken back.
+    Moved,
     /// A person has to agree to the restart, and does.
     Approved,
     /// Two commands at once for the instance: the second waits for the first.
@@ -29,15 +32,18 @@ pub enum Scenario {
 
 /// Lets things happen without waiting for a person, and proves silence at once.
 pub const FREE: &str = "approve_restarts = false\nquiet_seconds = 0\n";
+/// Fewer CPUs for an instance are dangerous, and need no yes here.
+const BOLD: &str = "approve_restarts = false\napprove_dangerous = false\nquiet_seconds = 0\n";
 /// A person has the shortest time there is.
 const ASKED: &str = "approve_restarts = true\nquiet_seconds = 0\napproval_seconds = 10\n";
 
 impl Scenario {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Forward,
         Self::Undo,
         Self::Retried,
         Self::Again,
+        Self::Moved,
         Self::Approved,
         Self::Queued,
         Self::Unanswered,
@@ -47,6 +53,7 @@ impl Scenario {
     pub const fn policy(self) -> &'static str {
         match self {
             Self::Approved | Self::Unanswered => ASKED,
+            Self::Moved => BOLD,
             _ => FREE,
         }
     }
@@ -54,7 +61,7 @@ impl Scenario {
     /// `overall_status` of every remediation.
     pub const fn ends(self) -> &'static str {
         match self {
-            Self::Undo => "undone",
+            Self::Undo | Self::Moved => "undone",
             Self::Unanswered => "expired",
             _ => "success",
         }
@@ -76,6 +83,7 @@ impl fmt::Display for Scenario {
             Self::Undo => "undo",
             Self::Retried => "retried",
             Self::Again => "again",
+            Self::Moved => "moved",
             Self::Approved => "approved",
             Self::Queued => "queued",
             Self::Unanswered => "unanswered",
@@ -91,6 +99,16 @@ pub struct Wish {
     pub kernel: u32,
     /// Of `globals` in the CPF, 8 KB buffers.
     pub globals_mb: u32,
+    /// Where the processes of the instance are to run instead of a restart.
+    pub moved: Option<Move>,
+}
+
+/// What the processes of the instance are to get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// As the kernel writes them.
+    pub cpus: String,
+    pub weight: u32,
 }
 
 impl Wish {
@@ -101,10 +119,22 @@ impl Wish {
 
     /// A RemediationCommand of three steps, as an outside system writes it.
     pub fn command(&self) -> Value {
-        let (kernel, setting) = (
-            json!({"kernel_param": "vm.swappiness", "new_value": self.kernel}),
-            json!({"cpf_section": "config", "parameter": "globals", "new_value": self.globals()}),
-        );
+        let os = |name: &str, value: Value| json!({"kernel_param": name, "new_value": value});
+        let setting = json!({"cpf_section": "config", "parameter": "globals", "new_value": self.globals()});
+        let steps = match &self.moved {
+            None => json!([
+                {"id": "kernel", "tool": "os_config", "parameters": os("vm.swappiness", json!(self.kernel))},
+                {"id": "setting", "tool": "iris_config", "parameters": setting, "depends_on": ["kernel"]},
+                {"id": "restart", "tool": "iris_restart", "parameters": {}, "depends_on": ["setting"]},
+            ]),
+            Some(Move { cpus, weight }) => json!([
+                {"id": "cpus", "tool": "os_config", "parameters": os("process.cpu_affinity", json!(cpus))},
+                {"id": "share", "tool": "os_config", "parameters": os("process.cpu_weight", json!(weight)),
+                    "depends_on": ["cpus"]},
+                {"id": "setting", "tool": "iris_config", "parameters": setting, "depends_on": ["share"],
+                    "retry": false},
+            ]),
+        };
         json!({
             "schema": "instance.v1.remediation_command",
             "command_id": self.id,
@@ -113,15 +143,11 @@ impl Wish {
             "error_type": "config",
             "severity": 2,
             "recommended_action": "what the proof wants",
-            "requires_restart": true,
+            "requires_restart": self.moved.is_none(),
             "requested_by": "crash proof",
             "issued_at": SystemClock.now().to_string(),
             "timeout_seconds": 20,
-            "steps": [
-                {"id": "kernel", "tool": "os_config", "parameters": kernel},
-                {"id": "setting", "tool": "iris_config", "parameters": setting, "depends_on": ["kernel"]},
-                {"id": "restart", "tool": "iris_restart", "parameters": {}, "depends_on": ["setting"]},
-            ],
+            "steps": steps,
         })
     }
 }

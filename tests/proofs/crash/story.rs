@@ -49,6 +49,9 @@ pub async fn play(lane: &mut Lane, scenario: Scenario, lives: Option<Lives>) -> 
         // So that the undo is to remove one, whatever was kept here before.
         lane.forget_drop_in();
     }
+    lane.show_processes(scenario == Scenario::Moved);
+    // Somebody else writes the CPF all the time, so the last step fails.
+    let draft = (scenario == Scenario::Moved).then(|| lane.held_draft());
     let before = lane.world();
     let mut endings = Vec::new();
     for wish in &wishes {
@@ -88,6 +91,9 @@ pub async fn play(lane: &mut Lane, scenario: Scenario, lives: Option<Lives>) -> 
     let (died, at_death, ended) = left?;
     others?;
     lane.at_rest().await?;
+    if let Some(draft) = draft {
+        lane.let_go(draft);
+    }
     let mut in_order = Vec::new();
     for (wish, ending) in wishes.into_iter().zip(&endings) {
         in_order.push((ending.is_true(lane, scenario).await?, wish));
@@ -125,7 +131,7 @@ fn faultless(
     let now = lane.world_at_rest();
     let faults = match scenario {
         Scenario::Undo => now.faults_as_before(before, 1),
-        Scenario::Unanswered => now.faults_as_before(before, 0),
+        Scenario::Unanswered | Scenario::Moved => now.faults_as_before(before, 0),
         _ => now.faults_as_wished(before, at_death, wishes),
     };
     if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }

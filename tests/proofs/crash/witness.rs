@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{lane::CPF_AT_STOPS, processes::Iris, scenario::Wish};
+use crate::{crowd, lane::CPF_AT_STOPS, processes::Iris, scenario::Wish};
 
 /// A file with what tells whether it was written again: a rewritten one has another time, a replaced one another inode.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,8 @@ pub struct World {
     kernel: Seen,
     drop_in: Option<Seen>,
     cpf: Seen,
-    backups: BTreeSet<String>,
+    /// The texts of the backups.
+    backups: Vec<String>,
     /// Which file the CPF was at each stop.
     cpf_at_stops: Vec<u64>,
     /// Drafts and other things that do not belong there.
@@ -42,6 +43,10 @@ pub struct World {
     /// How often it said that it was shut down.
     stops: usize,
     state: Option<String>,
+    /// Where the processes of the instance run.
+    cpus: BTreeSet<String>,
+    /// Their share of the CPUs, where the host shows one.
+    share: Option<String>,
 }
 
 impl World {
@@ -59,7 +64,11 @@ impl World {
             kernel: Seen::at(&iris.host().join("sys/vm/swappiness")).unwrap(),
             drop_in: Seen::at(&drop_ins.join("90-instance-vm.swappiness.conf")),
             cpf: Seen::at(&cpf).unwrap(),
-            backups: beside.iter().map(name).filter(|name| name.starts_with("iris.cpf_instance_")).collect(),
+            backups: beside
+                .iter()
+                .filter(|path| name(path).starts_with("iris.cpf_instance_"))
+                .map(|path| fs::read_to_string(path).unwrap())
+                .collect(),
             litter: beside
                 .into_iter()
                 .chain(names(&drop_ins))
@@ -69,6 +78,8 @@ impl World {
             starts: log.matches("] Enabling logons").count(),
             stops: log.matches("] Shutdown complete").count(),
             state: None,
+            cpus: crowd::cpus(folder),
+            share: fs::read_to_string(crowd::share(iris)).ok(),
         }
     }
 
@@ -86,7 +97,10 @@ impl World {
         let drop_in = self.drop_in.as_ref().map(|seen| setting_of(&seen.text));
         faults.same("value at the next boot", &drop_in, &Some(kernel.clone()));
         faults.same("CPF", &self.cpf.text, &cpf);
-        faults.same("backups", self.backups.len(), before.backups.len() + wishes.len());
+        // One a change; none for a text that has its backup from a change that was taken back.
+        faults.same("a backup of the former CPF", self.backups.contains(&before.cpf.text), true);
+        let many = self.backups.len() > before.backups.len() + wishes.len();
+        faults.same("more backups than changes", many, false);
         faults.same("starts", self.starts, before.starts + wishes.len());
         faults.same("stops", self.stops, before.stops + wishes.len());
         // What was there when the process died was not written a second time.
@@ -113,6 +127,8 @@ impl World {
         faults.same("CPF", &self.cpf.text, &before.cpf.text);
         faults.same("starts", self.starts, before.starts + starts);
         faults.same("stops", self.stops, before.stops + starts);
+        faults.same("CPUs", &self.cpus, &before.cpus);
+        faults.same("share of the CPUs", &self.share, &before.share);
         self.is_tidy(&mut faults);
         faults.0
     }

@@ -9,7 +9,7 @@ use clap::ValueEnum as _;
 use crate::binaries::{self, Scope};
 use crate::nats_server::{self, Pinned};
 use crate::workspace::Workspace;
-use crate::{arrows, command, crash, error_pages, generate, mutants, simulate, sizes, test};
+use crate::{arrows, broker, command, crash, error_pages, generate, mutants, simulate, sizes, test};
 
 /// The faults that the demo picks from differ by seed, so that all three agents act over these.
 const SEEDS: [u32; 3] = [1, 2, 3];
@@ -43,6 +43,8 @@ pub enum Stage {
     Demo,
     /// Router and agents die at every named point, and nothing is lost or done twice.
     Crash,
+    /// The server dies, freezes and forgets under load, and nothing is lost or done twice.
+    Broker,
     /// Each planted fault is found by the proof that must find it.
     Mutants,
     /// An agent that lies is found out, for each agent.
@@ -76,6 +78,7 @@ impl Stage {
             }
             Self::Demo => demo(workspace),
             Self::Crash => crash::run(workspace, &crash::Options::default()),
+            Self::Broker => broker::run(workspace, &broker::Options::default()),
             Self::Mutants => mutants::run(workspace, &mutants::Options::default()),
             Self::Sabotage => sabotage(workspace),
             Self::BreakMidway => break_midway(workspace),

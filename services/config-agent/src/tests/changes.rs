@@ -8,7 +8,6 @@ use instance_agent::Probe;
 use instance_contract::Failure;
 
 use super::{CPF, Stage, code};
-use crate::{apply, undo};
 
 fn with(from: &str, to: &str) -> Vec<u8> {
     String::from_utf8(CPF.to_vec()).unwrap().replace(from, to).into_bytes()
@@ -55,16 +54,16 @@ fn doing_it_twice_is_doing_it_once() {
 fn a_probe_tells_before_after_and_neither_apart() {
     let stage = Stage::new(CPF);
     let prepared = stage.prepare("globals", "0,0,512,0,0,0").unwrap();
-    let probe = || apply::probe(stage.instance(), &prepared).unwrap();
-    let probe_undo = || undo::probe(stage.instance(), &prepared).unwrap();
+    let probe = || stage.probe(&prepared);
+    let probe_undo = || stage.probe_undo(&prepared);
     assert_eq!(probe(), Probe::NotDone);
     assert!(matches!(probe_undo(), Probe::Done(_)));
     stage.apply("globals", "0,0,512,0,0,0", &prepared, &|| Ok(())).unwrap();
     assert!(matches!(probe(), Probe::Done(_)));
     assert_eq!(probe_undo(), Probe::NotDone);
     fs::write(stage.path("iris.cpf"), with("globals=0,0,256", "globals=0,0,777")).unwrap();
-    assert_eq!(probe(), Probe::Other { found: "0,0,777,0,0,0".to_owned() });
-    assert_eq!(probe_undo(), Probe::Other { found: "0,0,777,0,0,0".to_owned() });
+    assert_eq!(probe(), Probe::Other { found: "[config] globals is \"0,0,777,0,0,0\"".to_owned() });
+    assert_eq!(probe_undo(), Probe::Other { found: "[config] globals is \"0,0,777,0,0,0\"".to_owned() });
 }
 
 #[test]
@@ -220,7 +219,7 @@ fn every_real_cpf_that_is_at_hand_changes_by_one_line() {
         let bytes = fs::read(entry.unwrap().path()).unwrap();
         let stage = Stage::new(&bytes);
         let (prepared, _) = stage.change("globals", "0,0,4096,0,0,0").unwrap();
-        assert_eq!(crate::edit::differing_lines(&bytes, &stage.cpf()), Some(1));
+        assert_eq!(super::differing_lines(&bytes, &stage.cpf()), Some(1));
         stage.undo(&prepared).unwrap();
         assert_eq!(stage.cpf(), bytes);
     }

@@ -1,9 +1,14 @@
+use std::fmt::Write as _;
+
 use expect_test::{Expect, expect};
 
 use instance_contract::{Failure, SetCpf};
 use instance_iris::cpf::Document;
 
-use crate::edit::{differing_lines, edit};
+use crate::{
+    edit::{Rules, edit},
+    wanted::Wanted,
+};
 
 const CPF: &[u8] = b"[ConfigFile]\r\nProduct=IRIS\r\nVersion=2024.2\r\n\r\n[Databases]\r\n\
     USER=/usr/irissys/mgr/user/\r\n\r\n[Startup]\r\nPasswordHash=\r\n\r\n[config]\r\nMaxServers=2\r\nglobals=0,0,256,0,0,0\r\n\
@@ -16,18 +21,19 @@ fn check(section: &str, name: &str, value: &str, expected: Option<&str>, outcome
         new_value: value.to_owned(),
         current_value: expected.map(str::to_owned),
     };
-    let current = Document::parse(CPF);
-    let text = match edit(&current, &wanted) {
+    tell(CPF, &Wanted::from(&wanted), Rules::default(), outcome);
+}
+
+fn tell(cpf: &[u8], wanted: &Wanted, rules: Rules, outcome: &Expect) {
+    let text = match edit(&Document::parse(cpf), wanted, rules) {
         Ok(edit) => {
-            assert_eq!(
-                differing_lines(CPF, &edit.document.to_bytes()),
-                Some(usize::from(edit.before != edit.after))
-            );
-            let mut text = format!(
-                "line {}: {} -> {}, restart {}: {}\n",
-                edit.line, edit.before, edit.after, edit.needs_restart, edit.restart_reason
-            );
-            text.extend(edit.warnings.iter().map(|warning| format!("warning: {warning}\n")));
+            let mut text = String::new();
+            for one in &edit.touched {
+                let side = |value: &Option<String>| value.clone().unwrap_or("(none)".to_owned());
+                writeln!(text, "{}: {} -> {}", one.label(), side(&one.before), side(&one.after)).unwrap();
+            }
+            writeln!(text, "restart {}: {}", edit.felt.needs_restart, edit.felt.restart_reason).unwrap();
+            text.extend(edit.felt.warnings.iter().map(|warning| format!("warning: {warning}\n")));
             text
         }
         Err(conflict) => format!("{}\n", Failure::from(conflict)),
@@ -43,8 +49,9 @@ fn the_globals_are_grown() {
         "0,0,512,0,0,0",
         Some("0,0,256,0,0,0"),
         &expect![[r"
-        line 13: 0,0,256,0,0,0 -> 0,0,512,0,0,0, restart true: takes effect only after a restart of the instance
-    "]],
+            [config] globals: 0,0,256,0,0,0 -> 0,0,512,0,0,0
+            restart true: takes effect only after a restart of the instance
+        "]],
     );
     check(
         "config",
@@ -52,8 +59,9 @@ fn the_globals_are_grown() {
         "0,0,256,0,0,0",
         None,
         &expect![[r"
-        line 13: 0,0,256,0,0,0 -> 0,0,256,0,0,0, restart true: takes effect only after a restart of the instance
-    "]],
+            [config] globals: 0,0,256,0,0,0 -> 0,0,256,0,0,0
+            restart true: takes effect only after a restart of the instance
+        "]],
     );
 }
 
@@ -65,9 +73,10 @@ fn what_is_only_written_to_the_file_says_so() {
         "1048576",
         None,
         &expect![[r"
-        line 14: 0 -> 1048576, restart false: takes effect at once
-        warning: [config] locksiz is written to the file only: a running instance takes it up at its next start or by a CPF merge
-    "]],
+            [config] locksiz: 0 -> 1048576
+            restart false: takes effect at once
+            warning: [config] locksiz is written to the file only: a running instance takes it up at its next start or by a CPF merge
+        "]],
     );
     check(
         "config",
@@ -75,9 +84,8 @@ fn what_is_only_written_to_the_file_says_so() {
         "2",
         None,
         &expect![[r"
-        line 15: 1 -> 2, restart true: is not in the catalogue, so it is not known to take effect without a restart
-        warning: [config] mystery is in the file but not in the catalogue: type and range of its value are not checked
-    "]],
+            [config] mystery is in the file but not in the catalogue, so its value cannot be checked; allow_unknown in the command and allow_unknown_parameters in the settings of config-agent allow it (unknown_parameter); refused
+        "]],
     );
     check(
         "Databases",
@@ -85,9 +93,9 @@ fn what_is_only_written_to_the_file_says_so() {
         "/data/user/",
         None,
         &expect![[r"
-        line 6: /usr/irissys/mgr/user/ -> /data/user/, restart true: is not in the catalogue, so it is not known to take effect without a restart
-        warning: [Databases] is a list of names of your own: what stands behind USER is not checked
-    "]],
+            [Databases] USER: /usr/irissys/mgr/user/ -> /data/user/
+            restart true: is not in the catalogue, so it is not known to take effect without a restart
+        "]],
     );
 }
 
@@ -214,18 +222,18 @@ fn a_value_that_iris_would_not_take_is_refused() {
         "mystery",
         "1\n[Actions]",
         None,
-        &expect![[r#"
-        could not edit CPF: value of parameter "mystery" of section "config" holds control character or line separator '\n' (invalid_value); refused
-    "#]],
+        &expect![[r"
+            [config] mystery is in the file but not in the catalogue, so its value cannot be checked; allow_unknown in the command and allow_unknown_parameters in the settings of config-agent allow it (unknown_parameter); refused
+        "]],
     );
     check(
         "config",
         "mystery",
         "1\0",
         None,
-        &expect![[r#"
-        could not edit CPF: value of parameter "mystery" of section "config" holds control character or line separator '\0' (invalid_value); refused
-    "#]],
+        &expect![[r"
+            [config] mystery is in the file but not in the catalogue, so its value cannot be checked; allow_unknown in the command and allow_unknown_parameters in the settings of config-agent allow it (unknown_parameter); refused
+        "]],
     );
     check(
         "config",

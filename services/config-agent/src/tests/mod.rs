@@ -4,21 +4,32 @@ mod attributes;
 mod backups;
 mod changes;
 mod edits;
+mod failing_disk;
 mod full_disk;
+mod merges;
 pub mod power_cuts;
+mod promises;
 mod settings;
+mod several;
+mod told_and_done;
 
 use std::{
     fs,
     num::NonZeroUsize,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use instance_agent::InstanceSettings;
-use instance_agent::{Applied, Prepared};
-use instance_contract::{Failure, SetCpf};
+use instance_agent::{Applied, InstanceSettings, Prepared, Probe};
+use instance_contract::{Action, Failure, Forecast, SetCpf};
 
-use crate::{apply, config::Config, undo};
+use crate::{
+    apply::{self, Limits, Site},
+    config::Config,
+    host::LocalHost,
+    undo,
+    wanted::Wanted,
+};
 
 /// Windows line ends, no last line end, blanks around a `=`, comment marks inside a value.
 pub const CPF: &[u8] =
@@ -58,6 +69,8 @@ impl Stage {
             state_dir: folder.join("state"),
             fence_dir: folder.join("fence"),
             knowledge_dir: None,
+            allow_unknown_parameters: false,
+            refuse_unknown_version: false,
             kept_backups: kept(10),
         };
         Self { config, folder: Folder::OfTheTest(folder.to_owned()) }
@@ -83,7 +96,25 @@ impl Stage {
     }
 
     pub fn prepare(&self, name: &str, value: &str) -> Result<Prepared, Failure> {
-        apply::prepare(self.instance(), &set(name, value))
+        self.prepare_all(&Wanted::from(&set(name, value)))
+    }
+
+    pub fn prepare_all(&self, wanted: &Wanted) -> Result<Prepared, Failure> {
+        self.with_site(|site| apply::prepare(&site, wanted))
+    }
+
+    pub fn forecast_all(&self, wanted: &Wanted) -> Result<Forecast, Failure> {
+        self.with_site(|site| apply::forecast(&site, wanted))
+    }
+
+    pub fn with_site<T>(&self, ask: impl FnOnce(Site<'_>) -> T) -> T {
+        let host = LocalHost::of(&self.config);
+        ask(Site {
+            host: &host,
+            instance: self.instance(),
+            rules: self.config.rules(),
+            kept_backups: self.config.kept_backups.get(),
+        })
     }
 
     /// As the loop does it: recorded, then done.
@@ -100,11 +131,55 @@ impl Stage {
         prepared: &Prepared,
         last_look: &dyn Fn() -> Result<(), Failure>,
     ) -> Result<Applied, Failure> {
-        apply::apply(&self.config, self.instance(), &set(name, value), prepared, last_look)
+        self.apply_all(&Wanted::from(&set(name, value)), prepared, last_look)
+    }
+
+    pub fn apply_all(
+        &self,
+        wanted: &Wanted,
+        prepared: &Prepared,
+        last_look: &dyn Fn() -> Result<(), Failure>,
+    ) -> Result<Applied, Failure> {
+        let limits = Limits { last_look, remaining: Duration::from_secs(20) };
+        self.with_site(|site| apply::apply(&site, wanted, prepared, limits))
+    }
+
+    pub fn apply_within(
+        &self,
+        wanted: &Wanted,
+        prepared: &Prepared,
+        remaining: Duration,
+    ) -> Result<Applied, Failure> {
+        let limits = Limits { last_look: &|| Ok(()), remaining };
+        self.with_site(|site| apply::apply(&site, wanted, prepared, limits))
+    }
+
+    /// As the loop does it: recorded, then done.
+    pub fn change_all(&self, wanted: &Wanted) -> Result<(Prepared, Applied), Failure> {
+        let prepared = self.prepare_all(wanted)?;
+        let applied = self.apply_all(wanted, &prepared, &|| Ok(()))?;
+        Ok((prepared, applied))
     }
 
     pub fn undo(&self, done: &Prepared) -> Result<Applied, Failure> {
-        undo::undo(&self.config, self.instance(), done, &|| Ok(()))
+        self.undo_if(done, &|| Ok(()))
+    }
+
+    pub fn undo_if(
+        &self,
+        done: &Prepared,
+        last_look: &dyn Fn() -> Result<(), Failure>,
+    ) -> Result<Applied, Failure> {
+        let limits = Limits { last_look, remaining: Duration::from_secs(20) };
+        self.with_site(|site| undo::undo(&site, done, limits))
+    }
+
+    pub fn probe(&self, prepared: &Prepared) -> Probe {
+        self.with_site(|site| apply::probe(&site, prepared)).unwrap()
+    }
+
+    pub fn probe_undo(&self, done: &Prepared) -> Probe {
+        self.with_site(|site| undo::probe(&site, done)).unwrap()
     }
 
     /// Names of all files beside the CPF, sorted.
@@ -133,4 +208,18 @@ pub fn kept(backups: usize) -> NonZeroUsize {
 
 pub fn code(failure: &Failure) -> &str {
     &failure.cause().code
+}
+
+/// How many lines differ; `None` when there are more or fewer lines.
+pub fn differing_lines(old: &[u8], new: &[u8]) -> Option<usize> {
+    let lines = |bytes: &[u8]| bytes.split_inclusive(|byte| *byte == b'\n').count();
+    let split = |byte: &u8| *byte == b'\n';
+    (lines(old) == lines(new)).then(|| {
+        old.split_inclusive(split).zip(new.split_inclusive(split)).filter(|(old, new)| old != new).count()
+    })
+}
+
+/// Several changes, as a command writes them.
+pub fn several(parameters: &serde_json::Value) -> Wanted {
+    Wanted::of(&Action::ChangeCpf(serde_json::from_value(parameters.clone()).unwrap())).unwrap()
 }

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Different ends of the same cut.
-const SEEDS: u64 = 24;
+const SEEDS: u64 = 8;
 const WANTED: &str = "0,0,512,0,0,0";
 
 thread_local! {
@@ -179,8 +179,8 @@ impl Deed {
     /// is followed by one that is prepared anew.
     fn finish(self, stage: &Stage, prepared: &Prepared) -> Result<(), Failure> {
         let probed = match self {
-            Self::Change => apply::probe(stage.instance(), prepared)?,
-            Self::Undo => undo::probe(stage.instance(), prepared)?,
+            Self::Change => stage.with_site(|site| apply::probe(&site, prepared))?,
+            Self::Undo => stage.with_site(|site| undo::probe(&site, prepared))?,
         };
         match (probed, self) {
             (Probe::Done(_), _) => Ok(()),

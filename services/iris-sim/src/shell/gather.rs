@@ -7,6 +7,7 @@ use crate::shell::cpf_file::{self, CpfFile};
 use crate::shell::folder::InstanceFolder;
 use crate::shell::host::{self, HostError};
 use crate::shell::settings::Settings;
+use crate::shell::volumes::next_journal_number;
 use crate::shell::wij_file::{WijFile, fingerprint};
 use crate::world::check_cpf;
 use crate::world::facts::{JournalFacts, StartFacts};
@@ -48,10 +49,7 @@ fn journal(parameters: &Parameters, at: &jiff::Zoned) -> JournalFacts {
     let directory =
         if current_usable { &parameters.journal_directory } else { &parameters.alternate_journal_directory };
     let day = at.strftime("%Y%m%d").to_string();
-    let last = fs::read_dir(directory).into_iter().flatten().flatten().filter_map(|file| {
-        file.file_name().to_str()?.strip_prefix(&day)?.strip_prefix('.')?.parse::<u32>().ok()
-    });
-    JournalFacts { current_usable, alternate_usable, next_number: last.max().unwrap_or(0) + 1 }
+    JournalFacts { current_usable, alternate_usable, next_number: next_journal_number(directory, &day) }
 }
 
 fn databases_there(parameters: &Parameters) -> Vec<String> {

@@ -14,6 +14,7 @@ pub mod registry;
 pub mod settings;
 pub mod status_file;
 pub mod superserver;
+pub mod volumes;
 pub mod web_server;
 pub mod wij_file;
 

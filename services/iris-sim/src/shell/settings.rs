@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::world::Load;
 use crate::world::release::Release;
 
 /// The settings of one stand-in instance.
@@ -41,6 +42,19 @@ pub struct Workload {
     /// MB of blocks changed between two passes of the write daemon. Default 0.
     #[serde(default)]
     pub dirty_mb_per_pass: u64,
+    /// MB written to the journal between two passes. Default 0.
+    #[serde(default)]
+    pub journal_mb_per_pass: u64,
+    /// MB by which the database USER fills between two passes. Default 0.
+    #[serde(default)]
+    pub database_mb_per_pass: u64,
+}
+
+impl From<Workload> for Load {
+    fn from(workload: Workload) -> Self {
+        let Workload { dirty_mb_per_pass, journal_mb_per_pass, database_mb_per_pass } = workload;
+        Self { dirty_mb_per_pass, journal_mb_per_pass, database_mb_per_pass }
+    }
 }
 
 /// Why the settings could not be read or written.

@@ -22,6 +22,34 @@ pub enum Act {
     KeepLastGood,
     /// Create a journal file, an absolute path.
     StartJournal(String),
+    /// Write to the journal; answered by `Event::JournalWritten`.
+    WriteJournal {
+        /// Absolute path.
+        file: String,
+        /// MB.
+        mb: u64,
+    },
+    /// Begin the next journal file; answered by `Event::JournalSwitched`.
+    SwitchJournal {
+        /// With a slash at its end.
+        directory: String,
+    },
+    /// Remove journal files that are older.
+    PurgeJournals {
+        /// With a slash at its end.
+        directory: String,
+        /// `[Journal] DaysBeforePurge`.
+        days: u64,
+        /// Never this one.
+        in_use: String,
+    },
+    /// Make a database larger; answered by `Event::DatabaseExpanded`.
+    ExpandDatabase {
+        /// Directory of the database.
+        directory: String,
+        /// MB.
+        mb: u64,
+    },
     /// Listen on the superserver port; answered by `Event::SuperserverOpened`.
     OpenSuperserver {
         /// `[Startup] DefaultPort`.

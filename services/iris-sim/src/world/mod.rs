@@ -7,7 +7,9 @@
 pub mod act;
 pub mod check_cpf;
 pub mod facts;
+mod growth;
 pub mod health;
+mod journal;
 pub mod memory;
 pub mod metrics;
 pub mod parameters;
@@ -24,7 +26,9 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::world::act::{Act, Alarm, Daemon, Entry};
 use crate::world::facts::{StartFacts, WijInfo};
+use crate::world::growth::Growth;
 use crate::world::health::AlertLevel;
+use crate::world::journal::Journal;
 use crate::world::memory::Allocation;
 use crate::world::parameters::Parameters;
 use crate::world::release::Release;
@@ -63,8 +67,14 @@ pub enum Event {
     SuperserverOpened(Result<(), String>),
     /// An alarm the world had set.
     Rang(Alarm),
-    /// How many MB of blocks the users change between two passes of the write daemon.
-    LoadSet(u64),
+    /// What the users do from now on.
+    LoadSet(Load),
+    /// The answer to [`Act::WriteJournal`]: did the disk take it?
+    JournalWritten(bool),
+    /// The answer to [`Act::SwitchJournal`]: the new file, where one could be made.
+    JournalSwitched(Option<String>),
+    /// The answer to [`Act::ExpandDatabase`]: its directory, and did the disk have room?
+    DatabaseExpanded(String, bool),
     /// The answer to [`Act::OpenWebServer`]: could it listen?
     WebServerOpened(bool),
     /// Somebody has connected to the superserver.
@@ -97,6 +107,17 @@ pub enum Event {
     Terminated,
 }
 
+/// What the users of the instance do between two passes of the write daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Load {
+    /// MB of blocks that they change.
+    pub dirty_mb_per_pass: u64,
+    /// MB that go to the journal.
+    pub journal_mb_per_pass: u64,
+    /// MB by which the database USER fills.
+    pub database_mb_per_pass: u64,
+}
+
 /// What operators see of the state, as `iris qlist` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct View {
@@ -115,7 +136,9 @@ pub struct World {
     parameters: Option<Parameters>,
     allocation: Option<Allocation>,
     wij: WijInfo,
-    dirty_mb_per_pass: u64,
+    load: Load,
+    journal: Journal,
+    growth: Growth,
     sessions: Sessions,
     /// Of the license key that the start found.
     licensed_users: Option<u32>,
@@ -156,7 +179,9 @@ impl World {
             parameters: None,
             allocation: None,
             wij: WijInfo::default(),
-            dirty_mb_per_pass: 0,
+            load: Load::default(),
+            journal: Journal::default(),
+            growth: Growth::default(),
             sessions: Sessions::default(),
             licensed_users: None,
             mounted: Vec::new(),
@@ -176,10 +201,13 @@ impl World {
             Event::Rang(Alarm::Quiet) => self.calm(),
             Event::Rang(Alarm::GiveUp) => self.give_up(),
             Event::Rang(Alarm::Overdue) => self.force(),
-            Event::LoadSet(megabytes) => {
-                self.dirty_mb_per_pass = megabytes;
+            Event::LoadSet(load) => {
+                self.load = load;
                 Vec::new()
             }
+            Event::JournalWritten(written) => self.journal_written(written),
+            Event::JournalSwitched(file) => self.journal_switched(file),
+            Event::DatabaseExpanded(directory, expanded) => self.database_expanded(directory, expanded),
             Event::WebServerOpened(listens) => self.web_server_answered(listens),
             Event::SessionOpened(session) => self.open_session(session),
             Event::SessionClosed(session) => {
@@ -215,6 +243,7 @@ impl World {
                 ("starting", self.level.as_str())
             }
             Phase::Running { single_user: true, .. } => ("sign-on inhibited", self.level.as_str()),
+            Phase::Running { .. } if self.waits_for_journal() => ("running", "hung"),
             Phase::Running { .. } => ("running", self.level.as_str()),
             Phase::Frozen => ("running", "hung"),
             Phase::BeingForced => ("stopping", "hung"),
@@ -239,7 +268,7 @@ impl World {
 
     /// How many MB the users change between two passes.
     pub fn dirty_mb_per_pass(&self) -> u64 {
-        self.dirty_mb_per_pass
+        self.load.dirty_mb_per_pass
     }
 
     /// How many sessions are open.
@@ -254,7 +283,7 @@ impl World {
 
     /// Whether every update waits for a daemon that is gone.
     pub fn is_frozen(&self) -> bool {
-        matches!(self.phase, Phase::Frozen | Phase::BeingForced)
+        matches!(self.phase, Phase::Frozen | Phase::BeingForced) || self.waits_for_journal()
     }
 
     /// A start adds its alerts up; afterwards each is a step.

@@ -31,6 +31,10 @@ pub struct Parameters {
     pub journal_directory: String,
     /// `[Journal] AlternateDirectory`, with a slash at the end.
     pub alternate_journal_directory: String,
+    /// `[Journal] FileSizeLimit`, MB.
+    pub journal_file_mb: u64,
+    /// `[Journal] DaysBeforePurge`.
+    pub days_before_purge: u64,
     /// `[Journal] FreezeOnError`.
     pub freeze_on_journal_error: bool,
     /// `[Databases]`: name and directory, in file order.
@@ -69,6 +73,8 @@ impl Parameters {
             console_log_mb: number("Startup", "MaxConsoleLogSize", 5).clamp(1, 500),
             journal_directory: directory("CurrentDirectory"),
             alternate_journal_directory: directory("AlternateDirectory"),
+            journal_file_mb: number("Journal", "FileSizeLimit", 1024).max(1),
+            days_before_purge: number("Journal", "DaysBeforePurge", 2),
             freeze_on_journal_error: number("Journal", "FreezeOnError", 0) == 1,
             databases,
         }

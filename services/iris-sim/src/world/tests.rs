@@ -9,7 +9,7 @@ use crate::world::check_cpf::CpfFault;
 use crate::world::facts::{HostMemory, JournalFacts, Previous, StartFacts, SystemName, WijInfo};
 use crate::world::parameters::Parameters;
 use crate::world::release::Release;
-use crate::world::{Event, Identity, World};
+use crate::world::{Event, Identity, Load, World};
 
 /// 256 MB of global buffers on a host of 16 GB without huge pages.
 fn facts() -> StartFacts {
@@ -124,6 +124,10 @@ fn stop() -> Event {
     Event::StopAsked { user: "irisowner".to_owned(), without_routines: false }
 }
 
+fn dirty(dirty_mb_per_pass: u64) -> Load {
+    Load { dirty_mb_per_pass, ..Load::default() }
+}
+
 fn kill(daemon: Daemon) -> Event {
     Event::DaemonDied { daemon, pid: 4242 }
 }
@@ -201,10 +205,10 @@ fn a_clean_stop_writes_what_real_logs_have() {
 #[test]
 fn too_few_buffers_for_the_load_are_a_panic_and_enough_are_none() {
     let mut run = Run::of(facts());
-    run.feed(Event::LoadSet(128));
+    run.feed(Event::LoadSet(dirty(128)));
     let pass = run.feed(Event::Rang(Alarm::Pass));
     assert!(!pass.contains("panic"), "half of 256 MB is enough for 128 MB:\n{pass}");
-    run.feed(Event::LoadSet(129));
+    run.feed(Event::LoadSet(dirty(129)));
     check(
         &run.feed(Event::Rang(Alarm::Pass)),
         &expect![[r"
@@ -214,7 +218,7 @@ fn too_few_buffers_for_the_load_are_a_panic_and_enough_are_none() {
         "]],
     );
     assert_eq!(run.health(), "alert");
-    run.feed(Event::LoadSet(128));
+    run.feed(Event::LoadSet(dirty(128)));
     assert!(!run.feed(Event::Rang(Alarm::Pass)).contains("panic"), "the cause is gone");
     run.feed(Event::Rang(Alarm::Quiet));
     assert_eq!(run.health(), "warn");
@@ -333,7 +337,7 @@ fn the_same_seed_and_events_give_the_same_text() {
     let life = || {
         let wij = WijInfo { journal_file: "/j/1".to_owned(), journal_count: 3, passes: 5 };
         let mut run = Run::of(StartFacts { previous: Previous::Abnormal(wij), ..facts() });
-        run.feed(Event::LoadSet(4000));
+        run.feed(Event::LoadSet(dirty(4000)));
         run.feed(Event::Rang(Alarm::Pass));
         run.feed(kill(Daemon::AuxiliaryWriteDaemon));
         run.feed(Event::Terminated);

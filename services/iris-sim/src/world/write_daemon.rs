@@ -27,6 +27,10 @@ impl World {
             );
             acts.push(Act::Wake(QUIET_TIME, Alarm::Quiet));
         }
+        acts.extend(self.write_journal());
+        if !self.waits_for_journal() {
+            acts.extend(self.fill_database());
+        }
         acts.push(Act::Wake(PASS_CYCLE, Alarm::Pass));
         acts
     }
@@ -37,8 +41,9 @@ impl World {
     }
 
     fn lacks_buffers(&self) -> bool {
-        self.allocation
-            .is_some_and(|allocation| self.dirty_mb_per_pass.saturating_mul(2) > allocation.globals_8k_mb)
+        self.allocation.is_some_and(|allocation| {
+            self.load.dirty_mb_per_pass.saturating_mul(2) > allocation.globals_8k_mb
+        })
     }
 }
 

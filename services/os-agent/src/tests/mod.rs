@@ -10,6 +10,7 @@ mod huge_pages;
 mod real_kernel;
 mod settings;
 mod short_kernel;
+mod told_and_done;
 mod weights;
 
 use std::{

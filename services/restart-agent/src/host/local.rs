@@ -5,8 +5,7 @@ use std::{
     fs::{self, File},
     io,
     net::SocketAddr,
-    os::unix::fs::MetadataExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
@@ -145,7 +144,7 @@ impl OpenSockets {
                     open.by_inode.extend(inodes.map(|inode| (inode, process.id)));
                 }
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    open.hidden_users.extend(fs::metadata(&folder).map(|found| found.uid()));
+                    open.hidden_users.extend(users_of(&folder));
                 }
                 // It has ended.
                 Err(_) => {}
@@ -161,6 +160,14 @@ impl OpenSockets {
             None => Owner::Foreign { user },
         }
     }
+}
+
+/// The users that a process acts for. The owner of its folder is not always one of them: what a set-user-id program
+/// does is hidden behind root.
+fn users_of(folder: &Path) -> Vec<u32> {
+    let status = fs::read_to_string(folder.join("status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
+    line.split_ascii_whitespace().filter_map(|user| user.parse().ok()).collect()
 }
 
 /// `::ffff:10.0.0.7` is 10.0.0.7.

@@ -2,9 +2,11 @@
 
 mod forced;
 mod guards;
+mod promises;
 mod ready;
 mod restarts;
 mod settings;
+mod told_and_done;
 mod undos;
 mod users;
 
@@ -59,7 +61,6 @@ impl Stage {
         let config = Config {
             instances: vec![instance],
             iris_command: root.join("iris"),
-            carries_instance: Vec::new(),
             metrics_url: BTreeMap::new(),
             users_seconds: 30,
             when_users_stay: WhenUsersStay::Answer,

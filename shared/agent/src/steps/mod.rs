@@ -244,8 +244,9 @@ impl<'a, A: Agent> Turn<'a, A> {
 
     /// Directly before the effect. The fence needs no second look: it is locked while this turn lasts.
     fn may_act(&self) -> Result<(), Failure> {
-        self.in_time()?;
+        // First, as it may have to wait for the bus.
         let halted = self.steps.surroundings.is_halted() && !mutant("agent.kill-switch-cached");
+        self.in_time()?;
         if halted { Err(refused(&Refusal::Halted)) } else { Ok(()) }
     }
 

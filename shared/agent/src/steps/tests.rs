@@ -113,6 +113,26 @@ fn a_repetition_is_answered_from_the_ledger_whatever_token_time_and_halt_say() {
 }
 
 #[test]
+fn the_intent_stands_in_the_ledger_before_the_effect() {
+    // That what the ledger has acknowledged outlives a power cut is shown under `ledger`.
+    let fixture = Fixture::new();
+    for (order, effects) in [(order(1), DONE), (sample::undo_order("config", 1), UNDONE)] {
+        let ledger = fixture.folder.path().join("state/ledger");
+        let key = format!("\"step_id\":\"{}\"", order.step_id);
+        let looked = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&looked);
+        fixture.agent.next(Behaviour::Run(Box::new(move || {
+            let text = String::from_utf8_lossy(&std::fs::read(&ledger).unwrap()).into_owned();
+            assert!(text.contains(&key), "no intent before the effect: {text}");
+            seen.store(true, Ordering::SeqCst);
+        })));
+        let status = if effects == DONE { StepStatus::Success } else { StepStatus::Undone };
+        fixture.check(&order, status, None, effects);
+        assert!(looked.load(Ordering::SeqCst));
+    }
+}
+
+#[test]
 fn one_key_cannot_be_used_for_two_commands() {
     let fixture = Fixture::new();
     fixture.check(&order(1), StepStatus::Success, None, DONE);
@@ -205,33 +225,47 @@ fn a_refused_attempt_stays_refused_when_it_comes_again_and_another_may_pass() {
     fixture.check(&order(2), StepStatus::Success, None, DONE);
 }
 
-/// Halted from the second look on: the first is before the intent, the second directly before the effect.
-struct HaltedLate {
+/// Lets the first look pass; at the second one something has come in between.
+struct Late {
     looks: std::sync::atomic::AtomicU32,
     outside: Outside,
+    comes: Comes,
 }
 
-impl Surroundings for HaltedLate {
+#[derive(Clone, Copy)]
+enum Comes {
+    Halt,
+    /// The end of the time for the step.
+    TheEnd,
+}
+
+impl Surroundings for Late {
     fn clock(&self) -> &dyn Clock {
         self.outside.clock()
     }
 
     fn is_halted(&self) -> bool {
-        self.looks.fetch_add(1, Ordering::SeqCst) > 0
+        let is_second = self.looks.fetch_add(1, Ordering::SeqCst) > 0;
+        if is_second && matches!(self.comes, Comes::TheEnd) {
+            self.outside.clock.advance(Duration::from_hours(1));
+        }
+        is_second && matches!(self.comes, Comes::Halt)
     }
 }
 
 #[test]
-fn a_halt_between_intent_and_effect_is_in_time() {
-    let fixture = Fixture::new();
-    let state = fixture.folder.path().join("state of another");
-    let ledger = Ledger::open(Folder::open(&state).unwrap(), sample::NOW).unwrap();
-    let fence = Fence::open(fixture.folder.path().join("fence")).unwrap();
-    let late = HaltedLate { looks: 0.into(), outside: fixture.outside.clone() };
-    let steps = Steps::new(fixture.agent.clone(), ledger, fence, Box::new(late), "db1".parse().unwrap());
-    let result = steps.carry_out(&order(1)).unwrap();
-    assert_eq!((result.status, result.error_code.as_deref()), (StepStatus::Refused, Some("halted")));
-    assert_eq!(fixture.agent.effects(), NONE);
+fn a_halt_and_the_end_of_the_time_count_up_to_the_effect() {
+    for (comes, code) in [(Comes::Halt, "halted"), (Comes::TheEnd, "expired")] {
+        let fixture = Fixture::new();
+        let state = fixture.folder.path().join("state of another");
+        let ledger = Ledger::open(Folder::open(&state).unwrap(), sample::NOW).unwrap();
+        let fence = Fence::open(fixture.folder.path().join("fence")).unwrap();
+        let late = Late { looks: 0.into(), outside: fixture.outside.clone(), comes };
+        let steps = Steps::new(fixture.agent.clone(), ledger, fence, Box::new(late), "db1".parse().unwrap());
+        let result = steps.carry_out(&order(1)).unwrap();
+        assert_eq!((result.status, result.error_code.as_deref()), (StepStatus::Refused, Some(code)));
+        assert_eq!(fixture.agent.effects(), NONE);
+    }
 }
 
 #[test]

@@ -191,3 +191,14 @@ fn what_carries_instance_is_refused_before_anybody_is_asked() {
         assert!(fault.rule.contains("carries Instance itself"), "{fault}");
     }
 }
+
+#[test]
+fn a_command_that_lay_for_a_day_is_not_done() {
+    for (hours, status) in [(23, OverallStatus::Success), (25, OverallStatus::Expired)] {
+        let mut desk = Desk::without_approvals();
+        desk.sleeps(hours * 3_600);
+        desk.arrives(command(1, "PROD"));
+        desk.run(succeeded);
+        assert_eq!(desk.ended(1).overall_status, status, "{hours} hours");
+    }
+}

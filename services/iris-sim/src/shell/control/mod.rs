@@ -153,7 +153,7 @@ impl Control {
             release: settings.version,
         };
         let mut world = World::new(identity, settings.seed);
-        world.apply(Event::LoadSet(settings.workload.dirty_mb_per_pass));
+        world.apply(Event::LoadSet(settings.workload.into()));
         let control = Self {
             log: LogFile::of(&folder),
             in_force: cpf.in_force(),
@@ -253,7 +253,7 @@ impl Control {
     /// Takes the workload from the settings file; the rest of it counts from the next start.
     fn reload(&mut self) -> Result<(), SettingsError> {
         self.settings.workload = Settings::read(&self.folder.settings())?.workload;
-        self.feed(Event::LoadSet(self.settings.workload.dirty_mb_per_pass));
+        self.feed(Event::LoadSet(self.settings.workload.into()));
         Ok(())
     }
 

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::io;
-use std::time::Instant;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::shell::ask::{self, Answer};
 use crate::shell::control::{Control, News};
@@ -12,10 +13,14 @@ use crate::shell::ids_file::IdsFile;
 use crate::shell::process::ProcessKey;
 use crate::shell::status_file::StatusFile;
 use crate::shell::superserver::Superserver;
+use crate::shell::volumes;
 use crate::shell::wij_file::{WijFile, fingerprint};
 use crate::world::Event;
 use crate::world::act::{Act, Alarm, Ending, Entry, Severity, Writer};
 use crate::world::health::is_alert;
+
+/// Journals are kept by the day.
+const DAY: Duration = Duration::from_hours(24);
 
 impl Control {
     /// Does one act; the answer, where the world waits for one.
@@ -36,6 +41,23 @@ impl Control {
             }
             Act::StartJournal(file) => {
                 let _ = fs::OpenOptions::new().create(true).append(true).open(file);
+            }
+            Act::WriteJournal { file, mb } => {
+                return Some(Event::JournalWritten(volumes::extend(Path::new(&file), mb).is_ok()));
+            }
+            Act::SwitchJournal { directory } => {
+                let file = volumes::new_journal(&directory, &self.now()).ok();
+                return Some(Event::JournalSwitched(file));
+            }
+            Act::PurgeJournals { directory, days, in_use } => {
+                if days > 0 {
+                    let age = self.settings.scaled(DAY * u32::try_from(days).unwrap_or(u32::MAX));
+                    volumes::purge_journals(&directory, age, &in_use);
+                }
+            }
+            Act::ExpandDatabase { directory, mb } => {
+                let expanded = volumes::extend(&Path::new(&directory).join("IRIS.DAT"), mb).is_ok();
+                return Some(Event::DatabaseExpanded(directory, expanded));
             }
             Act::OpenSuperserver { port, address } => return Some(self.open_superserver(&address, port)),
             Act::CloseSuperserver => self.superserver = None,

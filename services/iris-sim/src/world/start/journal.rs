@@ -3,6 +3,7 @@
 use crate::world::World;
 use crate::world::act::{Act, Entry, Severity, Writer};
 use crate::world::facts::{Previous, StartFacts};
+use crate::world::journal::Journal;
 use crate::world::start::utility;
 
 impl World {
@@ -21,12 +22,14 @@ impl World {
             );
             return Err(self.refuse(facts, [text]));
         } else {
+            self.journal = Journal::default();
             let text = "Journaling NOT  started.";
             return Ok(vec![Entry::utility(Severity::Severe, text).into()]);
         };
         let file = format!("{directory}{}.{:03}", facts.at.strftime("%Y%m%d"), facts.journal.next_number);
         self.wij.journal_file.clone_from(&file);
         self.wij.journal_count += 1;
+        self.journal = Journal::started(&file);
         let mut acts = vec![Act::StartJournal(file.clone()), utility(format!("START: {file}"))];
         if parameters.journal_directory == parameters.alternate_journal_directory {
             let text = "Warning: Alternate and primary journal directories are the same";

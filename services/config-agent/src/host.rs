@@ -1,0 +1,105 @@
+//! What config-agent needs of the machine that an instance runs on, and nothing else: the seam behind which a container
+//! or a pod could stand. Built today: [`LocalHost`].
+
+mod local; // This very machine.
+mod merge_file;
+mod read;
+
+use std::{fmt::Debug, path::PathBuf, time::Duration};
+
+use instance_agent::{
+    InstanceSettings,
+    evidence::{Metrics, Qlist},
+    host::Finished,
+};
+use instance_contract::{Digest, Failure};
+use instance_iris::cpf::Document;
+use instance_knowledge::HostRoom;
+
+pub use local::LocalHost;
+
+/// Asked directly before the world is changed: may we still act?
+pub type LastLook<'a> = &'a dyn Fn() -> Result<(), Failure>;
+
+/// The machine of an instance.
+pub trait Host: Debug + Send + Sync {
+    /// Opens and reads the CPF of an instance.
+    fn open(&self, instance: &InstanceSettings) -> Result<Box<dyn CpfFile>, Failure>;
+
+    /// Memory of the machine; `None` when it cannot be told.
+    fn room(&self) -> Option<HostRoom>;
+
+    /// What `iris qlist` says of the instance, asked for at most `limit`.
+    fn state(&self, instance: &InstanceSettings, limit: Duration) -> Result<Qlist, Failure>;
+
+    /// `iris merge INSTANCE FILE CPF`, at most for `limit`. An error means that nothing was started.
+    fn merge(
+        &self,
+        instance: &InstanceSettings,
+        file: &MergeFile,
+        limit: Duration,
+    ) -> Result<Finished, Failure>;
+
+    /// The bytes of `iris.key` in the manager directory; in words why there are none.
+    fn license_key(&self, instance: &InstanceSettings) -> Result<Vec<u8>, String>;
+
+    /// What the instance tells of itself under `/api/monitor/metrics`; in words why it tells nothing.
+    fn metrics(&self, web_server_port: u16, limit: Duration) -> Result<Metrics, String>;
+}
+
+/// An `iris.cpf`, read once, in a folder that is held open.
+pub trait CpfFile: Debug {
+    /// Where it lies.
+    fn path(&self) -> PathBuf;
+
+    /// What was read.
+    fn document(&self) -> &Document;
+
+    /// SHA-256 of what was read.
+    fn digest(&self) -> &Digest;
+
+    /// The name of the backup that the next change makes.
+    fn next_backup(&self) -> Result<String, Failure>;
+
+    /// Keeps the file as it is now under that name; durable when it returns.
+    fn keep(&self, backup: &str) -> Result<(), Failure>;
+
+    /// A backup of that name, when there is one.
+    fn backup(&self, name: &str) -> Option<Vec<u8>>;
+
+    /// Makes sure of a change that was found done: whoever made it may have died before its name was safe.
+    fn make_durable(&self) -> Result<(), Failure>;
+
+    /// The file gets another text in one step, unless somebody else has written it meanwhile.
+    fn put(&self, text: &[u8], last_look: LastLook<'_>) -> Result<(), Failure>;
+
+    /// Lays a merge file beside it, that only the owner of the CPF may read; gone when it is dropped.
+    fn merge_file(&self, text: &[u8]) -> Result<MergeFile, Failure>;
+
+    /// Fails when somebody else has written the file since it was read.
+    fn is_unchanged(&self) -> Result<(), Failure>;
+
+    /// Removes old backups. That they stay is no failure of the change, only worth a warning.
+    fn prune(&self, kept_backups: usize) -> Option<String>;
+}
+
+/// A merge file that was laid beside a CPF. Removed when it is dropped.
+#[derive(Debug)]
+pub struct MergeFile {
+    path: PathBuf,
+}
+
+impl MergeFile {
+    /// Where it lies.
+    pub fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+}
+
+impl Drop for MergeFile {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::warn!(%error, path = %self.path.display(), "could not remove a merge file; the next merge removes it");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! This very machine: its files, its `iris` program, its ports.
+
+use std::{path::PathBuf, time::Duration};
+
+use instance_agent::{
+    InstanceSettings,
+    evidence::{self, Metrics, Qlist},
+    host::{Finished, HostError, Program},
+};
+use instance_chassis::error_chain;
+use instance_contract::Failure;
+use instance_knowledge::HostRoom;
+
+use super::{CpfFile, Host, MergeFile, read::Live};
+use crate::{config::Config, folder::Folder, license};
+
+/// What scripts behind the `iris` program need.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The machine that the agent runs on.
+#[derive(Debug, Clone)]
+pub struct LocalHost {
+    iris_command: PathBuf,
+    proc_root: PathBuf,
+}
+
+impl LocalHost {
+    /// As the settings name its places.
+    pub fn of(config: &Config) -> Self {
+        Self { iris_command: config.iris_command.clone(), proc_root: config.proc_root.clone() }
+    }
+}
+
+impl Host for LocalHost {
+    fn open(&self, instance: &InstanceSettings) -> Result<Box<dyn CpfFile>, Failure> {
+        Ok(Box::new(Live::read(instance)?))
+    }
+
+    fn room(&self) -> Option<HostRoom> {
+        HostRoom::parse(&std::fs::read_to_string(self.proc_root.join("meminfo")).ok()?)
+    }
+
+    fn state(&self, instance: &InstanceSettings, limit: Duration) -> Result<Qlist, Failure> {
+        evidence::qlist(&self.iris_command, &instance.name, limit)
+            .map_err(|error| Failure::transient("iris_unavailable", error_chain(&error)))
+    }
+
+    fn merge(
+        &self,
+        instance: &InstanceSettings,
+        file: &MergeFile,
+        limit: Duration,
+    ) -> Result<Finished, Failure> {
+        let program = Program::new(&self.iris_command)
+            .arguments(["merge", instance.name.as_str()])
+            .arguments([file.path(), &instance.cpf])
+            .variable("PATH", PATH);
+        program.run(limit).map_err(|error| match error {
+            // It was started; what it did is unknown.
+            HostError::Watch { .. } => Failure::unknown("merge_lost", error_chain(&error)),
+            HostError::NotAbsolute { .. } | HostError::Start { .. } => {
+                Failure::permanent("iris_unavailable", error_chain(&error))
+            }
+        })
+    }
+
+    fn license_key(&self, instance: &InstanceSettings) -> Result<Vec<u8>, String> {
+        let key = license::key_file(&instance.messages_log);
+        let read = Folder::of(&key).and_then(|(folder, name)| folder.read(&name));
+        read.map(|snapshot| snapshot.bytes).map_err(|error| error_chain(&error))
+    }
+
+    fn metrics(&self, web_server_port: u16, limit: Duration) -> Result<Metrics, String> {
+        let url = evidence::metrics_url(web_server_port);
+        evidence::metrics(&url, limit).map_err(|error| error_chain(&error))
+    }
+}

@@ -1,0 +1,104 @@
+//! The CPF as it is now on this machine, and the things that are done to it: kept, replaced, merged into.
+
+use std::path::PathBuf;
+
+use instance_agent::InstanceSettings;
+use instance_chassis::crash_point;
+use instance_contract::{Digest, Failure};
+use instance_iris::cpf::Document;
+
+use super::{CpfFile, LastLook, MergeFile, merge_file};
+use crate::{
+    backup,
+    error::FileError,
+    folder::{Folder, Snapshot},
+    replace,
+};
+
+/// An `iris.cpf`, read once, in a folder that is held open.
+#[derive(Debug)]
+pub struct Live {
+    pub folder: Folder,
+    pub name: String,
+    pub snapshot: Snapshot,
+    pub document: Document,
+}
+
+impl Live {
+    pub fn read(settings: &InstanceSettings) -> Result<Self, Failure> {
+        let read = || {
+            let (folder, name) = Folder::of(&settings.cpf)?;
+            let snapshot = folder.read(&name)?;
+            let document = Document::parse(&snapshot.bytes);
+            Ok(Self { folder, name, snapshot, document })
+        };
+        read().map_err(FileError::into_failure)
+    }
+}
+
+impl CpfFile for Live {
+    fn path(&self) -> PathBuf {
+        self.folder.path().join(&self.name)
+    }
+
+    fn document(&self) -> &Document {
+        &self.document
+    }
+
+    fn digest(&self) -> &Digest {
+        &self.snapshot.digest
+    }
+
+    fn next_backup(&self) -> Result<String, Failure> {
+        backup::next_name(&self.folder, &self.name, &self.snapshot.digest).map_err(FileError::into_failure)
+    }
+
+    fn keep(&self, backup: &str) -> Result<(), Failure> {
+        crash_point("config.backup-to-make");
+        backup::keep(&self.folder, backup, &self.snapshot).map_err(FileError::into_failure)
+    }
+
+    fn backup(&self, name: &str) -> Option<Vec<u8>> {
+        self.folder.read(name).ok().map(|backup| backup.bytes)
+    }
+
+    fn make_durable(&self) -> Result<(), Failure> {
+        self.folder.sync().map_err(FileError::into_unknown)
+    }
+
+    fn put(&self, text: &[u8], last_look: LastLook<'_>) -> Result<(), Failure> {
+        replace::replace(&self.folder, &self.name, &self.snapshot, text, last_look)
+    }
+
+    fn merge_file(&self, text: &[u8]) -> Result<MergeFile, Failure> {
+        merge_file::lay(&self.folder, &self.name, &self.snapshot, text).map_err(FileError::into_failure)
+    }
+
+    fn is_unchanged(&self) -> Result<(), Failure> {
+        let now = self.folder.read(&self.name).map_err(FileError::into_failure)?;
+        let seen = &self.snapshot;
+        if now.digest == seen.digest && (now.uid, now.gid, now.mode) == (seen.uid, seen.gid, seen.mode) {
+            return Ok(());
+        }
+        let message = format!(
+            "\"{}\" was written by somebody else just now (SHA-256 {} when it was read, {} now); it is left as it is",
+            self.path().display(),
+            seen.digest.short(),
+            now.digest.short()
+        );
+        Err(Failure::transient("lost_update", message))
+    }
+
+    fn prune(&self, kept_backups: usize) -> Option<String> {
+        crash_point("config.backups-to-prune");
+        let pruned = backup::prune(&self.folder, &self.name, kept_backups);
+        crash_point("config.backups-pruned");
+        match pruned {
+            Ok(removed) => {
+                tracing::debug!(?removed, "old backups are removed");
+                None
+            }
+            Err(error) => Some(format!("could not remove old backups: {}", error.into_failure().cause())),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What no command may change, and what it may change only when the site allows it.
+
+use instance_contract::{CpfChange, CpfChangeKind};
+use instance_iris::cpf::Document;
+use instance_knowledge::{self as knowledge, SectionKind};
+
+use crate::{
+    conflict::Conflict,
+    edit::{Rules, label},
+    wanted::Wanted,
+};
+
+/// With a version that nobody has described, only what the file already holds is changed.
+pub fn version(current: &Document, wanted: &Wanted, rules: Rules) -> Result<(), Conflict> {
+    let version = current.version().unwrap_or_default();
+    if knowledge::is_known_cpf_version(version) {
+        return Ok(());
+    }
+    let refuse = |rule| Err(Conflict::UnknownVersion { version: version.to_owned(), rule });
+    if rules.refuse_unknown_version {
+        return refuse("the settings of config-agent refuse such a file");
+    }
+    if wanted.changes.changes.iter().any(|change| change.change != CpfChangeKind::Set) {
+        return refuse("only the value of what it already holds can be changed");
+    }
+    Ok(())
+}
+
+/// What no command may change, whatever the file holds.
+pub fn name(section: &str, name: &str) -> Result<(), Conflict> {
+    let forbid = |reason| Err(Conflict::Forbidden { label: format!("[{section}] {name}"), reason });
+    if section.eq_ignore_ascii_case("ConfigFile") {
+        return forbid("it drives the conversion of the file at the start of IRIS");
+    }
+    match knowledge::section(section).map(|section| section.kind) {
+        Some(SectionKind::MergeOnly) => return forbid("the section belongs into merge files only"),
+        Some(SectionKind::Written) => return forbid("only IRIS writes that section"),
+        _ => {}
+    }
+    if knowledge::parameter(section, name).is_some_and(|parameter| parameter.secret) {
+        return forbid("it holds a secret, and a secret must not travel in a command");
+    }
+    Ok(())
+}
+
+/// What would allow a parameter that the catalogue does not know.
+const ALLOWANCE: &str =
+    "; allow_unknown in the command and allow_unknown_parameters in the settings of config-agent allow it";
+
+/// Whether the catalogue knows the parameter well enough for this change of it.
+pub fn known(current: &Document, change: &CpfChange, allowed: bool) -> Result<(), Conflict> {
+    let (section, name) = (change.cpf_section.as_str(), change.parameter.as_str());
+    if knowledge::is_list_section(section) || allowed {
+        return Ok(());
+    }
+    let version = current.version().unwrap_or_default();
+    let row = knowledge::parameter(section, name);
+    let held = row.is_some_and(|row| row.is_held_by(version));
+    let is_there = current.line_of(section, name).is_some();
+    let forbid = |reason| Err(Conflict::Forbidden { label: label(change), reason });
+    match change.change {
+        // What is not there is told with what was probably meant.
+        CpfChangeKind::Set if row.is_some() || !is_there => Ok(()),
+        // Nobody has described this version, so nobody can say that the name is wrong.
+        CpfChangeKind::Set if !knowledge::is_known_cpf_version(version) => Ok(()),
+        CpfChangeKind::Set => Err(Conflict::Unchecked { label: label(change), hint: ALLOWANCE }),
+        CpfChangeKind::Add if held => Ok(()),
+        CpfChangeKind::Add => Err(Conflict::Unknown { label: label(change), hint: ALLOWANCE.to_owned() }),
+        // IRIS does not start on a file that lacks a parameter of its version, nor on one that has others.
+        CpfChangeKind::Remove if held => {
+            forbid("a CPF must hold every parameter of its version; set the default instead")
+        }
+        CpfChangeKind::Remove => Ok(()),
+    }
+}

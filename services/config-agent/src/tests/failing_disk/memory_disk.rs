@@ -1,0 +1,367 @@
+//! A flat file system in memory, served to the kernel by a thread of the test. One fault can be armed.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, SystemTime},
+};
+
+use fuser::{
+    BackgroundSession, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation,
+    INodeNo, LockOwner, MountOption, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
+    ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyWrite, ReplyXattr, Request, TimeOrNow,
+    WriteFlags,
+};
+
+/// The call that fails, counted from the moment that it is armed.
+#[derive(Debug, Clone, Copy)]
+pub struct Fault {
+    pub errno: i32,
+    pub at: u64,
+    /// Every call after it fails too.
+    pub for_ever: bool,
+}
+
+/// Nothing is kept by the kernel, so that every call comes here.
+const NOW: Duration = Duration::ZERO;
+
+/// The mounted file system; gone with its value.
+pub struct MemoryDisk {
+    folder: tempfile::TempDir,
+    state: Arc<Mutex<State>>,
+    session: Option<BackgroundSession>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    files: BTreeMap<u64, File>,
+    names: BTreeMap<String, u64>,
+    last_inode: u64,
+    fault: Option<Fault>,
+    calls: u64,
+    failed: Option<&'static str>,
+}
+
+#[derive(Debug, Clone)]
+struct File {
+    bytes: Vec<u8>,
+    mode: u16,
+    uid: u32,
+    gid: u32,
+    written: SystemTime,
+    links: u32,
+}
+
+impl MemoryDisk {
+    pub fn mount() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let state = Arc::new(Mutex::new(State { last_inode: 1, ..State::default() }));
+        let mut config = Config::default();
+        config.mount_options = vec![MountOption::FSName("instance-test".to_owned())];
+        let session = fuser::spawn_mount(Served(Arc::clone(&state)), folder.path(), &config)
+            .expect("this test mounts a file system of its own, which needs root and /dev/fuse");
+        Self { folder, state, session: Some(session) }
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn arm(&self, fault: Fault) {
+        let mut state = self.state();
+        (state.fault, state.calls, state.failed) = (Some(fault), 0, None);
+    }
+
+    /// The first call that failed.
+    pub fn disarm(&self) -> Option<&'static str> {
+        let mut state = self.state();
+        state.fault = None;
+        state.failed.take()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+}
+
+impl Drop for MemoryDisk {
+    fn drop(&mut self) {
+        drop(self.session.take());
+    }
+}
+
+struct Served(Arc<Mutex<State>>);
+
+impl Served {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    /// The state, unless this call is the one that fails.
+    fn enter(&self, call: &'static str) -> Result<MutexGuard<'_, State>, Errno> {
+        let mut state = self.state();
+        let Some(fault) = state.fault else { return Ok(state) };
+        let number = state.calls;
+        state.calls += 1;
+        if number == fault.at || (fault.for_ever && number > fault.at) {
+            state.failed.get_or_insert(call);
+            return Err(Errno::from_i32(fault.errno));
+        }
+        Ok(state)
+    }
+}
+
+impl State {
+    fn attributes(&self, inode: u64) -> Option<FileAttr> {
+        let (kind, mode, links, size, owner, written) = if inode == 1 {
+            (FileType::Directory, 0o755, 2, 0, (0, 0), SystemTime::UNIX_EPOCH)
+        } else {
+            let file = self.files.get(&inode)?;
+            let size = u64::try_from(file.bytes.len()).unwrap();
+            (FileType::RegularFile, file.mode, file.links, size, (file.uid, file.gid), file.written)
+        };
+        Some(FileAttr {
+            ino: INodeNo(inode),
+            size,
+            blocks: size.div_ceil(512),
+            atime: written,
+            mtime: written,
+            ctime: written,
+            crtime: written,
+            kind,
+            perm: mode,
+            nlink: links,
+            uid: owner.0,
+            gid: owner.1,
+            rdev: 0,
+            flags: 0,
+            blksize: 4096,
+        })
+    }
+
+    fn named(&self, name: &OsStr) -> Option<u64> {
+        self.names.get(name.to_str()?).copied()
+    }
+
+    fn unlink(&mut self, name: &OsStr) -> bool {
+        let Some(inode) = name.to_str().and_then(|name| self.names.remove(name)) else { return false };
+        if let Some(file) = self.files.get_mut(&inode) {
+            file.links -= 1;
+        }
+        true
+    }
+}
+
+impl Filesystem for Served {
+    fn lookup(&self, _: &Request, _: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        match self.enter("lookup") {
+            Err(errno) => reply.error(errno),
+            Ok(state) => match state.named(name).and_then(|inode| state.attributes(inode)) {
+                Some(attributes) => reply.entry(&NOW, &attributes, Generation(0)),
+                None => reply.error(Errno::ENOENT),
+            },
+        }
+    }
+
+    fn getattr(&self, _: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+        match self.enter("getattr") {
+            Err(errno) => reply.error(errno),
+            Ok(state) => match state.attributes(inode.into()) {
+                Some(attributes) => reply.attr(&NOW, &attributes),
+                None => reply.error(Errno::ENOENT),
+            },
+        }
+    }
+
+    fn setattr(
+        &self,
+        _: &Request,
+        inode: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        _: Option<TimeOrNow>,
+        _: Option<TimeOrNow>,
+        _: Option<SystemTime>,
+        _: Option<FileHandle>,
+        _: Option<SystemTime>,
+        _: Option<SystemTime>,
+        _: Option<SystemTime>,
+        _: Option<fuser::BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let mut state = match self.enter("setattr") {
+            Err(errno) => return reply.error(errno),
+            Ok(state) => state,
+        };
+        if let Some(file) = state.files.get_mut(&inode.into()) {
+            file.mode = mode.map_or(file.mode, |mode| u16::try_from(mode & 0o7777).unwrap());
+            (file.uid, file.gid) = (uid.unwrap_or(file.uid), gid.unwrap_or(file.gid));
+            if let Some(size) = size {
+                file.bytes.resize(usize::try_from(size).unwrap(), 0);
+            }
+        }
+        match state.attributes(inode.into()) {
+            Some(attributes) => reply.attr(&NOW, &attributes),
+            None => reply.error(Errno::ENOENT),
+        }
+    }
+
+    fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        match self.enter("open") {
+            Err(errno) => reply.error(errno),
+            Ok(_) => reply.opened(FileHandle(0), FopenFlags::FOPEN_DIRECT_IO),
+        }
+    }
+
+    fn create(&self, _: &Request, _: INodeNo, name: &OsStr, mode: u32, _: u32, _: i32, reply: ReplyCreate) {
+        let mut state = match self.enter("create") {
+            Err(errno) => return reply.error(errno),
+            Ok(state) => state,
+        };
+        state.last_inode += 1;
+        let inode = state.last_inode;
+        let mode = u16::try_from(mode & 0o7777).unwrap();
+        let written = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        state.files.insert(inode, File { bytes: Vec::new(), mode, uid: 0, gid: 0, written, links: 1 });
+        state.names.insert(name.to_str().unwrap().to_owned(), inode);
+        let attributes = state.attributes(inode).unwrap();
+        reply.created(&NOW, &attributes, Generation(0), FileHandle(0), FopenFlags::FOPEN_DIRECT_IO);
+    }
+
+    fn read(
+        &self,
+        _: &Request,
+        inode: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        size: u32,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        let state = match self.enter("read") {
+            Err(errno) => return reply.error(errno),
+            Ok(state) => state,
+        };
+        let bytes = state.files.get(&inode.into()).map_or(&[][..], |file| &file.bytes);
+        let from = usize::try_from(offset).unwrap().min(bytes.len());
+        let to = (from + size as usize).min(bytes.len());
+        reply.data(&bytes[from..to]);
+    }
+
+    fn write(
+        &self,
+        _: &Request,
+        inode: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        data: &[u8],
+        _: WriteFlags,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        let mut state = match self.enter("write") {
+            Err(errno) => return reply.error(errno),
+            Ok(state) => state,
+        };
+        let Some(file) = state.files.get_mut(&inode.into()) else { return reply.error(Errno::ENOENT) };
+        let from = usize::try_from(offset).unwrap();
+        // A disk that fails may have taken a part: the beginning of a write stays, whatever comes of the rest.
+        file.bytes.resize(file.bytes.len().max(from + data.len()), 0);
+        file.bytes[from..from + data.len()].copy_from_slice(data);
+        reply.written(u32::try_from(data.len()).unwrap());
+    }
+
+    fn fsync(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        match self.enter("fsync") {
+            Err(errno) => reply.error(errno),
+            Ok(_) => reply.ok(),
+        }
+    }
+
+    fn flush(&self, _: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
+        match self.enter("flush") {
+            Err(errno) => reply.error(errno),
+            Ok(_) => reply.ok(),
+        }
+    }
+
+    fn fsyncdir(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        match self.enter("fsyncdir") {
+            Err(errno) => reply.error(errno),
+            Ok(_) => reply.ok(),
+        }
+    }
+
+    fn unlink(&self, _: &Request, _: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        match self.enter("unlink") {
+            Err(errno) => reply.error(errno),
+            Ok(mut state) => {
+                if state.unlink(name) {
+                    reply.ok();
+                } else {
+                    reply.error(Errno::ENOENT);
+                }
+            }
+        }
+    }
+
+    fn rename(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        name: &OsStr,
+        _: INodeNo,
+        new_name: &OsStr,
+        _: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        let mut state = match self.enter("rename") {
+            Err(errno) => return reply.error(errno),
+            Ok(state) => state,
+        };
+        let Some(inode) = state.named(name) else { return reply.error(Errno::ENOENT) };
+        state.unlink(new_name);
+        state.names.remove(name.to_str().unwrap());
+        state.names.insert(new_name.to_str().unwrap().to_owned(), inode);
+        reply.ok();
+    }
+
+    fn opendir(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        match self.enter("opendir") {
+            Err(errno) => reply.error(errno),
+            Ok(_) => reply.opened(FileHandle(0), FopenFlags::empty()),
+        }
+    }
+
+    fn readdir(&self, _: &Request, _: INodeNo, _: FileHandle, offset: u64, mut reply: ReplyDirectory) {
+        let state = match self.enter("readdir") {
+            Err(errno) => return reply.error(errno),
+            Ok(state) => state,
+        };
+        let skipped = usize::try_from(offset).unwrap();
+        for (at, (name, inode)) in state.names.iter().enumerate().skip(skipped) {
+            if reply.add(INodeNo(*inode), u64::try_from(at).unwrap() + 1, FileType::RegularFile, name) {
+                break;
+            }
+        }
+        reply.ok();
+    }
+
+    fn listxattr(&self, _: &Request, _: INodeNo, size: u32, reply: ReplyXattr) {
+        match self.enter("listxattr") {
+            Err(errno) => reply.error(errno),
+            Ok(_) if size == 0 => reply.size(0),
+            Ok(_) => reply.data(&[]),
+        }
+    }
+
+    fn getxattr(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, reply: ReplyXattr) {
+        reply.error(Errno::ENODATA);
+    }
+}

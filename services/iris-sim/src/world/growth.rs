@@ -1,0 +1,67 @@
+//! A database that its users fill: it grows in steps, until its disk is full.
+
+use crate::world::World;
+use crate::world::act::{Act, Category, Daemon, Entry, Severity, Writer};
+
+/// The database that the users of the stand-in write to.
+const FILLED: &str = "USER";
+/// MB by which a database grows at a time, as real logs show it.
+const STEP_MB: u64 = 10;
+
+/// How full that database is.
+#[derive(Debug, Default)]
+pub struct Growth {
+    size_mb: u64,
+    used_mb: u64,
+}
+
+impl World {
+    /// What the users wrote since the last pass.
+    pub(super) fn fill_database(&mut self) -> Vec<Act> {
+        let added = self.load.database_mb_per_pass;
+        let Some(directory) = self.parameters.as_ref().and_then(|known| known.database(FILLED)) else {
+            return Vec::new();
+        };
+        if added == 0 {
+            return Vec::new();
+        }
+        let directory = directory.to_owned();
+        let mut acts = Vec::new();
+        if !self.mounted.iter().any(|(name, _)| name == FILLED) {
+            let text = format!("Mounted database {directory} (SFN {}) read-write.", self.mounted.len());
+            acts.push(entry("Database.MountedRW", text));
+            self.mounted.push((FILLED.to_owned(), directory.clone()));
+        }
+        self.growth.used_mb += added;
+        acts.extend(self.expand(directory));
+        acts
+    }
+
+    pub(super) fn database_expanded(&mut self, directory: String, expanded: bool) -> Vec<Act> {
+        if !expanded {
+            // What does not fit was not written; the next one to write meets the same end.
+            self.growth.used_mb = self.growth.size_mb;
+            let text = format!("<FILEFULL>in database {directory}");
+            return vec![Entry::kernel(EXPANDER, Severity::Severe, text).into()];
+        }
+        self.growth.size_mb += STEP_MB;
+        let text = format!("Expansion completed for database {directory}. Expanded by {STEP_MB} MB.");
+        let mut acts = vec![entry("Database.FullExpansion", text)];
+        acts.extend(self.expand(directory));
+        acts
+    }
+
+    fn expand(&self, directory: String) -> Vec<Act> {
+        if self.growth.used_mb <= self.growth.size_mb {
+            return Vec::new();
+        }
+        let text = format!("Starting Expansion for database {directory}. {STEP_MB} MB requested.");
+        vec![entry("Database.StartExpansion", text), Act::ExpandDatabase { directory, mb: STEP_MB }]
+    }
+}
+
+const EXPANDER: Writer = Writer::Daemon(Daemon::ExpansionDaemon);
+
+fn entry(category: &'static str, text: String) -> Act {
+    Entry { writer: EXPANDER, severity: Severity::Info, category: Category::Other(category), text }.into()
+}

@@ -1,0 +1,82 @@
+//! Restarts of an instance in which people work, and of one whose port somebody else has taken.
+
+use std::{
+    io::Write as _,
+    net::{TcpListener, TcpStream},
+    time::Duration,
+};
+
+use instance_contract::{OverallStatus, StepStatus, ToolResult, WorkflowTrace};
+use serde_json::{Value, json};
+
+use crate::pipeline::{Pipeline, wish, world};
+
+fn restart(parameters: &Value) -> Value {
+    let mut wish = wish::restart();
+    let fields = wish.as_object_mut().unwrap();
+    fields.remove("execution_order");
+    fields.remove("parameters");
+    wish["steps"] = json!([{"id": "restart", "tool": "iris_restart", "parameters": parameters}]);
+    wish
+}
+
+fn result<'a>(trace: &'a WorkflowTrace, step: &str) -> &'a ToolResult {
+    trace.steps_executed.iter().find(|result| result.step_id.as_str() == step).unwrap()
+}
+
+/// Somebody works in the instance, in the middle of a transaction.
+fn at_work(pipeline: &Pipeline) -> TcpStream {
+    let mut session = TcpStream::connect(("127.0.0.1", pipeline.iris.port())).unwrap();
+    session.write_all(b"TSTART\n").unwrap();
+    session
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_works_there_is_waited_for_and_listed_and_nothing_is_stopped() {
+    let pipeline = Pipeline::running(&[]).await;
+    let session = at_work(&pipeline);
+    let starts = pipeline.iris.starts();
+    let answer = pipeline.ask(&restart(&json!({"users_seconds": 2}))).await;
+    let trace = pipeline.ended(answer.remediation_id.unwrap()).await;
+    // A restart that failed is always followed by its undo, which finds the very run still there.
+    assert_eq!(trace.overall_status, OverallStatus::Undone, "{trace:#?}");
+    let failed = result(&trace, "restart");
+    assert_eq!(failed.error_code.as_deref(), Some("users_remain"), "{failed:#?}");
+    let told = failed.error_message.as_deref().unwrap();
+    let from = session.local_addr().unwrap();
+    assert!(told.contains(&format!("1 session ({from}), 1 open transaction")), "{told}");
+    assert_eq!(pipeline.iris.starts(), starts, "nothing was stopped");
+
+    // Who leaves in time lets it go on.
+    let answer = pipeline.ask(&restart(&json!({"users_seconds": 30}))).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    drop(session);
+    let trace = pipeline.ended(answer.remediation_id.unwrap()).await;
+    let done = result(&trace, "restart");
+    assert_eq!(done.status, StepStatus::Success, "{trace:#?}\n{}", pipeline.logs());
+    assert_eq!(done.changes_applied["sessions"].new_value.as_deref(), Some("1"));
+    assert_eq!(done.changes_applied["open_transactions"].new_value.as_deref(), Some("1"));
+    let databases = &done.changes_applied["databases_mounted"];
+    assert_eq!(databases.old_value, databases.new_value);
+    assert_eq!(pipeline.iris.starts(), starts + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_elses_listener_is_not_the_superserver() {
+    let pipeline = Pipeline::running(&[]).await;
+    let iris = &pipeline.iris;
+    let (cpf, port) = (iris.cpf(), iris.port());
+    // It takes connections, as a superserver would.
+    let foreign = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = foreign.local_addr().unwrap().port();
+    let mut wish = wish::set_cpf("DefaultPort", &taken.to_string(), true);
+    wish["parameters"]["cpf_section"] = json!("Startup");
+    wish["timeout_seconds"] = json!(10);
+    let answer = pipeline.ask(&wish).await;
+    let trace = pipeline.ended(answer.remediation_id.unwrap()).await;
+    assert_eq!(trace.overall_status, OverallStatus::Undone, "{trace:#?}\n{}", pipeline.logs());
+    let told = result(&trace, "restart").error_message.as_deref().unwrap();
+    assert!(told.contains("not of the instance, holds its superserver port"), "{told}");
+    assert_eq!(world::changed_lines(&cpf, &iris.cpf()), Vec::new());
+    assert_eq!((iris.state().0.as_str(), iris.port()), ("running", port));
+}
