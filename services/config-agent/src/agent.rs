@@ -26,6 +26,7 @@ pub async fn run(context: Context<Config>) -> Result<(), AgentError> {
     instance_agent::use_knowledge(context.config.knowledge_dir.as_deref())?;
     let (state_dir, fence_dir) = (context.config.state_dir.clone(), context.config.fence_dir.clone());
     let agent = ConfigAgent::new(context.config.clone(), Arc::clone(&context.clock));
+    agent.tidy();
     instance_agent::run(context, agent, AgentSettings { state_dir, fence_dir }).await
 }
 
@@ -42,6 +43,15 @@ impl ConfigAgent {
     pub fn new(config: Config, clock: Arc<dyn Clock>) -> Self {
         let host = Box::new(LocalHost::of(&config));
         Self { config, clock, host }
+    }
+
+    /// Before anything is served: no step of this agent can be running.
+    fn tidy(&self) {
+        for instance in &self.config.instances {
+            if let Err(failure) = self.host.tidy(instance) {
+                tracing::warn!(instance = %instance.name, %failure, "could not tidy up beside the CPF");
+            }
+        }
     }
 
     fn site(&self, instance: &InstanceName) -> Result<Site<'_>, Failure> {
