@@ -44,3 +44,4 @@ pub use answer::FactsQuestion;
 pub use rows::{KnowledgeError, use_knowledge};
 pub use run::{AgentError, run};
 pub use settings::{AgentSettings, InstanceSettings};
+pub use steps::{Steps, Surroundings};
