@@ -25,7 +25,7 @@ fn changes(dry_run: bool) -> Value {
     wish
 }
 
-/// Each change as it was told or done: step, target, from, to. What was only measured has no target of a plan.
+/// Each change as it was told or done: step, target, from, to. What is only measured on the way is no change.
 fn told(trace: &WorkflowTrace, status: StepStatus) -> Vec<[String; 4]> {
     let steps = trace.steps_executed.iter().filter(|step| step.status == status);
     let changes = steps.flat_map(|step| {
@@ -34,7 +34,9 @@ fn told(trace: &WorkflowTrace, status: StepStatus) -> Vec<[String; 4]> {
             [step.step_id.to_string(), target.clone(), value(&change.old_value), value(&change.new_value)]
         })
     });
-    let mut changes: Vec<_> = changes.filter(|[_, target, ..]| !target.ends_with("_ms")).collect();
+    let is_change =
+        |target: &str| ["cpf ", "kernel ", "instance "].iter().any(|kind| target.starts_with(kind));
+    let mut changes: Vec<_> = changes.filter(|[_, target, ..]| is_change(target)).collect();
     changes.sort();
     changes
 }

@@ -24,6 +24,8 @@ pub struct Options {
 enum Subject {
     /// The messages.log reader, beside a memchr line splitter.
     Log,
+    /// The agents' changes with all their care, beside the bare system calls; and their dry runs.
+    Agents,
     /// Router and agent on a NATS server, beside the bare chain of hops that they cannot do without.
     Pipeline,
     /// Whole small remediations with real effects, and dry runs, as somebody who asks sees them.
@@ -33,6 +35,7 @@ enum Subject {
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     match options.subject {
         Subject::Log => log(workspace, &options.arguments),
+        Subject::Agents => agents(workspace, &options.arguments),
         Subject::Pipeline => pipeline(workspace, &options.arguments),
         Subject::Small => small(workspace, &options.arguments),
     }
@@ -43,6 +46,14 @@ fn log(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
     // Only the benchmarks: the test harness of the library does not understand their arguments.
     cargo.args(["bench", "-p", "instance-iris", "--benches"]).arg("--").args(arguments);
     command::run(&mut cargo)
+}
+
+fn agents(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
+    let program = ["build", "--release", "-p", "instance-tests", "--example", "bench-agents"];
+    command::run(command::cargo_in(workspace).args(program))?;
+    command::run(
+        std::process::Command::new(workspace.release_program("examples/bench-agents")).args(arguments),
+    )
 }
 
 /// One build for each program: built together, they would share the features that only the tests ask for.

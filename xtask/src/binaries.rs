@@ -1,6 +1,6 @@
 //! Building the workspace's programs, so that what one task built is not built again by the next.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -60,58 +60,59 @@ pub fn whole_tree(cargo: &mut Command) -> &mut Command {
 #[derive(Debug, PartialEq, Eq)]
 pub struct TestProgram {
     pub path: PathBuf,
+    /// Of the package that it is a test of.
+    pub manifest: PathBuf,
     /// The unit tests of the package's library?
     pub is_of_library: bool,
 }
 
-/// The built test programs of the package that lies in `folder`.
-pub fn test_programs(workspace: &Workspace, folder: &Path) -> Result<Vec<TestProgram>> {
+/// The built test programs of the tree.
+pub fn test_programs(workspace: &Workspace) -> Result<Vec<TestProgram>> {
     let mut cargo = command::cargo_in(workspace);
     cargo.arg("test");
     whole_tree(&mut cargo).args(["--no-run", "--message-format", "json-render-diagnostics"]);
     cargo.stderr(Stdio::inherit());
     let output = cargo.output().context("could not start cargo")?;
     command::must_succeed(&command::line(&cargo), output.status)?;
-    let manifest = folder.join("Cargo.toml");
     let messages = String::from_utf8_lossy(&output.stdout);
-    let programs = messages.lines().filter_map(|line| test_program(line, &manifest)).collect();
-    Ok(programs)
+    Ok(messages.lines().filter_map(test_program).collect())
 }
 
-/// The program of one line of cargo's messages, when it is a test of the package with this manifest.
-fn test_program(message: &str, manifest: &Path) -> Option<TestProgram> {
+/// The program of one line of cargo's messages, when it is a test.
+fn test_program(message: &str) -> Option<TestProgram> {
     let message: Value = serde_json::from_str(message).ok()?;
-    let is_test = message["reason"] == "compiler-artifact" && message["profile"]["test"] == true;
-    let is_ours = message["manifest_path"].as_str().is_some_and(|path| manifest == path);
-    if !is_test || !is_ours {
+    if message["reason"] != "compiler-artifact" || message["profile"]["test"] != true {
         return None;
     }
     let is_of_library =
         message["target"]["kind"].as_array().is_some_and(|kinds| kinds.contains(&"lib".into()));
-    Some(TestProgram { path: message["executable"].as_str()?.into(), is_of_library })
+    let (path, manifest) = (message["executable"].as_str()?, message["manifest_path"].as_str()?);
+    Some(TestProgram { path: path.into(), manifest: manifest.into(), is_of_library })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
-    fn only_test_programs_of_the_package_are_taken() {
-        let message = |manifest: &str, test: bool| {
+    fn only_test_programs_are_taken() {
+        let message = |kind: &str, test: bool| {
             serde_json::json!({
                 "reason": "compiler-artifact",
-                "manifest_path": manifest,
+                "manifest_path": "/tree/shared/bus/Cargo.toml",
                 "profile": {"test": test},
-                "target": {"kind": ["lib"]},
-                "executable": "/target/debug/deps/contract-1",
+                "target": {"kind": [kind]},
+                "executable": "/target/debug/deps/bus-1",
             })
             .to_string()
         };
-        let bus = Path::new("/tree/shared/bus/Cargo.toml");
-        let taken = |line: &str| test_program(line, bus).is_some_and(|program| program.is_of_library);
-        assert!(taken(&message("/tree/shared/bus/Cargo.toml", true)));
-        assert!(!taken(&message("/tree/shared/bus/Cargo.toml", false)));
-        assert!(!taken(&message("/tree/cli/Cargo.toml", true)));
-        assert!(!taken("warning: not json"));
+        let of_library = test_program(&message("lib", true)).unwrap();
+        assert!(of_library.is_of_library);
+        assert_eq!(of_library.manifest, Path::new("/tree/shared/bus/Cargo.toml"));
+        assert!(!test_program(&message("test", true)).unwrap().is_of_library);
+        assert_eq!(test_program(&message("lib", false)), None);
+        assert_eq!(test_program("warning: not json"), None);
     }
 }

@@ -96,18 +96,14 @@ fn with_proof_features(tree: &str) -> Option<&str> {
 
 /// The unit tests of each package that a check needs.
 fn unit_tests(workspace: &Workspace, checks: &[Check]) -> Result<Vec<(&'static str, PathBuf)>> {
+    let programs = binaries::test_programs(workspace)?;
     let mut tests: Vec<(&'static str, PathBuf)> = Vec::new();
     for check in checks {
         let Check::Tests { package, .. } = check else { continue };
-        if tests.iter().any(|(known, _)| known == package) {
-            continue;
-        }
-        let of = workspace.packages.iter().find(|it| it.name == *package);
-        let folder =
-            of.and_then(|it| it.manifest.parent()).with_context(|| format!("no package {package}"))?;
-        let programs = binaries::test_programs(workspace, folder)?;
-        let program = programs.into_iter().find(|program| program.is_of_library).map(|program| program.path);
-        tests.push((package, program.with_context(|| format!("{package} has no unit tests"))?));
+        let manifest = workspace.packages.iter().find(|it| it.name == *package).map(|it| &it.manifest);
+        let mut of_library = programs.iter().filter(|program| program.is_of_library);
+        let program = of_library.find(|program| Some(&program.manifest) == manifest);
+        tests.push((package, program.with_context(|| format!("{package} has no unit tests"))?.path.clone()));
     }
     Ok(tests)
 }

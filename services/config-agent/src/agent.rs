@@ -27,6 +27,7 @@ pub async fn run(context: Context<Config>) -> Result<(), AgentError> {
     let (state_dir, fence_dir) = (context.config.state_dir.clone(), context.config.fence_dir.clone());
     let agent = ConfigAgent::new(context.config.clone(), Arc::clone(&context.clock))
         .guarded_by(SelfGuard::of(&context));
+    agent.tidy();
     instance_agent::run(context, agent, AgentSettings { state_dir, fence_dir }).await
 }
 
@@ -49,6 +50,15 @@ impl ConfigAgent {
     #[must_use]
     pub fn guarded_by(self, self_guard: SelfGuard) -> Self {
         Self { self_guard, ..self }
+    }
+
+    /// Before anything is served: no step of this agent can be running.
+    fn tidy(&self) {
+        for instance in &self.config.instances {
+            if let Err(failure) = self.host.tidy(instance) {
+                tracing::warn!(instance = %instance.name, %failure, "could not tidy up beside the CPF");
+            }
+        }
     }
 
     fn site(&self, instance: &InstanceName) -> Result<Site<'_>, Failure> {

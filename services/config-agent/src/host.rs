@@ -26,6 +26,9 @@ pub trait Host: Debug + Send + Sync {
     /// Opens and reads the CPF of an instance.
     fn open(&self, instance: &InstanceSettings) -> Result<Box<dyn CpfFile>, Failure>;
 
+    /// Removes what a crash may have left beside the CPF and nobody would come back to: a merge file.
+    fn tidy(&self, instance: &InstanceSettings) -> Result<(), Failure>;
+
     /// Memory of the machine; `None` when it cannot be told.
     fn room(&self) -> Option<HostRoom>;
 

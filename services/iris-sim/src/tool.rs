@@ -1,7 +1,7 @@
 //! The `instance-iris-sim` program: makes instances and does to them what the world does.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -10,10 +10,15 @@ use serde_json::json;
 
 use crate::create::{self, NewHost, NewInstance};
 use crate::shell::ask::{self, Request};
+use crate::shell::cpf_file::CpfFile;
+use crate::shell::gather;
 use crate::shell::ids_file::IdsFile;
+use crate::shell::process::user_name;
 use crate::shell::registry::{Registered, Registry};
+use crate::shell::rehearsal::{Rehearsal, Story};
 use crate::shell::settings::{Settings, Workload};
 use crate::shell::status_file::StatusFile;
+use crate::world::Identity;
 use crate::world::act::Daemon;
 use crate::world::release::Release;
 
@@ -49,6 +54,22 @@ enum Command {
         which: Which,
         /// CONTROL, WRTDMN, AUXWD, GARCOL, JRNDMN or EXPDMN.
         daemon: String,
+    },
+    /// Play a story without starting anything, and write the messages.log that would come of it: the same story, seed
+    /// and instance give the same bytes.
+    Rehearse {
+        #[command(flatten)]
+        which: Which,
+        /// TOML: `begins_at`, `seconds`, and `events` with `at` and `do` (start, stop, terminate, load, connect,
+        /// kill_daemon, disk).
+        #[arg(long)]
+        story: PathBuf,
+        /// Folder for messages.log and alerts.log; those that are there already are replaced.
+        #[arg(long)]
+        out: PathBuf,
+        /// In place of the instance's own.
+        #[arg(long)]
+        seed: Option<u64>,
     },
     /// Tell what a test wants to know, as JSON.
     Status {
@@ -117,6 +138,7 @@ pub fn run() -> ExitCode {
             load(&which, dirty_mb, journal_mb, database_mb)
         }
         Command::KillDaemon { which, daemon } => kill_daemon(&which, &daemon),
+        Command::Rehearse { which, story, out, seed } => rehearse(&which, &story, &out, seed),
         Command::Status { which, json: _ } => status(&which),
     };
     match outcome {
@@ -187,6 +209,36 @@ fn kill_daemon(which: &Which, daemon: &str) -> Outcome {
         return Err(format!("could not kill {role} (pid {})", process.pid).into());
     }
     println!("killed {role} (pid {})", process.pid);
+    Ok(())
+}
+
+fn rehearse(which: &Which, story: &Path, out: &Path, seed: Option<u64>) -> Outcome {
+    let instance = find(which)?;
+    let text = std::fs::read_to_string(story)
+        .map_err(|error| format!("could not read story \"{}\": {error}", story.display()))?;
+    let story: Story = toml::from_str(&text)?;
+    let settings = Settings::read(&instance.folder.settings())?;
+    let cpf = CpfFile::read(&instance.folder.cpf())?;
+    let asker = (user_name(), false);
+    let facts = gather::start_facts(&instance.folder, &settings, &cpf, asker, story.begins_at.clone())?;
+    let identity = Identity {
+        name: instance.name.clone(),
+        directory: instance.folder.printed(),
+        bin_directory: format!("{}/", instance.bin.display()),
+        cpf_path: instance.folder.cpf().display().to_string(),
+        release: settings.version,
+    };
+    std::fs::create_dir_all(out)?;
+    let (messages, alerts) = (out.join("messages.log"), out.join("alerts.log"));
+    for log in [&messages, &alerts] {
+        match std::fs::remove_file(log) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    let seed = seed.unwrap_or(settings.seed);
+    Rehearsal::new(identity, seed, facts, &messages, &alerts).play(&story)?;
+    println!("{}", messages.display());
     Ok(())
 }
 

@@ -69,7 +69,7 @@ pub fn without_right(config: &Config) -> Vec<String> {
     let lacks = |instance: &&InstanceSettings| {
         // Most logs say nothing of it, and reading one as entries takes long.
         let bytes = std::fs::read(&instance.messages_log).unwrap_or_default();
-        if !String::from_utf8_lossy(&bytes).contains(NO_RIGHT) {
+        if memchr::memmem::find(&bytes, NO_RIGHT.as_bytes()).is_none() {
             return false;
         }
         let Ok((entries, _)) = entries_since_last_start(&instance.messages_log) else { return false };

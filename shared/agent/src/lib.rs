@@ -48,3 +48,4 @@ pub use rows::{KnowledgeError, use_knowledge};
 pub use run::{AgentError, run};
 pub use self_guard::SelfGuard;
 pub use settings::{AgentSettings, InstanceSettings};
+pub use steps::{Steps, Surroundings};

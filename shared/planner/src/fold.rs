@@ -25,10 +25,16 @@ pub(crate) fn fold(steps: Vec<StepRequest>) -> (Vec<StepRequest>, Vec<String>) {
             }
         }
     }
-    // What is set for the processes of the instance ends with them, so it comes after the restart where it may.
+    // What is set for the processes of the instance ends with them, so it comes after the restart, unless something else
+    // is to wait for it.
+    let is_waited_for = |step: &StepRequest| {
+        let others =
+            steps.iter().filter(|other| other.action.has_effect() && !is_of_processes(&other.action));
+        others.into_iter().any(|other| depends(&steps, other, &step.id))
+    };
     let after: Vec<StepId> = steps
         .iter()
-        .filter(|step| is_of_processes(&step.action) && !is_before(&steps, &step.id, &last))
+        .filter(|step| is_of_processes(&step.action) && !is_waited_for(step))
         .map(|step| step.id.clone())
         .collect();
     for step in steps.iter_mut().filter(|step| after.contains(&step.id)) {
@@ -54,11 +60,6 @@ fn is_restart(step: &StepRequest) -> bool {
 pub(crate) fn is_of_processes(action: &Action) -> bool {
     matches!(action, Action::SetKernel(set)
         if kernel_parameter(&set.kernel_param).is_some_and(|row| row.root == KernelRoot::Process))
-}
-
-/// Does the second step depend on the first one, directly or not?
-fn is_before(steps: &[StepRequest], first: &StepId, second: &StepId) -> bool {
-    steps.iter().find(|step| step.id == *second).is_some_and(|step| depends(steps, step, first))
 }
 
 fn extend(ids: &mut Vec<StepId>, more: &[StepId]) {

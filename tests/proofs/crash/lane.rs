@@ -251,7 +251,8 @@ impl Lane {
             self.restarts += 2;
             let megabytes = if scenario == Scenario::Undo { BAD_MB } else { 256 + self.wishes };
             let moved = (scenario == Scenario::Moved).then(crowd::wanted);
-            Wish { id: Uuid::new_v4(), kernel: self.wishes, globals_mb: megabytes, moved }
+            let live = scenario == Scenario::Live;
+            Wish { id: Uuid::new_v4(), kernel: self.wishes, globals_mb: megabytes, live, moved }
         };
         (0..scenario.commands()).map(one).collect()
     }

@@ -22,6 +22,8 @@ pub enum Scenario {
     /// The processes of the instance get other CPUs and another share of them; the CPF cannot be changed after that, and
     /// all is taken back.
     Moved,
+    /// A CPF value goes into the running instance by its own `iris merge`; nothing is restarted.
+    Live,
     /// A person has to agree to the restart, and does.
     Approved,
     /// Two commands at once for the instance: the second waits for the first.
@@ -38,12 +40,13 @@ const BOLD: &str = "approve_restarts = false\napprove_dangerous = false\nquiet_s
 const ASKED: &str = "approve_restarts = true\nquiet_seconds = 0\napproval_seconds = 10\n";
 
 impl Scenario {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Forward,
         Self::Undo,
         Self::Retried,
         Self::Again,
         Self::Moved,
+        Self::Live,
         Self::Approved,
         Self::Queued,
         Self::Unanswered,
@@ -84,6 +87,7 @@ impl fmt::Display for Scenario {
             Self::Retried => "retried",
             Self::Again => "again",
             Self::Moved => "moved",
+            Self::Live => "live",
             Self::Approved => "approved",
             Self::Queued => "queued",
             Self::Unanswered => "unanswered",
@@ -99,6 +103,8 @@ pub struct Wish {
     pub kernel: u32,
     /// Of `globals` in the CPF, 8 KB buffers.
     pub globals_mb: u32,
+    /// The running instance is to take a larger lock table instead of a restart.
+    pub live: bool,
     /// Where the processes of the instance are to run instead of a restart.
     pub moved: Option<Move>,
 }
@@ -117,11 +123,27 @@ impl Wish {
         format!("0,0,{},0,0,0", self.globals_mb)
     }
 
-    /// A RemediationCommand of three steps, as an outside system writes it.
+    /// The lock table, in bytes.
+    pub fn locks(&self) -> u32 {
+        65_536 * (self.kernel + 1)
+    }
+
+    /// What the CPF holds in the end: name and value of the one line that changes.
+    pub fn cpf_line(&self) -> (&'static str, String) {
+        if self.live { ("locksiz", self.locks().to_string()) } else { ("globals", self.globals()) }
+    }
+
+    /// A RemediationCommand of two or three steps, as an outside system writes it.
     pub fn command(&self) -> Value {
         let os = |name: &str, value: Value| json!({"kernel_param": name, "new_value": value});
         let setting = json!({"cpf_section": "config", "parameter": "globals", "new_value": self.globals()});
+        let locks = json!({"live": true, "changes": [
+            {"cpf_section": "config", "parameter": "locksiz", "new_value": self.locks()}]});
         let steps = match &self.moved {
+            None if self.live => json!([
+                {"id": "kernel", "tool": "os_config", "parameters": os("vm.swappiness", json!(self.kernel))},
+                {"id": "locks", "tool": "iris_config", "parameters": locks, "depends_on": ["kernel"]},
+            ]),
             None => json!([
                 {"id": "kernel", "tool": "os_config", "parameters": os("vm.swappiness", json!(self.kernel))},
                 {"id": "setting", "tool": "iris_config", "parameters": setting, "depends_on": ["kernel"]},
@@ -143,7 +165,7 @@ impl Wish {
             "error_type": "config",
             "severity": 2,
             "recommended_action": "what the proof wants",
-            "requires_restart": self.moved.is_none(),
+            "requires_restart": self.moved.is_none() && !self.live,
             "requested_by": "crash proof",
             "issued_at": SystemClock.now().to_string(),
             "timeout_seconds": 20,

@@ -101,8 +101,9 @@ impl World {
         faults.same("a backup of the former CPF", self.backups.contains(&before.cpf.text), true);
         let many = self.backups.len() > before.backups.len() + wishes.len();
         faults.same("more backups than changes", many, false);
-        faults.same("starts", self.starts, before.starts + wishes.len());
-        faults.same("stops", self.stops, before.stops + wishes.len());
+        let restarts = wishes.iter().filter(|wish| !wish.live).count();
+        faults.same("starts", self.starts, before.starts + restarts);
+        faults.same("stops", self.stops, before.stops + restarts);
         // What was there when the process died was not written a second time.
         if at_death.kernel.text.trim() == kernel {
             faults.same("the kernel value since the death", &self.kernel, &at_death.kernel);
@@ -113,6 +114,10 @@ impl World {
         // The instance writes its CPF anew when it starts, so the file is compared as it was at the stop.
         if at_death.cpf.text == cpf && at_death.cpf_at_stops.len() < self.cpf_at_stops.len() {
             faults.same("the CPF since the death", self.cpf_at_stops.last(), Some(&at_death.cpf.inode));
+        }
+        // Nothing restarts, so the file itself tells whether it was merged into a second time.
+        if last.live && at_death.cpf.text == cpf {
+            faults.same("the merged CPF since the death", &self.cpf, &at_death.cpf);
         }
         self.is_tidy(&mut faults);
         faults.0
@@ -159,9 +164,10 @@ fn setting_of(text: &str) -> String {
 
 /// The CPF with the wished value in place of the one that was there.
 fn after(text: &str, wish: &Wish) -> String {
-    let lines = text.split('\n').map(|line| match line.strip_prefix("globals=") {
-        Some(_) => format!("globals={}", wish.globals()),
-        None => line.to_owned(),
+    let (name, value) = wish.cpf_line();
+    let lines = text.split('\n').map(|line| match line.split_once('=') {
+        Some((found, _)) if found == name => format!("{name}={value}"),
+        _ => line.to_owned(),
     });
     lines.collect::<Vec<_>>().join("\n")
 }

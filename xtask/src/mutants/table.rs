@@ -28,7 +28,8 @@ const FENCE: Check = Check::Tests { package: "instance-agent", filter: "fence::t
 const CPF_FOLDER: Check = Check::Tests { package: "instance-config-agent", filter: "tests::power_cuts::" };
 /// What a change of a CPF promises to people who edit it too.
 const CPF_CHANGES: Check = Check::Tests { package: "instance-config-agent", filter: "tests::changes::" };
-const KERNEL_CHANGES: Check = Check::Tests { package: "instance-os-agent", filter: "tests::changes::" };
+/// What is said when the kernel takes another value than it was given.
+const SHORT_KERNEL: Check = Check::Tests { package: "instance-os-agent", filter: "tests::short_kernel::" };
 /// The agent dies when its restart has happened and nothing says so yet.
 const DEATH_AFTER_RESTART: Check = Check::Death { case: "restart-agent agent.effect-over:1 forward" };
 
@@ -61,5 +62,5 @@ pub const MUTANTS: &[Mutant] = &[
     found_by(STEPS, "fence.equal-refused"),
     found_by(CPF_CHANGES, "config.lost-update-unchecked"),
     found_by(CPF_CHANGES, "config.undo-unchecked"),
-    found_by(KERNEL_CHANGES, "os.read-back-skipped"),
+    found_by(SHORT_KERNEL, "os.read-back-skipped"),
 ];

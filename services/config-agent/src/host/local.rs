@@ -11,8 +11,8 @@ use instance_chassis::error_chain;
 use instance_contract::Failure;
 use instance_knowledge::HostRoom;
 
-use super::{CpfFile, Host, MergeFile, read::Live};
-use crate::{config::Config, folder::Folder, license};
+use super::{CpfFile, Host, MergeFile, merge_file, read::Live};
+use crate::{config::Config, error::FileError, folder::Folder, license};
 
 /// What scripts behind the `iris` program need.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -34,6 +34,11 @@ impl LocalHost {
 impl Host for LocalHost {
     fn open(&self, instance: &InstanceSettings) -> Result<Box<dyn CpfFile>, Failure> {
         Ok(Box::new(Live::read(instance)?))
+    }
+
+    fn tidy(&self, instance: &InstanceSettings) -> Result<(), Failure> {
+        let (folder, cpf) = Folder::of(&instance.cpf).map_err(FileError::into_failure)?;
+        folder.remove(&merge_file::name(&cpf)).map_err(FileError::into_failure)
     }
 
     fn room(&self) -> Option<HostRoom> {

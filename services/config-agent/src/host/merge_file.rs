@@ -14,9 +14,14 @@ use crate::{
     folder::{Folder, Snapshot},
 };
 
+/// Its name, always the same, so that a crash leaves at most one behind.
+pub fn name(cpf: &str) -> String {
+    format!(".{cpf}_instance_merge")
+}
+
 /// Lays the file; one that a crash has left there is replaced.
 pub fn lay(folder: &Folder, cpf: &str, owner: &Snapshot, text: &[u8]) -> Result<MergeFile, FileError> {
-    let name = format!(".{cpf}_instance_merge");
+    let name = name(cpf);
     let path = folder.path().join(&name);
     folder.remove(&name)?;
     let mut file = folder.create(&name)?.ok_or_else(|| FileError::Busy(path.clone()))?;

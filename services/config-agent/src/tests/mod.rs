@@ -50,7 +50,11 @@ enum Folder {
 
 impl Stage {
     pub fn new(cpf: &[u8]) -> Self {
-        let own = tempfile::tempdir().unwrap();
+        Self::inside(&std::env::temp_dir(), cpf)
+    }
+
+    pub fn inside(parent: &Path, cpf: &[u8]) -> Self {
+        let own = tempfile::tempdir_in(parent).unwrap();
         let stage = Self::at(own.path(), cpf);
         Self { folder: Folder::Own(own), ..stage }
     }

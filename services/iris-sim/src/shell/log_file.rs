@@ -31,7 +31,12 @@ struct Last {
 impl LogFile {
     /// The logs of that instance; neither needs to exist.
     pub fn of(folder: &InstanceFolder) -> Self {
-        Self { messages: folder.messages_log(), alerts: folder.alerts_log(), last: None }
+        Self::at(&folder.messages_log(), &folder.alerts_log())
+    }
+
+    /// Logs that lie elsewhere.
+    pub fn at(messages: &Path, alerts: &Path) -> Self {
+        Self { messages: messages.to_owned(), alerts: alerts.to_owned(), last: None }
     }
 
     /// Writes an entry, or counts it when it is the last one again.

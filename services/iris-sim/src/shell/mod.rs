@@ -11,6 +11,7 @@ pub mod ids_file;
 pub mod log_file;
 pub mod process;
 pub mod registry;
+pub mod rehearsal;
 pub mod settings;
 pub mod status_file;
 pub mod superserver;

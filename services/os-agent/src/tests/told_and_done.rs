@@ -22,15 +22,16 @@ fn order(action: &Action) -> StepCommand {
 #[test]
 fn the_forecast_is_the_change_to_the_byte() {
     for (name, value, file) in [
-        ("vm.nr_hugepages", "100", "proc/sys/vm/nr_hugepages"),
+        ("vm.nr_hugepages", "1000", "proc/sys/vm/nr_hugepages"),
         ("vm.swappiness", "5", "proc/sys/vm/swappiness"),
         ("kernel.sem", "250 32000 100 128", "proc/sys/kernel/sem"),
     ] {
         let stage = Stage::new();
         let agent = OsAgent::new(stage.config.clone());
         let action = Action::SetKernel(set(name, value));
-        let ForecastReply::Would(told) = agent.forecast(&"PROD".parse().unwrap(), &action) else {
-            panic!("it would")
+        let told = match agent.forecast(&"PROD".parse().unwrap(), &action) {
+            ForecastReply::Would(told) => told,
+            other => panic!("it would: {other:?}"),
         };
         let before = stage.value(file);
         assert_eq!(before.split_whitespace().collect::<Vec<_>>().join(" "), told.before);

@@ -50,7 +50,12 @@ impl Process {
     /// Its threads by id, with the same figures as of a process; the first one bears the id of the process.
     pub fn threads(&self, proc_root: &Path) -> Vec<Self> {
         let entries = fs::read_dir(self.folder(proc_root).join("task")).into_iter().flatten().flatten();
-        let mut threads: Vec<Self> = entries.filter_map(|entry| Self::at(&entry.path())).collect();
+        let thread = |entry: fs::DirEntry| {
+            // The first thread is the process itself, which was looked at already.
+            let is_first = entry.file_name().to_str()? == self.id.to_string();
+            if is_first { Some(self.clone()) } else { Self::at(&entry.path()) }
+        };
+        let mut threads: Vec<Self> = entries.filter_map(thread).collect();
         threads.sort_by_key(|thread| thread.id);
         threads
     }
