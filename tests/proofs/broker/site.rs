@@ -49,8 +49,8 @@ pub struct Site {
     pub witness: Witness,
     pub copies: usize,
     /// What looks on, drives and supervises.
-    _tasks: JoinSet<()>,
-    _instances: Vec<IrisFolder>,
+    tasks: JoinSet<()>,
+    instances: Vec<IrisFolder>,
     _guard: Guard,
     folder: TempDir,
 }
@@ -75,8 +75,8 @@ impl Site {
             load: Arc::new(Load::default()),
             witness: Witness::over(instances.iter().map(|instance| instance.path().to_owned()).collect()),
             client,
-            _tasks: JoinSet::new(),
-            _instances: instances,
+            tasks: JoinSet::new(),
+            instances,
             _guard: guard,
             folder,
         };
@@ -105,7 +105,7 @@ impl Site {
             ensure!(taken, "somebody else has shard {shard}");
         }
         let services = Arc::clone(&self.services);
-        self._tasks.spawn(async move { services.tend().await });
+        self.tasks.spawn(async move { services.tend().await });
         self.up(&bus).await?;
         self.push(urls, dose).await?;
         Ok(self)
@@ -114,10 +114,10 @@ impl Site {
     /// Connections of our own, that only watch.
     async fn look_on(&mut self, bus: &Bus, urls: &str) -> Result<()> {
         let (acks, client) = (Arc::clone(&self.acks), connect(urls, "acks").await?);
-        self._tasks.spawn(async move { acks.watch(&client).await });
+        self.tasks.spawn(async move { acks.watch(&client).await });
         for shard in 0..SHARDS {
             let (feed, bus) = (Arc::clone(&self.feed), bus.clone());
-            self._tasks.spawn(async move { feed.follow(&bus, shard).await });
+            self.tasks.spawn(async move { feed.follow(&bus, shard).await });
         }
         Ok(())
     }
@@ -150,7 +150,7 @@ impl Site {
         for instance in 0..INSTANCES {
             let (load, feed) = (Arc::clone(&self.load), Arc::clone(&self.feed));
             let js = stored(&client);
-            self._tasks.spawn(async move { load.lane(instance, period, &js, &feed).await });
+            self.tasks.spawn(async move { load.lane(instance, period, &js, &feed).await });
         }
         Ok(())
     }
@@ -163,8 +163,7 @@ impl Site {
             format!("state_dir = \"{}\"", state.join("ledger").display()),
             format!("fence_dir = \"{}\"", state.join("fence").display()),
         ];
-        let ours =
-            self._instances.iter().enumerate().filter(|(instance, _)| instance % AGENTS.len() == index);
+        let ours = self.instances.iter().enumerate().filter(|(instance, _)| instance % AGENTS.len() == index);
         for (instance, folder) in ours {
             lines.extend([
                 "[[config-agent.instances]]".to_owned(),
