@@ -94,6 +94,12 @@ impl Agent for ConfigAgent {
         self.config.instances.iter().map(|instance| instance.name.clone()).collect()
     }
 
+    /// A merge reaches into the running instance; else only the file is written.
+    fn part(&self, action: &Action) -> Option<String> {
+        let wanted = Wanted::of(action)?;
+        (!wanted.changes.live).then(|| "iris.cpf".to_owned())
+    }
+
     fn facts(&self, instance: &InstanceName) -> Result<serde_json::Value, Failure> {
         let site = self.site(instance)?;
         let file = site.host.open(site.instance)?;

@@ -97,6 +97,14 @@ impl Agent for OsAgent {
         self.config.instances.iter().map(|instance| instance.name.clone()).collect()
     }
 
+    /// Each parameter has a file of its own, here and for the next boot.
+    fn part(&self, action: &Action) -> Option<String> {
+        match action {
+            Action::SetKernel(wanted) => Some(wanted.kernel_param.clone()),
+            _ => None,
+        }
+    }
+
     fn facts(&self, instance: &InstanceName) -> Result<Value, Failure> {
         let view = self.view(instance)?;
         facts::facts(&self.config, &*self.host, self.settings(instance)?, &view)

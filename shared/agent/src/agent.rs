@@ -41,6 +41,12 @@ pub trait Agent: Send + Sync + 'static {
     /// step command as `order`, about a step whose effect is not there but may be in part. Reads only.
     fn probe_undo(&self, order: &StepCommand, done: &Prepared) -> Result<Probe, Failure>;
 
+    /// The part of the instance that this acts on, where it leaves all others alone: steps of one plan that do not
+    /// wait for each other act on different parts at the same time. `None`: on all of it, and nothing acts beside it.
+    fn part(&self, _action: &Action) -> Option<String> {
+        None
+    }
+
     /// Look whether what was promised holds, from IRIS and the host. Reads only; waits for the quiet time.
     fn verify(&self, order: &StepCommand, verify: &Verify, work: &Work<'_>) -> Result<Verification, Failure>;
 }

@@ -103,6 +103,13 @@ impl Agent for CountingAgent {
         vec!["PROD".parse().unwrap(), "TEST".parse().unwrap()]
     }
 
+    fn part(&self, action: &Action) -> Option<String> {
+        match action {
+            Action::SetCpf(set) if set.cpf_section == "parts" => Some(set.parameter.clone()),
+            _ => None,
+        }
+    }
+
     fn facts(&self, _: &InstanceName) -> Result<serde_json::Value, Failure> {
         Ok(serde_json::json!({ "globals": self.value() }))
     }

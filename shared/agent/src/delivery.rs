@@ -161,7 +161,7 @@ async fn result_of<A: Agent>(desk: &Arc<Desk<A>>, order: StepCommand) -> Result<
     loop {
         match desk.running.enter(&order.key()) {
             Role::Lead(lead) => {
-                let _turn = desk.running.turn(&order.instance).await;
+                let _turn = desk.running.turn(&order.instance, desk.steps.part(&order.action)).await;
                 let result = blocking(desk, move |steps| steps.carry_out(&order)).await?;
                 lead.end(&result);
                 return Ok(result);

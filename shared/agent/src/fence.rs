@@ -1,7 +1,8 @@
 //! Who may act on an IRIS instance of this host: the highest token seen, in one small file per instance that the
 //! three agents share.
 //!
-//! Invariant: two processes never act on one instance at the same time; the file is locked while one does.
+//! Invariant: two processes never act on one instance at the same time, unless both act for the same remediation and
+//! each on a part that the other leaves alone; the file is locked while one does.
 //! Invariant: a token lower than one that was admitted is refused.
 //!
 //! The file is written without a sync of its own: the intent that follows carries the token and is synced, and after a
@@ -49,6 +50,8 @@ pub struct Guard {
     instance: InstanceName,
     path: PathBuf,
     floor: Option<Token>,
+    /// Whose remediation the instance is shared with, when only a part of it is acted on.
+    shares: Option<Token>,
     // Closing the file ends the lock.
     file: File,
 }
@@ -60,28 +63,41 @@ impl Fence {
         Ok(Self { folder, floors: BTreeMap::new() })
     }
 
-    /// Waits until no other agent acts on the instance, at most as long as `remaining` says.
+    /// Waits until nobody else acts on the instance, at most as long as `remaining` says.
     pub fn lock(
         &self,
         instance: &InstanceName,
         remaining: &dyn Fn() -> Duration,
     ) -> Result<Guard, FenceError> {
+        Self::wait_for(self.guard(instance, None)?, remaining)
+    }
+
+    /// Waits until nobody acts on the instance for another remediation than that of `token`, or on all of it.
+    pub fn lock_part(
+        &self,
+        instance: &InstanceName,
+        token: Token,
+        remaining: &dyn Fn() -> Duration,
+    ) -> Result<Guard, FenceError> {
+        Self::wait_for(self.guard(instance, Some(token))?, remaining)
+    }
+
+    fn guard(&self, instance: &InstanceName, shares: Option<Token>) -> Result<Guard, FenceError> {
         let path = self.folder.join(instance.token());
         let file = open_shared(&path).map_err(failed("open", &path))?;
+        let floor = self.floors.get(instance).copied();
+        Ok(Guard { instance: instance.clone(), path, floor, shares, file })
+    }
+
+    fn wait_for(guard: Guard, remaining: &dyn Fn() -> Duration) -> Result<Guard, FenceError> {
         loop {
-            match file.try_lock() {
-                Ok(()) => {
-                    let floor = self.floors.get(instance).copied();
-                    return Ok(Guard { instance: instance.clone(), path, floor, file });
-                }
-                Err(TryLockError::WouldBlock) if remaining().is_zero() => {
-                    return Err(FenceError::Busy { instance: instance.clone() });
-                }
-                Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK_AGAIN.min(remaining())),
-                Err(TryLockError::Error(source)) => {
-                    return Err(FenceError::Io { operation: "lock", path, source });
-                }
+            if guard.joins()? || guard.locked(guard.file.try_lock())? {
+                return Ok(guard);
             }
+            if remaining().is_zero() {
+                return Err(guard.busy());
+            }
+            std::thread::sleep(LOOK_AGAIN.min(remaining()));
         }
     }
 
@@ -100,6 +116,49 @@ impl Fence {
 }
 
 impl Guard {
+    /// Beside others of the same remediation, whose token was admitted before.
+    fn joins(&self) -> Result<bool, FenceError> {
+        if self.shares.is_none() || !self.locked(self.file.try_lock_shared())? {
+            return Ok(false);
+        }
+        if self.highest()? == self.shares {
+            return Ok(true);
+        }
+        self.file.unlock().map_err(failed("unlock", &self.path))?;
+        Ok(false)
+    }
+
+    /// Lets others of the same remediation in.
+    fn make_room(&self, token: Token) -> Result<(), FenceError> {
+        if self.shares != Some(token) {
+            return Ok(());
+        }
+        // Linux turns the one lock into the other, but not in one act: somebody else may have slipped in.
+        if !self.locked(self.file.try_lock_shared())? {
+            return Err(self.busy());
+        }
+        match self.highest()? {
+            Some(highest) if highest > token => Err(self.stale(token, highest)),
+            _ => Ok(()),
+        }
+    }
+
+    fn locked(&self, tried: Result<(), TryLockError>) -> Result<bool, FenceError> {
+        match tried {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(source)) => Err(failed("lock", &self.path)(source)),
+        }
+    }
+
+    fn busy(&self) -> FenceError {
+        FenceError::Busy { instance: self.instance.clone() }
+    }
+
+    fn stale(&self, token: Token, highest: Token) -> FenceError {
+        FenceError::Stale { instance: self.instance.clone(), token, highest }
+    }
+
     /// The highest token admitted; `None` for an instance that nobody acted on.
     pub fn highest(&self) -> Result<Option<Token>, FenceError> {
         if mutant("fence.ignored") {
@@ -117,15 +176,15 @@ impl Guard {
         }
     }
 
-    /// An equal or higher token passes and is remembered; a lower one is refused.
+    /// An equal or higher token passes and is remembered; a lower one is refused. From then on others of the same
+    /// remediation may act beside this guard, when it is for a part.
     pub fn admit(&self, token: Token) -> Result<(), FenceError> {
         match self.highest()? {
-            Some(highest) if highest > token => {
-                Err(FenceError::Stale { instance: self.instance.clone(), token, highest })
-            }
-            Some(highest) if highest == token => Ok(()),
-            _ => self.store(token),
+            Some(highest) if highest > token => return Err(self.stale(token, highest)),
+            Some(highest) if highest == token => {}
+            _ => self.store(token)?,
         }
+        self.make_room(token)
     }
 
     /// Two numbers of 20 digits, a dot and a line end, so that one write replaces the whole.
@@ -225,6 +284,27 @@ mod tests {
         drop(guard);
         receiver.recv_timeout(Duration::from_secs(30)).unwrap();
         waiting.join().unwrap();
+    }
+
+    #[test]
+    fn parts_of_one_remediation_are_acted_on_side_by_side_and_nothing_else_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let fence = Fence::open(folder.path().to_owned()).unwrap();
+        let (ours, next) = (token(5, 2), token(5, 3));
+        let is_busy = |locked: Result<Guard, FenceError>| matches!(locked, Err(FenceError::Busy { .. }));
+        let first = fence.lock_part(&prod(), ours, &at_once).unwrap();
+        assert!(is_busy(fence.lock_part(&prod(), ours, &at_once)), "its token is not admitted yet");
+        first.admit(ours).unwrap();
+        let second = fence.lock_part(&prod(), ours, &at_once).unwrap();
+        second.admit(ours).unwrap();
+        assert!(is_busy(fence.lock(&prod(), &at_once)), "all of it");
+        assert!(is_busy(fence.lock_part(&prod(), next, &at_once)), "the next remediation");
+        drop(first);
+        assert!(is_busy(fence.lock_part(&prod(), next, &at_once)), "one is still acting");
+        drop(second);
+        fence.lock_part(&prod(), next, &at_once).unwrap().admit(next).unwrap();
+        let late = fence.lock_part(&prod(), ours, &at_once).unwrap();
+        assert!(matches!(late.admit(ours), Err(FenceError::Stale { .. })));
     }
 
     #[test]

@@ -3,10 +3,13 @@
 use std::{fs, time::Instant};
 
 use instance_bus::{Headers, Settings};
-use instance_contract::{AgentKind, StepStatus, subject};
+use instance_contract::{Action, AgentKind, StepStatus, subject};
 use instance_testkit::{NatsServer, eventually};
 
-use crate::loop_tests::{DONE, Fixture, SHARD, SOON, host, order};
+use crate::{
+    counting_agent::Behaviour,
+    loop_tests::{DONE, Fixture, SHARD, SOON, host, order},
+};
 
 /// The agent hears nothing of what is written to the kill switch, as after a connection that fell silent.
 const USERS: &str = "
@@ -105,5 +108,38 @@ async fn a_step_that_names_another_agent_or_host_than_its_subject_is_kept_and_no
         assert!(letter.reason.contains("does not fit the subject"), "{}", letter.reason);
     }
     assert!(fixture.agent.effects().is_empty());
+    fixture.stop().await;
+}
+
+/// Two slow steps of one plan that do not wait for each other take the time of one.
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_on_different_parts_of_an_instance_run_side_by_side() {
+    let mut fixture = Fixture::new().await;
+    let (begun, have_begun) = std::sync::mpsc::channel();
+    let mut gates = Vec::new();
+    let orders = ["globals", "routines"].map(|parameter| {
+        let mut order = order(parameter, 1);
+        let Action::SetCpf(set) = &mut order.action else { panic!("the sample sets a value") };
+        (set.cpf_section, set.parameter) = ("parts".to_owned(), parameter.to_owned());
+        order
+    });
+    for order in &orders {
+        let begun = begun.clone();
+        let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+        fixture.agent.next(Behaviour::Run(Box::new(move || {
+            begun.send(()).unwrap();
+            may_go_on.recv_timeout(SOON * 2).unwrap();
+        })));
+        gates.push(go_on);
+        fixture.send(order).await;
+    }
+    let both = move || (0..2).for_each(|_| have_begun.recv_timeout(SOON).unwrap());
+    tokio::task::spawn_blocking(both).await.unwrap();
+    for gate in gates {
+        gate.send(()).unwrap();
+    }
+    for order in &orders {
+        assert_eq!(fixture.result(order).await.status, StepStatus::Success);
+    }
     fixture.stop().await;
 }

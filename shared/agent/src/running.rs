@@ -1,4 +1,4 @@
-//! Which steps are running: one at a time per instance, and one run per step whoever asks for it.
+//! Which steps are running: one at a time per part of an instance, and one run per step whoever asks for it.
 
 use std::{
     collections::HashMap,
@@ -11,10 +11,13 @@ use tokio::sync::{Mutex as Turnstile, OwnedMutexGuard, watch};
 /// The result of a run, once there is one.
 type Ending = watch::Receiver<Option<ToolResult>>;
 
+/// An instance, and the part of it that is acted on.
+type Part = (InstanceName, Option<String>);
+
 #[derive(Debug, Default)]
 pub struct Running {
     steps: Mutex<HashMap<StepKey, Ending>>,
-    instances: Mutex<HashMap<InstanceName, Arc<Turnstile<()>>>>,
+    parts: Mutex<HashMap<Part, Arc<Turnstile<()>>>>,
 }
 
 /// What an attempt is to do.
@@ -49,9 +52,10 @@ impl Running {
         lock(&self.steps).contains_key(key)
     }
 
-    /// Waits until no other step of the instance runs.
-    pub async fn turn(&self, instance: &InstanceName) -> OwnedMutexGuard<()> {
-        let turnstile = Arc::clone(lock(&self.instances).entry(instance.clone()).or_default());
+    /// Waits until no other step of this part runs, so that those that wait need no thread. What acts on all of an
+    /// instance, or for another remediation, is kept apart by the fence.
+    pub async fn turn(&self, instance: &InstanceName, part: Option<String>) -> OwnedMutexGuard<()> {
+        let turnstile = Arc::clone(lock(&self.parts).entry((instance.clone(), part)).or_default());
         turnstile.lock_owned().await
     }
 }
@@ -112,12 +116,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn instances_wait_for_themselves_only() {
+    async fn parts_wait_for_themselves_only() {
         let running = Running::default();
         let (prod, test): (InstanceName, InstanceName) = ("PROD".parse().unwrap(), "TEST".parse().unwrap());
-        let turn = running.turn(&prod).await;
-        let _other = running.turn(&test).await;
-        let waiting = running.turn(&prod);
+        let turn = running.turn(&prod, None).await;
+        let _other = running.turn(&test, None).await;
+        let _part = running.turn(&prod, Some("vm.swappiness".to_owned())).await;
+        let waiting = running.turn(&prod, None);
         tokio::pin!(waiting);
         assert!(futures::poll!(&mut waiting).is_pending());
         drop(turn);

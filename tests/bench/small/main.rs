@@ -117,7 +117,7 @@ async fn timed(pipeline: &Pipeline, wish: &Value) -> (Duration, WorkflowTrace) {
     let end = async {
         loop {
             let message = log.next().await.unwrap();
-            if message.subject.ends_with(".ended") {
+            if message.subject.rsplit('.').next() == Some("ended") {
                 return message.json().unwrap();
             }
         }

@@ -93,6 +93,11 @@ impl<A: Agent> Steps<A> {
         Self { self_guard, ..self }
     }
 
+    /// As [`Agent::part`].
+    pub fn part(&self, action: &Action) -> Option<String> {
+        self.agent.part(action)
+    }
+
     /// Does what the command says, or says why not. An error means that this process cannot go on.
     pub fn carry_out(&self, order: &StepCommand) -> Result<ToolResult, LedgerError> {
         let turn = Turn::begin(self, order);
@@ -222,7 +227,11 @@ impl<'a, A: Agent> Turn<'a, A> {
 
     fn lock(&self, longest: Duration) -> Result<Guard, FenceError> {
         let until = self.deadline.min(Instant::now() + longest);
-        self.steps.fence.lock(&self.order.instance, &|| until.saturating_duration_since(Instant::now()))
+        let remaining = || until.saturating_duration_since(Instant::now());
+        match self.steps.agent.part(&self.order.action) {
+            Some(_) => self.steps.fence.lock_part(&self.order.instance, self.order.token, &remaining),
+            None => self.steps.fence.lock(&self.order.instance, &remaining),
+        }
     }
 
     /// Self-guard, deadline, halt and fence; the token is remembered when it passes.
