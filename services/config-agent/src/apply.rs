@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     edit::{self, Edit, Rules},
+    felt,
     host::{CpfFile, Host, LastLook},
     memory, merge,
     wanted::{Touched, Wanted},
@@ -140,7 +141,12 @@ pub fn forecast(site: &Site<'_>, wanted: &Wanted) -> Result<Forecast, Failure> {
         needs_restart: felt.needs_restart,
         restart_reason: felt.restart_reason,
         dangerous: judgement.dangerous,
-        warnings: felt.warnings.into_iter().chain(judgement.warnings).collect(),
+        warnings: felt
+            .warnings
+            .into_iter()
+            .chain(judgement.warnings)
+            .chain(felt::faults(file.document()))
+            .collect(),
     })
 }
 

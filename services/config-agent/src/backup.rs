@@ -68,6 +68,9 @@ pub fn keep(folder: &Folder, name: &str, live: &Snapshot) -> Result<(), FileErro
 /// always stays, and so does every one that an open remediation may refer to.
 pub fn prune(folder: &Folder, cpf: &str, kept: usize) -> Result<Vec<String>, FileError> {
     let backups = existing(folder, cpf)?;
+    if backups.len() <= kept {
+        return Ok(Vec::new());
+    }
     let newest_at = backups.iter().filter_map(|(_, name)| folder.written_at(name)).max().unwrap_or(0);
     let newest_good = backups.iter().rev().map(|(_, name)| name).find(|name| is_sound(folder, name));
     let too_many = backups.len().saturating_sub(kept);

@@ -1,9 +1,7 @@
 //! The file as it will be, computed from the file as it is. Pure: writing it is another module's job.
 
-use std::collections::HashSet;
-
 use instance_contract::{CpfChange, CpfChangeKind};
-use instance_iris::cpf::{self, Document, EditError, memory::Globals};
+use instance_iris::cpf::{Document, EditError, memory::Globals};
 use instance_knowledge::{self as knowledge, Parameter};
 
 use crate::{
@@ -52,7 +50,7 @@ pub fn edit(current: &Document, wanted: &Wanted, rules: Rules) -> Result<Edit, C
     if !only_named_lines_differ(current, &document, &touched) {
         return Err(Conflict::NotOneLine { label: wanted.target() });
     }
-    let felt = felt::felt(current, &document, wanted, &touched)?;
+    let felt = felt::felt(current, wanted, &touched)?;
     Ok(Edit { document, touched, felt })
 }
 
@@ -196,34 +194,15 @@ fn explain(error: EditError, current: &Document, known: Option<&Parameter>, chan
     }
 }
 
-/// Looks at the result as a reader would: exactly the named parameters differ, and every other line is the same, byte
-/// for byte but for the end of a line that has become the last one, or is no longer.
+/// Looks at the result as a reader would: the named parameters are what they shall be, once each, and every other line
+/// is the same, byte for byte but for the end of a line that has become the last one, or is no longer.
 pub fn only_named_lines_differ(old: &Document, new: &Document, touched: &[Touched]) -> bool {
-    let named: HashSet<(&str, &str)> =
-        touched.iter().map(|one| (one.section.as_str(), one.parameter.as_str())).collect();
-    let differences = cpf::diff(old, new);
-    let changed = touched.iter().filter(|one| one.changes()).count();
-    let as_named = |difference: &cpf::Difference| {
-        let one = touched.iter().find(|one| {
-            (one.section.as_str(), one.parameter.as_str()) == (&difference.section, &difference.name)
-        });
-        one.is_some_and(|one| (&one.before, &one.after) == (&difference.before, &difference.after))
+    let named =
+        |section: &str, name: &str| touched.iter().any(|one| one.section == section && one.parameter == name);
+    let as_named = |one: &Touched| {
+        let value = |side: &Option<String>| side.iter().cloned().collect::<Vec<_>>();
+        old.get_all(&one.section, &one.parameter) == value(&one.before)
+            && new.get_all(&one.section, &one.parameter) == value(&one.after)
     };
-    differences.len() == changed
-        && differences.iter().all(as_named)
-        && other_lines(old, &named) == other_lines(new, &named)
-}
-
-fn other_lines(document: &Document, named: &HashSet<(&str, &str)>) -> Vec<Vec<u8>> {
-    let numbers: HashSet<usize> = document
-        .all_entries()
-        .filter(|entry| entry.section.is_some_and(|section| named.contains(&(section, entry.name))))
-        .map(|entry| entry.line)
-        .collect();
-    let bytes = document.to_bytes();
-    let lines = bytes.split_inclusive(|byte| *byte == b'\n').enumerate();
-    lines
-        .filter(|(at, _)| !numbers.contains(&(at + 1)))
-        .map(|(_, line)| line.strip_suffix(b"\r\n").or(line.strip_suffix(b"\n")).unwrap_or(line).to_vec())
-        .collect()
+    touched.iter().all(as_named) && old.lines_but(named).eq(new.lines_but(named))
 }

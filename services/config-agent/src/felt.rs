@@ -23,12 +23,7 @@ pub struct Felt {
 const NOT_IN_CATALOGUE: &str = "is not in the catalogue, so it is not known to take effect without a restart";
 
 /// Refuses a live change of what cannot be changed live.
-pub fn felt(
-    current: &Document,
-    new: &Document,
-    wanted: &Wanted,
-    touched: &[Touched],
-) -> Result<Felt, Conflict> {
+pub fn felt(current: &Document, wanted: &Wanted, touched: &[Touched]) -> Result<Felt, Conflict> {
     let mut warnings = warnings(current, wanted.changes.live, touched);
     if wanted.changes.live {
         touched.iter().try_for_each(may_be_live)?;
@@ -48,11 +43,15 @@ pub fn felt(
     };
     let unheld = touched.iter().filter(|one| one.after.is_none() && one.changes());
     warnings.extend(unheld.map(|one| format!("{} goes; what it named stays on disk", one.label())));
-    let faults = cpf::check(new).len().saturating_sub(cpf::check(current).len());
-    if faults > 0 {
-        warnings.push(format!("the CPF would have {faults} fault(s) more than now"));
-    }
     Ok(Felt { needs_restart: !needy.is_empty(), restart_reason, warnings })
+}
+
+/// What is wrong with the file already, in one line.
+pub fn faults(current: &Document) -> Option<String> {
+    let faults = cpf::check(current);
+    let first = faults.first()?;
+    let (count, line, text) = (faults.len(), first.line, &first.text);
+    Some(format!("the CPF has {count} fault(s) already, the first on line {line}: {text}"))
 }
 
 fn may_be_live(one: &Touched) -> Result<(), Conflict> {
@@ -83,15 +82,6 @@ fn warnings(current: &Document, live: bool, touched: &[Touched]) -> Vec<String> 
     }
     for one in touched {
         warnings.extend(about(one, version, live));
-    }
-    let faults = cpf::check(current);
-    if let Some(fault) = faults.first() {
-        warnings.push(format!(
-            "the CPF has {} fault(s) already, the first on line {}: {}",
-            faults.len(),
-            fault.line,
-            fault.text
-        ));
     }
     warnings
 }

@@ -70,6 +70,28 @@ fn too_few_pages_for_the_instances_are_refused_and_none_at_all_needs_a_yes() {
 }
 
 #[test]
+fn what_an_instance_named_at_its_last_start_is_enough() {
+    let stage = Stage::new();
+    let line = |text: &str| format!("11/14/25-09:45:55:657 (50745) 2 [Generic.Event] {text}\n");
+    let failed = |mb: u32| {
+        line(&format!("Failed to allocate {mb}MB shared memory using Huge Pages.  Startup will retry"))
+    };
+    stage.write("messages.log", &format!("{}{}{}", failed(300), failed(1401), line("Enabling logons")));
+    assert_eq!(
+        (after(&stage, "701").as_deref(), after(&stage, "700")),
+        (Ok("701"), Err("below_iris_minimum".to_owned()))
+    );
+    // More than the formula asks for is no reason to refuse what the formula allows.
+    stage.write("messages.log", &failed(9000));
+    assert_eq!(
+        (after(&stage, "797").as_deref(), after(&stage, "796")),
+        (Ok("797"), Err("below_iris_minimum".to_owned()))
+    );
+    stage.write("messages.log", "MB shared memory\n");
+    assert_eq!(after(&stage, "797").as_deref(), Ok("797"));
+}
+
+#[test]
 fn shared_memory_limits_stay_above_what_the_instances_ask_for() {
     let stage = Stage::new();
     let outcome = |name: &str, value: u64| {

@@ -87,6 +87,21 @@ impl Document {
         self.entries(section).find(|entry| entry.name == name).map(|entry| entry.line)
     }
 
+    /// Every line but those of the parameters that `is_named` picks by section and name, without line ends. Two
+    /// documents that agree in these differ in the named parameters at most.
+    pub fn lines_but<'a>(
+        &'a self,
+        is_named: impl Fn(&str, &str) -> bool + 'a,
+    ) -> impl Iterator<Item = &'a [u8]> {
+        let mut section = None;
+        self.lines.iter().filter_map(move |line| {
+            section = line.section().or(section);
+            let named =
+                section.zip(line.parameter()).is_some_and(|(section, (name, _))| is_named(section, name));
+            (!named).then(|| line.content())
+        })
+    }
+
     /// `[ConfigFile] Version`: the format version, like `2024.2`.
     pub fn version(&self) -> Option<&str> {
         self.get("ConfigFile", "Version")

@@ -3,8 +3,28 @@ use std::ops::Range;
 /// One line with its line end, and what it was read as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {
-    raw: Vec<u8>,
+    raw: Raw,
     kind: Kind,
+}
+
+/// The bytes of a line. Nearly every line is text, and is looked at many times: that it is text is found out once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Raw {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl Raw {
+    fn new(raw: Vec<u8>) -> Self {
+        String::from_utf8(raw).map_or_else(|error| Self::Bytes(error.into_bytes()), Self::Text)
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
 }
 
 /// What a line is. Ranges lie in the line's bytes and hold UTF-8.
@@ -65,16 +85,16 @@ impl Line {
     /// Reads a line that lies outside a `/* */` block.
     pub fn new(raw: Vec<u8>) -> Self {
         let kind = Kind::of(&raw);
-        Self { raw, kind }
+        Self { raw: Raw::new(raw), kind }
     }
 
     /// A line inside a `/* */` block.
     pub fn commented(raw: Vec<u8>) -> Self {
-        Self { raw, kind: Kind::Comment }
+        Self { raw: Raw::new(raw), kind: Kind::Comment }
     }
 
     pub fn raw(&self) -> &[u8] {
-        &self.raw
+        self.raw.bytes()
     }
 
     pub fn kind(&self) -> &Kind {
@@ -97,12 +117,13 @@ impl Line {
     }
 
     pub fn end(&self) -> LineEnd {
-        end_of(&self.raw)
+        end_of(self.raw())
     }
 
     /// The line without its line end.
     pub fn content(&self) -> &[u8] {
-        &self.raw[..self.raw.len() - self.end().bytes().len()]
+        let raw = self.raw();
+        &raw[..raw.len() - self.end().bytes().len()]
     }
 
     /// The line without its line end and without blanks around it.
@@ -120,7 +141,8 @@ impl Line {
     /// The same parameter line with another value, or `None` if it would no longer read as that parameter.
     pub fn with_value(&self, value: &str) -> Option<Self> {
         let Kind::Parameter { value: range, .. } = &self.kind else { return None };
-        let raw = [&self.raw[..range.start], value.as_bytes(), &self.raw[range.end..]].concat();
+        let old = self.raw();
+        let raw = [&old[..range.start], value.as_bytes(), &old[range.end..]].concat();
         let mut line = Self::new(raw);
         let same = line.parameter() == Some((self.parameter()?.0, value));
         if let (Kind::Parameter { value: new, .. }, true) = (&mut line.kind, value.is_empty()) {
@@ -131,7 +153,10 @@ impl Line {
     }
 
     fn str_at(&self, range: &Range<usize>) -> &str {
-        std::str::from_utf8(&self.raw[range.clone()]).expect("checked when the line was read")
+        match &self.raw {
+            Raw::Text(text) => &text[range.clone()],
+            Raw::Bytes(_) => unreachable!("a line that is no text has neither a name nor a value"),
+        }
     }
 }
 
