@@ -69,6 +69,11 @@ impl Agent for RestartAgent {
         self.config.instances.iter().map(|instance| instance.name.clone()).collect()
     }
 
+    /// A stop and a start reach everything.
+    fn part(&self, _: &Action) -> Option<String> {
+        None
+    }
+
     fn facts(&self, instance: &InstanceName) -> Result<Value, Failure> {
         let site = self.site(instance)?;
         let observed = site.observe().map_err(Failure::from)?;

@@ -51,6 +51,10 @@ impl Agent for Noop {
         self.instances.clone()
     }
 
+    fn part(&self, _: &Action) -> Option<String> {
+        None
+    }
+
     fn facts(&self, _: &InstanceName) -> Result<serde_json::Value, Failure> {
         Ok(serde_json::json!({ "every_parameter": BEFORE }))
     }

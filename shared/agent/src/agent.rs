@@ -43,9 +43,7 @@ pub trait Agent: Send + Sync + 'static {
 
     /// The part of the instance that this acts on, where it leaves all others alone: steps of one plan that do not
     /// wait for each other act on different parts at the same time. `None`: on all of it, and nothing acts beside it.
-    fn part(&self, _action: &Action) -> Option<String> {
-        None
-    }
+    fn part(&self, action: &Action) -> Option<String>;
 
     /// Look whether what was promised holds, from IRIS and the host. Reads only; waits for the quiet time.
     fn verify(&self, order: &StepCommand, verify: &Verify, work: &Work<'_>) -> Result<Verification, Failure>;

@@ -49,6 +49,10 @@ impl<A: Agent> Agent for Liar<A> {
         self.honest.instances()
     }
 
+    fn part(&self, action: &Action) -> Option<String> {
+        self.honest.part(action)
+    }
+
     fn facts(&self, instance: &InstanceName) -> Result<serde_json::Value, Failure> {
         self.honest.facts(instance)
     }
