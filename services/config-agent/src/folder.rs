@@ -94,7 +94,9 @@ impl Folder {
         if metadata.len() > LIMIT_BYTES {
             return Err(FileError::TooLarge { path, limit: LIMIT_BYTES });
         }
-        let mut bytes = Vec::new();
+        // One more than there is, so that the end is found without another buffer.
+        let expected = usize::try_from(metadata.len()).unwrap_or_default().saturating_add(1);
+        let mut bytes = Vec::with_capacity(expected);
         (&mut file)
             .take(LIMIT_BYTES)
             .read_to_end(&mut bytes)
@@ -126,11 +128,16 @@ impl Folder {
     pub fn sync_together(&self, files: &[(&str, &File)]) -> Result<(), FileError> {
         std::thread::scope(|scope| {
             let names = scope.spawn(|| nix::unistd::fsync(&self.handle));
+            let Some(((last, last_file), others)) = files.split_last() else {
+                return self.change(Call::SyncFolder, || Ok(joined(names)?));
+            };
             let waits: Vec<_> =
-                files.iter().map(|(name, file)| (*name, scope.spawn(|| file.sync_all()))).collect();
+                others.iter().map(|(name, file)| (*name, scope.spawn(|| file.sync_all()))).collect();
+            let last_synced = last_file.sync_all();
             for (name, wait) in waits {
                 self.change(Call::Sync(name), || joined(wait))?;
             }
+            self.change(Call::Sync(last), || last_synced)?;
             self.change(Call::SyncFolder, || Ok(joined(names)?))
         })
     }

@@ -131,7 +131,7 @@ impl<'a> Draft<'a> {
         let own = (!mutant("config.draft-not-synced")).then_some(file);
         backup.sync_with(&self.name, own)?;
         crash_point("config.draft-synced");
-        let mut again = Vec::new();
+        let mut again = Vec::with_capacity(text.len() + 1);
         file.seek(SeekFrom::Start(0))
             .and_then(|_| file.read_to_end(&mut again))
             .map_err(|source| FileError::io("read again", path(), source))?;
