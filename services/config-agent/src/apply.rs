@@ -198,13 +198,13 @@ pub fn apply(
         return Err(Failure::transient("lost_update", message));
     }
     let Edit { document, mut felt, .. } = edit::edit(file.document(), wanted, site.rules)?;
-    if let Some(backup) = &material.backup {
-        file.keep(backup)?;
-    }
+    // The ledger has the name of the backup whenever there is something to change.
+    let backup = material.backup.clone().map_or_else(|| file.next_backup(), Ok)?;
     if material.live {
+        file.keep(&backup)?;
         felt.warnings.extend(merge::merge(site, &*file, &material, limits)?);
     } else {
-        file.put(&document.to_bytes(), limits.last_look)?;
+        file.put(&document.to_bytes(), &backup, limits.last_look)?;
     }
     felt.warnings.extend(file.prune(site.kept_backups));
     Ok(applied(&material, felt.warnings))

@@ -1,5 +1,7 @@
 //! Copies of the CPF as it was before each change, numbered, never overwritten.
 
+use std::{cell::Cell, fs::File};
+
 use instance_chassis::{crash_point, mutant};
 use instance_contract::Digest;
 use instance_iris::cpf;
@@ -28,19 +30,27 @@ pub fn next_name(folder: &Folder, cpf: &str, digest: &Digest) -> Result<String, 
     Ok(format!("{cpf}_instance_{:06}_{}", highest + 1, digest.short()))
 }
 
-/// Makes the backup `name` of `live`, durable when it returns. A backup of that name with the same bytes is the one
-/// that was made before a crash; one with the beginning of them was begun before it, and is made anew; one with other
-/// bytes is an error.
-pub fn keep(folder: &Folder, name: &str, live: &Snapshot) -> Result<(), FileError> {
+/// A backup that is written, and is durable once it was synced with something else, or by [`Begun::settle`].
+#[derive(Debug)]
+pub struct Begun<'a> {
+    folder: &'a Folder,
+    name: &'a str,
+    file: File,
+    durable: Cell<bool>,
+}
+
+/// Begins the backup `name` of `live`. A backup of that name with the same bytes is the one that was made before a
+/// crash; one with the beginning of them was begun before it, and is made anew; one with other bytes is an error.
+pub fn begin<'a>(folder: &'a Folder, name: &'a str, live: &Snapshot) -> Result<Begun<'a>, FileError> {
     let path = || folder.path().join(name);
+    let begun = |file| Begun { folder, name, file, durable: Cell::new(false) };
     let file = if let Some(file) = folder.create(name)? {
         file
     } else {
         let there = folder.read(name)?;
         if there.digest == live.digest {
-            // Whoever has written it may not have come to this.
-            folder.sync_file(name, &there.file)?;
-            return folder.sync();
+            // Whoever has written it may not have come to syncing it.
+            return Ok(begun(there.file));
         }
         if !live.bytes.starts_with(&there.bytes) {
             return Err(FileError::BackupTaken(path()));
@@ -49,19 +59,40 @@ pub fn keep(folder: &Folder, name: &str, live: &Snapshot) -> Result<(), FileErro
         folder.create(name)?.ok_or_else(|| FileError::BackupTaken(path()))?
     };
     crash_point("config.backup-created");
-    let written = folder
-        .write(name, &file, &live.bytes)
-        .and_then(|()| copy_attributes(live, &file, folder, name))
-        .and_then(
-            |()| if mutant("config.backup-not-synced") { Ok(()) } else { folder.sync_file(name, &file) },
-        )
-        .and_then(|()| folder.sync());
-    if written.is_err() {
-        // Half a backup is worse than none: it would pass for one.
-        folder.remove(name)?;
+    let written =
+        folder.write(name, &file, &live.bytes).and_then(|()| copy_attributes(live, &file, folder, name));
+    match written {
+        Ok(()) => Ok(begun(file)),
+        Err(error) => {
+            // Half a backup is worse than none: it would pass for one.
+            folder.remove(name)?;
+            Err(error)
+        }
     }
-    crash_point("config.backup-durable");
-    written
+}
+
+impl Begun<'_> {
+    /// Makes it durable together with another file and the names in the folder.
+    pub fn sync_with(&self, name: &str, file: Option<&File>) -> Result<(), FileError> {
+        let own = (!mutant("config.backup-not-synced")).then_some((self.name, &self.file));
+        let files: Vec<_> = own.into_iter().chain(file.map(|file| (name, file))).collect();
+        self.folder.sync_together(&files)?;
+        self.durable.set(true);
+        crash_point("config.backup-durable");
+        Ok(())
+    }
+
+    /// Durable or gone: half a backup would pass for one.
+    pub fn settle(self) -> Result<(), FileError> {
+        if self.durable.get() {
+            return Ok(());
+        }
+        let synced = self.sync_with("", None);
+        if synced.is_err() {
+            self.folder.remove(self.name)?;
+        }
+        synced
+    }
 }
 
 /// Removes old backups beyond the newest `kept` ones; returns the names. The newest one that reads as a sound CPF

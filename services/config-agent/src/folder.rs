@@ -5,6 +5,7 @@ use std::{
     io::{self, Read, Write},
     os::{fd::OwnedFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
+    thread::ScopedJoinHandle,
 };
 
 use instance_contract::Digest;
@@ -93,7 +94,9 @@ impl Folder {
         if metadata.len() > LIMIT_BYTES {
             return Err(FileError::TooLarge { path, limit: LIMIT_BYTES });
         }
-        let mut bytes = Vec::new();
+        // One more than there is, so that the end is found without another buffer.
+        let expected = usize::try_from(metadata.len()).unwrap_or_default().saturating_add(1);
+        let mut bytes = Vec::with_capacity(expected);
         (&mut file)
             .take(LIMIT_BYTES)
             .read_to_end(&mut bytes)
@@ -120,9 +123,23 @@ impl Folder {
         self.change(Call::Write(name), || file.write_all(text))
     }
 
-    /// Makes the text and the attributes of the open file `name` durable; its name is so after [`Self::sync`].
-    pub fn sync_file(&self, name: &str, file: &File) -> Result<(), FileError> {
-        self.change(Call::Sync(name), || file.sync_all())
+    /// Makes open files durable, and the names in the folder with them. All wait at the same time, so that a disk which
+    /// can take them together is waited for once.
+    pub fn sync_together(&self, files: &[(&str, &File)]) -> Result<(), FileError> {
+        std::thread::scope(|scope| {
+            let names = scope.spawn(|| nix::unistd::fsync(&self.handle));
+            let Some(((last, last_file), others)) = files.split_last() else {
+                return self.change(Call::SyncFolder, || Ok(joined(names)?));
+            };
+            let waits: Vec<_> =
+                others.iter().map(|(name, file)| (*name, scope.spawn(|| file.sync_all()))).collect();
+            let last_synced = last_file.sync_all();
+            for (name, wait) in waits {
+                self.change(Call::Sync(name), || joined(wait))?;
+            }
+            self.change(Call::Sync(last), || last_synced)?;
+            self.change(Call::SyncFolder, || Ok(joined(names)?))
+        })
     }
 
     /// Gives a file another name; what had that name is gone. One step: others see the old or the new file.
@@ -167,6 +184,10 @@ impl Folder {
         let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
         (kind == SFlag::S_IFREG).then_some(stat.st_mtime)
     }
+}
+
+fn joined<T>(wait: ScopedJoinHandle<'_, T>) -> T {
+    wait.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 impl Call<'_> {

@@ -73,8 +73,9 @@ pub trait CpfFile: Debug {
     /// Makes sure of a change that was found done: whoever made it may have died before its name was safe.
     fn make_durable(&self) -> Result<(), Failure>;
 
-    /// The file gets another text in one step, unless somebody else has written it meanwhile.
-    fn put(&self, text: &[u8], last_look: LastLook<'_>) -> Result<(), Failure>;
+    /// The file gets another text in one step, unless somebody else has written it meanwhile. It is kept as it was
+    /// under the name `backup`, durable before the step.
+    fn put(&self, text: &[u8], backup: &str, last_look: LastLook<'_>) -> Result<(), Failure>;
 
     /// Lays a merge file beside it, that only the owner of the CPF may read; gone when it is dropped.
     fn merge_file(&self, text: &[u8]) -> Result<MergeFile, Failure>;

@@ -14,13 +14,15 @@ use instance_contract::Failure;
 use xattr::FileExt;
 
 use crate::{
+    backup::Begun,
     error::FileError,
     folder::{Folder, Snapshot},
 };
 
 /// Replaces the text of the file `name`, of which `old` was read a moment ago.
 ///
-/// The new file stands beside the old one until it is whole, synced, read again and found right. `last_look` is
+/// The new file stands beside the old one until it is whole, synced, read again and found right; the backup of the old
+/// one is made durable with it. `last_look` is
 /// called directly before the rename; a file that somebody else has written meanwhile is left to them. On any
 /// failure but `Unknown` the live file is untouched and nothing is left behind.
 pub fn replace(
@@ -28,10 +30,11 @@ pub fn replace(
     name: &str,
     old: &Snapshot,
     text: &[u8],
+    backup: &Begun<'_>,
     last_look: impl FnOnce() -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let draft = Draft::create(folder, name).map_err(FileError::into_failure)?;
-    draft.fill(old, text).map_err(FileError::into_failure)?;
+    draft.fill(old, text, backup).map_err(FileError::into_failure)?;
     last_look()?;
     let live = folder.read(name).map_err(FileError::into_failure)?;
     let same = (live.uid, live.gid, live.mode) == (old.uid, old.gid, old.mode);
@@ -119,17 +122,16 @@ impl<'a> Draft<'a> {
         Ok(Self { folder, target, name, file, published: false })
     }
 
-    fn fill(&self, old: &Snapshot, text: &[u8]) -> Result<(), FileError> {
+    fn fill(&self, old: &Snapshot, text: &[u8], backup: &Begun<'_>) -> Result<(), FileError> {
         let path = || self.folder.path().join(&self.name);
         let mut file = &self.file;
         self.folder.write(&self.name, file, text)?;
         crash_point("config.draft-written");
         copy_attributes(old, file, self.folder, self.target)?;
-        if !mutant("config.draft-not-synced") {
-            self.folder.sync_file(&self.name, file)?;
-        }
+        let own = (!mutant("config.draft-not-synced")).then_some(file);
+        backup.sync_with(&self.name, own)?;
         crash_point("config.draft-synced");
-        let mut again = Vec::new();
+        let mut again = Vec::with_capacity(text.len() + 1);
         file.seek(SeekFrom::Start(0))
             .and_then(|_| file.read_to_end(&mut again))
             .map_err(|source| FileError::io("read again", path(), source))?;

@@ -28,13 +28,14 @@ pub fn undo(site: &Site<'_>, done: &Prepared, limits: Limits<'_>) -> Result<Appl
         Standing::Neither if !mutant("config.undo-unchecked") => return Err(back.foreign(&*file)),
         Standing::Neither | Standing::Before => {}
     }
-    file.keep(&file.next_backup()?)?;
+    let backup = file.next_backup()?;
     let mut warnings = Vec::new();
     // What the running instance has taken up, it must also give up; one that is down reads the file at its start.
     if material.live && merge::must_run(site).is_ok() {
+        file.keep(&backup)?;
         warnings.extend(merge::merge(site, &*file, &back, limits)?);
     } else {
-        file.put(&former_text(&*file, &material, &back)?, limits.last_look)?;
+        file.put(&former_text(&*file, &material, &back)?, &backup, limits.last_look)?;
     }
     warnings.extend(file.prune(site.kept_backups));
     Ok(undone(&back, warnings))

@@ -55,7 +55,8 @@ impl CpfFile for Live {
 
     fn keep(&self, backup: &str) -> Result<(), Failure> {
         crash_point("config.backup-to-make");
-        backup::keep(&self.folder, backup, &self.snapshot).map_err(FileError::into_failure)
+        let begun = backup::begin(&self.folder, backup, &self.snapshot);
+        begun.and_then(backup::Begun::settle).map_err(FileError::into_failure)
     }
 
     fn backup(&self, name: &str) -> Option<Vec<u8>> {
@@ -66,8 +67,13 @@ impl CpfFile for Live {
         self.folder.sync().map_err(FileError::into_unknown)
     }
 
-    fn put(&self, text: &[u8], last_look: LastLook<'_>) -> Result<(), Failure> {
-        replace::replace(&self.folder, &self.name, &self.snapshot, text, last_look)
+    fn put(&self, text: &[u8], backup: &str, last_look: LastLook<'_>) -> Result<(), Failure> {
+        crash_point("config.backup-to-begin");
+        let begun = backup::begin(&self.folder, backup, &self.snapshot).map_err(FileError::into_failure)?;
+        let put = replace::replace(&self.folder, &self.name, &self.snapshot, text, &begun, last_look);
+        // What became of the change matters more than what became of a backup that it no longer needs.
+        let settled = begun.settle().map_err(FileError::into_failure);
+        put.and(settled)
     }
 
     fn merge_file(&self, text: &[u8]) -> Result<MergeFile, Failure> {
