@@ -36,7 +36,11 @@ pub fn rows(rounds: usize) -> Result<Vec<Row>> {
             continue;
         };
         let place = Place::new(&text)?;
-        rows.push(edit(&format!("config-agent: one key of {what}, durable, with its backup"), &place, rounds)?);
+        rows.push(edit(
+            &format!("config-agent: one key of {what}, durable, with its backup"),
+            &place,
+            rounds,
+        )?);
         rows.push(dry_runs(what, &place, rounds)?);
     }
     Ok(rows)
