@@ -28,6 +28,8 @@ use crate::{
 
 /// A lease lives 3 s and counts as fresh for 2 s.
 const RENEW_EVERY: Duration = Duration::from_secs(1);
+/// Commands of one shard that are on their way to being answered.
+const ARRIVING_AT_MOST: usize = 32;
 
 /// What came of an effect, and the span in which the story goes on.
 type Outcome = (Option<Event>, Span);
@@ -162,7 +164,7 @@ impl Driver<'_> {
                     Ok(message) => self.read(&message),
                     Err(error) => tracing::warn!(%error, "the remediation log is silent"),
                 },
-                delivery = commands.next() => self.command(delivery)?,
+                delivery = commands.next(), if self.takes_more() => self.command(delivery)?,
                 () = sleep_until(wake) => {
                     self.wake_at = None;
                     self.happens(Event::Tick, &Span::none());
@@ -172,6 +174,11 @@ impl Driver<'_> {
         // Drained: what is under way is finished, nothing new is begun.
         while let Some((_, _)) = self.under_way.next().await {}
         Ok(())
+    }
+
+    /// The rest wait in their stream: agents who are asked thousands of questions at once answer none in time.
+    fn takes_more(&self) -> bool {
+        self.intake.len() + self.core.arriving() < ARRIVING_AT_MOST
     }
 
     fn wake(&self) -> Instant {

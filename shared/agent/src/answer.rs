@@ -12,6 +12,7 @@ use crate::{
     agent::Agent,
     delivery::blocking,
     run::{AgentError, Desk},
+    running::Role,
 };
 
 /// The question behind [`AskKind::Facts`].
@@ -56,9 +57,10 @@ async fn reply<A: Agent>(desk: &Arc<Desk<A>>, ask: &str, payload: &[u8]) -> Resu
         AskKind::Probe => {
             let order: StepCommand = question(payload)?;
             serve(desk, &order.instance)?;
-            if desk.running.is_running(&order.key()) {
+            // No attempt begins while this is being found out.
+            let Role::Lead(_asking) = desk.running.enter(&order.key()) else {
                 return write(&desk.steps.running(&order));
-            }
+            };
             let told = blocking(desk, move |steps| steps.tell(&order)).await;
             write(&told.map_err(|error| ours(desk, error))?)
         }

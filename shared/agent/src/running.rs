@@ -48,7 +48,8 @@ impl Running {
         Role::Lead(Lead { running: self, key: key.clone(), ending: sender })
     }
 
-    pub fn is_running(&self, key: &StepKey) -> bool {
+    #[cfg(test)]
+    fn is_running(&self, key: &StepKey) -> bool {
         lock(&self.steps).contains_key(key)
     }
 

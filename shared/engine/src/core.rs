@@ -150,6 +150,11 @@ impl Core {
         self.open.values().map(|open| &open.remediation)
     }
 
+    /// How many commands have arrived and are not answered yet.
+    pub fn arriving(&self) -> usize {
+        self.arriving.len()
+    }
+
     /// One open remediation.
     pub fn remediation(&self, id: &RemediationId) -> Option<&Remediation> {
         self.open.get(id).map(|open| &open.remediation)

@@ -9,8 +9,8 @@ use futures::StreamExt as _;
 use instance_bus::LogMessage;
 use uuid::Uuid;
 
-/// Copies that are on their way at the same time, in records.
-const SIDE_BY_SIDE: usize = 2_000;
+/// Copies that are on their way at the same time.
+const SIDE_BY_SIDE: usize = 1_000;
 
 /// What is copied, and the words of it that differ from copy to copy.
 pub struct Original {
@@ -29,17 +29,19 @@ pub async fn copies(
     instances: bool,
 ) -> Result<()> {
     let began = Instant::now();
-    let records = (0..many).flat_map(|number| copy(original, shards, number, instances));
-    let mut written = futures::stream::iter(records)
-        .map(|(subject, payload)| async move {
-            let mut headers = HeaderMap::new();
-            headers.insert("Nats-Expected-Last-Subject-Sequence", "0");
-            js.publish_with_headers(subject, headers, payload).await?.await?;
+    let mut written = futures::stream::iter(0..many)
+        .map(|number| async move {
+            // In their order: nothing stands behind the end of a remediation.
+            for (subject, payload) in copy(original, shards, number, instances) {
+                let mut headers = HeaderMap::new();
+                headers.insert("Nats-Expected-Last-Subject-Sequence", "0");
+                js.publish_with_headers(subject, headers, payload).await?.await?;
+            }
             anyhow::Ok(())
         })
         .buffer_unordered(SIDE_BY_SIDE);
-    while let Some(record) = written.next().await {
-        record.context("could not copy a record")?;
+    while let Some(copied) = written.next().await {
+        copied.context("could not copy a remediation")?;
     }
     let took = began.elapsed().as_secs_f64();
     eprintln!("{many} copies of {} records each, in {took:.1} s", original.records.len());

@@ -6,13 +6,13 @@ use std::{
     time::Duration,
 };
 
-use instance_bus::{Bus, Headers};
+use instance_bus::{Bus, Headers, OpenHint};
 use instance_chassis::{Context, Drain};
 use instance_clock::SystemClock;
 use instance_contract::{
     AgentInfo, AgentKind, ApprovalAnswered, ApprovalAsked, AskKind, Attempt, Carriers, CommandAnswer,
-    Failure, Forecast, ForecastReply, HostName, InstanceName, PlanQuestion, RemediationId, StepCommand,
-    StepStatus, ToolResult, Verdict, WorkflowTrace,
+    Failure, Forecast, ForecastReply, HostName, InstanceName, PlanQuestion, RemediationId, Shard,
+    StepCommand, StepStatus, ToolResult, Verdict, WorkflowTrace,
     subject::{self, RecordKind},
 };
 use instance_planner::Policy;
@@ -110,6 +110,24 @@ impl Desk {
             self.bus.register_host(&instance, *agent, &host()).await.unwrap();
             self.answer_questions(*agent).await;
             self.take_steps(*agent, behaviour).await;
+        }
+    }
+
+    /// The hint of a shard's owner, once it knows of so many open remediations.
+    pub async fn hint_of(&self, shard: Shard, open: usize) -> OpenHint {
+        eventually(Duration::from_secs(10), || async {
+            let hint = self.bus.open_hint(shard).await.ok()?;
+            (hint.accepted.len() == open && hint.read_to >= hint.accepted[open - 1]).then_some(hint)
+        })
+        .await
+    }
+
+    /// So many records of remediations that nobody has open.
+    pub async fn ends_of_others(&self, shard: Shard, many: usize) {
+        for _ in 0..many {
+            let id = RemediationId::from_uuid(Uuid::new_v4());
+            let subject = subject::record(shard, id, &RecordKind::Ended);
+            self.bus.publish_once(&subject, &serde_json::json!({}), Headers::new()).await.unwrap();
         }
     }
 

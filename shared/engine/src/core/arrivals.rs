@@ -32,6 +32,10 @@ impl Arrivals {
         self.by_id.get(id)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
     /// How many have arrived for an instance.
     pub(super) fn of(&self, instance: &InstanceName) -> usize {
         self.by_instance.get(instance).copied().unwrap_or_default()
