@@ -1,5 +1,7 @@
-//! The one narrow door to what an operating system gives IRIS. The agent's logic knows nothing beyond it, so that another
-//! kind of host (a container, a pod) is another implementation and no other logic.
+//! The one narrow door to what an operating system gives IRIS. What the agent changes lies behind it, so that another
+//! kind of host (a container, a pod) is another implementation and no other logic. Not behind it yet: what instances
+//! need (their CPFs and logs, `needs.rs`), the limits of their processes (`facts.rs`) and verification, which look at
+//! this machine.
 
 mod drop_in;
 mod local;

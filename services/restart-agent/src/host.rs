@@ -1,6 +1,6 @@
-//! The one narrow door to an instance: its `iris` program, its processes and sockets, its files, its metrics. The logic
-//! of the agent knows nothing beyond it, so that another kind of host (a container, a pod) is another implementation
-//! and no other logic.
+//! The one narrow door to an instance: its `iris` program, its processes and sockets, its files, its metrics. What
+//! the agent does knows nothing beyond it, so that another kind of host (a container, a pod) is another implementation
+//! and no other logic. Verification is not behind it yet: it looks at this machine (`instance_agent::evidence`).
 
 mod local;
 

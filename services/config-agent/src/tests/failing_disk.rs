@@ -94,7 +94,7 @@ fn a_disk_that_is_gone_for_good_leaves_the_file_whole() {
 }
 
 #[test]
-fn a_disk_that_is_full_from_any_call_on_leaves_the_file_whole() {
+fn a_disk_that_is_full_at_any_call_leaves_the_file_whole_and_says_so() {
     for (errno, word) in [(ENOSPC, "no_space"), (EDQUOT, "no_space"), (EROFS, "read_only_file_system")] {
         every_call(errno, false, |attempt| {
             whole(attempt);
