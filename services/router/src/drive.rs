@@ -1,5 +1,7 @@
 //! Drives one shard: deliveries, records, answers and time go into the core as events; its effects are performed.
 
+mod commands;
+
 use std::{collections::HashMap, time::Duration};
 
 use futures::{
@@ -10,10 +12,10 @@ use futures::{
 use instance_bus::{BusError, Deliveries, Delivery, Lease, LogFollow, LogMessage};
 use instance_chassis::crash_point;
 use instance_contract::{
-    CommandAnswer, RemediationId, Shard,
+    RemediationId, Shard,
     subject::{self, RecordKind},
 };
-use instance_engine::{Core, Effect, Event, Record, Remediation};
+use instance_engine::{Core, Effect, Event, Remediation};
 use jiff::Timestamp;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 use tracing::{Instrument as _, Span};
@@ -21,7 +23,7 @@ use tracing::{Instrument as _, Span};
 use crate::{
     Error, Router, facts,
     hint::Hints,
-    intake::{self, Taken},
+    intake::Taken,
     own, perform,
     takeover::{self, Standing},
 };
@@ -190,88 +192,6 @@ impl Driver<'_> {
         Instant::now() + wait.min(far) + Duration::from_millis(1)
     }
 
-    fn command(&mut self, delivery: Option<Result<Delivery, BusError>>) -> Result<(), Error> {
-        let delivery = match delivery {
-            Some(Ok(delivery)) => delivery,
-            Some(Err(error)) => {
-                tracing::warn!(%error, "could not take a command");
-                return Ok(());
-            }
-            None => return Err(Error::NoMoreCommands { shard: self.shard }),
-        };
-        crash_point("router.command-taken");
-        let (router, span) = (self.router, delivery.span());
-        let then = span.clone();
-        let look = async move {
-            let now = router.clock.now();
-            let taken = intake::take(router, &delivery, now).await;
-            (delivery, then, taken)
-        };
-        self.intake.push_back(look.instrument(span).boxed());
-        Ok(())
-    }
-
-    fn take(&mut self, delivery: Delivery, span: Span, taken: Result<Taken, BusError>) {
-        match taken {
-            Ok(Taken::Legal(arrival)) => {
-                crash_point("router.command-read");
-                let id = arrival.command.command_id.into();
-                let elsewhere = self.router.lookups.is_used_elsewhere(id, self.shard);
-                self.elsewhere.insert(id, elsewhere.boxed());
-                self.deliveries.insert(id, delivery);
-                self.happens(Event::Arrived(arrival), &span);
-            }
-            Ok(Taken::Illegal { id, answer, ended }) => self.refuse(delivery, id, *answer, ended, span),
-            Ok(Taken::Unreadable { answer, reason }) => {
-                self.settle(delivery, *answer, Some(reason), span);
-            }
-            // Dropped unsettled: it comes again.
-            Err(error) => tracing::warn!(%error, "could not look at a command; it comes again"),
-        }
-    }
-
-    /// Write the refusal, where the id has no history of its own; then tell the sender.
-    fn refuse(
-        &self,
-        delivery: Delivery,
-        id: RemediationId,
-        answer: CommandAnswer,
-        ended: Option<Box<Record>>,
-        span: Span,
-    ) {
-        let (router, shard) = (self.router, self.shard);
-        let then = span.clone();
-        let work = async move {
-            let now = router.clock.now();
-            let reason = match ended {
-                Some(record) => {
-                    let written =
-                        perform::write(&router.bus, shard, id, RecordKind::Ended, record, now).await;
-                    if matches!(written, Event::NotRecorded { .. }) {
-                        return (None, then);
-                    }
-                    None
-                }
-                None => Some(format!("the command id was used before, and: {}", reasons(&answer))),
-            };
-            perform::answer(&router.bus, delivery.header(CommandAnswer::REPLY_HEADER), &answer).await;
-            perform::settle(delivery, reason).await;
-            (None, then)
-        };
-        self.under_way.push(work.instrument(span).boxed());
-    }
-
-    fn settle(&self, delivery: Delivery, answer: CommandAnswer, dead_letter: Option<String>, span: Span) {
-        let router = self.router;
-        let then = span.clone();
-        let work = async move {
-            perform::answer(&router.bus, delivery.header(CommandAnswer::REPLY_HEADER), &answer).await;
-            perform::settle(delivery, dead_letter).await;
-            (None, then)
-        };
-        self.under_way.push(work.instrument(span).boxed());
-    }
-
     /// A result of an agent, the answer of a person, or an acceptance: ours, or of an owner who had been followed.
     fn read(&mut self, message: &LogMessage) {
         let Some((_, id, kind)) = subject::parse_record(&message.subject) else { return };
@@ -403,9 +323,4 @@ fn continued(remediation: &Remediation) -> Span {
         instance_bus::continue_from(&span, traceparent);
     }
     span
-}
-
-fn reasons(answer: &CommandAnswer) -> String {
-    let faults: Vec<String> = answer.faults.iter().map(ToString::to_string).collect();
-    faults.join("; ")
 }
