@@ -11,7 +11,7 @@ pub const SEEDS_IN_CI: u64 = 10_000;
 #[derive(clap::Args)]
 pub struct Options {
     /// How many seeds.
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = SEEDS_IN_CI)]
     pub seeds: u64,
     /// The first of them.
     #[arg(long, default_value_t = 1)]
