@@ -15,6 +15,8 @@ use crate::{
 
 /// Within this the other router has written its first record in each shard of a dead one: issue 2.
 const BY_THE_OTHER: Duration = Duration::from_secs(5);
+/// And within this a remediation has ended there again: issue 2's bound of recovery by another process.
+const ENDED_BY_THE_OTHER: Duration = Duration::from_secs(8);
 /// A lease outlives its router by at most this, so nobody else can have been faster.
 const BY_ITSELF: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -67,12 +69,15 @@ impl Trouble<'_> {
             self.site.servers.lock().await.restart(0);
         }
         let taken = self.first_taken(&lost, died_at).await?;
-        let (slowest, told) = self.told(&taken, died_at).await?;
+        let (slowest, ended, told) = self.told(&taken, died_at).await?;
         if taken.iter().any(|taken| taken.router == victim) {
             self.outcome.faults.push(format!("{victim} was dead and took a shard"));
         }
         if !server_dies_too && slowest > BY_THE_OTHER {
             self.outcome.faults.push(format!("{victim}'s shards were taken over after {told} s"));
+        }
+        if !server_dies_too && ended > ENDED_BY_THE_OTHER {
+            self.outcome.faults.push(format!("nothing ended in {victim}'s shards for {told} s"));
         }
         self.site.services.release(victim);
         Ok(told)
@@ -84,7 +89,7 @@ impl Trouble<'_> {
         let died_at = SystemClock.now();
         self.site.services.kill(victim);
         let taken = self.first_taken(&own, died_at).await?;
-        let (slowest, told) = self.told(&taken, died_at).await?;
+        let (slowest, _, told) = self.told(&taken, died_at).await?;
         if let Some(other) = taken.iter().find(|taken| taken.router != victim) {
             self.outcome.faults.push(format!("{} took shard {} of {victim}", other.router, other.shard));
         }
@@ -111,17 +116,17 @@ impl Trouble<'_> {
     }
 
     /// How long the slowest shard was without an owner, and until something ended there again.
-    async fn told(&self, taken: &[Taken], died_at: Timestamp) -> Result<(Duration, String)> {
+    async fn told(&self, taken: &[Taken], died_at: Timestamp) -> Result<(Duration, Duration, String)> {
         let last = taken.iter().map(|taken| taken.at).max().context("a victim without shards")?;
-        let slowest = Duration::try_from(last.duration_since(died_at)).unwrap_or_default();
+        let since_death = |at: Timestamp| Duration::try_from(at.duration_since(died_at)).unwrap_or_default();
         let ended = |feed: &Feed| {
             taken.iter().map(|taken| feed.first_end(taken.shard, taken.at)).collect::<Option<Vec<_>>>()
         };
         let ended =
             self.site.feed.until(PATIENCE, ended).await.context("nothing ends in a shard that was taken")?;
         let first = ended.into_iter().max().context("a victim without shards")?;
-        let told =
-            format!("{:.1} ({:.1})", slowest.as_secs_f64(), first.duration_since(died_at).as_secs_f64());
-        Ok((slowest, told))
+        let (slowest, ended) = (since_death(last), since_death(first));
+        let told = format!("{:.1} ({:.1})", slowest.as_secs_f64(), ended.as_secs_f64());
+        Ok((slowest, ended, told))
     }
 }
