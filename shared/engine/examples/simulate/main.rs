@@ -54,12 +54,29 @@ fn main() -> ExitCode {
         Ok(tally) => tally,
         Err((seed, broken)) => {
             eprintln!("seed {seed} breaks {broken}");
-            eprintln!("repeat: cargo xtask simulate --seed {seed}");
+            tell_how_to_repeat(seed);
             return ExitCode::FAILURE;
         }
     };
     tally.print();
     if tally.proves_something(only.is_some()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn tell_how_to_repeat(seed: u64) {
+    eprintln!("repeat: cargo xtask simulate --seed {seed}");
+    eprintln!("to run first from now on: a line in shared/engine/examples/simulate/seeds.txt");
+}
+
+/// A world that panics is no broken invariant, but its seed is as good to know.
+struct NamedWhenItPanics(u64);
+
+impl Drop for NamedWhenItPanics {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("seed {} panics", self.0);
+            tell_how_to_repeat(self.0);
+        }
+    }
 }
 
 /// Every seed is a world of its own, so each processor takes its share of them. The first broken one is told.
@@ -72,6 +89,7 @@ fn run(seeds: &[u64], talks: bool) -> Result<Tally, (u64, Broken)> {
             if place > failed.load(Ordering::Relaxed) {
                 break;
             }
+            let _names_it = NamedWhenItPanics(*seed);
             let mut world = World::new(*seed, talks);
             world.run();
             if let Err(broken) = invariants::check(&world) {
