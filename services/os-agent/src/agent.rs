@@ -97,12 +97,10 @@ impl Agent for OsAgent {
         self.config.instances.iter().map(|instance| instance.name.clone()).collect()
     }
 
-    /// Each parameter has a file of its own, here and for the next boot.
+    /// Each parameter has a file of its own, here and for the next boot; it is one however its name was written.
     fn part(&self, action: &Action) -> Option<String> {
-        match action {
-            Action::SetKernel(wanted) => Some(wanted.kernel_param.clone()),
-            _ => None,
-        }
+        let Action::SetKernel(wanted) = action else { return None };
+        check::allowed(&wanted.kernel_param).ok().map(|row| row.name.clone())
     }
 
     fn facts(&self, instance: &InstanceName) -> Result<Value, Failure> {

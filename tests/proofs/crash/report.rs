@@ -8,7 +8,7 @@ use crate::{
     story::Took,
 };
 
-/// Half of all deaths must be over after this: reliability.md, goal of issue 2.
+/// Half of all deaths must be over after this: what comes back under its own name must be quick.
 const MEDIAN: Duration = Duration::from_secs(3);
 
 pub struct Report {

@@ -211,3 +211,16 @@ fn a_kernel_or_a_folder_that_says_no_is_named_with_the_cure() {
         assert!(failure.cause().message.contains("run os-agent as root"), "{failure}");
     }
 }
+
+#[test]
+fn a_parameter_is_one_part_of_an_instance_however_its_name_is_written() {
+    let stage = Stage::new();
+    let agent = crate::agent::OsAgent::new(stage.config.clone());
+    let part = |name: &str| {
+        instance_agent::Agent::part(&agent, &instance_contract::Action::SetKernel(set(name, "1")))
+    };
+    assert_eq!(part("vm/swappiness"), part("vm.swappiness"));
+    assert!(part("vm.swappiness").is_some());
+    assert_ne!(part("vm.dirty_ratio"), part("vm.swappiness"));
+    assert_eq!(part("no.such_parameter"), None, "all of the instance, and then it is refused");
+}

@@ -13,9 +13,9 @@ use crate::{
     site::ROUTERS,
 };
 
-/// Within this the other router has written its first record in each shard of a dead one: issue 2.
+/// Within this the other router has written its first record in each shard of a dead one.
 const BY_THE_OTHER: Duration = Duration::from_secs(5);
-/// And within this a remediation has ended there again: issue 2's bound of recovery by another process.
+/// And within this a remediation has ended there again.
 const ENDED_BY_THE_OTHER: Duration = Duration::from_secs(8);
 /// A lease outlives its router by at most this, so nobody else can have been faster.
 const BY_ITSELF: Duration = Duration::from_secs(3);
