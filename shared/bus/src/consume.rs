@@ -1,6 +1,6 @@
 //! Receiving what must be settled: commands, steps, errors.
 
-use async_nats::jetstream::consumer::pull;
+use async_nats::jetstream::{self, consumer::pull};
 use futures::{
     StreamExt as _,
     stream::{BoxStream, SelectAll, select_all, unfold},
@@ -109,6 +109,9 @@ struct Source {
     /// The highest sequence given out.
     seen: u64,
     open: Option<pull::Stream>,
+    /// What was pulled over the former link. The client may have asked again by itself before this one is told of the
+    /// new link; what the server then sends there would otherwise come only after the consumer's wait (up to 30 s).
+    former: Option<pull::Stream>,
     /// The server has forgotten what was pulled over a former link.
     renewed: watch::Receiver<u64>,
     healing: Healing,
@@ -123,6 +126,7 @@ impl Source {
             ahead,
             seen: 0,
             open: None,
+            former: None,
             renewed: bus.server.links.renewed(),
             healing: Healing::default(),
         }
@@ -157,7 +161,11 @@ impl Source {
         let next = tokio::select! {
             biased;
             next = open.next() => next,
-            _ = self.renewed.changed() => return Err(BusError::refused("pull from", thing, LINK_RENEWED)),
+            next = of_former(&mut self.former) => next,
+            _ = self.renewed.changed() => {
+                self.former = self.open.take();
+                return Err(BusError::refused("pull from", thing, LINK_RENEWED));
+            }
         };
         match next {
             Some(Ok(message)) => {
@@ -183,4 +191,18 @@ impl Source {
         }
         pull_messages(&self.bus, &self.stream, &self.spec.name, self.ahead).await
     }
+}
+
+/// The next delivery of the former pulling. It is given up at its first failure: that says that nobody asked again,
+/// so that nothing more can come there.
+async fn of_former(
+    former: &mut Option<pull::Stream>,
+) -> Option<Result<jetstream::Message, pull::MessagesError>> {
+    if let Some(stream) = former {
+        if let Some(Ok(message)) = stream.next().await {
+            return Some(Ok(message));
+        }
+        *former = None;
+    }
+    std::future::pending().await
 }
