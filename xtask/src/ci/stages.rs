@@ -9,7 +9,7 @@ use clap::ValueEnum as _;
 use crate::binaries::{self, Scope};
 use crate::nats_server::{self, Pinned};
 use crate::workspace::Workspace;
-use crate::{arrows, broker, command, crash, error_pages, generate, mutants, simulate, sizes, test};
+use crate::{arrows, bench, broker, command, crash, error_pages, generate, mutants, simulate, sizes, test};
 
 /// The faults that the demo picks from differ by seed, so that all three agents act over these.
 const SEEDS: [u32; 3] = [1, 2, 3];
@@ -53,6 +53,8 @@ pub enum Stage {
     BreakMidway,
     /// The bus contract on the oldest supported server.
     BusOldest,
+    /// What a plan costs in CPU, beside the bare chain of hops: the one figure that a busy machine leaves alone.
+    BenchCpu,
 }
 
 impl Stage {
@@ -83,6 +85,7 @@ impl Stage {
             Self::Sabotage => sabotage(workspace),
             Self::BreakMidway => break_midway(workspace),
             Self::BusOldest => bus_on_oldest_server(workspace),
+            Self::BenchCpu => bench::cpu_gate(workspace),
         }
     }
 }
