@@ -35,7 +35,7 @@
 //! - **A remedy** ([`Remedy`]): a `[[remedy]]` in `data/remedies.toml`; its condition's `answer` must then say
 //!   `remedy`. A new way to compute a value is a new case of [`Formula`] with its own test.
 //!
-//! Then `cargo test -p instance-knowledge`. Users extend the conditions without a build:
+//! Then `cargo test -p instance-knowledge`. Users extend conditions, CPF and kernel parameters without a build:
 //! [`Catalogue::with_extra`], which the setting `knowledge_dir` of each service reads a folder into.
 
 mod catalogue;
