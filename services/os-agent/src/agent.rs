@@ -117,7 +117,7 @@ impl Agent for OsAgent {
         forecast.unwrap_or_else(ForecastReply::Wont)
     }
 
-    fn prepare(&self, order: &StepCommand) -> Result<Prepared, Failure> {
+    fn prepare(&self, order: &StepCommand, _: &Work<'_>) -> Result<Prepared, Failure> {
         let instance = self.settings(&order.instance)?;
         let Action::SetKernel(wanted) = &order.action else { return Err(not_ours()) };
         match property(&wanted.kernel_param)? {
@@ -138,7 +138,7 @@ impl Agent for OsAgent {
         }
     }
 
-    fn probe(&self, order: &StepCommand, prepared: &Prepared) -> Result<Probe, Failure> {
+    fn probe(&self, order: &StepCommand, prepared: &Prepared, _: &Work<'_>) -> Result<Probe, Failure> {
         let instance = self.settings(&order.instance)?;
         match recorded(prepared)? {
             Property::Host => apply::probe(&*self.host, prepared),
@@ -157,7 +157,7 @@ impl Agent for OsAgent {
         }
     }
 
-    fn probe_undo(&self, order: &StepCommand, done: &Prepared) -> Result<Probe, Failure> {
+    fn probe_undo(&self, order: &StepCommand, done: &Prepared, _: &Work<'_>) -> Result<Probe, Failure> {
         let instance = self.settings(&order.instance)?;
         match recorded(done)? {
             Property::Host => undo::probe(&*self.host, done),

@@ -19,7 +19,7 @@ use crate::{
     restart::{self, Former, Limits, Wish},
     start,
     undo::{self, Record},
-    users::Users,
+    users::{METRICS_LIMIT, Users},
 };
 
 /// Serves the instances of the settings until a drain is asked for.
@@ -52,6 +52,11 @@ impl RestartAgent {
     fn site(&self, name: &InstanceName) -> Result<Site<'_>, Failure> {
         let instance = settings::find(&self.config.instances, name)?;
         Ok(Site::new(&self.config, instance, &*self.clock))
+    }
+
+    /// For what a step does: it ends with the step.
+    fn site_within(&self, name: &InstanceName, work: &Work<'_>) -> Result<Site<'_>, Failure> {
+        Ok(self.site(name)?.within(work.remaining()))
     }
 
     fn view(&self, name: &InstanceName) -> Result<InstanceView, Failure> {
@@ -93,7 +98,7 @@ impl Agent for RestartAgent {
             "mirror_member": qlist.mirror_member,
             "mirror_status": qlist.mirror_status,
             "process": site.run(&observed).process,
-            "users": Users::of(&site, &observed).facts(),
+            "users": Users::of(&site, &observed, METRICS_LIMIT).facts(),
             "databases": databases::mounted(&site.log_of_this_run().map_err(Failure::from)?),
             "conditions_since_last_start": conditions,
         }))
@@ -108,8 +113,8 @@ impl Agent for RestartAgent {
         forecast.unwrap_or_else(ForecastReply::Wont)
     }
 
-    fn prepare(&self, order: &StepCommand) -> Result<Prepared, Failure> {
-        let site = self.site(&order.instance)?;
+    fn prepare(&self, order: &StepCommand, work: &Work<'_>) -> Result<Prepared, Failure> {
+        let site = self.site_within(&order.instance, work)?;
         match &order.action {
             Action::Restart(restart) => {
                 let wish = Wish { restart: *restart, step: &order.key(), is_undo: false };
@@ -121,7 +126,7 @@ impl Agent for RestartAgent {
 
     fn apply(&self, order: &StepCommand, prepared: &Prepared, work: &Work<'_>) -> Result<Applied, Failure> {
         self.self_guard.check(order)?;
-        let site = self.site(&order.instance)?;
+        let site = self.site_within(&order.instance, work)?;
         let limits = Limits { last_look: &|| work.before_effect(), remaining: &|| work.remaining() };
         match &order.action {
             Action::Restart(restart) => {
@@ -132,21 +137,21 @@ impl Agent for RestartAgent {
         }
     }
 
-    fn probe(&self, order: &StepCommand, prepared: &Prepared) -> Result<Probe, Failure> {
-        let site = self.site(&order.instance)?;
+    fn probe(&self, order: &StepCommand, prepared: &Prepared, work: &Work<'_>) -> Result<Probe, Failure> {
+        let site = self.site_within(&order.instance, work)?;
         Ok(restart::probe(&site, &Former::of(prepared)?)?)
     }
 
     fn undo(&self, order: &StepCommand, done: &Prepared, work: &Work<'_>) -> Result<Applied, Failure> {
         self.self_guard.check(order)?;
-        let site = self.site(&order.instance)?;
+        let site = self.site_within(&order.instance, work)?;
         let limits = Limits { last_look: &|| work.before_effect(), remaining: &|| work.remaining() };
         let key = order.key();
         undo::undo(&site, &Record::of(&site, &key), done, &key, limits)
     }
 
-    fn probe_undo(&self, order: &StepCommand, done: &Prepared) -> Result<Probe, Failure> {
-        let site = self.site(&order.instance)?;
+    fn probe_undo(&self, order: &StepCommand, done: &Prepared, work: &Work<'_>) -> Result<Probe, Failure> {
+        let site = self.site_within(&order.instance, work)?;
         undo::probe(&site, &Record::of(&site, &order.key()), done)
     }
 
@@ -156,7 +161,7 @@ impl Agent for RestartAgent {
             return Ok(verified);
         }
         // Whoever listens on its port must be the instance.
-        let site = self.site(&order.instance)?;
+        let site = self.site_within(&order.instance, work)?;
         let observed = site.observe().map_err(Failure::from)?;
         Ok(match start::superserver_is_its_own(&site, &observed) {
             Ok(_) => verified,

@@ -1,6 +1,6 @@
 //! What a dry run tells is what the real run does; and what carries Instance is left alone, whoever asks.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use instance_agent::{Agent, SelfGuard, Work};
 use instance_clock::SystemClock;
@@ -23,6 +23,10 @@ fn order(action: &Action) -> StepCommand {
     serde_json::from_value(order).unwrap()
 }
 
+fn free() -> Work<'static> {
+    Work::new(&|| Ok(()), &|| Duration::from_mins(1))
+}
+
 fn agent(stage: &Stage) -> ConfigAgent {
     ConfigAgent::new(stage.config.clone(), Arc::new(SystemClock))
 }
@@ -42,9 +46,8 @@ fn the_forecast_is_the_change_to_the_byte() {
         let file_told = edited.document.to_bytes();
 
         let order = order(&action);
-        let prepared = agent.prepare(&order).unwrap();
-        let work = (|| Ok(()), || std::time::Duration::from_mins(1));
-        let applied = agent.apply(&order, &prepared, &Work::new(&work.0, &work.1)).unwrap();
+        let prepared = agent.prepare(&order, &free()).unwrap();
+        let applied = agent.apply(&order, &prepared, &free()).unwrap();
         let [(target, done)] = &applied.changes[..] else { panic!("one change: {applied:?}") };
         assert_eq!(
             (target, done.old_value.as_ref(), done.new_value.as_ref()),
@@ -61,9 +64,8 @@ fn what_carries_instance_is_left_alone_by_the_effect() {
     let guard = SelfGuard::new(Carriers(vec!["PROD".to_owned()]), "db1".parse().unwrap());
     let agent = agent(&stage).guarded_by(guard);
     let order = order(&Action::SetCpf(set("globals", "0,0,512,0,0,0")));
-    let prepared = agent.prepare(&order).unwrap();
-    let work = (|| Ok(()), || std::time::Duration::from_mins(1));
-    let work = Work::new(&work.0, &work.1);
+    let prepared = agent.prepare(&order, &free()).unwrap();
+    let work = free();
     assert_eq!(code(&agent.apply(&order, &prepared, &work).unwrap_err()), "carries_instance");
     assert_eq!(code(&agent.undo(&order, &prepared, &work).unwrap_err()), "carries_instance");
     assert_eq!((stage.cpf(), stage.others()), (CPF.to_vec(), Vec::new()));

@@ -1,10 +1,10 @@
 //! What a dry run tells is what the real run does; and what carries Instance is left alone, whoever asks.
 
-use instance_agent::{Agent, SelfGuard, Work};
+use instance_agent::{Agent, SelfGuard};
 use instance_contract::{Action, Carriers, ForecastReply, StepCommand};
 use serde_json::json;
 
-use super::{Stage, code, set};
+use super::{Stage, code, free, set};
 use crate::agent::OsAgent;
 
 fn order(action: &Action) -> StepCommand {
@@ -38,9 +38,8 @@ fn the_forecast_is_the_change_to_the_byte() {
         assert!(stage.drop_ins().is_empty(), "a forecast changes nothing");
 
         let order = order(&action);
-        let prepared = agent.prepare(&order).unwrap();
-        let work = (|| Ok(()), || std::time::Duration::from_mins(1));
-        let applied = agent.apply(&order, &prepared, &Work::new(&work.0, &work.1)).unwrap();
+        let prepared = agent.prepare(&order, &free()).unwrap();
+        let applied = agent.apply(&order, &prepared, &free()).unwrap();
         let [(target, done)] = &applied.changes[..] else { panic!("one change: {applied:?}") };
         assert_eq!(
             (target, done.old_value.as_ref(), done.new_value.as_ref()),
@@ -58,9 +57,8 @@ fn what_carries_instance_is_left_alone_by_the_effect() {
         let guard = SelfGuard::new(Carriers(vec![carrier.to_owned()]), "db1".parse().unwrap());
         let agent = OsAgent::new(stage.config.clone()).guarded_by(guard);
         let order = order(&Action::SetKernel(set("vm.swappiness", "5")));
-        let prepared = agent.prepare(&order).unwrap();
-        let work = (|| Ok(()), || std::time::Duration::from_mins(1));
-        let work = Work::new(&work.0, &work.1);
+        let prepared = agent.prepare(&order, &free()).unwrap();
+        let work = free();
         assert_eq!(code(&agent.apply(&order, &prepared, &work).unwrap_err()), "carries_instance");
         assert_eq!(code(&agent.undo(&order, &prepared, &work).unwrap_err()), "carries_instance");
         assert_eq!(

@@ -1,5 +1,6 @@
 //! Restarts of an instance that is a script: `iris.sh`, which answers as the real program does.
 
+mod deadlines;
 mod forced;
 mod guards;
 mod promises;
@@ -204,7 +205,12 @@ impl Stage {
         let began = Instant::now();
         let remaining = || limit.saturating_sub(began.elapsed());
         let limits = Limits { last_look, remaining: &remaining };
-        restart::bring_up(&self.site(), &Former::of(prepared).unwrap(), &self.wish(restart), limits)
+        restart::bring_up(
+            &self.site().within(limit),
+            &Former::of(prepared).unwrap(),
+            &self.wish(restart),
+            limits,
+        )
     }
 
     /// As the loop does it: recorded, then done.

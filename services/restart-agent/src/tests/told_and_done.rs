@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{Stage, code};
 use crate::agent::RestartAgent;
 
-fn order() -> StepCommand {
+pub fn order() -> StepCommand {
     let id = "0a1b2c3d-0000-4000-8000-000000000001";
     let order = json!({
         "schema": StepCommand::SCHEMA, "trace_id": "0123456789abcdef0123456789abcdef", "remediation_id": id,
@@ -36,9 +36,10 @@ fn the_forecast_is_the_change_of_state() {
         assert_eq!(told.before, state);
 
         let order = order();
-        let prepared = agent.prepare(&order).unwrap();
         let work = (|| Ok(()), || Duration::from_mins(1));
-        let applied = agent.apply(&order, &prepared, &Work::new(&work.0, &work.1)).unwrap();
+        let work = Work::new(&work.0, &work.1);
+        let prepared = agent.prepare(&order, &work).unwrap();
+        let applied = agent.apply(&order, &prepared, &work).unwrap();
         let (target, done) = &applied.changes[0];
         assert_eq!(
             (target, done.old_value.as_ref(), done.new_value.as_ref()),
@@ -59,9 +60,9 @@ fn what_carries_instance_is_left_alone_by_the_effect() {
     let agent =
         RestartAgent::new(stage.config.clone(), Arc::new(instance_clock::SystemClock)).guarded_by(guard);
     let order = order();
-    let prepared = agent.prepare(&order).unwrap();
     let work = (|| Ok(()), || Duration::from_mins(1));
     let work = Work::new(&work.0, &work.1);
+    let prepared = agent.prepare(&order, &work).unwrap();
     assert_eq!(code(&agent.apply(&order, &prepared, &work).unwrap_err()), "carries_instance");
     assert_eq!(code(&agent.undo(&order, &prepared, &work).unwrap_err()), "carries_instance");
     assert!(stage.calls().is_empty());
