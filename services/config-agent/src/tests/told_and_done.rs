@@ -4,23 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use instance_agent::{Agent, SelfGuard, Work};
 use instance_clock::SystemClock;
-use instance_contract::{Action, Carriers, ForecastReply, StepCommand};
-use serde_json::json;
+use instance_contract::{Action, AgentKind, Carriers, ForecastReply, StepCommand};
 
 use super::{CPF, Stage, code, set};
 use crate::wanted::Wanted;
 use crate::{agent::ConfigAgent, edit};
 
 fn order(action: &Action) -> StepCommand {
-    let id = "0a1b2c3d-0000-4000-8000-000000000001";
-    let order = json!({
-        "schema": StepCommand::SCHEMA, "trace_id": "0123456789abcdef0123456789abcdef", "remediation_id": id,
-        "command_id": id, "instance": "PROD", "step_id": "config", "attempt": 1, "agent": "config-agent", "host": "db1",
-        "tool": "iris_config", "action": action, "change": null, "plan_digest": "a".repeat(64),
-        "not_after": "2026-11-21T09:00:00Z", "limit_seconds": 60, "token": {"epoch": 1, "counter": 1},
-        "because": {"now": "2026-11-21T08:00:00Z", "event": "accepted", "delay_ms": 0},
-    });
-    serde_json::from_value(order).unwrap()
+    instance_testkit::order(AgentKind::Config, action)
 }
 
 fn free() -> Work<'static> {

@@ -1,22 +1,13 @@
 //! What a dry run tells is what the real run does; and what carries Instance is left alone, whoever asks.
 
 use instance_agent::{Agent, SelfGuard};
-use instance_contract::{Action, Carriers, ForecastReply, StepCommand};
-use serde_json::json;
+use instance_contract::{Action, AgentKind, Carriers, ForecastReply, StepCommand};
 
 use super::{Stage, code, free, set};
 use crate::agent::OsAgent;
 
 fn order(action: &Action) -> StepCommand {
-    let id = "0a1b2c3d-0000-4000-8000-000000000001";
-    let order = json!({
-        "schema": StepCommand::SCHEMA, "trace_id": "0123456789abcdef0123456789abcdef", "remediation_id": id,
-        "command_id": id, "instance": "PROD", "step_id": "os", "attempt": 1, "agent": "os-agent", "host": "db1",
-        "tool": "os_config", "action": action, "change": null, "plan_digest": "a".repeat(64),
-        "not_after": "2026-11-21T09:00:00Z", "limit_seconds": 60, "token": {"epoch": 1, "counter": 1},
-        "because": {"now": "2026-11-21T08:00:00Z", "event": "accepted", "delay_ms": 0},
-    });
-    serde_json::from_value(order).unwrap()
+    instance_testkit::order(AgentKind::Os, action)
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Restarts of an instance that is a script: `iris.sh`, which answers as the real program does.
 
 mod deadlines;
+mod faulty_disks;
 mod forced;
 mod guards;
 mod promises;

@@ -3,23 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use instance_agent::{Agent, SelfGuard, Work};
-use instance_contract::{Action, Carriers, ForecastReply, RestartInstance, StepCommand};
-use serde_json::json;
+use instance_contract::{Action, AgentKind, Carriers, ForecastReply, RestartInstance, StepCommand};
 
 use super::{Stage, code};
 use crate::agent::RestartAgent;
 
 pub fn order() -> StepCommand {
-    let id = "0a1b2c3d-0000-4000-8000-000000000001";
-    let order = json!({
-        "schema": StepCommand::SCHEMA, "trace_id": "0123456789abcdef0123456789abcdef", "remediation_id": id,
-        "command_id": id, "instance": "PROD", "step_id": "restart", "attempt": 1, "agent": "restart-agent",
-        "host": "db1", "tool": "iris_restart", "action": {"kind": "restart"}, "change": null,
-        "plan_digest": "a".repeat(64), "not_after": "2026-11-21T09:00:00Z", "limit_seconds": 240,
-        "token": {"epoch": 1, "counter": 1},
-        "because": {"now": "2026-11-21T08:00:00Z", "event": "accepted", "delay_ms": 0},
-    });
-    serde_json::from_value(order).unwrap()
+    instance_testkit::order(AgentKind::Restart, &Action::Restart(RestartInstance::default()))
 }
 
 #[test]
