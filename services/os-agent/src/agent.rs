@@ -1,7 +1,5 @@
 use instance_agent::{
-    Agent, AgentError, AgentSettings, Applied, InstanceSettings, Prepared, Probe, SelfGuard, Work,
-    evidence::{self, InstanceView},
-    settings,
+    Agent, AgentError, AgentSettings, Applied, InstanceSettings, Prepared, Probe, SelfGuard, Work, settings,
 };
 use instance_chassis::Context;
 use instance_contract::{
@@ -71,11 +69,6 @@ impl OsAgent {
     fn settings(&self, instance: &InstanceName) -> Result<&InstanceSettings, Failure> {
         settings::find(&self.config.instances, instance)
     }
-
-    fn view(&self, instance: &InstanceName) -> Result<InstanceView, Failure> {
-        let settings = self.settings(instance)?;
-        Ok(settings.view(&self.config.iris_command, &self.config.proc_root))
-    }
 }
 
 impl OsAgent {
@@ -104,8 +97,7 @@ impl Agent for OsAgent {
     }
 
     fn facts(&self, instance: &InstanceName) -> Result<Value, Failure> {
-        let view = self.view(instance)?;
-        facts::facts(&self.config, &*self.host, self.settings(instance)?, &view)
+        facts::facts(&self.config, &*self.host, self.settings(instance)?)
     }
 
     fn forecast(&self, instance: &InstanceName, action: &Action) -> ForecastReply {
@@ -167,7 +159,7 @@ impl Agent for OsAgent {
     }
 
     fn verify(&self, order: &StepCommand, verify: &Verify, work: &Work<'_>) -> Result<Verification, Failure> {
-        evidence::verify(&self.view(&order.instance)?, verify, work)
+        self.host.verify(self.settings(&order.instance)?, verify, work)
     }
 }
 

@@ -1,9 +1,7 @@
 use std::sync::Arc;
 
 use instance_agent::{
-    Agent, AgentError, AgentSettings, Applied, Prepared, Probe, SelfGuard, Work,
-    evidence::{self, InstanceView},
-    settings,
+    Agent, AgentError, AgentSettings, Applied, Prepared, Probe, SelfGuard, Work, evidence, settings,
 };
 use instance_chassis::Context;
 use instance_clock::Clock;
@@ -57,11 +55,6 @@ impl RestartAgent {
     /// For what a step does: it ends with the step.
     fn site_within(&self, name: &InstanceName, work: &Work<'_>) -> Result<Site<'_>, Failure> {
         Ok(self.site(name)?.within(work.remaining()))
-    }
-
-    fn view(&self, name: &InstanceName) -> Result<InstanceView, Failure> {
-        let instance = self.site(name)?.instance;
-        Ok(instance.view(&self.config.iris_command, &self.config.proc_root))
     }
 }
 
@@ -156,12 +149,12 @@ impl Agent for RestartAgent {
     }
 
     fn verify(&self, order: &StepCommand, verify: &Verify, work: &Work<'_>) -> Result<Verification, Failure> {
-        let verified = evidence::verify(&self.view(&order.instance)?, verify, work)?;
+        let site = self.site_within(&order.instance, work)?;
+        let verified = site.host.verify(verify, work)?;
         if !verified.held || !verify.expect.contains(&Expectation::InstanceHealthy {}) {
             return Ok(verified);
         }
         // Whoever listens on its port must be the instance.
-        let site = self.site_within(&order.instance, work)?;
         let observed = site.observe().map_err(Failure::from)?;
         Ok(match start::superserver_is_its_own(&site, &observed) {
             Ok(_) => verified,

@@ -18,6 +18,10 @@ pub struct Config {
     /// The `iris` program. An absolute path. Default: `/usr/bin/iris`.
     #[serde(default = "settings::default_iris_command")]
     pub iris_command: PathBuf,
+    /// Environment of the `iris` program, and of an instance that it starts: `ISC_CPF_MERGE_FILE`, `LD_LIBRARY_PATH`, `TZ`
+    /// ... It sees nothing of this agent's own environment. Default: none, beside a `PATH` of the system's folders.
+    #[serde(default)]
+    pub iris_environment: BTreeMap<String, String>,
     /// How long users may take to leave, in seconds, before the stop begins. Default: 60.
     #[serde(default = "default_users_seconds")]
     pub users_seconds: u64,

@@ -101,7 +101,13 @@ pub fn ready(
     let processes = superserver_is_its_own(site, observed)?;
     let mounted = databases::mounted(entries);
     let cpf = site.host.cpf().map_err(|error| format!("its CPF cannot be read ({error})"))?;
-    let missing = databases::missing(expected, &mounted, &Document::parse(&cpf));
+    let cpf = Document::parse(&cpf);
+    let missing = if expected.is_empty() {
+        // Its first start, or one whose log is gone: the CPF alone tells what to expect.
+        databases::missing(&databases::required(&cpf), &mounted, &cpf)
+    } else {
+        databases::missing(expected, &mounted, &cpf)
+    };
     if missing.is_empty() {
         Ok(Ready { databases: mounted.len(), processes })
     } else {

@@ -49,6 +49,7 @@ if [ "$verb" = qlist ]; then
     exit 0
 fi
 echo "$*" >>"$here/calls"
+env >"$here/environment"
 for last; do :; done
 [ "$last" = quietly ] || { echo "asks on a terminal" >&2; exit 1; }
 case $verb in

@@ -38,6 +38,16 @@ fn a_running_instance_is_stopped_and_started_and_the_figures_are_measured() {
 }
 
 #[test]
+fn the_program_sees_the_environment_of_the_settings_and_nothing_of_ours() {
+    let mut stage = Stage::new();
+    stage.config.iris_environment.insert("ISC_CPF_MERGE_FILE".to_owned(), "/etc/iris/merge.cpf".to_owned());
+    stage.restart().unwrap();
+    let seen = std::fs::read_to_string(stage.path("environment")).unwrap();
+    assert!(seen.lines().any(|line| line == "ISC_CPF_MERGE_FILE=/etc/iris/merge.cpf"), "{seen}");
+    assert!(!seen.contains("CARGO_"), "{seen}");
+}
+
+#[test]
 fn doing_it_twice_is_doing_it_once() {
     for behaviour in ["", "same_second"] {
         let stage = Stage::new();
