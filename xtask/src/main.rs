@@ -10,6 +10,7 @@ mod workspace; // Read this first: what cargo says about the tree.
 mod arrows;
 mod bench;
 mod broker;
+mod census;
 mod ci;
 mod crash;
 mod demo;
@@ -56,6 +57,8 @@ enum Task {
     CheckSizes,
     /// Hold the error codes of the sources to their pages in docs/errors.
     CheckErrors,
+    /// Count what the agents rest on: rows and their sources, facts and their doors, proofs; fail on what has none.
+    Census,
     /// Write the generated files (JSON schemas, AsyncAPI document) anew, or check that they are fresh.
     Generate(generate::Options),
     /// All that must hold before a change lands, cheap stages first.
@@ -90,6 +93,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Test(options) => test::run(&workspace, &options),
         Task::CheckArrows => arrows::run(&workspace),
         Task::CheckSizes => sizes::run(&workspace),
+        Task::Census => census::run(&workspace),
         Task::CheckErrors => error_pages::run(&workspace),
         Task::Generate(options) => generate::run(&workspace, &options),
         Task::Ci(options) => ci::run(&workspace, &options),

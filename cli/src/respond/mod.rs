@@ -49,7 +49,7 @@ pub struct Args {
     /// Messages older than this are left alone: nobody knows whether they still hold
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10m")]
     max_age: Duration,
-    /// A folder of `*.toml` with conditions of your own, the same that the services have as `knowledge_dir`
+    /// A folder of `*.toml` with rows of your own, the same that the services have as `knowledge_dir`
     #[arg(long, value_name = "DIR")]
     knowledge: Option<PathBuf>,
     /// Answer invented and replayed messages too

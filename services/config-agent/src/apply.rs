@@ -131,7 +131,7 @@ pub fn forecast(site: &Site<'_>, wanted: &Wanted) -> Result<Forecast, Failure> {
     let file = site.host.open(site.instance)?;
     let Edit { document, touched, felt } = edit::edit(file.document(), wanted, site.rules)?;
     if wanted.changes.live {
-        merge::must_run(site)?;
+        merge::must_run(site, Duration::MAX)?;
     }
     let judgement = memory::judge(&document, &touched, site.host.room());
     Ok(Forecast {

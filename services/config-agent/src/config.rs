@@ -17,8 +17,8 @@ pub struct Config {
     /// Where the kernel shows its state. Default: `/proc`.
     #[serde(default = "settings::default_proc_root")]
     pub proc_root: PathBuf,
-    /// A folder of `*.toml` with conditions of your own, in the form of `shared/knowledge/data/conditions`; a bad row
-    /// ends the start. The same folder for all services. Default: none.
+    /// A folder of `*.toml` with rows of your own: conditions, CPF parameters, kernel parameters, in the forms of
+    /// `shared/knowledge/README.md`; a bad row ends the start. The same folder for all services. Default: none.
     #[serde(default)]
     pub knowledge_dir: Option<PathBuf>,
     /// Where the agent's ledger lies; made when it is missing. Default: `/var/lib/instance/config-agent`.

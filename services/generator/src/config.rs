@@ -38,8 +38,8 @@ pub struct Config {
     pub publish_invented: bool,
     /// Logs whose severe and fatal entries become templates at start, besides those built in. Default: none.
     pub learn_from: Vec<PathBuf>,
-    /// A folder of `*.toml` with conditions of your own, in the form of `shared/knowledge/data/conditions`; a bad row
-    /// ends the start. The same folder for the agents and `instance respond`. Default: none.
+    /// A folder of `*.toml` with rows of your own: conditions, CPF parameters, kernel parameters, in the forms of
+    /// `shared/knowledge/README.md`; a bad row ends the start. The same folder for all services. Default: none.
     pub knowledge_dir: Option<PathBuf>,
 }
 

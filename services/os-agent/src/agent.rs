@@ -1,7 +1,5 @@
 use instance_agent::{
-    Agent, AgentError, AgentSettings, Applied, InstanceSettings, Prepared, Probe, SelfGuard, Work,
-    evidence::{self, InstanceView},
-    settings,
+    Agent, AgentError, AgentSettings, Applied, InstanceSettings, Prepared, Probe, SelfGuard, Work, settings,
 };
 use instance_chassis::Context;
 use instance_contract::{
@@ -71,11 +69,6 @@ impl OsAgent {
     fn settings(&self, instance: &InstanceName) -> Result<&InstanceSettings, Failure> {
         settings::find(&self.config.instances, instance)
     }
-
-    fn view(&self, instance: &InstanceName) -> Result<InstanceView, Failure> {
-        let settings = self.settings(instance)?;
-        Ok(settings.view(&self.config.iris_command, &self.config.proc_root))
-    }
 }
 
 impl OsAgent {
@@ -104,8 +97,7 @@ impl Agent for OsAgent {
     }
 
     fn facts(&self, instance: &InstanceName) -> Result<Value, Failure> {
-        let view = self.view(instance)?;
-        facts::facts(&self.config, &*self.host, self.settings(instance)?, &view)
+        facts::facts(&self.config, &*self.host, self.settings(instance)?)
     }
 
     fn forecast(&self, instance: &InstanceName, action: &Action) -> ForecastReply {
@@ -117,7 +109,7 @@ impl Agent for OsAgent {
         forecast.unwrap_or_else(ForecastReply::Wont)
     }
 
-    fn prepare(&self, order: &StepCommand) -> Result<Prepared, Failure> {
+    fn prepare(&self, order: &StepCommand, _: &Work<'_>) -> Result<Prepared, Failure> {
         let instance = self.settings(&order.instance)?;
         let Action::SetKernel(wanted) = &order.action else { return Err(not_ours()) };
         match property(&wanted.kernel_param)? {
@@ -138,7 +130,7 @@ impl Agent for OsAgent {
         }
     }
 
-    fn probe(&self, order: &StepCommand, prepared: &Prepared) -> Result<Probe, Failure> {
+    fn probe(&self, order: &StepCommand, prepared: &Prepared, _: &Work<'_>) -> Result<Probe, Failure> {
         let instance = self.settings(&order.instance)?;
         match recorded(prepared)? {
             Property::Host => apply::probe(&*self.host, prepared),
@@ -157,7 +149,7 @@ impl Agent for OsAgent {
         }
     }
 
-    fn probe_undo(&self, order: &StepCommand, done: &Prepared) -> Result<Probe, Failure> {
+    fn probe_undo(&self, order: &StepCommand, done: &Prepared, _: &Work<'_>) -> Result<Probe, Failure> {
         let instance = self.settings(&order.instance)?;
         match recorded(done)? {
             Property::Host => undo::probe(&*self.host, done),
@@ -167,7 +159,7 @@ impl Agent for OsAgent {
     }
 
     fn verify(&self, order: &StepCommand, verify: &Verify, work: &Work<'_>) -> Result<Verification, Failure> {
-        evidence::verify(&self.view(&order.instance)?, verify, work)
+        self.host.verify(self.settings(&order.instance)?, verify, work)
     }
 }
 

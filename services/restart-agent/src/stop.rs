@@ -65,8 +65,10 @@ pub fn force(site: &Site<'_>, limit: Duration) -> Result<Stopped, RestartError> 
 
 fn until_down(site: &Site<'_>, began: Instant, limit: Duration, said: &str) -> Result<(), RestartError> {
     loop {
-        let left = limit.saturating_sub(began.elapsed());
-        let found = site.observe_within(left).map(|observed| observed.state);
+        let left = || limit.saturating_sub(began.elapsed());
+        let found = site.observe_within(left()).map(|observed| observed.state);
+        // The look itself may have taken the rest of the time.
+        let left = left();
         let state = match found {
             Ok(State::Down) => match site.host.processes() {
                 Ok(processes) if processes.is_empty() => return Ok(()),

@@ -129,7 +129,7 @@ impl Agent for CountingAgent {
         }
     }
 
-    fn prepare(&self, order: &StepCommand) -> Result<Prepared, Failure> {
+    fn prepare(&self, order: &StepCommand, _: &Work<'_>) -> Result<Prepared, Failure> {
         let wanted = match &order.action {
             Action::SetCpf(set) => set.new_value.clone(),
             _ => return Err(Failure::permanent("wrong_agent", "not this one")),
@@ -142,7 +142,7 @@ impl Agent for CountingAgent {
         self.change(&prepared.before, &prepared.wanted, work)
     }
 
-    fn probe(&self, _: &StepCommand, prepared: &Prepared) -> Result<Probe, Failure> {
+    fn probe(&self, _: &StepCommand, prepared: &Prepared, _: &Work<'_>) -> Result<Probe, Failure> {
         Ok(self.probe(&prepared.before, &prepared.wanted))
     }
 
@@ -153,7 +153,7 @@ impl Agent for CountingAgent {
         self.change(&done.wanted, &done.before, work)
     }
 
-    fn probe_undo(&self, _: &StepCommand, done: &Prepared) -> Result<Probe, Failure> {
+    fn probe_undo(&self, _: &StepCommand, done: &Prepared, _: &Work<'_>) -> Result<Probe, Failure> {
         Ok(self.probe(&done.wanted, &done.before))
     }
 

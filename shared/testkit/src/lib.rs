@@ -1,4 +1,4 @@
-//! For tests only: a real NATS server on a free port, an IRIS folder, waiting for a condition.
+//! For tests only: a real NATS server on a free port, an IRIS folder, a disk that is full, waiting for a condition.
 //!
 //! Invariant: whatever is started here ends with its test, also when the test panics or its process is killed.
 //! Invariant: nothing here listens on or connects to anything but the loopback interface.
@@ -10,14 +10,19 @@ mod nats_server; // Read this first: the one thing that nearly every test needs.
 
 mod eventually;
 mod iris_folder;
+mod order;
 pub mod promises;
+mod small_disk;
 
 use std::sync::Arc;
 
 use instance_bus::{Bus, Resolved, TopologyOptions};
 use instance_clock::SystemClock;
 
-pub use crate::{eventually::eventually, iris_folder::IrisFolder, nats_server::NatsServer};
+pub use crate::{
+    eventually::eventually, iris_folder::IrisFolder, nats_server::NatsServer, order::order,
+    small_disk::SmallDisk,
+};
 
 /// A connection to a test's server, with every stream, consumer and bucket made (4 shards).
 pub async fn bus(server: &NatsServer) -> Bus {

@@ -9,7 +9,9 @@ use clap::ValueEnum as _;
 use crate::binaries::{self, Scope};
 use crate::nats_server::{self, Pinned};
 use crate::workspace::Workspace;
-use crate::{arrows, bench, broker, command, crash, error_pages, generate, mutants, simulate, sizes, test};
+use crate::{
+    arrows, bench, broker, census, command, crash, error_pages, generate, mutants, simulate, sizes, test,
+};
 
 /// The faults that the demo picks from differ by seed, so that all three agents act over these.
 const SEEDS: [u32; 3] = [1, 2, 3];
@@ -29,6 +31,8 @@ pub enum Stage {
     CheckSizes,
     /// Every error code has its words in docs/errors.
     CheckErrors,
+    /// What the agents rest on has a source, a door, a proof.
+    Census,
     /// Lints, warnings denied.
     Clippy,
     /// The documentation builds, with no link that leads nowhere.
@@ -70,6 +74,7 @@ impl Stage {
             Self::CheckArrows => arrows::run(workspace),
             Self::CheckSizes => sizes::run(workspace),
             Self::CheckErrors => error_pages::run(workspace),
+            Self::Census => census::run(workspace),
             Self::Clippy => clippy(workspace),
             Self::Doc => doc(workspace),
             Self::Test => test::run(workspace, &test::Options::default()),

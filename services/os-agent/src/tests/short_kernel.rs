@@ -1,12 +1,14 @@
 //! A kernel that has fewer pages to give than it says, as the real one does: the write succeeds.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use instance_agent::{InstanceSettings, evidence::CpuGroup};
-use instance_contract::Failure;
+use instance_agent::{InstanceSettings, Work, evidence::CpuGroup};
+use instance_contract::{Failure, Verification, Verify};
+use instance_iris::messages_log::Entry;
 use instance_knowledge::{CpuList, KernelParameter};
 
 use super::{Stage, code};
@@ -75,6 +77,31 @@ impl Host for Short {
 
     fn read_share(&self, file: &Path) -> Result<Option<String>, HostError> {
         self.local.read_share(file)
+    }
+
+    fn cpf(&self, instance: &InstanceSettings) -> io::Result<Vec<u8>> {
+        self.local.cpf(instance)
+    }
+
+    fn log(&self, instance: &InstanceSettings) -> io::Result<Vec<u8>> {
+        self.local.log(instance)
+    }
+
+    fn log_of_this_run(&self, instance: &InstanceSettings) -> io::Result<Vec<Entry>> {
+        self.local.log_of_this_run(instance)
+    }
+
+    fn told_by_oldest_process(&self, instance: &InstanceSettings, name: &str) -> Option<String> {
+        self.local.told_by_oldest_process(instance, name)
+    }
+
+    fn verify(
+        &self,
+        instance: &InstanceSettings,
+        verify: &Verify,
+        work: &Work<'_>,
+    ) -> Result<Verification, Failure> {
+        self.local.verify(instance, verify, work)
     }
 
     fn write_share(&self, file: &Path, raw: &str) -> Result<(), HostError> {
