@@ -16,6 +16,7 @@ mod own; // Who may drive a shard.
 mod drive; // Events in, effects out.
 mod takeover; // What a new owner reads.
 
+mod audit; // Beside the plans: what was decided and done, told on.
 mod facts;
 mod hint;
 mod intake;

@@ -7,7 +7,10 @@ use instance_bus::{Headers, Lease, PublishError, topology};
 use instance_chassis::crash_point;
 use instance_contract::{Owner, Shard, subject};
 
-use crate::{Error, Router, drive};
+use crate::{Error, Router, audit, drive};
+
+/// How long a router that leaves goes on telling what was done.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// How often a router without the shard tries to get it.
 const TRY_EVERY: Duration = Duration::from_millis(500);
@@ -15,9 +18,13 @@ const TRY_EVERY: Duration = Duration::from_millis(500);
 /// Drive the shard whenever its lease can be had, until drained.
 pub(crate) async fn hold(router: &Router, shard: Shard) {
     let mut lease = router.bus.lease(shard, &router.name, &router.process);
+    let mut has_driven = false;
     while !router.drain.is_requested() {
         match lease.try_acquire().await {
-            Ok(true) => drive_while_owned(router, &mut lease).await,
+            Ok(true) => {
+                drive_while_owned(router, &mut lease).await;
+                has_driven = true;
+            }
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, %shard, "could not try for the shard"),
         }
@@ -27,6 +34,9 @@ pub(crate) async fn hold(router: &Router, shard: Shard) {
     if let Err(error) = lease.release().await {
         tracing::warn!(%error, %shard, "could not give the shard back; another router takes it in three seconds");
     }
+    if has_driven {
+        audit::finish(&router.bus, shard, LAST_WORDS).await;
+    }
 }
 
 async fn drive_while_owned(router: &Router, lease: &mut Lease) {
@@ -35,7 +45,11 @@ async fn drive_while_owned(router: &Router, lease: &mut Lease) {
         Ok(taken) => {
             let epoch = taken.epoch;
             tracing::info!(%shard, epoch, "took the shard");
-            match drive::drive(router, lease, &taken).await {
+            let driven = tokio::select! {
+                driven = drive::drive(router, lease, &taken) => driven,
+                never = audit::keep(&router.bus, shard) => match never {},
+            };
+            match driven {
                 Ok(()) => tracing::info!(%shard, epoch, "left the shard"),
                 Err(error) => {
                     let chain = instance_chassis::error_chain(&error);

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod audit; // What was decided and done, told on.
 mod desk;
 mod owners; // Who drives a shard.
 

@@ -19,6 +19,7 @@ mod delivery; // Read this first: what a service receives.
 mod publish;
 
 mod api;
+mod audit;
 mod connect;
 mod consume;
 mod dead_letter;
@@ -42,6 +43,7 @@ pub mod topology;
 pub mod trace;
 
 pub use crate::{
+    audit::Reading,
     connect::Bus,
     consume::{Deliveries, Durability, StartAt},
     dead_letter::{DeadLetter, DeadLetterReason},

@@ -112,7 +112,7 @@ impl Reader {
     }
 
     /// Lets the server forget this reading at once. It would do so by itself after a while.
-    async fn close(self) {
+    pub(crate) async fn close(self) {
         if let Some(open) = self.open {
             drop(open.messages);
             let subject = format!("CONSUMER.DELETE.{}.{}", self.stream, open.consumer);

@@ -24,7 +24,7 @@ pub(crate) fn of(subject: &str) -> Option<&'static str> {
         ["ask", _, _, "plan"] => "instance.v1.ask.{agent}.{host}.plan",
         ["ask", _, _, "probe"] => "instance.v1.ask.{agent}.{host}.probe",
         ["generate"] => "instance.v1.generate",
-        ["audit", ..] => "instance.v1.audit.{class}",
+        ["audit", ..] => "instance.v1.audit.{shard}",
         ["dead", ..] => "instance.v1.dead.{stream}",
         _ => "instance.v1.{other}",
     })

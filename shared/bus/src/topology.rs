@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::{Bus, BusError, LogMessage};
 
 pub use table::{
-    AUDIT, COMMANDS, CONTROL, DEAD, ERRORS, HOSTS, LEASES, OPEN, print as print_table, remediations,
+    AUDIT, AUDIT_KEPT, COMMANDS, CONTROL, DEAD, ERRORS, HOSTS, LEASES, OPEN, print as print_table,
+    remediations,
 };
 pub(crate) use table::{ConsumerSpec, errors, router, steps, stream_of};
 

@@ -13,7 +13,7 @@ use crate::{
 pub use change_cpf::{ChangeCpf, CpfChange};
 
 /// What one step does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Action {
     /// config-agent: one value of `iris.cpf`.
@@ -166,7 +166,7 @@ pub enum Expectation {
 }
 
 /// Take back what a step did, from the agent's own ledger.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Undo {
     pub step: StepId,

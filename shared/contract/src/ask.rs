@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -44,7 +45,7 @@ pub struct PlanQuestion {
 }
 
 /// An agent's forecast of one action, exact to the byte.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Forecast {
     pub target: String,
     pub before: String,
@@ -58,7 +59,7 @@ pub struct Forecast {
 }
 
 /// The reply to one action of a [`PlanQuestion`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ForecastReply {
     /// This is what would change.
@@ -70,16 +71,18 @@ pub enum ForecastReply {
 }
 
 /// What is true now, taken at one time, as planning sees it: one answer a step, and facts by agent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 pub struct Facts {
     pub forecasts: BTreeMap<StepId, ForecastReply>,
     /// Host of each agent that serves the instance.
     pub hosts: BTreeMap<AgentKind, crate::ids::HostName>,
     /// When they were taken. `None` where time does not matter (a forecast by hand).
     #[serde(default)]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub taken_at: Option<jiff::Timestamp>,
     /// When the instance was restarted by us in the last hour, from the remediation log.
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     pub restarts: Vec<jiff::Timestamp>,
 }
 

@@ -18,9 +18,15 @@ const INSTANCE: (&str, &str) =
 const HOST: (&str, &str) = ("host", "Name of the machine; bytes outside A-Z a-z 0-9 _ - are written =XX.");
 const SHARD: (&str, &str) =
     ("shard", "Shard of the instance, assigned by the server; follow with a wildcard.");
+const AGENT: (&str, &str) = ("agent", "config-agent, os-agent or restart-agent.");
 const REMEDIATION: (&str, &str) = ("remediation_id", "From the answer to the command.");
 
-const CHANNELS: [Channel; 6] = [
+const LOG: Option<&str> = Some("INSTANCE_REMEDIATIONS_{shard}");
+const STEP: (&str, &str) = ("step", "Id of the step.");
+const ATTEMPT: (&str, &str) = ("attempt", "Counted from 1.");
+const NUMBER: (&str, &str) = ("number", "Which approval of the remediation, counted from 1.");
+
+const CHANNELS: [Channel; 12] = [
     Channel {
         id: "errors",
         address: "instance.v1.error.{host}.{instance}.{severity}",
@@ -38,12 +44,53 @@ const CHANNELS: [Channel; 6] = [
         stream: Some("INSTANCE_COMMANDS"),
     },
     Channel {
+        id: "accepted",
+        address: "instance.v1.remediation.{shard}.{remediation_id}.accepted",
+        parameters: &[SHARD, REMEDIATION],
+        message: "accepted",
+        description: "A command is the router's to finish; with its plan, when its turn has come at once.",
+        stream: LOG,
+    },
+    Channel {
+        id: "plans",
+        address: "instance.v1.remediation.{shard}.{remediation_id}.planned",
+        parameters: &[SHARD, REMEDIATION],
+        message: "planned",
+        description: "The plan of a command that had to wait, made at its turn.",
+        stream: LOG,
+    },
+    Channel {
+        id: "steps",
+        address: "instance.v1.remediation.{shard}.{remediation_id}.step.{agent}.{host}.{step}.{attempt}",
+        parameters: &[SHARD, REMEDIATION, AGENT, HOST, STEP, ATTEMPT],
+        message: "step_command",
+        description: "Carries a step to the agent that does it.",
+        stream: LOG,
+    },
+    Channel {
         id: "results",
         address: "instance.v1.remediation.{shard}.{remediation_id}.result.{step}.{attempt}",
-        parameters: &[SHARD, REMEDIATION, ("step", "Id of the step."), ("attempt", "Counted from 1.")],
+        parameters: &[SHARD, REMEDIATION, STEP, ATTEMPT],
         message: "tool_result",
         description: "What came of each attempt at each step.",
-        stream: Some("INSTANCE_REMEDIATIONS_{shard}"),
+        stream: LOG,
+    },
+    Channel {
+        id: "approvalsAsked",
+        address: "instance.v1.remediation.{shard}.{remediation_id}.approval.{number}.asked",
+        parameters: &[SHARD, REMEDIATION, NUMBER],
+        message: "approval_asked",
+        description: "A person is asked to agree to changes, which the digest names.",
+        stream: LOG,
+    },
+    Channel {
+        id: "approvalsAnswered",
+        address: "instance.v1.remediation.{shard}.{remediation_id}.approval.{number}.answered",
+        parameters: &[SHARD, REMEDIATION, NUMBER],
+        message: "approval_answered",
+        description: "The answer. Publish it with the header Nats-Expected-Last-Subject-Sequence: 0, for the first one \
+                      counts and it is written once. It must name the digest that was asked about.",
+        stream: LOG,
     },
     Channel {
         id: "endings",
@@ -51,7 +98,15 @@ const CHANNELS: [Channel; 6] = [
         parameters: &[SHARD, REMEDIATION],
         message: "workflow_trace",
         description: "The end of a remediation. Nothing follows it.",
-        stream: Some("INSTANCE_REMEDIATIONS_{shard}"),
+        stream: LOG,
+    },
+    Channel {
+        id: "audit",
+        address: "instance.v1.audit.{shard}",
+        parameters: &[SHARD],
+        message: "audit_records",
+        description: "The audit trail: one record for each record of the remediation log, chained by hashes.",
+        stream: Some("INSTANCE_AUDIT"),
     },
     Channel {
         id: "answers",
@@ -135,6 +190,11 @@ fn message_json(channel: &Channel) -> Value {
         "traceparent": {"type": "string", "description": "W3C trace context; optional on the way in."},
         "Nats-Msg-Id": {"type": "string", "description": "Deduplicates within two minutes."},
     });
+    if channel.message == "approval_answered" {
+        let text = "0: refused by the server when an answer stands there already.";
+        properties["Nats-Expected-Last-Subject-Sequence"] =
+            json!({"type": "string", "const": "0", "description": text});
+    }
     if channel.message == "remediation_command" {
         let text = "Subject for the CommandAnswer (JetStream uses the reply subject for itself).";
         properties[CommandAnswer::REPLY_HEADER] = json!({"type": "string", "description": text});
@@ -173,6 +233,19 @@ fn operations() -> Value {
             "messages": messages("commands", "remediation_command"), "summary": "The router takes a command.",
             "reply": {"address": {"location": "$message.header#/Instance-Reply"}, "channel": channel("answers"),
                 "messages": messages("answers", "command_answer")}},
+        "publishAcceptance": {"action": "send", "channel": channel("accepted"),
+            "messages": messages("accepted", "accepted"), "summary": "The router has accepted a command."},
+        "publishPlan": {"action": "send", "channel": channel("plans"),
+            "messages": messages("plans", "planned"), "summary": "The router has planned at its turn."},
+        "sendStep": {"action": "send", "channel": channel("steps"),
+            "messages": messages("steps", "step_command"), "summary": "The router sends a step to its agent."},
+        "askForApproval": {"action": "send", "channel": channel("approvalsAsked"),
+            "messages": messages("approvalsAsked", "approval_asked"), "summary": "The router asks a person."},
+        "takeApproval": {"action": "receive", "channel": channel("approvalsAnswered"),
+            "messages": messages("approvalsAnswered", "approval_answered"),
+            "summary": "The router takes the answer of a person; it writes the expiry itself."},
+        "publishAudit": {"action": "send", "channel": channel("audit"),
+            "messages": messages("audit", "audit_records"), "summary": "The router tells what was decided and done."},
         "publishResult": {"action": "send", "channel": channel("results"),
             "messages": messages("results", "tool_result"), "summary": "An agent answers for an attempt."},
         "publishEnd": {"action": "send", "channel": channel("endings"),

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What went wrong, for a program (`code`) and for a person (`message`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cause {
     /// Low-cardinality name in snake case, with a page in `docs/errors/`.
     pub code: String,
@@ -32,7 +33,7 @@ impl fmt::Display for Cause {
 }
 
 /// The three ways an effect may fail. The third breaks databases when it is forgotten.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, JsonSchema)]
 // Not `kind`: a failure may stand inside a message that has a `kind` of its own.
 #[serde(tag = "failure", rename_all = "snake_case")]
 pub enum Failure {

@@ -271,7 +271,7 @@ impl fmt::Display for StepKey {
 }
 
 /// One part of the instances; all remediations of an instance live in one shard. Assigned by the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Shard(pub u16);
 
@@ -302,7 +302,7 @@ impl fmt::Display for Attempt {
 }
 
 /// Fencing token: who may act on an instance. A higher one shuts out a lower one for ever.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Token {
     /// Raised at every takeover of the shard (Unix milliseconds or more).
     pub epoch: u64,

@@ -20,6 +20,7 @@ mod workflow_trace;
 
 mod answer;
 mod ask;
+mod audit;
 mod carriers; // What nothing acts on.
 mod failure;
 mod generation_request;
@@ -37,6 +38,7 @@ pub use action::{
 };
 pub use answer::{AnswerStatus, CommandAnswer};
 pub use ask::{AskKind, Facts, Forecast, ForecastReply, PlanQuestion};
+pub use audit::{AuditEntry, AuditKind, AuditRecord, AuditRecords};
 pub use carriers::Carriers;
 pub use decode::{Fault, Faults};
 pub use failure::{Cause, Failure};

@@ -1,5 +1,8 @@
 //! A plan: a command made concrete. Immutable, and so specific that execution has no choices left.
 
+use std::fmt;
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -9,7 +12,7 @@ use crate::{
 };
 
 /// One change as forecast, or as done: what, from, to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
     pub step: StepId,
     /// E.g. `cpf [config] globals`, `kernel vm.nr_hugepages`, `instance PROD`.
@@ -19,7 +22,7 @@ pub struct Change {
 }
 
 /// How much can go wrong with a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Risk {
     /// Reads only.
@@ -31,7 +34,7 @@ pub enum Risk {
 }
 
 /// One line of a plan, done by one agent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedStep {
     pub id: StepId,
     pub agent: AgentKind,
@@ -50,7 +53,7 @@ pub struct PlannedStep {
 }
 
 /// What to do, completely.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// In an order in which they may run; `verify` is the last.
     pub steps: Vec<PlannedStep>,
@@ -59,6 +62,22 @@ pub struct Plan {
     /// Steps that a person must agree to, with the reason of each.
     pub approvals: Vec<(StepId, String)>,
     pub warnings: Vec<String>,
+}
+
+impl Risk {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+}
+
+impl fmt::Display for Risk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 impl Plan {

@@ -1,6 +1,7 @@
 //! The records of the remediation log. Each stands on its own subject that is written once; state is their fold.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -16,9 +17,10 @@ use crate::{
 };
 
 /// Why the router wrote a record: what it knew. With it `instance replay` needs the log alone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Because {
     /// The router's clock when it decided.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub now: Timestamp,
     /// The newest record of an agent or a person that it knew, as the end of its subject (`result.config.1`);
     /// `accepted` before there was one. All records of routers that stand before this one were known too.
@@ -34,16 +36,22 @@ pub struct Because {
 }
 
 /// `...accepted`: the command is the router's to finish.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "Accepted")]
 pub struct Accepted {
+    /// Always `instance.v1.accepted`.
+    #[schemars(extend("const" = "instance.v1.accepted"))]
     pub schema: String,
     pub trace_id: TraceId,
     pub remediation_id: RemediationId,
+    #[schemars(with = "crate::remediation_command::Wire")]
     pub command: RemediationCommand,
     /// SHA-256 of the command's bytes: the same id with other bytes is refused.
     pub command_digest: Digest,
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub accepted_at: Timestamp,
     /// The whole remediation ends by then.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub deadline: Timestamp,
     /// The policy in force, as text, so that a replay needs nothing else.
     pub policy: String,
@@ -56,8 +64,11 @@ pub struct Accepted {
 }
 
 /// `...planned`: the plan of a command that had to wait, made on fresh facts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "Planned")]
 pub struct Planned {
+    /// Always `instance.v1.planned`.
+    #[schemars(extend("const" = "instance.v1.planned"))]
     pub schema: String,
     pub trace_id: TraceId,
     pub remediation_id: RemediationId,
@@ -67,9 +78,12 @@ pub struct Planned {
 }
 
 /// `...step.<agent>.<host>.<step>.<attempt>`: the message that carries a step to an agent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "StepCommand")]
 pub struct StepCommand {
+    /// Always `instance.v1.step_command`.
+    #[schemars(extend("const" = "instance.v1.step_command"))]
     pub schema: String,
     pub trace_id: TraceId,
     pub remediation_id: RemediationId,
@@ -85,6 +99,7 @@ pub struct StepCommand {
     pub change: Option<Change>,
     pub plan_digest: Digest,
     /// No work after this instant.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub not_after: Timestamp,
     /// Time limit of this attempt in seconds, counted from the agent's start of work.
     pub limit_seconds: u32,
@@ -93,8 +108,11 @@ pub struct StepCommand {
 }
 
 /// `...approval.<k>.asked`: a person is asked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "ApprovalAsked")]
 pub struct ApprovalAsked {
+    /// Always `instance.v1.approval_asked`.
+    #[schemars(extend("const" = "instance.v1.approval_asked"))]
     pub schema: String,
     pub trace_id: TraceId,
     pub remediation_id: RemediationId,
@@ -104,14 +122,18 @@ pub struct ApprovalAsked {
     /// Which steps need it, and why.
     pub reasons: Vec<(StepId, String)>,
     /// Unanswered by then means no.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub expires_at: Timestamp,
     pub because: Because,
 }
 
 /// `...approval.<k>.answered`: the first write wins.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "ApprovalAnswered")]
 pub struct ApprovalAnswered {
+    /// Always `instance.v1.approval_answered`.
+    #[schemars(extend("const" = "instance.v1.approval_answered"))]
     pub schema: String,
     pub trace_id: TraceId,
     pub remediation_id: RemediationId,
@@ -119,13 +141,14 @@ pub struct ApprovalAnswered {
     pub digest: Digest,
     pub verdict: Verdict,
     pub by: String,
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
 /// The answer of a person, or of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     Granted,

@@ -4,18 +4,30 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Value, json};
 
 use crate::{
-    answer::CommandAnswer, generation_request::GenerationRequest, iris_message::IrisMessage,
-    remediation_command, tool_result::ToolResult, workflow_trace::WorkflowTrace,
+    answer::CommandAnswer,
+    audit::AuditRecords,
+    generation_request::GenerationRequest,
+    iris_message::IrisMessage,
+    remediation::{Accepted, ApprovalAnswered, ApprovalAsked, Planned, StepCommand},
+    remediation_command,
+    tool_result::ToolResult,
+    workflow_trace::WorkflowTrace,
 };
 
 /// Names of the schemas, as `instance schema NAME` takes them.
-pub const NAMES: [&str; 6] = [
+pub const NAMES: [&str; 12] = [
     "iris_message",
     "remediation_command",
     "tool_result",
     "workflow_trace",
     "command_answer",
     "message_generation_request",
+    "accepted",
+    "planned",
+    "step_command",
+    "approval_asked",
+    "approval_answered",
+    "audit_records",
 ];
 
 /// The schema of one contract. `None` for a name that is not in [`NAMES`].
@@ -27,6 +39,12 @@ pub fn schema(name: &str) -> Option<Value> {
         "workflow_trace" => root::<WorkflowTrace>(),
         "command_answer" => root::<CommandAnswer>(),
         "message_generation_request" => request(),
+        "accepted" => root::<Accepted>(),
+        "planned" => root::<Planned>(),
+        "step_command" => root::<StepCommand>(),
+        "approval_asked" => root::<ApprovalAsked>(),
+        "approval_answered" => root::<ApprovalAnswered>(),
+        "audit_records" => root::<AuditRecords>(),
         _ => return None,
     };
     let mut value = schema.to_value();

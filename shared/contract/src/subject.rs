@@ -146,9 +146,9 @@ pub fn generate() -> Subject {
     subject(&[&"generate"])
 }
 
-/// Audit records of a class, one token.
-pub fn audit(class: &str) -> Subject {
-    subject(&[&"audit", &class])
+/// The audit trail of a shard's remediation log: one subject, one chain of records.
+pub fn audit(shard: Shard) -> Subject {
+    subject(&[&"audit", &shard])
 }
 
 pub fn audits() -> Subject {
@@ -162,6 +162,12 @@ pub fn dead(stream: &str) -> Subject {
 
 pub fn dead_letters() -> Subject {
     subject(&[&"dead", &">"])
+}
+
+/// The epoch that a takeover's subject names. `None` for anything else.
+pub fn parse_owner(subject: &str) -> Option<(Shard, u64)> {
+    let (shard, epoch) = subject.strip_prefix("instance.v1.remediation.")?.split_once(".owner.")?;
+    Some((Shard(shard.parse().ok()?), epoch.parse().ok()?))
 }
 
 /// What kind of record a subject of the remediation log names: the part after the remediation id.
@@ -245,6 +251,8 @@ mod tests {
             Some((Shard(0), id, RecordKind::Step { step: step_id, attempt: Attempt::FIRST }))
         );
         assert_eq!(parse_record(owner(Shard(0), 7).as_str()), None);
+        assert_eq!(parse_owner(owner(Shard(3), 7).as_str()), Some((Shard(3), 7)));
+        assert_eq!(parse_owner(subject.as_str()), None);
     }
 
     #[test]

@@ -250,6 +250,9 @@ impl Core {
     }
 
     fn leave(&mut self, instance: &InstanceName, id: &RemediationId) {
+        if self.rules.policy.mutant("engine.ended-kept") {
+            return self.queues.remove(instance, id);
+        }
         if let Some(open) = self.open.remove(id) {
             self.wakes.change(*id, open.wake_at, None);
         }

@@ -117,7 +117,10 @@ fn objection(
             "the approval by {by} came at {}, and the time for it was over at {}",
             answer.at, asked.expires_at
         )),
-        Verdict::Granted if !remediation.policy.lets_approve(by) => {
+        Verdict::Granted
+            if !remediation.policy.lets_approve(by)
+                && !remediation.policy.mutant("engine.approver-unchecked") =>
+        {
             refused(format!("policy does not let {by} approve (`approvers` in the policy)"))
         }
         Verdict::Granted => None,
@@ -212,7 +215,8 @@ fn is_final(
         StepStatus::Failure => step.retry && is_worth_another_try(result),
         _ => is_worth_another_try(result),
     };
-    !may_retry || attempt.0 >= remediation.policy.attempts
+    let one_more = u32::from(remediation.policy.mutant("engine.one-attempt-too-many"));
+    !may_retry || attempt.0 >= remediation.policy.attempts + one_more
 }
 
 /// Send what is ready; wait for the rest.
@@ -225,7 +229,9 @@ fn advance(remediation: &Remediation, plan: &Plan, situation: &Situation) -> Vec
         let state = remediation.steps.get(&step.id);
         matches!(state.map(|state| state.standing(situation.now)), Some(Standing::Running { .. }))
     };
-    let mut free = (remediation.policy.parallel_steps as usize)
+    let at_most = remediation.policy.parallel_steps
+        + u32::from(remediation.policy.mutant("engine.one-too-many-side-by-side"));
+    let mut free = (at_most as usize)
         .saturating_sub(plan.steps.iter().filter(running).count());
     for step in &plan.steps {
         let state = remediation.steps.get(&step.id);
@@ -265,7 +271,7 @@ pub(crate) fn again(
     let key = instance_contract::StepKey { remediation_id: remediation.id(), step_id: step.id.clone() };
     let delay = delay_after(&key, attempt);
     let due = answered_at + SignedDuration::try_from(delay).unwrap_or(SignedDuration::MAX);
-    if situation.now < due {
+    if situation.now < due && !remediation.policy.mutant("engine.retry-at-once") {
         return Decision::WakeAt(due);
     }
     let waited = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
@@ -294,7 +300,7 @@ pub(crate) fn send(
         host: step.host.clone(),
         tool: step.agent.tool(),
         action: step.action.clone(),
-        change: step.change.clone(),
+        change: step.change.clone().filter(|_| !remediation.policy.mutant("engine.change-not-named")),
         plan_digest: plan.digest.clone(),
         not_after: not_after(remediation, step, situation.now),
         limit_seconds: step.limit_seconds,

@@ -23,6 +23,8 @@ mod retry;
 mod trace;
 mod unwind;
 
+pub mod audit; // What the audit trail tells of the log.
+
 pub use crate::core::{Core, is_restart};
 pub use decide::{Decision, Situation, decide};
 pub use intake::{Arrival, Earlier, FactsAnswer};
@@ -30,5 +32,7 @@ pub use remediation::{Answer, Illegible, Phase, Record, Remediation};
 pub use replay::{Logged, Replayed, replay};
 pub use step_state::StepState;
 
+mod epoch; // Which number a new owner has.
 mod event;
+pub use epoch::next_epoch;
 pub use event::{Effect, Event};

@@ -9,7 +9,7 @@ use instance_contract::{
 use instance_planner::Policy;
 use jiff::Timestamp;
 
-use crate::step_state::StepState;
+use crate::step_state::{CLOCK_SKEW, StepState};
 
 /// A record of the remediation log, in its type.
 #[derive(Debug, Clone, PartialEq)]
@@ -204,7 +204,9 @@ impl Remediation {
             }
             (RecordKind::Step { step, attempt }, Record::Step(command)) => {
                 self.token = self.token.max(Some(command.token));
-                self.steps.entry(step.clone()).or_default().sent(*attempt, command.not_after);
+                let unskewed = self.policy.mutant("engine.clock-skew-ignored");
+                let not_after = if unskewed { command.not_after - CLOCK_SKEW } else { command.not_after };
+                self.steps.entry(step.clone()).or_default().sent(*attempt, not_after);
             }
             (RecordKind::Result { step, attempt }, Record::Result(result)) => {
                 self.hears(kind, sequence);

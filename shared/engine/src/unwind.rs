@@ -84,7 +84,8 @@ fn to_undo<'a>(remediation: &Remediation, plan: &'a Plan, situation: &Situation)
             match state.standing(situation.now) {
                 Standing::Answered { result, .. } => {
                     let (sequence, _) = state.settled(situation.now)?;
-                    may_have_changed(result.status, restart).then_some((restart, sequence, step))
+                    let counts = restart && !remediation.policy.mutant("engine.failed-restart-left");
+                    may_have_changed(result.status, counts).then_some((restart, sequence, step))
                 }
                 _ => None,
             }

@@ -39,6 +39,13 @@ pub async fn connect(server: &NatsServer) -> Bus {
         .unwrap_or_else(|error| panic!("{}", chain(&error)))
 }
 
+/// Takes one message out of a stream, as somebody does who wants it forgotten.
+pub async fn take_away(server: &NatsServer, stream: &str, sequence: u64) {
+    let client = async_nats::connect(server.url()).await.expect("the server is there");
+    let stream = async_nats::jetstream::new(client).get_stream(stream).await.expect("the stream is there");
+    stream.delete_message(sequence).await.expect("the message is there");
+}
+
 /// An error with all its causes, for the message of a failed test.
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();

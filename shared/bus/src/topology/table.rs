@@ -27,6 +27,8 @@ pub const OPEN: &str = "INSTANCE_OPEN";
 const REMEDIATIONS: &str = "INSTANCE_REMEDIATIONS_";
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_hours(24);
+/// How long the audit trail is kept.
+pub const AUDIT_KEPT: Duration = Duration::from_hours(24 * 365);
 /// How long a message id is remembered; never longer than the messages live.
 const DUPLICATES: Duration = Duration::from_mins(2);
 /// The server's word for "without limit".
@@ -81,7 +83,7 @@ pub(crate) fn streams(shards: u16, replicas: u8) -> Vec<StreamSpec> {
     let mut streams = vec![
         stream(ERRORS, &subject::errors(), DAY, "old"),
         commands(shards),
-        stream(AUDIT, &subject::audits(), DAY * 365, "old"),
+        stream(AUDIT, &subject::audits(), AUDIT_KEPT, "old"),
         stream(DEAD, &subject::dead_letters(), DAY * 90, "old"),
     ];
     for shard in (0..shards).map(Shard) {

@@ -1,0 +1,165 @@
+//! The audit trail: one record for each record of the log, whoever dies meanwhile.
+
+use std::time::Duration;
+
+use instance_bus::{LogMessage, topology::AUDIT};
+use instance_contract::{AuditKind, AuditRecord, Shard, StepStatus, subject};
+use instance_engine::audit::{Chain, Defect};
+use instance_testkit::eventually;
+use jiff::SignedDuration;
+
+use crate::desk::{Desk, command};
+
+const KEPT: SignedDuration = SignedDuration::from_hours(24 * 365);
+
+/// The trail of a shard as it stands, with what is wrong with it.
+async fn trail(desk: &Desk, shard: Shard) -> (Vec<AuditRecord>, Vec<Defect>) {
+    let mut chain = Chain::new(shard);
+    let (mut records, mut defects) = (Vec::new(), Vec::new());
+    let mut reading = desk.bus.read_audit(shard).await.unwrap();
+    while let Some(message) = reading.next().await.unwrap() {
+        let (more, wrong) = chain.take(message.sequence, &message.payload, (message.published_at, KEPT));
+        records.extend(more);
+        defects.extend(wrong);
+    }
+    (records, defects)
+}
+
+async fn log(desk: &Desk, shard: Shard) -> Vec<LogMessage> {
+    desk.bus.read_log(shard, &subject::shard_log(shard)).await.unwrap()
+}
+
+/// Waits until each message of a shard's log is told, exactly once and in its order, and gives the records.
+async fn told(desk: &Desk, shard: Shard) -> Vec<AuditRecord> {
+    eventually(Duration::from_secs(30), || async move {
+        let log = log(desk, shard).await;
+        let (records, defects) = trail(desk, shard).await;
+        assert!(defects.is_empty(), "{defects:?}");
+        assert!(records.len() <= log.len(), "{} records of {} messages", records.len(), log.len());
+        (records.len() == log.len()).then(|| {
+            for (record, message) in records.iter().zip(&log) {
+                assert_eq!(record.entry.log_sequence, message.sequence);
+            }
+            records
+        })
+    })
+    .await
+}
+
+async fn shard_of(desk: &Desk, answer: &instance_contract::CommandAnswer) -> Shard {
+    let messages = desk.bus.find_remediation(answer.remediation_id.unwrap()).await.unwrap();
+    subject::parse_record(&messages[0].subject).unwrap().0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_decision_is_told_once_with_who_what_why_and_digest() {
+    let desk = Desk::new().await;
+    let router = desk.router_with("a", crate::desk::often());
+    desk.agents("PROD", |_| Some(StepStatus::Success)).await;
+    let answer = desk.ask(&command(71, "PROD"), "PROD").await;
+    let id = answer.remediation_id.unwrap();
+    desk.approve(id).await;
+    desk.ended(id).await;
+    let shard = shard_of(&desk, &answer).await;
+    let records = told(&desk, shard).await;
+    let about: Vec<&AuditRecord> =
+        records.iter().filter(|record| record.entry.remediation_id == Some(id)).collect();
+    let kinds: Vec<AuditKind> = about.iter().map(|record| record.entry.kind).collect();
+    let (sent, answered) = (AuditKind::StepSent, AuditKind::StepAnswered);
+    let asked = [AuditKind::Accepted, AuditKind::ApprovalAsked, AuditKind::Approved];
+    let steps = [sent, answered, sent, answered, sent, answered, AuditKind::Ended];
+    assert_eq!(kinds, [asked.as_slice(), &steps].concat());
+    let digest = about[0].entry.digest.clone();
+    for record in about {
+        let entry = &record.entry;
+        assert_eq!(entry.instance.as_ref().map(ToString::to_string).as_deref(), Some("PROD"));
+        assert!(entry.digest == digest && digest.is_some(), "{entry:?}");
+        assert_eq!(entry.trace_id, answer.trace_id);
+        assert!(!entry.who.is_empty() && !entry.what.is_empty() && !entry.why.is_empty(), "{entry:?}");
+    }
+    // What a router does last is told before it is gone.
+    router.drained().await;
+    assert_eq!(trail(&desk, shard).await.0.len(), log(&desk, shard).await.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn routers_that_die_lose_and_double_nothing_in_the_trail() {
+    let desk = Desk::new().await;
+    desk.agents("PROD", |_| Some(StepStatus::Success)).await;
+    let mut last = None;
+    for number in 0..6 {
+        let router = desk.router("a");
+        let answer = desk.ask(&command(80 + number, "PROD"), "PROD").await;
+        let id = answer.remediation_id.unwrap();
+        let shard = shard_of(&desk, &answer).await;
+        // In the middle of the plan, or of telling of it.
+        if number % 2 == 0 {
+            desk.ended(id).await;
+        }
+        router.kill();
+        last = Some((id, shard));
+    }
+    let (id, shard) = last.unwrap();
+    let _router = desk.router("a");
+    desk.ended(id).await;
+    let records = told(&desk, shard).await;
+    let taken = records.iter().filter(|record| record.entry.kind == AuditKind::ShardTaken);
+    assert_eq!(taken.count(), 7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_who_write_the_same_trail_write_one() {
+    let desk = Desk::new().await;
+    let first = desk.router("a");
+    desk.agents("PROD", |_| Some(StepStatus::Success)).await;
+    let mut ids = Vec::new();
+    let mut shard = None;
+    for number in 0..3 {
+        let answer = desk.ask(&command(90 + number, "PROD"), "PROD").await;
+        shard = Some(shard_of(&desk, &answer).await);
+        ids.push(answer.remediation_id.unwrap());
+        if number == 0 {
+            // It takes the shards back from the one who does not know that it was followed.
+            let _second = desk.router("a");
+            desk.ended(ids[0]).await;
+        }
+    }
+    for id in ids {
+        desk.ended(id).await;
+    }
+    told(&desk, shard.unwrap()).await;
+    drop(first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_was_taken_away_is_located_and_told_again_where_it_was_the_last() {
+    let desk = Desk::new().await;
+    let router = desk.router("a");
+    desk.agents("PROD", |_| Some(StepStatus::Success)).await;
+    let mut shard = None;
+    for number in 0..2 {
+        let answer = desk.ask(&command(95 + number, "PROD"), "PROD").await;
+        desk.ended(answer.remediation_id.unwrap()).await;
+        let found = shard_of(&desk, &answer).await;
+        told(&desk, found).await;
+        shard = Some(found);
+    }
+    let shard = shard.unwrap();
+    router.drained().await;
+    let newest = desk.bus.newest_audit(shard).await.unwrap().unwrap();
+    let whole = trail(&desk, shard).await.0;
+
+    instance_testkit::take_away(&desk.server, AUDIT, newest.sequence).await;
+    let cut = trail(&desk, shard).await.0;
+    assert!(cut.len() < whole.len());
+    let router = desk.router("a");
+    let again = told(&desk, shard).await;
+    assert_eq!(again[..whole.len()], whole);
+    router.drained().await;
+
+    let first = desk.bus.read_audit(shard).await.unwrap().next().await.unwrap().unwrap();
+    let (gone, _) = Chain::new(shard).take(1, &first.payload, (first.published_at, KEPT));
+    instance_testkit::take_away(&desk.server, AUDIT, first.sequence).await;
+    let missing = Defect::Missing { from: 1, to: gone.last().unwrap().entry.number };
+    assert_eq!(trail(&desk, shard).await.1, [missing]);
+}
