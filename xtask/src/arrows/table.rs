@@ -27,7 +27,8 @@ pub enum Errors {
 const SERVICE: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis"];
 const AGENT: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "agent"];
 const ROUTER: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "engine"];
-const CLI: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "engine", "bus", "telemetry"];
+const CLI: &[&str] =
+    &["contract", "iris", "knowledge", "clock", "planner", "engine", "scenario", "bus", "telemetry"];
 
 /// Every room of the tree. A package that is not here is refused.
 pub const ROOMS: &[Room] = &[
@@ -37,6 +38,7 @@ pub const ROOMS: &[Room] = &[
     library("telemetry", "shared/telemetry", &[]),
     library("knowledge", "shared/knowledge", &["iris"]),
     library("planner", "shared/planner", &["contract", "knowledge"]),
+    library("scenario", "shared/scenario", &["knowledge"]),
     library("engine", "shared/engine", &["contract", "planner"]),
     library("bus", "shared/bus", &["contract", "clock"]),
     library("chassis", "shared/chassis", &["contract", "clock", "bus", "telemetry"]),
