@@ -18,6 +18,7 @@ fn main() {
     for name in names {
         let path = folder.join(format!("{name}.toml"));
         println!("cargo::rerun-if-changed={}", path.display());
+        let path = path.to_string_lossy();
         writeln!(text, "({name:?}, include_str!({path:?})),").expect("writing to a string cannot fail");
     }
     text.push_str("];\n");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::target::Target;
 
-/// What was seen of one run. Times count from the end of the fault.
+/// What was seen of one run. Times count from the first step of the fault that trouble can come from.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Evidence {
     /// For each symptom: did it show on the instance, and is it there at the end?
