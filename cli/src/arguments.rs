@@ -6,9 +6,9 @@ use clap::{Parser, Subcommand};
 use instance_contract::Verdict;
 
 use crate::{
-    approve, bus, completions, cpf, dead_letter, demo, doctor, exit::Exit, generate, halt, history, hosts,
-    knowledge, log, orchestrate, replay, respond, schema, session, session::Session, status, trace, up,
-    validate,
+    approve, bus, chaos, completions, cpf, dead_letter, demo, doctor, exit::Exit, generate, halt, history,
+    hosts, knowledge, log, orchestrate, replay, respond, schema, session, session::Session, status, trace,
+    up, validate,
 };
 
 const EXAMPLES: &str = "\
@@ -39,6 +39,8 @@ pub struct Arguments {
 pub enum Command {
     /// Break a stand-in instance, heal it over the bus, prove it
     Demo(demo::Args),
+    /// Break stand-in instances on purpose, and score who heals them
+    Chaos(chaos::Args),
     /// Keep the whole pipeline running on this machine
     Up(up::Args),
     /// Send a RemediationCommand, and tell what becomes of it
@@ -93,6 +95,7 @@ impl Command {
     pub fn run(&self, session: &Session) -> Result<Exit> {
         match self {
             Self::Demo(args) => demo::run(args, session),
+            Self::Chaos(args) => chaos::run(args, session),
             Self::Up(args) => up::run(args, session),
             Self::Orchestrate(args) => orchestrate::run(args, session),
             Self::Status(args) => status::run(args, session),

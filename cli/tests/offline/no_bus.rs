@@ -24,7 +24,7 @@ fn an_unreachable_bus_has_its_own_code_and_says_what_to_do() {
         &["hosts"],
         &["dead-letter", "list"],
         &["bus", "check"],
-        &["generate"],
+        &["generate", "--publish"],
     ];
     for command in commands {
         let mut arguments: Vec<&dyn AsRef<std::ffi::OsStr>> = vec![&"--nats", &nobody];

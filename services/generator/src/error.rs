@@ -7,7 +7,7 @@ use instance_bus::BusError;
 use instance_contract::{Faults, InstanceName};
 use instance_knowledge::{AlreadyInForce, DataError};
 
-use crate::invent::TemplateError;
+use instance_invent::TemplateError;
 
 /// Why the generator could not go on.
 #[derive(Debug, thiserror::Error)]

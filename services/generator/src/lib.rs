@@ -4,10 +4,9 @@
 //! message id follows from host, instance, file identity and byte offset; the cursor moves only after the stream has
 //! taken the message; what is stored on the bus is asked at every start.
 //! Invariant: a process dump is never forwarded: it prints shared memory, the license key included.
-//! Invariant: inventing is a pure function: same seed, same bytes.
 //! Invariant: nothing here writes to an IRIS instance or its log.
 //!
-//! May be imported by tests only. Imports bus, chassis, clock, contract, iris and knowledge.
+//! May be imported by tests only. Imports bus, chassis, clock, contract, invent, iris and knowledge.
 //!
 //! Absent on purpose: a language model (templates answer always), reading over the network, watching the folder by
 //! notification (a look every 200 ms costs one `stat` and works on every file system).
@@ -16,13 +15,11 @@ mod config;
 mod run; // Read this first: which of the modes this process is in.
 
 mod emit;
-pub mod invent;
 mod replay;
 mod requests;
 pub mod tail;
 
 mod cursor;
-mod message;
 mod zone;
 
 mod error;

@@ -8,10 +8,10 @@ use instance_chassis::Context;
 use instance_knowledge::Catalogue;
 
 use crate::emit::tail_instance;
-use crate::invent::Templates;
 use crate::replay::replay;
 use crate::requests::{announce, invent_once, serve};
 use crate::{Config, RunError};
+use instance_invent::Templates;
 
 /// Tails every instance of the settings and answers requests until the drain; or replays, or invents, and returns.
 pub async fn run(context: Context<Config>) -> Result<(), RunError> {

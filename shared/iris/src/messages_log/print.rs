@@ -138,7 +138,8 @@ fn check_continuations(text: &[u8]) -> Result<(), WriteError> {
     Ok(())
 }
 
-fn push_number(out: &mut Vec<u8>, number: u64) {
+#[inline]
+pub(crate) fn push_number(out: &mut Vec<u8>, number: u64) {
     let mut digits = [0_u8; 20];
     let mut at = digits.len();
     let mut rest = number;

@@ -128,19 +128,35 @@ impl Timestamp {
 
     #[inline]
     fn is_real(&self) -> bool {
-        // A stamp without a year may be of a leap year.
-        let leap = self.year.is_none_or(|year| year % 4 == 0);
-        let days = match self.month {
-            1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
-            4 | 6 | 9 | 11 => 30,
-            2 => 28 + u8::from(leap),
-            _ => 0,
-        };
-        (1..=days).contains(&self.day)
+        (1..=self.days_of_month()).contains(&self.day)
             && self.hour < 24
             && self.minute < 60
             && self.second < 60
             && self.millisecond < 1000
+    }
+
+    /// 0 for what is no month.
+    #[inline]
+    fn days_of_month(&self) -> u8 {
+        // A stamp without a year may be of a leap year.
+        let leap = self.year.is_none_or(|year| year % 4 == 0);
+        match self.month {
+            1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+            4 | 6 | 9 | 11 => 30,
+            2 => 28 + u8::from(leap),
+            _ => 0,
+        }
+    }
+
+    /// The same time a day later; after 2099 comes 2000.
+    pub(crate) fn next_day(self) -> Self {
+        if self.day < self.days_of_month() {
+            return Self { day: self.day + 1, ..self };
+        }
+        if self.month < 12 {
+            return Self { day: 1, month: self.month + 1, ..self };
+        }
+        Self { day: 1, month: 1, year: self.year.map(|year| (year + 1) % 100), ..self }
     }
 
     /// Appends the stamp as IRIS writes it.

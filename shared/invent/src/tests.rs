@@ -1,7 +1,14 @@
 use instance_contract::{ErrorType, OutputFormat};
 use instance_iris::messages_log::parse;
 
+use instance_contract::{Faults, GenerationRequest, IrisMessage, Severity};
+use instance_iris::messages_log;
+use jiff::Timestamp;
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
+
 use super::*;
+use crate::inventor::stamp;
 
 fn templates() -> Templates {
     Templates::builtin().unwrap()
@@ -20,7 +27,7 @@ fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
     let templates = templates();
     let of = |seed| {
         let entries = invent(&request(100), &templates, seed, start_of(seed)).unwrap();
-        let messages = messages(&entries, seed, &"h".parse().unwrap(), &"IRIS".parse().unwrap());
+        let messages = messages(&entries, seed, 0, &"h".parse().unwrap(), &"IRIS".parse().unwrap());
         (raw(&entries), serde_json::to_string(&messages).unwrap())
     };
     assert_eq!(of(7), of(7));
@@ -63,7 +70,7 @@ fn kind_and_severity_are_kept_and_the_messages_are_legal() {
             ..request(100)
         };
         let entries = invent(&request, &templates, 1, start_of(1)).unwrap();
-        for message in messages(&entries, 1, &host, &instance) {
+        for message in messages(&entries, 1, 0, &host, &instance) {
             assert!(message.severity >= Severity::Severe);
             assert_eq!(message.error_type, kind, "{:?}", message.message_text);
             let bytes = serde_json::to_vec(&message).unwrap();
@@ -84,7 +91,7 @@ fn stamps_can_be_left_out() {
             entry.raw
         );
     }
-    let messages = messages(&entries, 3, &"h".parse().unwrap(), &"IRIS".parse().unwrap());
+    let messages = messages(&entries, 3, 0, &"h".parse().unwrap(), &"IRIS".parse().unwrap());
     assert!(messages.iter().all(|message| message.timestamp.is_none() && message.occurred_at.is_none()));
 }
 
