@@ -9,7 +9,9 @@ use clap::ValueEnum as _;
 use crate::binaries::{self, Scope};
 use crate::nats_server::{self, Pinned};
 use crate::workspace::Workspace;
-use crate::{arrows, broker, census, command, crash, error_pages, generate, mutants, simulate, sizes, test};
+use crate::{
+    arrows, broker, census, command, crash, error_pages, generate, mutants, simulate, sizes, test, units,
+};
 
 /// The faults that the demo picks from differ by seed, so that all three agents act over these.
 const SEEDS: [u32; 3] = [1, 2, 3];
@@ -31,6 +33,8 @@ pub enum Stage {
     CheckErrors,
     /// What the agents rest on has a source, a door, a proof.
     Census,
+    /// systemd takes the units.
+    CheckUnits,
     /// Lints, warnings denied.
     Clippy,
     /// The documentation builds, with no link that leads nowhere.
@@ -71,6 +75,7 @@ impl Stage {
             Self::CheckSizes => sizes::run(workspace),
             Self::CheckErrors => error_pages::run(workspace),
             Self::Census => census::run(workspace),
+            Self::CheckUnits => units::run(workspace),
             Self::Clippy => clippy(workspace),
             Self::Doc => doc(workspace),
             Self::Test => test::run(workspace, &test::Options::default()),
