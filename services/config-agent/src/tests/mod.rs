@@ -7,6 +7,7 @@ mod edits;
 mod failing_disk;
 mod full_disk;
 mod merges;
+mod missing_rights;
 pub mod power_cuts;
 mod promises;
 mod settings;
