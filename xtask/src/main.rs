@@ -21,6 +21,7 @@ mod simulate;
 mod sizes;
 mod test;
 mod tools;
+mod units;
 
 // What they are made of.
 mod binaries;
@@ -55,6 +56,8 @@ enum Task {
     CheckArrows,
     /// List Rust files that have grown long, and fail on those that are too long.
     CheckSizes,
+    /// Hold the units of deploy/systemd against what systemd takes, and print how much each is exposed.
+    CheckUnits,
     /// Hold the error codes of the sources to their pages in docs/errors.
     CheckErrors,
     /// Count what the agents rest on: rows and their sources, facts and their doors, proofs; fail on what has none.
@@ -93,6 +96,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Test(options) => test::run(&workspace, &options),
         Task::CheckArrows => arrows::run(&workspace),
         Task::CheckSizes => sizes::run(&workspace),
+        Task::CheckUnits => units::run(&workspace),
         Task::Census => census::run(&workspace),
         Task::CheckErrors => error_pages::run(&workspace),
         Task::Generate(options) => generate::run(&workspace, &options),

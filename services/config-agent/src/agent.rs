@@ -65,7 +65,6 @@ impl ConfigAgent {
         Ok(Site {
             host: &*self.host,
             instance: self.settings(instance)?,
-            rules: self.config.rules(),
             kept_backups: self.config.kept_backups.get(),
         })
     }

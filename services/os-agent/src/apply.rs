@@ -86,6 +86,7 @@ pub fn forecast(config: &Config, host: &dyn Host, wanted: &SetKernel) -> Result<
         }
     }
     Ok(Forecast {
+        unknown_version: None,
         target: target(&parameter.name),
         before,
         after: wanted.new_value.clone(),

@@ -93,6 +93,7 @@ pub fn forecast(site: &Site<'_>, wish: &RestartInstance) -> Result<Forecast, Res
     warnings.extend(at_stake(site, &observed, wish));
     warnings.extend(longer_shutdown(site, wish));
     Ok(Forecast {
+        unknown_version: None,
         target: target(&site.instance.name),
         before: observed.state.to_string(),
         after: State::Running.to_string(),

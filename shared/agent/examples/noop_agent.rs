@@ -62,6 +62,7 @@ impl Agent for Noop {
     fn forecast(&self, _: &InstanceName, action: &Action) -> ForecastReply {
         match action {
             Action::SetKernel(set) => ForecastReply::Would(Forecast {
+                unknown_version: None,
                 target: target(set),
                 before: BEFORE.to_owned(),
                 after: set.new_value.clone(),

@@ -117,6 +117,7 @@ impl Agent for CountingAgent {
     fn forecast(&self, _: &InstanceName, action: &Action) -> ForecastReply {
         match action {
             Action::SetCpf(set) => ForecastReply::Would(Forecast {
+                unknown_version: None,
                 target: "cpf [config] globals".to_owned(),
                 before: self.value(),
                 after: set.new_value.clone(),

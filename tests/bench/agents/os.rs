@@ -107,7 +107,7 @@ impl Surroundings for Free {
         &SystemClock
     }
 
-    fn is_halted(&self) -> bool {
+    fn is_halted(&self, _: Duration) -> bool {
         false
     }
 }

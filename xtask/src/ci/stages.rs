@@ -11,6 +11,7 @@ use crate::nats_server::{self, Pinned};
 use crate::workspace::Workspace;
 use crate::{
     arrows, bench, broker, census, command, crash, error_pages, generate, mutants, simulate, sizes, test,
+    units,
 };
 
 /// The faults that the demo picks from differ by seed, so that all three agents act over these.
@@ -33,6 +34,8 @@ pub enum Stage {
     CheckErrors,
     /// What the agents rest on has a source, a door, a proof.
     Census,
+    /// systemd takes the units.
+    CheckUnits,
     /// Lints, warnings denied.
     Clippy,
     /// The documentation builds, with no link that leads nowhere.
@@ -75,6 +78,7 @@ impl Stage {
             Self::CheckSizes => sizes::run(workspace),
             Self::CheckErrors => error_pages::run(workspace),
             Self::Census => census::run(workspace),
+            Self::CheckUnits => units::run(workspace),
             Self::Clippy => clippy(workspace),
             Self::Doc => doc(workspace),
             Self::Test => test::run(workspace, &test::Options::default()),

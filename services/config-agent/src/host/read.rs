@@ -86,13 +86,7 @@ impl CpfFile for Live {
         if now.digest == seen.digest && (now.uid, now.gid, now.mode) == (seen.uid, seen.gid, seen.mode) {
             return Ok(());
         }
-        let message = format!(
-            "\"{}\" was written by somebody else just now (SHA-256 {} when it was read, {} now); it is left as it is",
-            self.path().display(),
-            seen.digest.short(),
-            now.digest.short()
-        );
-        Err(Failure::transient("lost_update", message))
+        Err(replace::lost_update(&self.path(), seen, &now))
     }
 
     fn prune(&self, kept_backups: usize) -> Option<String> {

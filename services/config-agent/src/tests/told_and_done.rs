@@ -33,7 +33,7 @@ fn the_forecast_is_the_change_to_the_byte() {
         };
         assert_eq!(stage.cpf(), CPF, "a forecast changes nothing");
         let document = instance_iris::cpf::Document::parse(CPF);
-        let edited = edit::edit(&document, &Wanted::from(&wanted), stage.config.rules()).unwrap();
+        let edited = edit::edit(&document, &Wanted::from(&wanted)).unwrap();
         let file_told = edited.document.to_bytes();
 
         let order = order(&action);

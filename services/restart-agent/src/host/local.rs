@@ -19,7 +19,7 @@ use instance_iris::messages_log::Entry;
 use procfs::{FromRead, FromReadSI, net::TcpNetEntries, net::TcpState, process::Stat};
 
 use super::{Host, Owner, Socket, Use};
-use crate::config::Config;
+use crate::{apart, config::Config};
 
 /// An instance of the settings.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +30,9 @@ pub struct Local<'a> {
 
 impl Host for Local<'_> {
     fn iris(&self, words: &[&str], limit: Duration) -> Result<Finished, HostError> {
+        if let Some(socket) = &self.config.iris_socket {
+            return apart::ask(socket, words, limit);
+        }
         // The little environment that the scripts of IRIS need, and what the settings add.
         let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
         let mut program = Program::new(&self.config.iris_command).variable("PATH", path).arguments(words);

@@ -64,6 +64,7 @@ impl Stage {
             instances: vec![instance],
             iris_command: root.join("iris"),
             metrics_url: BTreeMap::new(),
+            iris_socket: None,
             iris_environment: BTreeMap::new(),
             users_seconds: 30,
             when_users_stay: WhenUsersStay::Answer,

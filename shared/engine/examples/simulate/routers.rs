@@ -374,6 +374,7 @@ impl Routers {
 /// For agents: what a plan question is answered with.
 pub fn would(target: String, before: String, after: String) -> ForecastReply {
     ForecastReply::Would(Forecast {
+        unknown_version: None,
         target,
         before,
         after,
