@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     remediation::{Answer, Record, Remediation},
     retry::{delay_after, is_worth_another_try},
+    self_guard,
     step_state::Standing,
     trace::Ending,
     unwind,
@@ -42,6 +43,9 @@ pub fn decide(remediation: &Remediation, situation: &Situation) -> Vec<Decision>
     };
     if remediation.accepted.command.dry_run {
         return vec![Ending::dry_run(plan).decision(remediation, situation)];
+    }
+    if let Some(refusal) = self_guard::objection(remediation, plan) {
+        return vec![refusal.decision(remediation, situation)];
     }
     if let Some(decisions) = consent(remediation, plan, situation) {
         return decisions;
@@ -231,8 +235,7 @@ fn advance(remediation: &Remediation, plan: &Plan, situation: &Situation) -> Vec
     };
     let at_most = remediation.policy.parallel_steps
         + u32::from(remediation.policy.mutant("engine.one-too-many-side-by-side"));
-    let mut free = (at_most as usize)
-        .saturating_sub(plan.steps.iter().filter(running).count());
+    let mut free = (at_most as usize).saturating_sub(plan.steps.iter().filter(running).count());
     for step in &plan.steps {
         let state = remediation.steps.get(&step.id);
         match state.map(|state| state.standing(situation.now)) {

@@ -138,6 +138,7 @@ impl Arrival {
             verification: None,
             completion_time_ms: 0,
             plan_digest: None,
+            planned: Vec::new(),
             warnings: Vec::new(),
             totals: Totals::default(),
             reason: Some(reason),

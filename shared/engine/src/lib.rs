@@ -20,6 +20,7 @@ mod step_state;
 mod intake;
 mod replay;
 mod retry;
+mod self_guard;
 mod trace;
 mod unwind;
 

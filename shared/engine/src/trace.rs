@@ -78,6 +78,7 @@ impl<'a> Ending<'a> {
             failed_at_step: self.failed_at,
             completion_time_ms: u64::try_from(elapsed).unwrap_or_default(),
             plan_digest: remediation.plan.as_ref().map(|plan| plan.digest.clone()),
+            planned: remediation.plan.as_ref().map(Plan::outline).unwrap_or_default(),
             warnings: remediation.plan.as_ref().map(|plan| plan.warnings.clone()).unwrap_or_default(),
             reason: self.reason,
             faults: Vec::new(),
