@@ -6,9 +6,9 @@ use clap::{Parser, Subcommand};
 use instance_contract::Verdict;
 
 use crate::{
-    approve, bus, chaos, completions, cpf, dead_letter, demo, doctor, exit::Exit, generate, halt, history,
-    hosts, knowledge, log, orchestrate, replay, respond, schema, session, session::Session, status, trace,
-    up, validate,
+    approve, audit, bus, chaos, completions, cpf, dead_letter, demo, doctor, exit::Exit, generate, halt,
+    history, hosts, knowledge, log, orchestrate, replay, respond, schema, session, session::Session, status,
+    trace, up, validate,
 };
 
 const EXAMPLES: &str = "\
@@ -51,6 +51,8 @@ pub enum Command {
     Trace(trace::Args),
     /// What has ended
     History(history::Args),
+    /// What was decided and done, by whom and why; and whether anybody has changed it since
+    Audit(audit::Args),
     /// Agree to the changes that a remediation asks for
     #[command(after_help = approve::APPROVE_EXAMPLES)]
     Approve(approve::Args),
@@ -101,6 +103,7 @@ impl Command {
             Self::Status(args) => status::run(args, session),
             Self::Trace(args) => trace::run(args, session),
             Self::History(args) => history::run(args, session),
+            Self::Audit(args) => audit::run(args, session),
             Self::Approve(args) => approve::run(args, Verdict::Granted, session),
             Self::Deny(args) => approve::run(args, Verdict::Denied, session),
             Self::Halt(args) => halt::halt(args, session),

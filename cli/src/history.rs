@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
+    csv,
     exit::Exit,
     online,
     output::{print, print_json, table},
@@ -33,7 +34,9 @@ pub struct Args {
     csv: bool,
 }
 
-const COLUMNS: [&str; 6] = ["ended", "remediation", "instance", "verdict", "ms", "action"];
+const COLUMNS: [&str; 7] = ["ended", "remediation", "instance", "verdict", "ms", "action", "risk"];
+/// For programs, at the end: a line of it may be long.
+const WHY: &str = "why";
 
 pub fn run(args: &Args, session: &Session) -> Result<Exit> {
     online::run(session, async |bus| {
@@ -45,11 +48,11 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
             let documents: Vec<Value> = newest.iter().map(Story::document).collect();
             print_json(&json!({"schema": "instance.cli.v1.history", "remediations": documents}))?;
         } else if args.csv {
-            print(COLUMNS.join(","))?;
-            newest
-                .iter()
-                .filter_map(row)
-                .try_for_each(|row| print(row.map(|cell| quoted(&cell)).join(",")))?;
+            print(format_args!("{},{WHY}", COLUMNS.join(",")))?;
+            for story in newest {
+                let Some(row) = row(story) else { continue };
+                print(csv::line(&[row.as_slice(), &[story.reasons()]].concat()))?;
+            }
         } else if newest.is_empty() {
             session.note("nothing has ended yet");
         } else {
@@ -63,7 +66,7 @@ fn of_instance(story: &Story, wanted: Option<&InstanceName>) -> bool {
     wanted.is_none_or(|wanted| story.command().is_some_and(|command| &command.instance == wanted))
 }
 
-fn row(story: &Story) -> Option<[String; 6]> {
+fn row(story: &Story) -> Option<[String; 7]> {
     let trace: &WorkflowTrace = &story.ended()?.trace;
     let command = trace.command_received.as_ref();
     Some([
@@ -73,24 +76,6 @@ fn row(story: &Story) -> Option<[String; 6]> {
         trace.overall_status.as_str().to_owned(),
         trace.completion_time_ms.to_string(),
         command.map(|command| command.recommended_action.clone()).unwrap_or_default(),
+        story.risk().map(|risk| risk.to_string()).unwrap_or_default(),
     ])
-}
-
-/// A cell as RFC 4180 writes it; one that a spreadsheet would take for a formula gets a quote before it.
-fn quoted(cell: &str) -> String {
-    let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let cell = if formula { format!("'{cell}") } else { cell.to_owned() };
-    if cell.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn cells_cannot_break_their_row_or_become_formulas() {
-        assert_eq!(quoted("plain"), "plain");
-        assert_eq!(quoted("a,\"b\"\n"), "\"a,\"\"b\"\"\n\"");
-        assert_eq!(quoted("=1+1"), "'=1+1");
-    }
 }

@@ -7,6 +7,7 @@
 //! May import contract, iris, knowledge, clock, planner, engine, scenario, bus and telemetry. Nobody imports it.
 
 mod arguments; // Read this first: every command in one list.
+mod csv;
 mod exit;
 mod input;
 mod output;
@@ -18,6 +19,7 @@ mod story; // One remediation, read from its log.
 mod telemetry;
 
 mod approve;
+mod audit;
 mod bus;
 mod dead_letter;
 mod doctor;

@@ -110,8 +110,17 @@ fn one(story: &Story, place: Option<usize>, session: &Session) -> Result<()> {
     print(crate::output::printable(&lines.join("\n")))?;
     let rows = story.steps().into_iter().map(|row| {
         let attempt = if row.attempt == 0 { "-".to_owned() } else { row.attempt.to_string() };
-        [row.id.to_string(), row.word().to_owned(), attempt, row.agent, row.host]
+        let (risk, reason) = row
+            .outline
+            .as_ref()
+            .map(|outline| (outline.risk.as_str(), outline.reason.clone()))
+            .unwrap_or_default();
+        [row.id.to_string(), row.word().to_owned(), attempt, row.agent, row.host, risk.to_owned(), reason]
     });
     let rows: Vec<_> = rows.collect();
-    if rows.is_empty() { Ok(()) } else { print(table(["step", "status", "attempt", "agent", "host"], rows)) }
+    if rows.is_empty() {
+        Ok(())
+    } else {
+        print(table(["step", "status", "attempt", "agent", "host", "risk", "why"], rows))
+    }
 }

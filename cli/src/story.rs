@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use instance_bus::{Bus, LogMessage};
 use instance_contract::{
-    CommandId, Ended, OverallStatus, RemediationCommand, RemediationId, Shard, StepId, StepStatus,
-    ToolResult, WorkflowTrace,
+    CommandId, Ended, OverallStatus, RemediationCommand, RemediationId, Risk, Shard, StepId, StepOutline,
+    StepStatus, ToolResult, WorkflowTrace,
     subject::{self, RecordKind, parse_record},
 };
 use instance_engine::{Phase, Record, Remediation};
@@ -34,6 +34,8 @@ pub struct StepRow {
     pub attempt: u32,
     /// `None` while it waits or runs.
     pub status: Option<StepStatus>,
+    /// What the plan says of it; `None` for what takes a step back.
+    pub outline: Option<StepOutline>,
 }
 
 /// Finds a remediation by its id or by that of its command.
@@ -127,13 +129,16 @@ impl Story {
         let remediation = self.remediation();
         let plan = remediation.as_ref().and_then(|remediation| remediation.plan.as_ref());
         let mut rows: Vec<StepRow> = Vec::new();
-        for planned in plan.into_iter().flat_map(|plan| &plan.steps) {
+        let outlines = plan.map(instance_contract::Plan::outline).unwrap_or_default();
+        let steps = plan.into_iter().flat_map(|plan| &plan.steps);
+        for (planned, outline) in steps.zip(outlines) {
             rows.push(StepRow {
                 id: planned.id.clone(),
                 agent: planned.agent.to_string(),
                 host: planned.host.to_string(),
                 attempt: 0,
                 status: None,
+                outline: Some(outline),
             });
         }
         for (kind, _, sequence, record) in &self.records {
@@ -154,6 +159,19 @@ impl Story {
             }
         }
         rows
+    }
+
+    /// The highest risk of its steps; `None` where nothing was planned.
+    pub fn risk(&self) -> Option<Risk> {
+        self.steps().iter().filter_map(|row| row.outline.as_ref()).map(|outline| outline.risk).max()
+    }
+
+    /// Why each of its steps was there, in one line.
+    pub fn reasons(&self) -> String {
+        let steps = self.steps();
+        let outlines = steps.iter().filter_map(|row| row.outline.as_ref());
+        let reasons = outlines.map(|outline| format!("{}: {}", outline.step_id, outline.reason));
+        reasons.collect::<Vec<_>>().join("; ")
     }
 
     /// What stands in the log and moves nothing: records that cannot be read, and results that nobody asked for.
@@ -244,7 +262,7 @@ impl Story {
 fn row<'a>(rows: &'a mut Vec<StepRow>, id: &StepId, agent: &str, host: &str) -> &'a mut StepRow {
     let at = rows.iter().position(|row| &row.id == id).unwrap_or_else(|| {
         let (agent, host) = (agent.to_owned(), host.to_owned());
-        rows.push(StepRow { id: id.clone(), agent, host, attempt: 0, status: None });
+        rows.push(StepRow { id: id.clone(), agent, host, attempt: 0, status: None, outline: None });
         rows.len() - 1
     });
     &mut rows[at]
@@ -262,6 +280,8 @@ impl StepRow {
     fn document(&self) -> Value {
         json!({
             "id": self.id, "agent": self.agent, "host": self.host, "attempt": self.attempt, "status": self.word(),
+            "risk": self.outline.as_ref().map(|outline| outline.risk),
+            "reason": self.outline.as_ref().map(|outline| &outline.reason),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! `instance trace`: the whole run, as it was told to the asker.
 
 use anyhow::Result;
-use instance_contract::{ToolResult, WorkflowTrace};
+use instance_contract::{StepOutline, ToolResult, WorkflowTrace};
 use instance_engine::Phase;
 use uuid::Uuid;
 
@@ -54,6 +54,10 @@ pub fn show(trace: &WorkflowTrace, session: &Session) -> Result<()> {
             ["step", "status", "attempt", "ms", "agent", "what"],
             trace.steps_executed.iter().map(row),
         ))?;
+    }
+    for step in &trace.planned {
+        let StepOutline { step_id, risk, reason, .. } = step;
+        print(format_args!("why       {}", printable(&format!("{step_id}, risk {risk}: {reason}"))))?;
     }
     if let Some(verification) = &trace.verification {
         let held = if verification.held { "verified" } else { "not held" };

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use instance_clock::{Clock as _, SystemClock};
 use instance_contract::{
-    CommandAnswer, Fault, Faults, GenerationRequest, InstanceName, IrisMessage, Older, RemediationCommand,
-    ToolResult, TraceId, WorkflowTrace,
+    Accepted, ApprovalAnswered, ApprovalAsked, AuditRecords, CommandAnswer, Fault, Faults, GenerationRequest,
+    InstanceName, IrisMessage, Older, Planned, RemediationCommand, StepCommand, ToolResult, TraceId,
+    WorkflowTrace,
     decode::{self, Node},
 };
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     exit::Exit,
@@ -50,6 +51,12 @@ pub enum Contract {
     WorkflowTrace,
     CommandAnswer,
     MessageGenerationRequest,
+    Accepted,
+    Planned,
+    StepCommand,
+    ApprovalAsked,
+    ApprovalAnswered,
+    AuditRecords,
 }
 
 /// What came of one file.
@@ -124,13 +131,19 @@ fn recognise(node: &Node) -> Result<Contract, Faults> {
 }
 
 impl Contract {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 12] = [
         Self::IrisMessage,
         Self::RemediationCommand,
         Self::ToolResult,
         Self::WorkflowTrace,
         Self::CommandAnswer,
         Self::MessageGenerationRequest,
+        Self::Accepted,
+        Self::Planned,
+        Self::StepCommand,
+        Self::ApprovalAsked,
+        Self::ApprovalAnswered,
+        Self::AuditRecords,
     ];
 
     /// The value of the field `schema`. A request to the generator has no such field.
@@ -142,6 +155,12 @@ impl Contract {
             Self::WorkflowTrace => WorkflowTrace::SCHEMA,
             Self::CommandAnswer => CommandAnswer::SCHEMA,
             Self::MessageGenerationRequest => "instance.v1.message_generation_request",
+            Self::Accepted => Accepted::SCHEMA,
+            Self::Planned => Planned::SCHEMA,
+            Self::StepCommand => StepCommand::SCHEMA,
+            Self::ApprovalAsked => ApprovalAsked::SCHEMA,
+            Self::ApprovalAnswered => ApprovalAnswered::SCHEMA,
+            Self::AuditRecords => AuditRecords::SCHEMA,
         }
     }
 
@@ -156,8 +175,14 @@ impl Contract {
             Self::RemediationCommand => RemediationCommand::decode(bytes, &router_default()).map(drop),
             Self::ToolResult => ToolResult::decode(bytes).map(drop),
             Self::WorkflowTrace => WorkflowTrace::decode(bytes).map(drop),
-            Self::CommandAnswer => answer(bytes),
+            Self::CommandAnswer => ours::<CommandAnswer>(bytes, self.schema()),
             Self::MessageGenerationRequest => GenerationRequest::decode(bytes).map(drop),
+            Self::Accepted => ours::<Accepted>(bytes, self.schema()),
+            Self::Planned => ours::<Planned>(bytes, self.schema()),
+            Self::StepCommand => ours::<StepCommand>(bytes, self.schema()),
+            Self::ApprovalAsked => ours::<ApprovalAsked>(bytes, self.schema()),
+            Self::ApprovalAnswered => ours::<ApprovalAnswered>(bytes, self.schema()),
+            Self::AuditRecords => ours::<AuditRecords>(bytes, self.schema()),
         }
     }
 }
@@ -169,15 +194,15 @@ fn router_default() -> Older {
     Older { instance: Some(instance), trace_id, requested_by: "unknown".into(), issued_at: SystemClock.now() }
 }
 
-/// Answers are only ever written by the router, so the first fault is enough.
-fn answer(bytes: &[u8]) -> Result<(), Faults> {
-    decode::tree(bytes, decode::MAX_PAYLOAD_BYTES)?;
-    let answer: CommandAnswer =
-        serde_json::from_slice(bytes).map_err(|error| Faults::one("payload", "", error.to_string()))?;
-    if answer.schema == CommandAnswer::SCHEMA {
-        return Ok(());
+/// What the router writes, or a person to it: the first fault is enough.
+fn ours<T: DeserializeOwned>(bytes: &[u8], schema: &'static str) -> Result<(), Faults> {
+    let node = decode::tree(bytes, LARGEST_FILE)?;
+    let named = node.get("schema").and_then(Node::as_str).unwrap_or_default();
+    if named != schema {
+        return Err(Faults::one("schema", named, format!("must be {schema}")));
     }
-    Err(Faults::one("schema", answer.schema, format!("must be {}", CommandAnswer::SCHEMA)))
+    let read = serde_json::from_slice::<T>(bytes).map(drop);
+    read.map_err(|error| Faults::one("payload", "", error.to_string()))
 }
 
 fn text_of(report: &Report, session: &Session) -> String {

@@ -45,7 +45,11 @@ fn what_a_plain_client_needs_is_in_it() {
     for address in [
         "instance.v1.error.{host}.{instance}.{severity}",
         "instance.v1.command.{instance}",
+        "instance.v1.remediation.{shard}.{remediation_id}.accepted",
+        "instance.v1.remediation.{shard}.{remediation_id}.step.{agent}.{host}.{step}.{attempt}",
+        "instance.v1.remediation.{shard}.{remediation_id}.approval.{number}.answered",
         "instance.v1.remediation.{shard}.{remediation_id}.ended",
+        "instance.v1.audit.{shard}",
         "instance.v1.generate",
     ] {
         assert!(addresses.contains(address), "{address} is not among {addresses:?}");

@@ -6,6 +6,7 @@ mod pipeline; // Read this first: the processes, and what can be seen of them fr
 
 mod otlp; // What they export.
 
+mod audited;
 mod closed_loop;
 mod drained;
 mod fewest_restarts;
@@ -13,6 +14,7 @@ mod in_turn;
 mod killed_midway;
 mod one_trace;
 mod restarts;
+mod routed;
 mod unwound;
 
 mod bad_input;

@@ -100,11 +100,15 @@ fn progress(record: &Record) -> Option<String> {
 
 /// What will be done, under which digest, and what to know about it.
 fn planned(plan: &Plan) -> String {
+    let steps = plan
+        .steps
+        .iter()
+        .map(|step| format!("  {} by {}, risk {}: {}", step.id, step.agent, step.risk, step.reason));
     let changes = plan
         .changes()
         .into_iter()
         .map(|change| format!("  {}: {}: {} -> {}", change.step, change.target, change.before, change.after));
     let warnings = plan.warnings.iter().map(|warning| format!("  warning: {warning}"));
     let head = format!("planned, changes {}", plan.digest.short());
-    std::iter::once(head).chain(changes).chain(warnings).collect::<Vec<_>>().join("\n")
+    std::iter::once(head).chain(steps).chain(changes).chain(warnings).collect::<Vec<_>>().join("\n")
 }

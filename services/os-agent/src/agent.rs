@@ -1,5 +1,6 @@
 use instance_agent::{
-    Agent, AgentError, AgentSettings, Applied, InstanceSettings, Prepared, Probe, SelfGuard, Work, settings,
+    Agent, AgentError, AgentSettings, Applied, HostPart, InstanceSettings, Prepared, Probe, SelfGuard, Work,
+    settings,
 };
 use instance_chassis::Context;
 use instance_contract::{
@@ -94,6 +95,18 @@ impl Agent for OsAgent {
     fn part(&self, action: &Action) -> Option<String> {
         let Action::SetKernel(wanted) = action else { return None };
         check::allowed(&wanted.kernel_param).ok().map(|row| row.name.clone())
+    }
+
+    /// A kernel value belongs to the host, and so do its file and its drop-in.
+    fn host_part(&self, action: &Action) -> HostPart {
+        match action {
+            Action::SetKernel(wanted) => match check::allowed(&wanted.kernel_param) {
+                Ok(row) if row.root != KernelRoot::Process => HostPart::Property(row.name.clone()),
+                _ => HostPart::Nothing,
+            },
+            Action::Undo(_) => HostPart::Any,
+            _ => HostPart::Nothing,
+        }
     }
 
     fn facts(&self, instance: &InstanceName) -> Result<Value, Failure> {

@@ -98,6 +98,7 @@ fn refusal(id: RemediationId, trace_id: TraceId, faults: Faults, now: Timestamp)
         verification: None,
         completion_time_ms: 0,
         plan_digest: None,
+        planned: Vec::new(),
         warnings: Vec::new(),
         totals: Totals::default(),
         reason: Some(faults.to_string()),

@@ -46,8 +46,24 @@ pub trait Agent: Send + Sync + 'static {
     /// wait for each other act on different parts at the same time. `None`: on all of it, and nothing acts beside it.
     fn part(&self, action: &Action) -> Option<String>;
 
+    /// What of the whole host this acts on, whichever instance it is for: there, steps for different instances wait for
+    /// each other, too. Default: nothing.
+    fn host_part(&self, _action: &Action) -> HostPart {
+        HostPart::Nothing
+    }
+
     /// Look whether what was promised holds, from IRIS and the host. Reads only; waits for the quiet time.
     fn verify(&self, order: &StepCommand, verify: &Verify, work: &Work<'_>) -> Result<Verification, Failure>;
+}
+
+/// What an action touches beyond its own instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostPart {
+    Nothing,
+    /// One property of the host, by its name.
+    Property(String),
+    /// It may be any of them (what is taken back is known to the ledger alone).
+    Any,
 }
 
 /// What is recorded before an effect: enough to recognise it, to finish it and to take it back.

@@ -11,7 +11,7 @@ use instance_contract::{
     Verification, Verify,
 };
 
-use crate::agent::{Agent, Applied, Prepared, Probe, Work};
+use crate::agent::{Agent, Applied, HostPart, Prepared, Probe, Work};
 
 /// Clones share the world.
 #[derive(Clone)]
@@ -107,6 +107,13 @@ impl Agent for CountingAgent {
         match action {
             Action::SetCpf(set) if set.cpf_section == "parts" => Some(set.parameter.clone()),
             _ => None,
+        }
+    }
+
+    fn host_part(&self, action: &Action) -> HostPart {
+        match action {
+            Action::SetCpf(set) if set.cpf_section == "host" => HostPart::Property(set.parameter.clone()),
+            _ => HostPart::Nothing,
         }
     }
 

@@ -162,6 +162,7 @@ async fn result_of<A: Agent>(desk: &Arc<Desk<A>>, order: StepCommand) -> Result<
         match desk.running.enter(&order.key()) {
             Role::Lead(lead) => {
                 let _turn = desk.running.turn(&order.instance, desk.steps.part(&order.action)).await;
+                let _on_host = desk.running.turn_on_host(desk.steps.host_part(&order.action)).await;
                 let result = blocking(desk, move |steps| steps.carry_out(&order)).await?;
                 lead.end(&result);
                 return Ok(result);

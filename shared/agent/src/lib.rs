@@ -42,7 +42,7 @@ mod loop_tests;
 #[cfg(test)]
 mod sample;
 
-pub use agent::{Agent, Applied, Prepared, Probe, Work};
+pub use agent::{Agent, Applied, HostPart, Prepared, Probe, Work};
 pub use answer::FactsQuestion;
 pub use rows::{KnowledgeError, use_knowledge};
 pub use run::{AgentError, run};

@@ -1,6 +1,9 @@
 //! What the loop lets through while it runs: halted or not, with which token, and whose steps.
 
-use std::{fs, time::Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use instance_bus::{Headers, Settings};
 use instance_contract::{Action, AgentKind, StepStatus, subject};
@@ -141,5 +144,43 @@ async fn steps_on_different_parts_of_an_instance_run_side_by_side() {
     for order in &orders {
         assert_eq!(fixture.result(order).await.status, StepStatus::Success);
     }
+    fixture.stop().await;
+}
+
+/// Two instances, one host: the second remediation waits for the first, and then sees what it has done.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_instances_set_the_same_value_of_their_host_one_after_the_other() {
+    let mut fixture = Fixture::new().await;
+    let [first, second] = [("PROD", 1_u128, "512"), ("TEST", 2, "768")].map(|(instance, command, value)| {
+        let mut order = order("kernel", 1);
+        order.instance = instance.parse().unwrap();
+        order.command_id = instance_contract::CommandId::from_uuid(uuid::Uuid::from_u128(command));
+        order.remediation_id = order.command_id.into();
+        let Action::SetCpf(set) = &mut order.action else { panic!("the sample sets a value") };
+        (set.cpf_section, set.new_value) = ("host".to_owned(), value.to_owned());
+        order.change.as_mut().unwrap().after = value.to_owned();
+        order
+    });
+    let (begun, have_begun) = std::sync::mpsc::channel();
+    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    fixture.agent.next(Behaviour::Run(Box::new(move || {
+        begun.send(()).unwrap();
+        may_go_on.recv_timeout(SOON * 2).unwrap();
+    })));
+    fixture.send(&first).await;
+    tokio::task::spawn_blocking(move || have_begun.recv_timeout(SOON).unwrap()).await.unwrap();
+    // The first has looked and not acted yet. Beside it, the second would look, too, and both would act.
+    fixture.send(&second).await;
+    let early = tokio::time::timeout(Duration::from_secs(1), fixture.result(&second)).await;
+    assert!(early.is_err(), "it did not wait: {early:?}");
+    go_on.send(()).unwrap();
+    assert_eq!(fixture.result(&first).await.status, StepStatus::Success);
+    let refused = fixture.result(&second).await;
+    assert_eq!(
+        (refused.status, refused.error_code.as_deref()),
+        (StepStatus::Refused, Some("drifted")),
+        "{refused:?}"
+    );
+    assert_eq!((fixture.agent.value().as_str(), fixture.agent.effects().len()), ("512", 1));
     fixture.stop().await;
 }

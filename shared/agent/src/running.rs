@@ -6,7 +6,11 @@ use std::{
 };
 
 use instance_contract::{InstanceName, StepKey, ToolResult};
-use tokio::sync::{Mutex as Turnstile, OwnedMutexGuard, watch};
+use tokio::sync::{
+    Mutex as Turnstile, OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, watch,
+};
+
+use crate::agent::HostPart;
 
 /// The result of a run, once there is one.
 type Ending = watch::Receiver<Option<ToolResult>>;
@@ -18,6 +22,18 @@ type Part = (InstanceName, Option<String>);
 pub struct Running {
     steps: Mutex<HashMap<StepKey, Ending>>,
     parts: Mutex<HashMap<Part, Arc<Turnstile<()>>>>,
+    /// Properties of the whole host.
+    properties: Mutex<HashMap<String, Arc<Turnstile<()>>>>,
+    /// Shared by those who act on one property, alone for who may act on any.
+    host: Arc<RwLock<()>>,
+}
+
+/// A turn on the host, until dropped.
+#[expect(dead_code, reason = "held, not read")]
+pub enum OnHost {
+    Nothing,
+    Property(OwnedRwLockReadGuard<()>, OwnedMutexGuard<()>),
+    Any(OwnedRwLockWriteGuard<()>),
 }
 
 /// What an attempt is to do.
@@ -58,6 +74,20 @@ impl Running {
     pub async fn turn(&self, instance: &InstanceName, part: Option<String>) -> OwnedMutexGuard<()> {
         let turnstile = Arc::clone(lock(&self.parts).entry((instance.clone(), part)).or_default());
         turnstile.lock_owned().await
+    }
+
+    /// Waits until nothing else acts on this part of the host, for whichever instance. Taken after the turn on the
+    /// instance, and nothing is waited for behind it that needs another turn.
+    pub async fn turn_on_host(&self, part: HostPart) -> OnHost {
+        match part {
+            HostPart::Nothing => OnHost::Nothing,
+            HostPart::Property(name) => {
+                let shared = Arc::clone(&self.host).read_owned().await;
+                let turnstile = Arc::clone(lock(&self.properties).entry(name).or_default());
+                OnHost::Property(shared, turnstile.lock_owned().await)
+            }
+            HostPart::Any => OnHost::Any(Arc::clone(&self.host).write_owned().await),
+        }
     }
 }
 
@@ -128,5 +158,26 @@ mod tests {
         assert!(futures::poll!(&mut waiting).is_pending());
         drop(turn);
         waiting.await;
+    }
+
+    #[tokio::test]
+    async fn a_property_of_the_host_is_acted_on_by_one_at_a_time() {
+        let running = Running::default();
+        let property = |name: &str| running.turn_on_host(HostPart::Property(name.to_owned()));
+        let first = property("vm.swappiness").await;
+        let other = property("vm.dirty_ratio").await;
+        let _of_an_instance = running.turn_on_host(HostPart::Nothing).await;
+        let (second, any) = (property("vm.swappiness"), running.turn_on_host(HostPart::Any));
+        tokio::pin!(second, any);
+        assert!(futures::poll!(&mut second).is_pending());
+        drop(first);
+        let second = second.await;
+        assert!(futures::poll!(&mut any).is_pending(), "it may be the property that is acted on");
+        drop(second);
+        drop(other);
+        let _any = any.await;
+        let after = property("vm.swappiness");
+        tokio::pin!(after);
+        assert!(futures::poll!(&mut after).is_pending());
     }
 }

@@ -4,7 +4,7 @@ use instance_contract::{
     Action, AgentKind, AppliedChange, Failure, ForecastReply, InstanceName, StepCommand, Verification, Verify,
 };
 
-use crate::agent::{Agent, Applied, Prepared, Probe, Work};
+use crate::agent::{Agent, Applied, HostPart, Prepared, Probe, Work};
 
 /// What the variable `INSTANCE_SABOTAGE` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +51,10 @@ impl<A: Agent> Agent for Liar<A> {
 
     fn part(&self, action: &Action) -> Option<String> {
         self.honest.part(action)
+    }
+
+    fn host_part(&self, action: &Action) -> HostPart {
+        self.honest.host_part(action)
     }
 
     fn facts(&self, instance: &InstanceName) -> Result<serde_json::Value, Failure> {

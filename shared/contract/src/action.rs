@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{ConditionId, StepId},
+    plan::Risk,
     words::{Tool, WhenUsersStay},
 };
 
@@ -175,6 +176,33 @@ pub struct Undo {
 }
 
 impl Action {
+    /// How much can go wrong.
+    pub const fn risk(&self) -> Risk {
+        match self {
+            Self::CheckLicense(_) | Self::Verify(_) => Risk::Low,
+            Self::SetCpf(_) | Self::ChangeCpf(_) => Risk::Medium,
+            Self::SetKernel(_) | Self::Restart(_) => Risk::High,
+            Self::Undo(undo) => match undo.tool {
+                Tool::IrisConfig => Risk::Medium,
+                Tool::OsConfig | Tool::IrisRestart => Risk::High,
+            },
+        }
+    }
+
+    /// The rule by which a command that names no tools comes to this action.
+    pub(crate) const fn rule(&self) -> &'static str {
+        match self {
+            Self::SetCpf(_) => "routed to iris_config by rule, as the parameters name a CPF parameter",
+            Self::ChangeCpf(_) => "routed to iris_config by rule, as the parameters hold changes of the CPF",
+            Self::CheckLicense(_) => {
+                "routed to iris_config by rule, as the parameters name an action on the license"
+            }
+            Self::SetKernel(_) => "routed to os_config by rule, as the parameters name a kernel parameter",
+            Self::Restart(_) => "routed to iris_restart by rule, as requires_restart is true",
+            Self::Verify(_) | Self::Undo(_) => "added by the router",
+        }
+    }
+
     /// Does this action change anything?
     pub const fn has_effect(&self) -> bool {
         !matches!(self, Self::CheckLicense(_) | Self::Verify(_))

@@ -48,7 +48,7 @@ pub use ids::{
     Shard, StepId, StepKey, Token, TraceId,
 };
 pub use iris_message::{IrisMessage, MessageText};
-pub use plan::{Change, Plan, PlannedStep, Risk};
+pub use plan::{Change, Plan, PlannedStep, Risk, StepOutline};
 pub use remediation::{
     Accepted, ApprovalAnswered, ApprovalAsked, Because, Ended, Owner, Planned, StepCommand, Verdict,
 };

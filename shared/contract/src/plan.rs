@@ -52,6 +52,15 @@ pub struct PlannedStep {
     pub reason: String,
 }
 
+/// What a plan says of a step, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StepOutline {
+    pub step_id: StepId,
+    pub agent: AgentKind,
+    pub risk: Risk,
+    pub reason: String,
+}
+
 /// What to do, completely.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
@@ -98,6 +107,17 @@ impl Plan {
             })
             .collect();
         Digest::of(serde_json::Value::from(list).to_string().as_bytes())
+    }
+
+    /// Risk and reason of each step, in order.
+    pub fn outline(&self) -> Vec<StepOutline> {
+        let outline = |step: &PlannedStep| StepOutline {
+            step_id: step.id.clone(),
+            agent: step.agent,
+            risk: step.risk,
+            reason: step.reason.clone(),
+        };
+        self.steps.iter().map(outline).collect()
     }
 
     pub fn step(&self, id: &StepId) -> Option<&PlannedStep> {

@@ -198,6 +198,8 @@ impl ApprovalAsked {
 }
 
 impl ApprovalAnswered {
+    /// Who answers when nobody has answered in time.
+    pub const ROUTER: &'static str = "router";
     pub const SCHEMA: &'static str = "instance.v1.approval_answered";
 }
 

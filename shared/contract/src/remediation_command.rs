@@ -37,11 +37,13 @@ pub struct RemediationCommand {
     pub work: Work,
 }
 
-/// The work, in exactly one of two forms.
+/// The work, in exactly one of two forms, or as the rules make it of parameters alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Work {
     /// As older systems send it: an order of tools and one set of parameters.
     Simple(SimpleWork),
+    /// Parameters without an order: the rules have found the tools. Written as it came, so that the rules find them again.
+    Routed(SimpleWork),
     /// Steps with dependencies.
     Graph(StepGraph),
 }
@@ -70,8 +72,18 @@ impl RemediationCommand {
     /// The steps that the work comes to, in the order of the command: id, tool, action, predecessors.
     pub fn steps(&self) -> Vec<StepRequest> {
         match &self.work {
-            Work::Simple(work) => work.steps(),
+            Work::Simple(work) | Work::Routed(work) => work.steps(),
             Work::Graph(graph) => graph.steps().to_vec(),
+        }
+    }
+
+    /// Why a step is there, for people: which rule has found it, or that the command asks for it.
+    pub fn reason_for(&self, step: &StepRequest) -> String {
+        match &self.work {
+            Work::Routed(_) => format!("{}: {}", step.action.rule(), self.recommended_action),
+            Work::Simple(_) | Work::Graph(_) => {
+                format!("{} as the command asks: {}", step.tool, self.recommended_action)
+            }
         }
     }
 
@@ -154,6 +166,7 @@ impl From<RemediationCommand> for Wire {
         let requires_restart = command.requires_restart();
         let (execution_order, parameters, steps) = match command.work {
             Work::Simple(work) => (Some(work.execution_order()), Some(work.parameters()), None),
+            Work::Routed(work) => (None, Some(work.parameters()), None),
             Work::Graph(graph) => (None, None, Some(graph.into_wire())),
         };
         Self {

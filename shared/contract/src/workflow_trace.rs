@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     decode::{self, Fault, Faults, Fields, Node},
     ids::{Digest, RemediationId, StepId, TraceId},
+    plan::StepOutline,
     remediation_command::{Older, RemediationCommand},
     tool_result::{self, StepStatus, ToolResult},
 };
@@ -38,6 +39,9 @@ pub struct WorkflowTrace {
     /// follows it. Absent when there was no plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_digest: Option<Digest>,
+    /// Risk of each step of the plan, and why it was there. Absent when there was no plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub planned: Vec<StepOutline>,
     /// What an operator should know of the plan, e.g. a change that comes into force only after a restart.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -149,6 +153,7 @@ impl WorkflowTrace {
         );
         fields.required("totals");
         let _: Option<Digest> = fields.text("plan_digest", fields.optional("plan_digest"));
+        fields.array("planned", fields.optional("planned"));
         fields.array("warnings", fields.optional("warnings"));
         fields.free_text("reason", fields.optional("reason"), 4096);
         fields.array("faults", fields.optional("faults"));

@@ -114,7 +114,7 @@ fn several_changes_are_taken_whole_or_not_at_all() {
     assert_eq!(serde_json::from_str::<RemediationCommand>(&text).unwrap(), command);
     // Without an order, the shape says which tools they are for.
     one.as_object_mut().unwrap().remove("execution_order");
-    assert_eq!(decode(&one).unwrap(), command);
+    assert_eq!(decode(&one).unwrap().steps(), command.steps());
 }
 
 #[test]

@@ -6,7 +6,9 @@
 use std::{fs, path::Path};
 
 use instance_contract::{
-    Faults, GenerationRequest, IrisMessage, Older, RemediationCommand, ToolResult, TraceId, asyncapi, schema,
+    Accepted, ApprovalAnswered, ApprovalAsked, AuditRecord, AuditRecords, Faults, GenerationRequest,
+    IrisMessage, Older, Plan, Planned, RemediationCommand, RemediationId, StepCommand, ToolResult, TraceId,
+    asyncapi, schema,
 };
 use serde_json::{Value, json};
 
@@ -172,4 +174,68 @@ fn the_committed_files_are_not_stale() {
         assert!(read(name) == schema::schema(name).unwrap(), "{name} is stale: run `cargo xtask generate`");
     }
     assert!(read("asyncapi") == asyncapi::document(), "asyncapi is stale: run `cargo xtask generate`");
+}
+
+/// The records of the log and of the audit trail: each example is what its schema says, is read into its type, and is
+/// written again as it was.
+#[test]
+fn the_example_records_are_what_their_schemas_say() {
+    fn again<T: serde::de::DeserializeOwned + serde::Serialize>(value: &Value) -> Value {
+        serde_json::to_value(serde_json::from_value::<T>(value.clone()).unwrap()).unwrap()
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/records");
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let value: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        let schema = schema::schema(&name).unwrap_or_else(|| panic!("{name} has no schema"));
+        let validator = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
+        let faults: Vec<String> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
+        assert!(faults.is_empty(), "{name}: {faults:?}");
+        let written = match name.as_str() {
+            "accepted" => again::<Accepted>(&value),
+            "planned" => again::<Planned>(&value),
+            "step_command" => again::<StepCommand>(&value),
+            "approval_asked" => again::<ApprovalAsked>(&value),
+            "approval_answered" => again::<ApprovalAnswered>(&value),
+            "audit_records" => again::<AuditRecords>(&value),
+            other => panic!("no reader for {other}"),
+        };
+        assert_eq!(written, value, "{name}");
+        assert_eq!(value["schema"], format!("instance.v1.{name}"));
+        for field in value.as_object().unwrap().keys() {
+            let mut without = value.clone();
+            without.as_object_mut().unwrap().remove(field);
+            let optional: &[&str] = match name.as_str() {
+                "accepted" => &["plan", "facts", "traceparent"],
+                "step_command" => &["change"],
+                "approval_answered" => &["note"],
+                _ => &[],
+            };
+            assert_eq!(
+                validator.is_valid(&without),
+                optional.contains(&field.as_str()),
+                "{name} without {field}"
+            );
+        }
+        names.push(name);
+    }
+    assert_eq!(names.len(), 6, "{names:?}");
+}
+
+#[test]
+fn digests_and_hashes_of_the_examples_are_what_they_should_be() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/records");
+    let read = |name: &str| -> Value {
+        serde_json::from_str(&fs::read_to_string(folder.join(format!("{name}.json"))).unwrap()).unwrap()
+    };
+    let accepted: Accepted = serde_json::from_value(read("accepted")).unwrap();
+    let plan = accepted.plan.unwrap();
+    assert_eq!(Plan::digest_of(&plan.changes()), plan.digest);
+    assert_eq!(RemediationId::from(accepted.command.command_id), accepted.remediation_id);
+    let audit = read("audit_records");
+    for record in audit["records"].as_array().unwrap() {
+        assert_eq!(AuditRecord::hash_of(record.as_object().unwrap()).as_str(), record["hash"], "{record:#}");
+    }
 }

@@ -29,6 +29,7 @@ use restarts::Restarts;
 use rules::Rules;
 use wakes::Wakes;
 
+pub(crate) use open::planned_on;
 pub use restarts::is_restart;
 
 /// The state of one shard's owner.
@@ -147,6 +148,11 @@ impl Core {
     /// How many commands have arrived and are not answered yet.
     pub fn arriving(&self) -> usize {
         self.arriving.len()
+    }
+
+    /// The digest of the command that has arrived under this id and is not answered yet.
+    pub fn arriving_digest(&self, id: &RemediationId) -> Option<&Digest> {
+        self.arriving.get(id).map(|arrival| &arrival.digest)
     }
 
     /// One open remediation.

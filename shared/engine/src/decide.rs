@@ -1,14 +1,16 @@
 //! What happens next with one remediation: a function of its fold, the time and the kill switch.
 
 use instance_contract::{
-    ApprovalAnswered, ApprovalAsked, Attempt, Because, OverallStatus, Plan, PlannedStep, StepCommand,
+    Action, ApprovalAnswered, ApprovalAsked, Attempt, Because, OverallStatus, Plan, PlannedStep, StepCommand,
     StepStatus, Token, Verdict, subject::RecordKind,
 };
+use instance_planner::still_allowed;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     remediation::{Answer, Record, Remediation},
     retry::{delay_after, is_worth_another_try},
+    self_guard,
     step_state::Standing,
     trace::Ending,
     unwind,
@@ -43,6 +45,9 @@ pub fn decide(remediation: &Remediation, situation: &Situation) -> Vec<Decision>
     if remediation.accepted.command.dry_run {
         return vec![Ending::dry_run(plan).decision(remediation, situation)];
     }
+    if let Some(refusal) = self_guard::objection(remediation, plan) {
+        return vec![refusal.decision(remediation, situation)];
+    }
     if let Some(decisions) = consent(remediation, plan, situation) {
         return decisions;
     }
@@ -71,7 +76,7 @@ fn consent(remediation: &Remediation, plan: &Plan, situation: &Situation) -> Opt
             remediation_id: remediation.id(),
             digest: plan.digest.clone(),
             verdict: Verdict::Expired,
-            by: "router".to_owned(),
+            by: ApprovalAnswered::ROUTER.to_owned(),
             at: situation.now,
             note: Some("nobody answered in time, and no answer means no".to_owned()),
         };
@@ -156,7 +161,7 @@ pub(crate) struct Trouble {
     pub refused: bool,
 }
 
-/// The first failure that no retry will cure, the kill switch, or the deadline.
+/// The first failure that no retry will cure, the kill switch, the deadline, or a time window that is not open.
 fn trouble(remediation: &Remediation, plan: &Plan, situation: &Situation) -> Option<Trouble> {
     let failed = plan.steps.iter().find_map(|step| {
         let state = remediation.steps.get(&step.id)?;
@@ -186,9 +191,29 @@ fn trouble(remediation: &Remediation, plan: &Plan, situation: &Situation) -> Opt
         {
             stopped("the time limit of the whole remediation has passed")
         }
-        None if unwinding => stopped("the unwinding had begun"),
-        None => None,
+        None => match too_late(remediation, plan, situation.now) {
+            None if unwinding => stopped("the unwinding had begun"),
+            late => late,
+        },
     }
+}
+
+/// What is still to be sent must be allowed now, whenever it was planned. All of it: no change is begun that policy lets
+/// nobody finish.
+fn too_late(remediation: &Remediation, plan: &Plan, now: Timestamp) -> Option<Trouble> {
+    let to_send = |step: &&PlannedStep| {
+        let state = remediation.steps.get(&step.id);
+        !matches!(state.map(|state| state.standing(now)), Some(Standing::Running { .. }))
+            && !is_success(remediation, step, now)
+    };
+    plan.steps.iter().filter(to_send).find_map(|step| {
+        let why = still_allowed(&step.action, now, &remediation.policy).err()?;
+        Some(Trouble {
+            step: Some(step.id.clone()),
+            reason: format!("step \"{}\": {why}, and none is open at {now}", step.id),
+            refused: true,
+        })
+    })
 }
 
 fn is_complete(remediation: &Remediation, plan: &Plan, now: Timestamp) -> bool {
@@ -231,8 +256,7 @@ fn advance(remediation: &Remediation, plan: &Plan, situation: &Situation) -> Vec
     };
     let at_most = remediation.policy.parallel_steps
         + u32::from(remediation.policy.mutant("engine.one-too-many-side-by-side"));
-    let mut free = (at_most as usize)
-        .saturating_sub(plan.steps.iter().filter(running).count());
+    let mut free = (at_most as usize).saturating_sub(plan.steps.iter().filter(running).count());
     for step in &plan.steps {
         let state = remediation.steps.get(&step.id);
         match state.map(|state| state.standing(situation.now)) {
@@ -250,8 +274,12 @@ fn advance(remediation: &Remediation, plan: &Plan, situation: &Situation) -> Vec
             }
             Some(Standing::Answered { at, attempt, result }) if result.status != StepStatus::Success => {
                 let decision = again(remediation, plan, step, (attempt, at), situation);
-                free = free.saturating_sub(usize::from(matches!(decision, Decision::Write(..))));
-                decisions.push(decision);
+                let is_sent = matches!(decision, Decision::Write(..));
+                // One more attempt takes a place as a first one does; where none is free, it waits for an answer.
+                if !is_sent || free > 0 {
+                    free -= usize::from(is_sent);
+                    decisions.push(decision);
+                }
             }
             _ => {}
         }
@@ -311,11 +339,13 @@ pub(crate) fn send(
     Decision::Write(kind, Box::new(Record::Step(command)))
 }
 
-/// An agent that is away has until the remediation's deadline. What comes after it (an unwinding) gets a short while.
+/// An agent that is away has until the remediation's deadline. What takes back always has a while, however late it is.
 fn not_after(remediation: &Remediation, step: &PlannedStep, now: Timestamp) -> Timestamp {
     let deadline = remediation.accepted.deadline;
-    let least = now + SignedDuration::from_secs(2 * i64::from(step.limit_seconds));
-    if deadline > now { deadline } else { least }
+    match step.action {
+        Action::Undo(_) => deadline.max(now + SignedDuration::from_secs(2 * i64::from(step.limit_seconds))),
+        _ => deadline,
+    }
 }
 
 pub(crate) fn because(remediation: &Remediation, situation: &Situation, delay_ms: u64) -> Because {

@@ -55,7 +55,7 @@ pub(crate) enum Verdict {
     Equivocation,
     /// The same id as a command that was refused.
     Spent,
-    Expired(String),
+    Expired(Box<Ended>),
     Refused(Faults),
 }
 
@@ -71,11 +71,8 @@ impl Arrival {
             Some(Earlier::Refused) => return Verdict::Spent,
             None => {}
         }
-        if self.command.issued_at + TOO_OLD < now {
-            return Verdict::Expired(format!(
-                "issued at {}, and commands older than 24 hours are not done",
-                self.command.issued_at
-            ));
+        if let Some(ended) = self.too_old(now) {
+            return Verdict::Expired(Box::new(ended));
         }
         let forbidden = forbidden(&self.command, &self.hosts, policy);
         if !forbidden.is_empty() {
@@ -92,6 +89,16 @@ impl Arrival {
         }
         let rule = format!("must be served by a running {}; see `instance hosts`", missing.join(" and a "));
         Verdict::Refused(Faults::one("instance", &self.command.instance, rule))
+    }
+
+    /// The end of a command that lay too long.
+    pub(crate) fn too_old(&self, now: Timestamp) -> Option<Ended> {
+        let issued_at = self.command.issued_at;
+        (issued_at + TOO_OLD < now).then(|| {
+            let reason = format!("issued at {issued_at}, and commands older than 24 hours are not done");
+            let fault = Fault::new("issued_at", issued_at, reason.clone());
+            self.ended(now, OverallStatus::Expired, reason, vec![fault])
+        })
     }
 
     /// `policy` with its text.
@@ -138,6 +145,7 @@ impl Arrival {
             verification: None,
             completion_time_ms: 0,
             plan_digest: None,
+            planned: Vec::new(),
             warnings: Vec::new(),
             totals: Totals::default(),
             reason: Some(reason),

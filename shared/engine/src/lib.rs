@@ -20,6 +20,7 @@ mod step_state;
 mod intake;
 mod replay;
 mod retry;
+mod self_guard;
 mod trace;
 mod unwind;
 
@@ -29,7 +30,7 @@ pub use crate::core::{Core, is_restart};
 pub use decide::{Decision, Situation, decide};
 pub use intake::{Arrival, Earlier, FactsAnswer};
 pub use remediation::{Answer, Illegible, Phase, Record, Remediation};
-pub use replay::{Logged, Replayed, replay};
+pub use replay::{Again, Logged, Replayed, replay};
 pub use step_state::StepState;
 
 mod epoch; // Which number a new owner has.

@@ -24,6 +24,16 @@ pub(crate) struct Ending<'a> {
     pub facts: Option<Facts>,
 }
 
+/// Why a command that was accepted never had a plan.
+pub(crate) enum Unplanned {
+    /// It was refused on these facts at its turn.
+    Refused(Facts, String),
+    /// The agents were asked until its time was over.
+    Silence,
+    /// Its time was over before this owner could ask.
+    NoTurn,
+}
+
 impl<'a> Ending<'a> {
     pub(crate) const fn success() -> Self {
         Self { status: OverallStatus::Success, failed_at: None, reason: None, forecast: None, facts: None }
@@ -43,16 +53,17 @@ impl<'a> Ending<'a> {
         Self { status, failed_at: None, reason: Some(reason), forecast: None, facts: None }
     }
 
-    /// The end of a command that was accepted and never had a plan: refused on these facts, or, without any, because
-    /// the agents were silent.
-    pub(crate) fn unplanned(facts: Option<(Facts, String)>) -> Self {
-        match facts {
-            Some((facts, reason)) => {
+    pub(crate) fn unplanned(why: Unplanned) -> Self {
+        let failure = |reason: &str| Self::refused(OverallStatus::Failure, reason.to_owned());
+        match why {
+            Unplanned::Refused(facts, reason) => {
                 Self { facts: Some(facts), ..Self::refused(OverallStatus::Refused, reason) }
             }
-            None => Self::refused(
-                OverallStatus::Failure,
-                "the agents gave no answer before the time limit of the remediation".to_owned(),
+            Unplanned::Silence => {
+                failure("the agents gave no answer to plan on before the time limit of the remediation")
+            }
+            Unplanned::NoTurn => failure(
+                "the time limit of the remediation passed while it waited for its turn or for a router",
             ),
         }
     }
@@ -78,6 +89,7 @@ impl<'a> Ending<'a> {
             failed_at_step: self.failed_at,
             completion_time_ms: u64::try_from(elapsed).unwrap_or_default(),
             plan_digest: remediation.plan.as_ref().map(|plan| plan.digest.clone()),
+            planned: remediation.plan.as_ref().map(Plan::outline).unwrap_or_default(),
             warnings: remediation.plan.as_ref().map(|plan| plan.warnings.clone()).unwrap_or_default(),
             reason: self.reason,
             faults: Vec::new(),

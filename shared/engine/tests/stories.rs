@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod desk;
+mod replays; // What a replay compares.
 mod rules; // One story for each rule.
 
 use desk::{Desk, command, dry, failed, graph, priority, refused, succeeded, transient, undone, unknown};

@@ -17,7 +17,11 @@ pub(crate) fn refusals(command: &RemediationCommand, facts: &Facts, policy: &Pol
     let mut faults = forbidden(command, &facts.hosts, policy);
     // A forecast changes nothing, so it may be asked for at any time.
     if let Some(now) = facts.taken_at.filter(|_| !command.dry_run) {
-        faults.extend(words.iter().filter_map(|word| window(*word, now, policy)));
+        faults.extend(
+            words
+                .iter()
+                .filter_map(|word| Some(Fault::new("issued_at", now, outside_windows(*word, now, policy)?))),
+        );
         if words.contains(&ActionWord::Restart) {
             faults.extend(restarts(&facts.restarts, now, policy));
         }
@@ -101,12 +105,18 @@ fn asker(command: &RemediationCommand, word: ActionWord, policy: &Policy) -> Opt
     (!allowed).then(|| Fault::new("requested_by", &command.requested_by, rule))
 }
 
-fn window(word: ActionWord, now: Timestamp, policy: &Policy) -> Option<Fault> {
+/// Why policy's time windows do not let an action begin at this instant. Asked before a plan is made, and again before
+/// each attempt at a step: an approval or a queue may have taken hours.
+pub fn still_allowed(action: &Action, now: Timestamp, policy: &Policy) -> Result<(), String> {
+    let why = ActionWord::of(action).and_then(|word| outside_windows(word, now, policy));
+    why.map_or(Ok(()), Err)
+}
+
+fn outside_windows(word: ActionWord, now: Timestamp, policy: &Policy) -> Option<String> {
     let mut named = policy.windows.iter().filter(|window| window.names(word)).peekable();
     named.peek()?;
     let open = named.any(|window| window.is_open(now));
-    let rule = format!("policy allows {} only inside its time windows", word.as_str());
-    (!open).then(|| Fault::new("issued_at", now, rule))
+    (!open).then(|| format!("policy allows {} only inside its time windows", word.as_str()))
 }
 
 fn restarts(before: &[Timestamp], now: Timestamp, policy: &Policy) -> Option<Fault> {

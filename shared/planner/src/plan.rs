@@ -2,7 +2,7 @@
 
 use instance_contract::{
     Action, AgentKind, Change, Digest, Facts, Fault, Faults, Forecast, ForecastReply, HostName, Plan,
-    PlannedStep, RemediationCommand, Risk, StepId, StepRequest, TimeoutSeconds, Tool,
+    PlannedStep, RemediationCommand, Risk, StepId, StepRequest, TimeoutSeconds,
 };
 
 use crate::{
@@ -116,18 +116,13 @@ fn changing(
         .into_iter()
         .find(|change| change.target == forecast.target)
         .map_or_else(|| forecast.before.clone(), |change| change.after.clone());
-    let risk = match request.tool {
-        Tool::IrisConfig => Risk::Medium,
-        Tool::OsConfig | Tool::IrisRestart => Risk::High,
-    };
     let change = Change {
         step: request.id.clone(),
         target: forecast.target.clone(),
         before,
         after: forecast.after.clone(),
     };
-    let reason = format!("{} as the command asks: {}", request.tool, command.recommended_action);
-    PlannedStep { change: Some(change), risk, reason, ..reading(command, request, host) }
+    PlannedStep { change: Some(change), ..reading(command, request, host) }
 }
 
 fn reading(command: &RemediationCommand, request: &StepRequest, host: HostName) -> PlannedStep {
@@ -143,9 +138,9 @@ fn reading(command: &RemediationCommand, request: &StepRequest, host: HostName) 
             request.tool.default_limit_seconds(),
         ),
         retry: request.retry,
-        risk: Risk::Low,
+        risk: request.action.risk(),
         change: None,
-        reason: format!("{} as the command asks: {}", request.tool, command.recommended_action),
+        reason: command.reason_for(request),
     }
 }
 
@@ -182,7 +177,7 @@ fn digest(steps: &[PlannedStep]) -> Digest {
 /// Where in the command a step stands, for a fault.
 fn place_of(command: &RemediationCommand, request: &StepRequest) -> String {
     match &command.work {
-        instance_contract::Work::Simple(_) => "parameters".to_owned(),
+        instance_contract::Work::Simple(_) | instance_contract::Work::Routed(_) => "parameters".to_owned(),
         instance_contract::Work::Graph(graph) => {
             let index = graph.steps().iter().position(|step| step.id == request.id).unwrap_or_default();
             format!("steps[{index}].parameters")

@@ -196,6 +196,30 @@ fn policy_keeps_hands_off_and_bounds_drastic_steps() {
 }
 
 #[test]
+fn ten_dangerous_steps_are_too_many_three_are_not_and_plain_ones_do_not_count() {
+    let says = |many: usize, dangerous: bool| {
+        let kernel = |n| json!({"kernel_param": format!("kernel.parameter{n}"), "new_value": 1});
+        let steps: Vec<Value> = (1..=many)
+            .map(|n| json!({"id": format!("s{n}"), "tool": "os_config", "parameters": kernel(n)}))
+            .collect();
+        let command = command(&json!({"error_type": "resource", "requires_restart": false, "steps": steps}));
+        let mut facts = facts(&command);
+        for reply in facts.forecasts.values_mut() {
+            if let ForecastReply::Would(forecast) = reply {
+                forecast.dangerous = dangerous;
+            }
+        }
+        let planned = plan(&command, &facts, &Policy::default());
+        planned.map(|plan| plan.changes().len()).map_err(|rejection| rejection.to_string())
+    };
+    let rule = "refused: steps = 10: policy allows 3 restarting or dangerous steps in one command";
+    assert_eq!(says(10, true), Err(rule.to_owned()));
+    assert!(says(4, true).is_err());
+    assert_eq!(says(3, true), Ok(3));
+    assert_eq!(says(10, false), Ok(10));
+}
+
+#[test]
 fn an_instance_is_forced_down_only_where_policy_lets_it() {
     let parameters = json!({"force": true});
     let command = command(&json!({"error_type": "other", "requires_restart": true,

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use instance_agent::{Probe, Work};
+use instance_agent::{HostPart, Probe, Work};
 use instance_contract::Failure;
 
 use super::{Stage, code, free, set};
@@ -223,4 +223,13 @@ fn a_parameter_is_one_part_of_an_instance_however_its_name_is_written() {
     assert!(part("vm.swappiness").is_some());
     assert_ne!(part("vm.dirty_ratio"), part("vm.swappiness"));
     assert_eq!(part("no.such_parameter"), None, "all of the instance, and then it is refused");
+    let of_host = |name| {
+        instance_agent::Agent::host_part(&agent, &instance_contract::Action::SetKernel(set(name, "1")))
+    };
+    assert_eq!(of_host("vm/swappiness"), HostPart::Property("vm.swappiness".to_owned()));
+    assert_eq!(of_host("process.cpu_affinity"), HostPart::Nothing, "its processes are the instance's own");
+    let undo =
+        instance_contract::Undo { step: "os".parse().unwrap(), tool: instance_contract::Tool::OsConfig };
+    let undo = instance_contract::Action::Undo(undo);
+    assert_eq!(instance_agent::Agent::host_part(&agent, &undo), HostPart::Any);
 }

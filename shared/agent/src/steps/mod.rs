@@ -22,7 +22,7 @@ use instance_clock::Clock;
 use instance_contract::{Action, Digest, Failure, HostName, InstanceName, StepCommand, ToolResult, Verify};
 
 use crate::{
-    agent::{Agent, Prepared, Probe, Work},
+    agent::{Agent, HostPart, Prepared, Probe, Work},
     decide::{self, Gate, Memory, Recall, Refusal},
     fence::{Fence, FenceError, Guard},
     ledger::{Answered, Done, Effect, Intent, Ledger, LedgerError, State, content_digest, undone_by},
@@ -99,6 +99,11 @@ impl<A: Agent> Steps<A> {
     /// As [`Agent::part`].
     pub fn part(&self, action: &Action) -> Option<String> {
         self.agent.part(action)
+    }
+
+    /// As [`Agent::host_part`].
+    pub fn host_part(&self, action: &Action) -> HostPart {
+        self.agent.host_part(action)
     }
 
     /// Does what the command says, or says why not. An error means that this process cannot go on.

@@ -95,7 +95,7 @@ fn work(fields: &Fields<'_>, error_type: Option<ErrorType>, restart: Option<bool
             let order = tools(fields, order)?;
             simple(fields, &order, parameters, error_type).map(Work::Simple)
         }
-        (None, Some(parameters), None) => routed(fields, parameters, error_type, restart?).map(Work::Simple),
+        (None, Some(parameters), None) => routed(fields, parameters, error_type, restart?).map(Work::Routed),
         (Some(_), None, None) => {
             fields.note(Fault::new("parameters", "", "is required with execution_order"));
             None
@@ -111,7 +111,7 @@ fn work(fields: &Fields<'_>, error_type: Option<ErrorType>, restart: Option<bool
         }
     }?;
     let holds_restart = match &work {
-        Work::Simple(work) => work.execution_order().contains(&Tool::IrisRestart),
+        Work::Simple(work) | Work::Routed(work) => work.execution_order().contains(&Tool::IrisRestart),
         Work::Graph(graph) => graph.steps().iter().any(|step| step.tool == Tool::IrisRestart),
     };
     if restart.is_some_and(|restart| restart != holds_restart) {

@@ -8,7 +8,7 @@ use std::{
 use instance_contract::{
     Action, OverallStatus, RemediationId, StepCommand, StepId, StepStatus, Verdict, subject::RecordKind,
 };
-use instance_engine::{Logged, Record, is_restart, replay};
+use instance_engine::{Again, Logged, Record, is_restart, Replayed, replay};
 
 use crate::world::{Entry, World};
 
@@ -316,10 +316,13 @@ fn a_replay_gives_the_same_bytes(world: &World) -> Result<(), Broken> {
                 (entry.kind.clone(), world.instant(entry.at), index as u64, entry.record.clone())
             })
             .collect();
-        if let Some(other) = replay(&records).into_iter().find(|replayed| !replayed.is_same()) {
-            let again = other.again.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        if let Some(other) = replay(&records).into_iter().find(Replayed::differs) {
+            let again = match other.again {
+                Again::Different(Some(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),
+                again => format!("{again:?}"),
+            };
             let written = String::from_utf8_lossy(&other.written).into_owned();
-            let what = format!("{} {}\n  written {written}\n  again   {again:?}", asked.id(), other.kind);
+            let what = format!("{} {}\n  written {written}\n  again   {again}", asked.id(), other.kind);
             return broken("replay (same bytes)", what);
         }
     }

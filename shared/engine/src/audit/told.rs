@@ -38,7 +38,8 @@ pub(super) enum Slip {
 
 #[derive(Deserialize)]
 pub(super) struct Command {
-    command_id: CommandId,
+    #[serde(rename = "command_id")]
+    id: CommandId,
     instance: InstanceName,
     error_type: String,
     severity: u8,
@@ -201,7 +202,7 @@ fn accepted(slip: &Accepted) -> Words {
     let command = &slip.command;
     let dry = if command.dry_run { " (dry run)" } else { "" };
     let plan = slip.plan.as_ref().map(|plan| format!("; {}", outline(plan))).unwrap_or_default();
-    let what = format!("command {}{dry}: {}{plan}", command.command_id, command.recommended_action);
+    let what = format!("command {}{dry}: {}{plan}", command.id, command.recommended_action);
     let mut why = format!(
         "{} problem of severity {}, priority {}",
         command.error_type, command.severity, command.priority

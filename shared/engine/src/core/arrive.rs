@@ -51,10 +51,8 @@ impl Core {
                     "was used before by a command that was refused; give the corrected command its own id";
                 effects.push(id_is_taken(&arrival, rule, None));
             }
-            Verdict::Expired(reason) => {
-                let fault = Fault::new("issued_at", arrival.command.issued_at, reason.clone());
-                let ended = arrival.ended(now, OverallStatus::Expired, reason, vec![fault]);
-                self.write_arrival(arrival, RecordKind::Ended, Record::Ended(ended), effects);
+            Verdict::Expired(ended) => {
+                self.write_arrival(arrival, RecordKind::Ended, Record::Ended(*ended), effects);
             }
             Verdict::Refused(faults) => {
                 let ended = arrival.ended(now, OverallStatus::Refused, faults.to_string(), faults.0);

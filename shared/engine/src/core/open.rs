@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use instance_contract::{Planned, Token, subject::RecordKind};
+use instance_contract::{Facts, Planned, Token, subject::RecordKind};
 use instance_planner::{Rejection, plan, questions};
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,7 +12,7 @@ use crate::{
     intake::FactsAnswer,
     remediation::{Record, Remediation},
     replay::Logged,
-    trace::Ending,
+    trace::{Ending, Unplanned},
 };
 
 /// How long agents may take to answer once a remediation is accepted.
@@ -120,7 +120,9 @@ impl Open {
             return Vec::new();
         }
         if now > deadline {
-            let end = self.end(Ending::unplanned(None), now);
+            // Whoever was asked in vain is to be asked again.
+            let why = self.ask_again_at.map_or(Unplanned::NoTurn, |_| Unplanned::Silence);
+            let end = self.end(Ending::unplanned(why), now);
             return end.map(|(kind, record)| Effect::Write { id, kind, record }).into_iter().collect();
         }
         if let Some(again) = self.ask_again_at.filter(|again| now < *again) {
@@ -151,36 +153,18 @@ impl Open {
         if self.remediation.plan.is_some() {
             return None;
         }
-        let made = match answer {
-            FactsAnswer::Facts(facts) => {
-                match plan(&self.remediation.accepted.command, &facts, &self.remediation.policy) {
-                    Ok(plan) => Ok((plan, facts)),
-                    Err(rejection) => Err((facts, rejection)),
-                }
-            }
-            FactsAnswer::Silent { .. } => {
-                self.ask_later(now);
-                return None;
-            }
+        let FactsAnswer::Facts(facts) = answer else {
+            self.ask_later(now);
+            return None;
         };
-        let (kind, record) = match made {
-            Ok((plan, facts)) => {
-                let planned = Planned {
-                    schema: Planned::SCHEMA.to_owned(),
-                    trace_id: self.remediation.accepted.trace_id.clone(),
-                    remediation_id: self.remediation.id(),
-                    plan,
-                    facts,
-                    because: because(&self.remediation, &self.situation(now), 0),
-                };
-                (RecordKind::Planned, Box::new(Record::Planned(planned)))
-            }
-            Err((_, Rejection::NotYet { .. })) => {
+        let (kind, record) = match planned_on(&self.remediation, &facts, &self.situation(now)) {
+            Ok(planned) => (RecordKind::Planned, Box::new(Record::Planned(planned))),
+            Err(Rejection::NotYet { .. }) => {
                 self.ask_later(now);
                 return None;
             }
-            Err((facts, Rejection::Refused(faults))) => {
-                return self.end(Ending::unplanned(Some((facts, faults.to_string()))), now);
+            Err(Rejection::Refused(faults)) => {
+                return self.end(Ending::unplanned(Unplanned::Refused(facts, faults.to_string())), now);
             }
         };
         self.writing.insert(kind.clone()).then_some((kind, record))
@@ -207,4 +191,21 @@ impl Open {
     fn wake_no_later_than(&mut self, at: Timestamp) {
         self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
     }
+}
+
+/// The plan of a remediation at its turn, on these facts.
+pub(crate) fn planned_on(
+    remediation: &Remediation,
+    facts: &Facts,
+    situation: &Situation,
+) -> Result<Planned, Rejection> {
+    let plan = plan(&remediation.accepted.command, facts, &remediation.policy)?;
+    Ok(Planned {
+        schema: Planned::SCHEMA.to_owned(),
+        trace_id: remediation.accepted.trace_id.clone(),
+        remediation_id: remediation.id(),
+        plan,
+        facts: facts.clone(),
+        because: because(remediation, situation, 0),
+    })
 }

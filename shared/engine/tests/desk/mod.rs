@@ -7,7 +7,7 @@ use instance_contract::{
     HostName, Older, RemediationCommand, RemediationId, StepCommand, StepStatus, Token, ToolResult, TraceId,
     Verdict, WorkflowTrace, subject::RecordKind,
 };
-use instance_engine::{Arrival, Core, Earlier, Effect, Event, FactsAnswer, Record, Remediation};
+use instance_engine::{Arrival, Core, Earlier, Effect, Event, FactsAnswer, Logged, Record, Remediation};
 use instance_planner::Policy;
 use jiff::Timestamp;
 use serde_json::json;
@@ -285,12 +285,15 @@ impl Desk {
         by_event.into_values().max().unwrap_or_default()
     }
 
+    /// The log of one remediation.
+    pub fn records(&self, number: u128) -> Vec<Logged> {
+        let own = self.log.iter().filter(|entry| entry.0 == id(number));
+        own.map(|(_, kind, at, seq, record)| (kind.clone(), *at, *seq, record.clone())).collect()
+    }
+
     /// The log of one remediation, folded again, gives the same records.
     pub fn replays(&self, number: u128) -> bool {
-        let own = self.log.iter().filter(|entry| entry.0 == id(number));
-        let records: Vec<_> =
-            own.map(|(_, kind, at, seq, record)| (kind.clone(), *at, *seq, record.clone())).collect();
-        let replayed = instance_engine::replay(&records);
+        let replayed = instance_engine::replay(&self.records(number));
         !replayed.is_empty() && replayed.iter().all(instance_engine::Replayed::is_same)
     }
 

@@ -114,6 +114,98 @@ fn every_step_says_until_when_work_on_it_is_allowed() {
 }
 
 #[test]
+fn what_takes_back_has_a_while_even_just_before_the_end() {
+    let mut desk = Desk::with(Policy { remediation_seconds: 60, ..Policy::default() });
+    desk.arrives(command(1, "PROD"));
+    desk.run(succeeded);
+    desk.sleeps(55);
+    desk.approves(1, Verdict::Granted);
+    let mut until = Vec::new();
+    desk.run(|step| {
+        until.push((step.step_id.to_string(), step.not_after.to_string()));
+        match step.step_id.as_str() {
+            "restart" => failed(step),
+            id if id.ends_with("-undo") => undone(step),
+            _ => succeeded(step),
+        }
+    });
+    // Forward until the end of the whole; back for twice the step's own limit (60 s, and 240 s for a restart).
+    let [forward, config, restart] = ["2026-11-21T08:01:00Z", "2026-11-21T08:02:55Z", "2026-11-21T08:08:55Z"];
+    let expected =
+        [("config", forward), ("restart", forward), ("config-undo", config), ("restart-undo", restart)];
+    assert_eq!(until, expected.map(|(step, at)| (step.to_owned(), at.to_owned())));
+    assert_eq!(desk.ended(1).overall_status, OverallStatus::Undone);
+    assert!(desk.replays(1));
+}
+
+/// Restarts are allowed from seven until some minutes past eight; the desk opens at eight.
+fn with_window(to: &str, policy: Policy) -> Desk {
+    let window = format!("[[windows]]\nactions = [\"restart\"]\nfrom = \"07:00\"\nto = \"{to}\"\n");
+    Desk::with(Policy { windows: Policy::from_toml(&window).unwrap().windows, ..policy })
+}
+
+#[test]
+fn an_approval_that_comes_after_the_window_has_closed_begins_nothing() {
+    for (to, status) in [("08:20", OverallStatus::Success), ("08:10", OverallStatus::Refused)] {
+        let mut desk = with_window(to, Policy::default());
+        desk.arrives(command(1, "PROD"));
+        desk.run(succeeded);
+        desk.sleeps(15 * 60);
+        desk.approves(1, Verdict::Granted);
+        desk.run(succeeded);
+        assert_eq!(desk.ended(1).overall_status, status, "until {to}");
+        assert!(desk.replays(1));
+    }
+    let mut desk = with_window("08:10", Policy::default());
+    desk.arrives(command(1, "PROD"));
+    desk.run(succeeded);
+    desk.sleeps(15 * 60);
+    desk.approves(1, Verdict::Granted);
+    desk.run(succeeded);
+    // Not even the configuration, which is allowed at any time: it would wait for a restart that nobody may do.
+    no_consent(&desk, OverallStatus::Refused, "policy allows restart only inside its time windows");
+}
+
+#[test]
+fn a_window_that_closes_midway_takes_back_what_was_done_and_that_at_any_time() {
+    let mut desk =
+        with_window("08:01", Policy { attempts: 10, approve_restarts: false, ..Policy::default() });
+    desk.arrives(command(1, "PROD"));
+    desk.run_to_the_end(|step| match step.step_id.as_str() {
+        "restart" => transient(step),
+        id if id.ends_with("-undo") => undone(step),
+        _ => succeeded(step),
+    });
+    let trace = desk.ended(1);
+    assert_eq!(trace.overall_status, OverallStatus::Undone, "{trace:#?}");
+    assert!(
+        trace.reason.unwrap().contains("only inside its time windows, and none is open at 2026-11-21T08:01")
+    );
+    assert!(desk.replays(1));
+}
+
+#[test]
+fn whose_time_runs_out_in_the_queue_is_told_so_and_who_met_silent_agents_is_told_that() {
+    let policy = Policy { remediation_seconds: 60, ..Policy::default() };
+    let mut desk = Desk::with(policy.clone());
+    desk.arrives(command(1, "PROD"));
+    desk.arrives(command(2, "PROD"));
+    desk.run_to_the_end(succeeded);
+    let mut silent = Desk::with(policy);
+    silent.agents_are_silent(true);
+    silent.arrives(command(2, "PROD"));
+    silent.run_to_the_end(succeeded);
+    for (desk, reason) in [
+        (desk, "the time limit of the remediation passed while it waited for its turn or for a router"),
+        (silent, "the agents gave no answer to plan on before the time limit of the remediation"),
+    ] {
+        let trace = desk.ended(2);
+        assert_eq!((trace.overall_status, trace.reason.as_deref()), (OverallStatus::Failure, Some(reason)));
+        assert!(desk.replays(2));
+    }
+}
+
+#[test]
 fn four_independent_steps_run_at_once_and_the_others_follow() {
     let steps: Vec<(&str, &[&str])> = ["a", "b", "c", "d", "e", "f"].map(|id| (id, &[][..])).to_vec();
     let mut desk = Desk::without_approvals();
