@@ -6,9 +6,9 @@ use clap::{Parser, Subcommand};
 use instance_contract::Verdict;
 
 use crate::{
-    approve, audit, bus, chaos, completions, cpf, dead_letter, demo, doctor, exit::Exit, generate, halt,
-    history, hosts, knowledge, log, orchestrate, replay, respond, schema, session, session::Session, status,
-    trace, up, validate,
+    approve, audit, bus, chaos, classify, completions, consume, cpf, dead_letter, demo, doctor, exit::Exit,
+    generate, halt, history, hosts, knowledge, log, orchestrate, replay, respond, schema, session,
+    session::Session, status, trace, up, validate,
 };
 
 const EXAMPLES: &str = "\
@@ -69,8 +69,12 @@ pub enum Command {
     Replay(replay::Args),
     /// Turn messages with a known remedy into commands, by the built-in rules
     Respond(respond::Args),
-    /// Ask the generator to invent messages
+    /// Invent messages of an IRIS instance, print or send them
     Generate(generate::Args),
+    /// Take commands in from outside, over HTTP or through a folder, once each
+    Consume(consume::Args),
+    /// Say what kind of trouble each entry of a log is, and measure that
+    Classify(classify::Args),
     /// Check that everything is there, and say what to do
     Doctor(doctor::Args),
     /// Which agent serves which IRIS instance, and where
@@ -111,6 +115,8 @@ impl Command {
             Self::Replay(args) => replay::run(args, session),
             Self::Respond(args) => respond::run(args, session),
             Self::Generate(args) => generate::run(args, session),
+            Self::Consume(args) => consume::run(args, session),
+            Self::Classify(args) => classify::run(args, session),
             Self::Doctor(args) => doctor::run(args, session),
             Self::Hosts(args) => hosts::run(args, session),
             Self::Bus(args) => bus::run(args, session),

@@ -31,7 +31,6 @@ The same seed gives the same messages; the seed of a run is told on stderr.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Args {
     /// Kind of trouble: config, license, resource (or os), journal, database, security, mirror, other
     #[arg(long, value_name = "KIND", value_parser = category)]

@@ -20,6 +20,8 @@ pub enum RunError {
     },
     #[error("two instances are called \"{0}\"")]
     SameName(InstanceName),
+    #[error("two consumers are called \"{0}\"")]
+    SameConsumer(String),
     #[error("could not read \"{path}\"")]
     Read {
         path: PathBuf,
