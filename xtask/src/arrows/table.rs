@@ -27,7 +27,7 @@ pub enum Errors {
 const SERVICE: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis"];
 const AGENT: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "agent"];
 const ROUTER: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "engine"];
-const CLI: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "engine", "bus", "telemetry"];
+const CLI: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "engine", "bus", "telemetry", "llm"];
 
 /// Every room of the tree. A package that is not here is refused.
 pub const ROOMS: &[Room] = &[
@@ -35,6 +35,7 @@ pub const ROOMS: &[Room] = &[
     library("iris", "shared/iris", &[]),
     library("clock", "shared/clock", &[]),
     library("telemetry", "shared/telemetry", &[]),
+    library("llm", "shared/llm", &["clock"]),
     library("knowledge", "shared/knowledge", &["iris"]),
     library("planner", "shared/planner", &["contract", "knowledge"]),
     library("engine", "shared/engine", &["contract", "planner"]),
@@ -58,6 +59,9 @@ pub const ROOMS: &[Room] = &[
 pub const OWNED: &[(&str, Owner)] = &[
     // One bus crate: everybody else speaks of deliveries and dead letters. Tests look at the wire itself.
     ("async-nats", Owner::Rooms(&["bus", "testkit", "tests"])),
+    // One way to a model: everybody else asks questions.
+    ("async-openai", Owner::Rooms(&["llm"])),
+    ("redis", Owner::Rooms(&["llm"])),
     ("anyhow", Owner::RoomsWith(&Errors::Told)),
     ("thiserror", Owner::RoomsWith(&Errors::Typed)),
 ];
