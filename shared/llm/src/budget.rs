@@ -94,6 +94,11 @@ pub enum Error {
     },
 }
 
+/// What was spent according to a folder, with the limits of these settings. Blocks on the disk.
+pub fn read(settings: &Settings, folder: &Path, clock: Arc<dyn Clock>) -> Result<CostReport, Error> {
+    Budget::open(settings.clone(), folder, clock)?.report()
+}
+
 /// What was set aside for one call.
 #[derive(Debug, Clone)]
 pub(crate) struct Reservation {
@@ -164,7 +169,7 @@ impl Budget {
             output_tokens: most.output_tokens,
             micro_usd,
         };
-        inner.ledger.append(day, line.clone())?;
+        inner.ledger.append(day, &line)?;
         Ok(Reservation { line, day })
     }
 
@@ -178,7 +183,7 @@ impl Budget {
         let account = Account { session: line.session.clone(), remediation: line.remediation.clone() };
         let mut inner = self.inner();
         let _lock = inner.ledger.lock()?;
-        inner.ledger.append(day, line)?;
+        inner.ledger.append(day, &line)?;
         for count in self.counts(&inner.ledger, &account, day) {
             if count.used.saturating_mul(100) >= count.of.saturating_mul(self.settings.warn_percent)
                 && inner.warned.insert((count.limit, count.whose.clone()))

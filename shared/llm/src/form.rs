@@ -113,7 +113,7 @@ fn close(schema: &mut Value) {
 
 fn drop_defaults(fields: &mut Map<String, Value>) {
     // A property may be called "default"; a keyword is never an object with a type.
-    if !fields.get("default").is_some_and(|value| value.get("type").is_some()) {
+    if fields.get("default").is_none_or(|value| value.get("type").is_none()) {
         fields.remove("default");
     }
 }

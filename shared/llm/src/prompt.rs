@@ -82,7 +82,7 @@ fn fill(text: &str, values: &[(&str, Fill)]) -> Result<String, String> {
 
 impl Fill {
     /// A value of ours that prints as it is.
-    pub fn ours(value: impl ToString) -> Self {
+    pub fn ours(value: &(impl ToString + ?Sized)) -> Self {
         Self::Ours(value.to_string())
     }
 
@@ -116,9 +116,10 @@ mod tests {
 
     #[test]
     fn template_and_values_must_fit() {
-        let seen = || ("seen", Fill::ours(1));
+        let seen = || ("seen", Fill::ours(&1));
         assert!(matches!(TEMPLATE.fill(&[seen()]), Err(Error::Missing { place, .. }) if place == "of"));
-        let all = [seen(), ("of", Fill::Lines(vec![Fill::ours(1), Fill::ours(2)])), ("more", Fill::ours(3))];
+        let all =
+            [seen(), ("of", Fill::Lines(vec![Fill::ours(&1), Fill::ours(&2)])), ("more", Fill::ours(&3))];
         assert!(matches!(TEMPLATE.fill(&all), Err(Error::Unused { value, .. }) if value == "more"));
         assert!(TEMPLATE.fill(&all[..2]).unwrap().user.ends_with("Of: 1\n2 1\n2"));
     }

@@ -32,7 +32,7 @@ impl Retry {
 mod tests {
     use super::*;
 
-    const RETRY: Retry = Retry { tries: 8, base: Duration::from_secs(2), top: Duration::from_secs(60) };
+    const RETRY: Retry = Retry { tries: 8, base: Duration::from_secs(2), top: Duration::from_mins(1) };
 
     #[test]
     fn pauses_double_up_to_the_top() {

@@ -56,10 +56,9 @@ impl fmt::Display for Excerpt {
         for c in self.0.chars() {
             match c {
                 // Nothing inside can end the quotation, or look like a place of a template.
-                '"' => f.write_str("'")?,
+                '"' | '`' => f.write_str("'")?,
                 '{' => f.write_str("(")?,
                 '}' => f.write_str(")")?,
-                '`' => f.write_str("'")?,
                 c => fmt::Write::write_char(f, c)?,
             }
         }

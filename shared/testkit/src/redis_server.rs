@@ -74,9 +74,10 @@ impl RedisServer {
     fn exchange(&self, words: &[&str]) -> std::io::Result<String> {
         let mut connection = TcpStream::connect(("127.0.0.1", self.port))?;
         connection.set_read_timeout(Some(START_TIMEOUT))?;
-        let words: String = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
-        let count = words.matches('$').count();
-        write!(connection, "*{count}\r\n{words}")?;
+        let head = format!("*{}\r\n", words.len());
+        let request =
+            words.iter().fold(head, |request, word| request + &format!("${}\r\n{word}\r\n", word.len()));
+        connection.write_all(request.as_bytes())?;
         let mut answer = [0; 4_096];
         let length = connection.read(&mut answer)?;
         Ok(String::from_utf8_lossy(&answer[..length]).into_owned())

@@ -96,7 +96,7 @@ impl Ledger {
     }
 
     /// Adds a line and syncs it. Needs the lock.
-    pub fn append(&mut self, day: Date, line: Line) -> Result<(), Error> {
+    pub fn append(&mut self, day: Date, line: &Line) -> Result<(), Error> {
         let path = self.path(day);
         let known = self.days.entry(day).or_default();
         let written = known.read(&path).and_then(|()| known.append(&path, line));
@@ -192,9 +192,9 @@ impl Day {
         Ok(())
     }
 
-    fn append(&mut self, path: &Path, line: Line) -> io::Result<()> {
+    fn append(&mut self, path: &Path, line: &Line) -> io::Result<()> {
         let mut file = File::options().create(true).append(true).open(path)?;
-        let mut text = serde_json::to_vec(&line)?;
+        let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
         if file.metadata()?.len() != self.read {
             // What a process left unfinished when it died ends here, and is not read as part of ours.

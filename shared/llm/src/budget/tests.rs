@@ -71,7 +71,7 @@ fn a_session_and_a_day_stop_at_their_tokens() {
         let more = limit(spend(&budget, &account(&session.to_string(), None), 1, 0));
         assert_eq!(more, Some(if session < 9 { Limit::SessionTokens } else { Limit::DayTokens }));
     }
-    desk.clock.advance(Duration::from_secs(60));
+    desk.clock.advance(Duration::from_mins(1));
     assert_eq!(limit(spend(&budget, &account("new", None), 50_000, 0)), None, "the next day");
 }
 
@@ -82,7 +82,7 @@ fn a_new_process_and_a_second_one_beside_it_know_what_was_spent() {
     let account = account("s", Some("r"));
     spend(&first, &account, 3_000, 0).unwrap();
     assert_eq!(limit(spend(&second, &account, 3_000, 0)), Some(Limit::RemediationTokens));
-    desk.clock.advance(Duration::from_secs(120));
+    desk.clock.advance(Duration::from_mins(2));
     let restarted = desk.open();
     assert_eq!(limit(spend(&restarted, &account, 3_000, 0)), Some(Limit::RemediationTokens), "over midnight");
 }
@@ -139,7 +139,7 @@ fn a_report_tells_by_remediation_session_model_and_day() {
     let desk = Desk::new();
     let budget = desk.open();
     spend(&budget, &account("s1", Some("r1")), 1_000, 200).unwrap();
-    desk.clock.advance(Duration::from_secs(120));
+    desk.clock.advance(Duration::from_mins(2));
     spend(&budget, &account("s1", Some("r2")), 500, 700).unwrap();
     spend(&budget, &account("s2", None), 10, 0).unwrap();
     let report = budget.report().unwrap();

@@ -11,7 +11,7 @@ const SCHEMA: &str = "instance.model.v1.answer";
 /// No answer that was kept is longer.
 const LONGEST: usize = 1024 * 1024;
 /// Clocks of hosts that share a store may differ by so much.
-const SKEW: Duration = Duration::from_secs(60);
+const SKEW: Duration = Duration::from_mins(1);
 
 /// A kept answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,7 +71,7 @@ mod tests {
     fn only_a_whole_fresh_entry_of_that_key_is_one() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let now = at("2026-09-01T10:00:00Z");
-        let entry = Entry::new("k", "{\"a\":1}", now, Duration::from_secs(60));
+        let entry = Entry::new("k", "{\"a\":1}", now, Duration::from_mins(1));
         let bytes = entry.encode();
         assert_eq!(Entry::decode("k", &bytes, now), Some(entry.clone()));
         assert_eq!(Entry::decode("other", &bytes, now), None);

@@ -32,24 +32,6 @@ impl Files {
     fn path(&self, key: &str) -> PathBuf {
         self.folder.join(format!("{key}.json"))
     }
-
-    /// The disk is waited for on a thread of its own.
-    fn on_disk<T: Send + 'static>(
-        &self,
-        operation: &'static str,
-        work: impl FnOnce() -> io::Result<T> + Send + 'static,
-    ) -> BoxFuture<'_, Result<T, LevelError>> {
-        async move {
-            let done = tokio::task::spawn_blocking(work).await;
-            let failed = |source: Box<dyn std::error::Error + Send + Sync>| LevelError {
-                level: NAME,
-                operation,
-                source,
-            };
-            done.map_err(|error| failed(Box::new(error)))?.map_err(|error| failed(Box::new(error)))
-        }
-        .boxed()
-    }
 }
 
 impl Level for Files {
@@ -59,7 +41,7 @@ impl Level for Files {
 
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, LevelError>> {
         let path = self.path(key);
-        self.on_disk("read", move || match fs::File::open(&path) {
+        on_disk("read", move || match fs::File::open(&path) {
             Ok(file) => {
                 let mut bytes = Vec::new();
                 file.take(LONGEST).read_to_end(&mut bytes)?;
@@ -72,7 +54,7 @@ impl Level for Files {
 
     fn put<'a>(&'a self, key: &'a str, value: Arc<[u8]>) -> BoxFuture<'a, Result<(), LevelError>> {
         let (folder, path, entries, bytes) = (self.folder.clone(), self.path(key), self.entries, self.bytes);
-        self.on_disk("write", move || {
+        on_disk("write", move || {
             private_folder(&folder)?;
             let mut file = tempfile::NamedTempFile::new_in(&folder)?;
             // Not synced: an answer that a power cut takes is asked for again, and half a one is not believed.
@@ -84,8 +66,22 @@ impl Level for Files {
 
     fn remove<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), LevelError>> {
         let path = self.path(key);
-        self.on_disk("remove", move || absent_is_fine(fs::remove_file(&path)))
+        on_disk("remove", move || absent_is_fine(fs::remove_file(&path)))
     }
+}
+
+/// The disk is waited for on a thread of its own.
+fn on_disk<T: Send + 'static>(
+    operation: &'static str,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> BoxFuture<'static, Result<T, LevelError>> {
+    async move {
+        let failed =
+            |source: Box<dyn std::error::Error + Send + Sync>| LevelError { level: NAME, operation, source };
+        let done = tokio::task::spawn_blocking(work).await;
+        done.map_err(|error| failed(Box::new(error)))?.map_err(|error| failed(Box::new(error)))
+    }
+    .boxed()
 }
 
 /// Removes the oldest files until the rest is within both limits. Whatever else lies in the folder goes the same way.

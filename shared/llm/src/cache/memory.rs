@@ -62,7 +62,7 @@ mod tests {
 
     #[tokio::test]
     async fn entries_and_bytes_are_both_bounded() {
-        let life = Duration::from_secs(60);
+        let life = Duration::from_mins(1);
         let (entries, _) = filled(&Memory::new(10, 100_000, life), 50, 1).await;
         assert!((1..=10).contains(&entries), "{entries}");
         let (entries, bytes) = filled(&Memory::new(10, 100_000, life), 50, 40_000).await;

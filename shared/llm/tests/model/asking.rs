@@ -141,7 +141,7 @@ async fn nobody_comes_back_before_the_time_that_was_asked_for() {
     assert_eq!(failures(&error), ["429"], "an hour is not waited for");
     let error = desk.ask_about(&model, "two").await.unwrap_err();
     assert_eq!((failures(&error), server.calls()), (vec!["held".to_owned()], 3));
-    desk.clock.advance(Duration::from_secs(3_600));
+    desk.clock.advance(Duration::from_hours(1));
     server.expect(right());
     desk.ask_about(&model, "two").await.unwrap();
 }

@@ -52,7 +52,7 @@ async fn a_second_process_run_calls_nobody() {
     assert_eq!(run(&desk, &desk.model()).await, 10);
     assert_eq!(server.calls(), 10);
     // Too old after an hour.
-    desk.clock.advance(Duration::from_secs(3_600));
+    desk.clock.advance(Duration::from_hours(1));
     assert_eq!(run(&desk, &desk.model()).await, 0);
 }
 

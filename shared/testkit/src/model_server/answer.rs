@@ -158,7 +158,8 @@ fn stream(text: &str, usage: Option<&Value>) -> Vec<u8> {
 }
 
 fn whole(status: u16, headers: &[(&'static str, String)], body: &str) -> Vec<u8> {
-    let more: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let more =
+        headers.iter().fold(String::new(), |lines, (name, value)| lines + name + ": " + value + "\r\n");
     format!(
         "HTTP/1.1 {status} Scripted\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n{more}\r\n{body}",
         body.len()
