@@ -30,7 +30,7 @@ const GENERATOR: &[&str] =
 const AGENT: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "agent"];
 const ROUTER: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "engine"];
 const CLI: &[&str] =
-    &["contract", "iris", "knowledge", "clock", "planner", "engine", "scenario", "bus", "telemetry"];
+    &["contract", "iris", "knowledge", "clock", "planner", "engine", "scenario", "bus", "telemetry", "llm"];
 
 /// Every room of the tree. A package that is not here is refused.
 pub const ROOMS: &[Room] = &[
@@ -38,6 +38,7 @@ pub const ROOMS: &[Room] = &[
     library("iris", "shared/iris", &[]),
     library("clock", "shared/clock", &[]),
     library("telemetry", "shared/telemetry", &[]),
+    library("llm", "shared/llm", &["clock"]),
     library("knowledge", "shared/knowledge", &["iris"]),
     library("invent", "shared/invent", &["contract", "iris", "knowledge"]),
     library("planner", "shared/planner", &["contract", "knowledge"]),
@@ -64,6 +65,9 @@ pub const ROOMS: &[Room] = &[
 pub const OWNED: &[(&str, Owner)] = &[
     // One bus crate: everybody else speaks of deliveries and dead letters. Tests look at the wire itself.
     ("async-nats", Owner::Rooms(&["bus", "testkit", "tests"])),
+    // One way to a model: everybody else asks questions.
+    ("async-openai", Owner::Rooms(&["llm"])),
+    ("redis", Owner::Rooms(&["llm"])),
     ("anyhow", Owner::RoomsWith(&Errors::Told)),
     ("thiserror", Owner::RoomsWith(&Errors::Typed)),
 ];
