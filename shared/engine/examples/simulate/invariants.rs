@@ -8,7 +8,7 @@ use std::{
 use instance_contract::{
     Action, OverallStatus, RemediationId, StepCommand, StepId, StepStatus, Verdict, subject::RecordKind,
 };
-use instance_engine::{Again, Logged, Record, is_restart, Replayed, replay};
+use instance_engine::{Again, Logged, Record, Replayed, is_restart, replay};
 
 use crate::world::{Entry, World};
 
