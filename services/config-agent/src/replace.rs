@@ -42,8 +42,7 @@ pub fn replace(
     draft.fill(old, text, backup).map_err(FileError::into_failure)?;
     last_look()?;
     let live = folder.read(name).map_err(FileError::into_failure)?;
-    let same = (live.uid, live.gid, live.mode) == (old.uid, old.gid, old.mode);
-    if (live.digest != old.digest || !same) && !mutant("config.lost-update-unchecked") {
+    if !live.is_as(old) && !mutant("config.lost-update-unchecked") {
         return Err(lost_update(&folder.path().join(name), old, &live));
     }
     crash_point("config.to-rename");
@@ -65,7 +64,7 @@ pub fn replace(
 /// Somebody else has written the file, or changed whose it is, since it was read: both states are told.
 pub fn lost_update(path: &Path, then: &Snapshot, now: &Snapshot) -> Failure {
     let path = path.display();
-    let message = if then.digest == now.digest {
+    let message = if then.bytes == now.bytes {
         let told = |state: &Snapshot| format!("{}:{} {:o}", state.uid, state.gid, state.mode);
         format!(
             "\"{path}\" was given another owner or mode by somebody else just now ({} when it was read, {} now); it is \
@@ -85,8 +84,8 @@ pub fn lost_update(path: &Path, then: &Snapshot, now: &Snapshot) -> Failure {
         format!(
             "\"{path}\" was written by somebody else just now (SHA-256 {} when it was read, {} now{what}); it is left as \
              it is",
-            then.digest.short(),
-            now.digest.short()
+            then.digest().short(),
+            now.digest().short()
         )
     };
     Failure::transient("lost_update", message)

@@ -6,6 +6,7 @@ mod changes;
 mod edits;
 mod failing_disk;
 mod full_disk;
+mod licenses;
 mod merges;
 mod missing_rights;
 pub mod power_cuts;
