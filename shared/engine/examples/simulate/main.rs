@@ -201,7 +201,7 @@ impl Tally {
         }
         let Replays { compared, not_compared } = self.replays;
         if compared * 100 < (compared + not_compared) * LEAST_COMPARED_PERCENT {
-            eprintln!("less than {LEAST_COMPARED_PERCENT} % of the records could be compared when they were replayed");
+            eprintln!("less than {LEAST_COMPARED_PERCENT} % of the replayed records could be compared");
             return false;
         }
         true
