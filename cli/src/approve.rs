@@ -14,8 +14,8 @@ use uuid::Uuid;
 use crate::{
     exit::{Exit, Stop},
     online,
-    output::{print, print_json, printable},
-    session::{Session, can_ask},
+    output::{print, print_json, printable, when},
+    session::{self, Session, can_ask},
     story::{self, Story},
 };
 
@@ -30,6 +30,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Remediation id or command id
+    #[arg(value_parser = session::id)]
     id: Uuid,
     /// Why, for the record
     #[arg(long, value_name = "TEXT")]
@@ -120,7 +121,11 @@ fn in_vain(story: &Story, asked: &ApprovalAsked, args: &Args, verdict: Verdict) 
     let by = by(args);
     let now = online::now();
     if now > asked.expires_at {
-        return Some(format!("the time for an answer was over at {}, and it is {now}", asked.expires_at));
+        return Some(format!(
+            "the time for an answer was over at {}, and it is {}",
+            when(asked.expires_at),
+            when(now)
+        ));
     }
     let policy = story.remediation()?.policy;
     (verdict == Verdict::Granted && !policy.lets_approve(&by))
@@ -141,9 +146,9 @@ fn nothing_asked(story: &Story) -> Stop {
     let says = match before.says {
         Ok(says) => {
             let note = says.note.map(|note| format!(": {note}")).unwrap_or_default();
-            format!("{} by {} at {}{note}", word(says.verdict), says.by, before.at)
+            format!("{} by {} at {}{note}", word(says.verdict), says.by, when(before.at))
         }
-        Err(why) => format!("at {} with something that cannot be read: {why}", before.at),
+        Err(why) => format!("at {} with something that cannot be read: {why}", when(before.at)),
     };
     let text = format!("remediation {} was answered before: {says}", story.id);
     Stop::new(Exit::Refused, printable(&text)).next("the first answer counts; nothing was changed")
@@ -182,7 +187,11 @@ pub fn question(asked: &ApprovalAsked) -> String {
         .iter()
         .map(|change| format!("  {}: {}: {} -> {}", change.step, change.target, change.before, change.after));
     let reasons = asked.reasons.iter().map(|(step, reason)| format!("  {step}: {reason}"));
-    let head =
-        format!("instance {}, changes {}, answer until {}", asked.instance, asked.digest, asked.expires_at);
+    let head = format!(
+        "instance {}, changes {}, answer until {}",
+        asked.instance,
+        asked.digest,
+        when(asked.expires_at)
+    );
     std::iter::once(head).chain(changes).chain(reasons).collect::<Vec<_>>().join("\n")
 }

@@ -1,12 +1,13 @@
 //! `instance halt` and `instance resume`: the kill switch. In force within a second, and over every restart.
 
 use anyhow::Result;
+use instance_bus::{Bus, HaltOrder};
 use serde_json::json;
 
 use crate::{
     exit::Exit,
     online,
-    output::{print, print_json},
+    output::{print, print_json, printable, when},
     session::Session,
 };
 
@@ -46,12 +47,24 @@ pub fn resume(_args: &ResumeArgs, session: &Session) -> Result<Exit> {
         bus.lift_halt().await?;
         let line = match order {
             Some(order) => {
-                format!("resumed; it was halted by {} at {}: {}", order.by, order.at, order.reason)
+                format!("resumed; it was halted by {} at {}: {}", order.by, when(order.at), order.reason)
             }
             None => "resumed; nothing was halted".to_owned(),
         };
         tell(session, false, &line)
     })
+}
+
+/// Says so when all acting is halted: whoever asks what is going on wants to know that first.
+pub async fn note(bus: &Bus, session: &Session) {
+    // Whether it can be read is for `instance doctor` to tell.
+    if let Ok(Some(order)) = bus.halt_order().await {
+        let HaltOrder { by, at, reason } = order;
+        session.note(printable(&format!(
+            "halted by {by} at {}: {reason}; nothing acts until `instance resume`",
+            when(at)
+        )));
+    }
 }
 
 fn tell(session: &Session, halted: bool, line: &str) -> Result<Exit> {

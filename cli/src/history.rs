@@ -9,7 +9,7 @@ use crate::{
     csv,
     exit::Exit,
     online,
-    output::{print, print_json, table},
+    output::{print, print_json, table, when},
     session::Session,
     story::{self, Story},
 };
@@ -56,7 +56,12 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
         } else if newest.is_empty() {
             session.note("nothing has ended yet");
         } else {
-            print(table(COLUMNS, newest.iter().filter_map(row)))?;
+            let rows = newest.iter().filter_map(|story| {
+                let mut row = row(story)?;
+                row[0] = story.ended_at().map(when).unwrap_or_default();
+                Some(row)
+            });
+            print(table(COLUMNS, rows))?;
         }
         Ok(Exit::Done)
     })

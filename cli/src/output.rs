@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Result;
+use jiff::Timestamp;
 use serde::Serialize;
 
 /// A line of the result.
@@ -20,6 +21,11 @@ pub fn print_json(document: &impl Serialize) -> Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(&text)?;
     Ok(stdout.flush()?)
+}
+
+/// An instant for people: to the second, UTC.
+pub fn when(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// Rows below one another, columns aligned, for people.

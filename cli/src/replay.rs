@@ -9,7 +9,7 @@ use crate::{
     exit::{Exit, Stop},
     online,
     output::{print, print_json, table},
-    session::Session,
+    session::{self, Session},
     story,
 };
 
@@ -26,6 +26,7 @@ asked again: such records are counted as not compared.";
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Id of the remediation or of its command
+    #[arg(value_parser = session::id)]
     id: Uuid,
 }
 

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use uuid::Uuid;
+
 /// Options that every command takes.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Global options")]
@@ -100,6 +102,12 @@ fn wants_color(choice: clap::ColorChoice, variable: &dyn Fn(&str) -> Option<Stri
         clap::ColorChoice::Auto if forced("CLICOLOR_FORCE") || forced("FORCE_COLOR") => true,
         clap::ColorChoice::Auto => terminal && variable("TERM").is_none_or(|term| term != "dumb"),
     }
+}
+
+/// The id of a remediation or a command.
+pub fn id(text: &str) -> Result<Uuid, String> {
+    let rule = "no id; write it in full, as `instance status` and `instance history` list it";
+    Uuid::try_parse(text).map_err(|_| rule.to_owned())
 }
 
 /// `30`, `30s`, `500ms`, `5m`, `1h`.

@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use crate::{
     exit::Exit,
-    online,
-    output::{print, print_json, table},
-    session::Session,
+    halt, online,
+    output::{print, print_json, table, when},
+    session::{self, Session},
     story::{self, Story},
 };
 
@@ -23,11 +23,13 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Remediation id or command id; without it everything that is open is listed
+    #[arg(value_parser = session::id)]
     id: Option<Uuid>,
 }
 
 pub fn run(args: &Args, session: &Session) -> Result<Exit> {
     online::run(session, async |bus| {
+        halt::note(&bus, session).await;
         match args.id {
             Some(id) => {
                 let story = story::find(&bus, id).await?;
@@ -96,7 +98,9 @@ fn one(story: &Story, place: Option<usize>, session: &Session) -> Result<()> {
         lines.push(format!("  {} on {}", command.recommended_action, command.instance));
         lines.push(format!(
             "  asked by {}, accepted {}, trace {}",
-            command.requested_by, remediation.accepted.accepted_at, command.trace_id
+            command.requested_by,
+            when(remediation.accepted.accepted_at),
+            command.trace_id
         ));
     }
     lines.extend(story.oddities().into_iter().map(|oddity| format!("  {oddity}")));
@@ -104,7 +108,7 @@ fn one(story: &Story, place: Option<usize>, session: &Session) -> Result<()> {
         lines.push(format!("  ended: {}", ended.trace.overall_status.as_str()));
     }
     if let Some((_, asked)) = story.open_question() {
-        lines.push(format!("  waits until {} for: instance approve {}", asked.expires_at, story.id));
+        lines.push(format!("  waits until {} for: instance approve {}", when(asked.expires_at), story.id));
         lines.extend(crate::approve::question(&asked).lines().map(|line| format!("  {line}")));
     }
     print(crate::output::printable(&lines.join("\n")))?;

@@ -9,7 +9,7 @@ use crate::{
     exit::{Exit, Stop},
     online,
     output::{print, print_json, printable, table},
-    session::{Session, Tone},
+    session::{self, Session, Tone},
     story::{self, exit_of},
 };
 
@@ -23,6 +23,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Remediation id or command id
+    #[arg(value_parser = session::id)]
     id: Uuid,
     /// Exit as `orchestrate --wait` does: by the verdict
     #[arg(long)]

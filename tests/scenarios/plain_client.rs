@@ -52,7 +52,8 @@ async fn commands_are_answered_at_once() {
         (&refused["status"], &refused["faults"]),
         (&"refused".into(), &json!([{"field": "timeout_seconds", "value": "301", "rule": rule}]))
     );
-    // The product promises 100 ms; a busy machine may be slower, so the number is shown and not judged.
+    // The product promises 100 ms, and shows what it is; how far a busy machine may be slower has a bound, too.
+    assert!(seen["median_ms"].as_f64().is_some_and(|median| median < 1_000.0), "{}", seen["median_ms"]);
     println!("answers: median {:.1} ms, slowest {:.1} ms", seen["median_ms"], seen["slowest_ms"]);
 }
 

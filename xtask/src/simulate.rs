@@ -1,5 +1,7 @@
 //! `cargo xtask simulate`: the router's core over many seeds of a bus, a world and people that misbehave.
 
+use std::time::Duration;
+
 use anyhow::Result;
 
 use crate::command;
@@ -7,6 +9,11 @@ use crate::workspace::Workspace;
 
 /// How many seeds CI runs.
 pub const SEEDS_IN_CI: u64 = 10_000;
+
+/// For the build. A run that hangs must not eat CI's time.
+const LIMIT_OF_BUILD: Duration = Duration::from_mins(10);
+/// A seed takes a few milliseconds.
+const LIMIT_OF_SEED: Duration = Duration::from_millis(50);
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -28,5 +35,10 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         Some(seed) => cargo.args(["--seed", &seed.to_string()]),
         None => cargo.args(["--seeds", &options.seeds.to_string(), "--from", &options.from.to_string()]),
     };
-    command::run(&mut cargo)
+    let status = command::run_within(&mut cargo, limit(options.seeds))?;
+    command::must_succeed(&command::line(&cargo), status)
+}
+
+fn limit(seeds: u64) -> Duration {
+    LIMIT_OF_BUILD + LIMIT_OF_SEED.saturating_mul(u32::try_from(seeds).unwrap_or(u32::MAX))
 }

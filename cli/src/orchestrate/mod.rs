@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 
 use crate::{
     exit::{Exit, Stop},
-    input, online,
+    halt, input, online,
     output::{print, print_json, printable},
     session::{Session, Tone},
 };
@@ -85,6 +85,7 @@ struct Parcel<'a> {
 
 async fn send(bus: &Bus, parcel: Parcel<'_>, args: &Args, session: &Session) -> Result<Exit> {
     let Parcel { command, bytes, traceparent } = parcel;
+    halt::note(bus, session).await;
     let mut inbox = bus.inbox().await?;
     let headers = Headers::new()
         .with(CommandAnswer::REPLY_HEADER, inbox.subject())

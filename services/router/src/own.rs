@@ -22,7 +22,8 @@ pub(crate) async fn hold(router: &Router, shard: Shard) {
     while !router.drain.is_requested() {
         match lease.try_acquire().await {
             Ok(true) => {
-                drive_while_owned(router, &mut lease).await;
+                // A large future, made once a takeover: on the heap.
+                Box::pin(drive_while_owned(router, &mut lease)).await;
                 has_driven = true;
             }
             Ok(false) => {}

@@ -81,6 +81,37 @@ async fn bad_commands_are_answered_with_field_value_and_rule_and_change_nothing(
     desk.dead_letters(4).await;
 }
 
+/// Two commands under one id come so close that the first is still being answered: each sender hears of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_command_under_an_id_that_is_arriving_is_not_taken_for_the_first() {
+    let desk = Desk::new().await;
+    desk.agents("PROD", |_| Some(StepStatus::Success)).await;
+    // Whoever takes a command asks them, and waits a little before it is accepted without their answer.
+    desk.agents_fall_asleep();
+    let first = command(60, "PROD");
+    let urgent = first.replace("\"severity\":3", "\"severity\":2");
+    let illegal = first.replace("\"severity\":3", "\"severity\":9");
+    let mut answers = Vec::new();
+    for payload in [&first, &urgent, &illegal] {
+        answers.push(desk.tell(payload, "PROD").await);
+    }
+    let _router = desk.router("a");
+    let mut heard = Vec::new();
+    for inbox in answers {
+        heard.push(desk::answer(inbox).await);
+    }
+    assert_eq!(heard[0].status, AnswerStatus::Accepted, "{heard:?}");
+    assert_eq!(
+        (heard[1].status, heard[2].status),
+        (AnswerStatus::Refused, AnswerStatus::Refused),
+        "{heard:?}"
+    );
+    assert_eq!(heard[1].faults[0].field, "command_id");
+    desk.dead_letters(2).await;
+    let log = desk.bus.find_remediation(heard[0].remediation_id.unwrap()).await.unwrap();
+    assert!(!log.iter().any(desk::is_end), "it still waits for the agents");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_id_is_spent() {
     let desk = Desk::new().await;

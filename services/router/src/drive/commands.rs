@@ -41,10 +41,16 @@ impl Driver<'_> {
             Ok(Taken::Legal(arrival)) => {
                 crash_point("router.command-read");
                 let id = arrival.command.command_id.into();
+                if self.core.arriving_digest(&id).is_some_and(|digest| *digest != arrival.digest) {
+                    return comes_again(&delivery, id);
+                }
                 let elsewhere = self.router.lookups.is_used_elsewhere(id, self.shard);
                 self.elsewhere.insert(id, elsewhere.boxed());
                 self.deliveries.insert(id, delivery);
                 self.happens(Event::Arrived(arrival), &span);
+            }
+            Ok(Taken::Illegal { id, .. }) if self.core.arriving_digest(&id).is_some() => {
+                comes_again(&delivery, id);
             }
             Ok(Taken::Illegal { id, answer, ended }) => self.refuse(delivery, id, *answer, ended, span),
             Ok(Taken::Unreadable { answer, reason }) => {
@@ -67,17 +73,18 @@ impl Driver<'_> {
         let (router, shard) = (self.router, self.shard);
         let then = span.clone();
         let work = async move {
-            let now = router.clock.now();
+            let used = || Some(format!("the command id was used before, and: {}", reasons(&answer)));
             let reason = match ended {
                 Some(record) => {
-                    let written =
-                        perform::write(&router.bus, shard, id, RecordKind::Ended, record, now).await;
-                    if matches!(written, Event::NotRecorded { .. }) {
-                        return (None, then);
+                    let elsewhere = router.lookups.is_used_elsewhere(id, shard).await;
+                    match perform::begin(router, shard, id, RecordKind::Ended, record, elsewhere).await {
+                        Event::NotRecorded { .. } => return (None, then),
+                        // A command of this id was accepted since it was looked at: its end is not ours to write.
+                        Event::Used { .. } => used(),
+                        _ => None,
                     }
-                    None
                 }
-                None => Some(format!("the command id was used before, and: {}", reasons(&answer))),
+                None => used(),
             };
             perform::answer(&router.bus, delivery.header(CommandAnswer::REPLY_HEADER), &answer).await;
             perform::settle(delivery, reason).await;
@@ -102,6 +109,12 @@ impl Driver<'_> {
         };
         self.under_way.push(work.instrument(span).boxed());
     }
+}
+
+/// Another command under this id is being answered, and what becomes of it decides about this one. Dropped unsettled: it
+/// is delivered again, and then judged by the log.
+fn comes_again(delivery: &Delivery, id: RemediationId) {
+    tracing::warn!(remediation = %id, sequence = delivery.sequence(), "a second command under an id that is arriving");
 }
 
 fn reasons(answer: &CommandAnswer) -> String {

@@ -2,11 +2,14 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use instance_bus::{Bus, Headers, OpenHint};
+use instance_bus::{Bus, Headers, Inbox, OpenHint};
 use instance_chassis::{Context, Drain};
 use instance_clock::SystemClock;
 use instance_contract::{
@@ -31,6 +34,8 @@ pub struct Desk {
     pub sent: Arc<Mutex<Vec<String>>>,
     /// The agent that says no to every question.
     refusing: Arc<Mutex<Option<AgentKind>>>,
+    /// Agents that take questions and never answer.
+    asleep: Arc<AtomicBool>,
 }
 
 /// A router on threads of its own, so that it can be killed with everything that it has spawned.
@@ -65,7 +70,14 @@ impl Desk {
     pub async fn new() -> Self {
         let server = NatsServer::start();
         let bus = instance_testkit::bus(&server).await;
-        Self { server, bus, tasks: TaskTracker::new(), sent: Arc::default(), refusing: Arc::default() }
+        Self {
+            server,
+            bus,
+            tasks: TaskTracker::new(),
+            sent: Arc::default(),
+            refusing: Arc::default(),
+            asleep: Arc::default(),
+        }
     }
 
     pub fn router(&self, name: &str) -> Router {
@@ -135,6 +147,10 @@ impl Desk {
         *self.refusing.lock().unwrap() = Some(agent);
     }
 
+    pub fn agents_fall_asleep(&self) {
+        self.asleep.store(true, Ordering::Relaxed);
+    }
+
     pub fn refuses_nothing(&self) {
         *self.refusing.lock().unwrap() = None;
     }
@@ -168,9 +184,14 @@ impl Desk {
         let subject = subject::ask(agent, &host(), AskKind::Plan);
         let service = self.bus.service(agent.as_str(), "0.1.0", "test", HashMap::new());
         let mut service = service.endpoint("plan", &subject, HashMap::new()).start().await.unwrap();
-        let refusing = Arc::clone(&self.refusing);
+        let (refusing, asleep) = (Arc::clone(&self.refusing), Arc::clone(&self.asleep));
         self.tasks.spawn(async move {
+            let mut held = Vec::new();
             while let Some(request) = service.next().await {
+                if asleep.load(Ordering::Relaxed) {
+                    held.push(request);
+                    continue;
+                }
                 let question: PlanQuestion = serde_json::from_slice(request.payload()).unwrap();
                 let reply = if *refusing.lock().unwrap() == Some(agent) {
                     ForecastReply::Wont(Failure::refused("current_value_differs", "it is another one"))
@@ -205,12 +226,16 @@ impl Desk {
 
     /// Publish a command as a plain client does, and read the answer.
     pub async fn ask(&self, payload: &str, instance: &str) -> CommandAnswer {
-        let mut inbox = self.bus.inbox().await.unwrap();
+        answer(self.tell(payload, instance).await).await
+    }
+
+    /// Publish a command; where the answer will come.
+    pub async fn tell(&self, payload: &str, instance: &str) -> Inbox {
+        let inbox = self.bus.inbox().await.unwrap();
         let headers = Headers::new().with(CommandAnswer::REPLY_HEADER, inbox.subject());
         let subject = subject::command(&instance.parse().unwrap());
         self.bus.publish_bytes(&subject, payload.to_owned().into(), None, headers).await.unwrap();
-        let reply = tokio::time::timeout(Duration::from_secs(10), inbox.next()).await;
-        serde_json::from_slice(&reply.expect("an answer within ten seconds").unwrap().payload).unwrap()
+        inbox
     }
 
     /// Answer the restart of a remediation in the agent's place.
@@ -247,6 +272,12 @@ impl Desk {
     pub fn sent(&self) -> Vec<String> {
         self.sent.lock().unwrap().clone()
     }
+}
+
+/// What the sender of a command hears.
+pub async fn answer(mut inbox: Inbox) -> CommandAnswer {
+    let reply = tokio::time::timeout(Duration::from_secs(30), inbox.next()).await;
+    serde_json::from_slice(&reply.expect("an answer within thirty seconds").unwrap().payload).unwrap()
 }
 
 pub fn is_end(message: &instance_bus::LogMessage) -> bool {

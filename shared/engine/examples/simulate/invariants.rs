@@ -8,7 +8,7 @@ use std::{
 use instance_contract::{
     Action, OverallStatus, RemediationId, StepCommand, StepId, StepStatus, Verdict, subject::RecordKind,
 };
-use instance_engine::{Again, Logged, Record, Replayed, is_restart, replay};
+use instance_engine::{Again, Logged, Record, is_restart, replay};
 
 use crate::world::{Entry, World};
 
@@ -28,7 +28,14 @@ fn broken(rule: &'static str, what: impl fmt::Display) -> Result<(), Broken> {
     Err(Broken { rule, what: what.to_string() })
 }
 
-pub fn check(world: &World) -> Result<(), Broken> {
+/// The records that routers wrote: those that a replay could compare, and those that it could not.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Replays {
+    pub compared: usize,
+    pub not_compared: usize,
+}
+
+pub fn check(world: &World) -> Result<Replays, Broken> {
     one_effect_a_step(world)?;
     everything_ends(world)?;
     predecessors_first(world)?;
@@ -308,7 +315,8 @@ fn nothing_is_sent_while_halted(world: &World) -> Result<(), Broken> {
 }
 
 /// The same inputs give the same actions, byte for byte.
-fn a_replay_gives_the_same_bytes(world: &World) -> Result<(), Broken> {
+fn a_replay_gives_the_same_bytes(world: &World) -> Result<Replays, Broken> {
+    let mut replays = Replays::default();
     for asked in &world.asked {
         let own = world.log.iter().enumerate().filter(|(_, entry)| entry.id == asked.id());
         let records: Vec<Logged> = own
@@ -316,17 +324,21 @@ fn a_replay_gives_the_same_bytes(world: &World) -> Result<(), Broken> {
                 (entry.kind.clone(), world.instant(entry.at), index as u64, entry.record.clone())
             })
             .collect();
-        if let Some(other) = replay(&records).into_iter().find(Replayed::differs) {
-            let again = match other.again {
-                Again::Different(Some(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),
-                again => format!("{again:?}"),
-            };
-            let written = String::from_utf8_lossy(&other.written).into_owned();
-            let what = format!("{} {}\n  written {written}\n  again   {again}", asked.id(), other.kind);
-            return broken("replay (same bytes)", what);
+        for replayed in replay(&records) {
+            match replayed.again {
+                Again::Same => replays.compared += 1,
+                Again::NotCompared(_) => replays.not_compared += 1,
+                Again::Different(again) => {
+                    let again = again.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+                    let written = String::from_utf8_lossy(&replayed.written).into_owned();
+                    let record = format!("{} {}", asked.id(), replayed.kind);
+                    let what = format!("{record}\n  written {written}\n  again   {again:?}");
+                    broken("replay (same bytes)", what)?;
+                }
+            }
         }
     }
-    Ok(())
+    Ok(replays)
 }
 
 fn endings(world: &World) -> Vec<(RemediationId, OverallStatus)> {
