@@ -16,6 +16,7 @@ mod restarts;
 mod unwound;
 
 mod bad_input;
+mod chaos;
 mod generator_once;
 
 mod command_line;

@@ -9,7 +9,7 @@ use clap::ValueEnum as _;
 use crate::binaries::{self, Scope};
 use crate::nats_server::{self, Pinned};
 use crate::workspace::Workspace;
-use crate::{arrows, broker, command, crash, error_pages, generate, mutants, simulate, sizes, test};
+use crate::{arrows, broker, chaos, command, crash, error_pages, generate, mutants, simulate, sizes, test};
 
 /// The faults that the demo picks from differ by seed, so that all three agents act over these.
 const SEEDS: [u32; 3] = [1, 2, 3];
@@ -45,6 +45,8 @@ pub enum Stage {
     Crash,
     /// The server dies, freezes and forgets under load, and nothing is lost or done twice.
     Broker,
+    /// Every scenario breaks for a real cause, and nobody does harm.
+    Chaos,
     /// Each planted fault is found by the proof that must find it.
     Mutants,
     /// An agent that lies is found out, for each agent.
@@ -79,6 +81,7 @@ impl Stage {
             Self::Demo => demo(workspace),
             Self::Crash => crash::run(workspace, &crash::Options::default()),
             Self::Broker => broker::run(workspace, &broker::Options::default()),
+            Self::Chaos => chaos::run(workspace, &chaos::Options::default()),
             Self::Mutants => mutants::run(workspace, &mutants::Options::default()),
             Self::Sabotage => sabotage(workspace),
             Self::BreakMidway => break_midway(workspace),
