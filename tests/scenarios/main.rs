@@ -18,6 +18,7 @@ mod unwound;
 mod bad_input;
 mod chaos;
 mod generator_once;
+mod outside;
 
 mod command_line;
 mod plain_client;
