@@ -42,6 +42,7 @@ mod completions;
 mod cpf;
 mod knowledge;
 mod log;
+mod log_count;
 mod schema;
 mod validate;
 

@@ -92,7 +92,8 @@ fn drain(tail: &mut Tail) -> Vec<String> {
 fn append(log: &Path, numbers: std::ops::Range<u32>) {
     let mut text = String::new();
     for number in numbers {
-        text += &format!("11/14/25-09:45:55:657 (50745) 1 [Utility.Event] entry {number}\n");
+        let entry = format!("11/14/25-09:45:55:657 (50745) 1 [Utility.Event] entry {number}\n");
+        text.push_str(&entry);
     }
     OpenOptions::new().append(true).create(true).open(log).unwrap().write_all(text.as_bytes()).unwrap();
 }
