@@ -44,6 +44,7 @@ mod completions;
 mod cpf;
 mod knowledge;
 mod log;
+mod log_count;
 mod schema;
 mod validate;
 

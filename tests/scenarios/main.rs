@@ -18,7 +18,9 @@ mod routed;
 mod unwound;
 
 mod bad_input;
+mod chaos;
 mod generator_once;
+mod outside;
 
 mod command_line;
 mod plain_client;

@@ -27,6 +27,8 @@ pub struct Options {
 enum Subject {
     /// The messages.log reader, beside a memchr line splitter.
     Log,
+    /// Log reader, inventor and tail, beside the least that the work takes; and the command from a cold start.
+    Text,
     /// The agents' changes with all their care, beside the bare system calls; and their dry runs.
     Agents,
     /// Router and agent on a NATS server, beside the bare chain of hops that they cannot do without.
@@ -38,6 +40,7 @@ enum Subject {
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     match options.subject {
         Subject::Log => log(workspace, &options.arguments),
+        Subject::Text => text(workspace, &options.arguments),
         Subject::Agents => agents(workspace, &options.arguments),
         Subject::Pipeline => pipeline(workspace, &options.arguments),
         Subject::Small => small(workspace, &options.arguments),
@@ -54,6 +57,18 @@ fn log(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
     // Only the benchmarks: the test harness of the library does not understand their arguments.
     cargo.args(["bench", "-p", "instance-iris", "--benches"]).arg("--").args(arguments);
     command::run(&mut cargo)
+}
+
+/// One build for each program: built together, they would share features.
+fn text(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
+    for program in
+        [["-p", "instance-cli", "--bin", "instance"], ["-p", "instance-tests", "--example", "bench-text"]]
+    {
+        command::run(command::cargo_in(workspace).args(["build", "--release"]).args(program))?;
+    }
+    let mut bench = std::process::Command::new(workspace.release_program("examples/bench-text"));
+    bench.arg("--instance").arg(workspace.release_program("instance"));
+    command::run(bench.args(arguments))
 }
 
 fn agents(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {

@@ -11,6 +11,7 @@ mod arrows;
 mod bench;
 mod broker;
 mod census;
+mod chaos;
 mod ci;
 mod crash;
 mod demo;
@@ -72,6 +73,8 @@ enum Task {
     Crash(crash::Options),
     /// Kill and freeze real nats-servers under load, and see that nothing is lost or done twice.
     Broker(broker::Options),
+    /// Break stand-in instances for every built-in cause: is each real, who heals it, and does the truth stay sealed?
+    Chaos(chaos::Options),
     /// Plant faults one at a time, and see that the proofs find each.
     Mutants(mutants::Options),
     /// Run a benchmark.
@@ -104,6 +107,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Simulate(options) => simulate::run(&workspace, &options),
         Task::Crash(options) => crash::run(&workspace, &options),
         Task::Broker(options) => broker::run(&workspace, &options),
+        Task::Chaos(options) => chaos::run(&workspace, &options),
         Task::Mutants(options) => mutants::run(&workspace, &options),
         Task::Bench(options) => bench::run(&workspace, &options),
     }

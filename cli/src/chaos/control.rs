@@ -20,7 +20,7 @@ use super::{
     one::{self, Growth, Played, QUIET},
     report::{Outcome, Report},
     run::{FOLDER, label, make_folder},
-    world::World,
+    world::{INSTANCE, World},
 };
 use crate::{
     exit::Exit,
@@ -136,7 +136,7 @@ fn without_pipeline(
     folder: &Path,
     stop: &AtomicBool,
 ) -> Result<(Result<()>, Result<()>)> {
-    let world = World::make(folder, scenario, seed)?;
+    let world = World::make(folder, INSTANCE, scenario, seed)?;
     world.start()?;
     let growth = Growth::begin(&world, scenario);
     one::break_it(scenario, &world)?;

@@ -1,6 +1,7 @@
 //! Several scenarios side by side, each with a world, a bus and services of its own.
 
 use std::{
+    cmp::Reverse,
     fs,
     path::{Path, PathBuf},
     sync::{
@@ -10,7 +11,7 @@ use std::{
     thread,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use instance_scenario::Scenario;
 
 use crate::{online, up::Signals};
@@ -57,17 +58,20 @@ fn all<T: Send>(
     stop: &AtomicBool,
 ) -> Vec<Result<T>> {
     let next = AtomicUsize::new(0);
+    // Those with the most to heal take longest, and should not be what everybody waits for in the end.
+    let mut order: Vec<usize> = (0..scenarios.len()).collect();
+    order.sort_by_key(|number| Reverse(scenarios[*number].truth.len()));
     let results: Mutex<Vec<(usize, Result<T>)>> = Mutex::default();
     thread::scope(|scope| {
         for _ in 0..jobs.clamp(1, scenarios.len().max(1)) {
             scope.spawn(|| {
                 loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(scenario) = scenarios.get(number).filter(|_| !stop.load(Ordering::Relaxed))
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(number) = order.get(place).filter(|_| !stop.load(Ordering::Relaxed)).copied()
                     else {
                         return;
                     };
-                    let own = own_folder(folder, number);
+                    let (scenario, own) = (&scenarios[number], own_folder(folder, number));
                     let result = work(scenario, &own, stop);
                     if !keep(&result) {
                         // What cannot be removed does no harm.
@@ -79,6 +83,10 @@ fn all<T: Send>(
         }
     });
     let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    // One for each of them, also for those that nobody has come to.
+    let done: Vec<usize> = results.iter().map(|(number, _)| *number).collect();
+    let missing = (0..scenarios.len()).filter(|number| !done.contains(number));
+    results.extend(missing.map(|number| (number, Err(anyhow!("stopped by a signal")))));
     results.sort_by_key(|(number, _)| *number);
     results.into_iter().map(|(_, result)| result).collect()
 }

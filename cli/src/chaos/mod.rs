@@ -18,6 +18,8 @@ mod assert;
 mod control; // Is the fault real, and the truth sealed?
 mod list;
 mod new;
+mod record;
+mod replay;
 mod report;
 mod run;
 
@@ -43,6 +45,10 @@ enum Command {
     Run(run::Args),
     /// Is each fault real, and does the truth stay sealed?
     Control(control::Args),
+    /// Keep what happened on a bus, so that it can happen again
+    Record(record::Args),
+    /// Play a recording again: the same messages must give the same commands
+    Replay(replay::Args),
     /// Was the last run what it should be? Ends with 0 when it was
     Assert(assert::Args),
 }
@@ -53,6 +59,8 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
         Command::New(args) => new::run(args, session),
         Command::Run(args) => run::run(args, session),
         Command::Control(args) => control::run(args, session),
+        Command::Record(args) => record::run(args, session),
+        Command::Replay(args) => replay::run(args, session),
         Command::Assert(args) => assert::run(args, session),
     }
 }

@@ -14,7 +14,7 @@ use instance_scenario::{Change, Evidence, Scenario, Score, Shown, Step, Symptom,
 use super::{
     pipeline::Pipeline,
     watch::Watch,
-    world::{World, snapshot::Snapshot},
+    world::{INSTANCE, World, snapshot::Snapshot},
 };
 
 /// Nothing new for this long, and nothing under way: it is over. Three passes of the write daemon.
@@ -36,7 +36,7 @@ pub struct Played {
 pub async fn play(scenario: &Scenario, seed: u64, folder: &Path, stop: &AtomicBool) -> Result<Played> {
     let began = Instant::now();
     fs::create_dir_all(folder).with_context(|| format!("could not make \"{}\"", folder.display()))?;
-    let world = World::make(folder, scenario, seed)?;
+    let world = World::make(folder, INSTANCE, scenario, seed)?;
     let starting = Pipeline::start(&world, scenario, &folder.join("pipeline"), true).await?;
     let outcome = world.start();
     let pipeline = starting.ready().await?;

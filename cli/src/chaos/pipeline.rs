@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use instance_bus::Bus;
 use instance_scenario::Scenario;
 
-use super::world::{INSTANCE, World};
+use super::world::World;
 use crate::{
     demo::services::{self, ServiceLogs},
     up::{
@@ -93,7 +93,7 @@ async fn begin(world: &World, folder: &Path, supervisor: &mut Supervisor, tails:
 }
 
 fn programs(world: &World, folder: &Path, url: &str, tails: bool) -> Result<Vec<Program>> {
-    let found = [Found { name: INSTANCE.to_owned(), folder: world.instance() }];
+    let found = [Found { name: world.name().to_owned(), folder: world.instance() }];
     let served: &[Found] = if tails { &found } else { &[] };
     let mut programs = Vec::new();
     for name in SERVICES {

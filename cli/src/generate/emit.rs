@@ -33,8 +33,9 @@ impl Work<'_> {
         let mut lines = Vec::new();
         let (began, mut number) = (Instant::now(), 0);
         while let Some(due) = self.due(number, began.elapsed()) {
+            let elapsed = began.elapsed();
             for _ in 0..due.min(BATCH) {
-                self.turn(&mut inventor, number, began.elapsed())?;
+                self.turn(&mut inventor, number, elapsed)?;
                 self.render(&mut inventor, number, &mut lines)?;
                 number += 1;
             }
@@ -86,9 +87,9 @@ impl Work<'_> {
         Outgoing::new(self.order(number), messages.pop().expect("one entry is one message"))
     }
 
-    /// Rising over runs too: a drawn seed begins with the moment, and a run has fewer than 2^40 messages.
+    /// Rising over runs too: a drawn seed begins with the moment in seconds, and a run sends fewer than 2^28 messages.
     fn order(&self, number: u64) -> u64 {
-        (self.seed >> 20 << 28) + number
+        ((self.seed >> 20) << 28).wrapping_add(number)
     }
 
     /// Publishes to the bus; what it has is kept for 24 hours.

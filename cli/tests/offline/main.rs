@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail a test by panicking, as tests do")]
 
+mod chaos;
 mod conventions;
 mod cpf;
 mod log;

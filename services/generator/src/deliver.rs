@@ -18,9 +18,9 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use instance_bus::{BusError, DeadLetterReason, Delivery, Durability, StartAt};
+use instance_bus::{BusError, DeadLetterReason, Delivery, Durability, StartAt, topology};
 use instance_chassis::{Context, error_chain};
-use instance_contract::Severity;
+use instance_contract::{Severity, subject};
 use instance_transport::{InvalidDestination, Outgoing, PAUSES, SendError, Transport, deliver};
 use jiff::{SignedDuration, Timestamp};
 
@@ -91,7 +91,16 @@ impl Outbox<'_> {
     async fn work(&mut self) -> Result<(), BusError> {
         let done = self.open.first().map_or(self.last, |oldest| oldest.checked_sub(1));
         (self.last, self.open) = (done, BTreeSet::new());
-        let start = done.map_or(StartAt::First, |sequence| StartAt::Sequence(sequence + 1));
+        let newest = self.context.bus.last_in(topology::ERRORS, subject::errors().as_str()).await?;
+        let start = match (done, newest.map(|message| message.sequence)) {
+            // A stream that was made anew counts from one again.
+            (Some(done), Some(newest)) if done > newest => StartAt::First,
+            (Some(done), _) => StartAt::Sequence(done + 1),
+            (None, _) => StartAt::First,
+        };
+        if start == StartAt::First {
+            self.last = None;
+        }
         let mut messages = self.context.bus.errors(Durability::Ephemeral, start).await?;
         let transport = self.transport;
         let mut in_flight: FuturesUnordered<BoxFuture<'_, Sent>> = FuturesUnordered::new();

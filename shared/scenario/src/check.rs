@@ -4,7 +4,7 @@ use std::fmt;
 
 use instance_knowledge::{Condition, Restart, condition, kernel_parameter, parameter};
 
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Symptom};
 use crate::step::Step;
 use crate::target::Target;
 use crate::truth::{Answer, Remedy, Truth};
@@ -64,11 +64,7 @@ fn whole(scenario: &Scenario, found: &mut Found) {
         );
     }
     for (number, symptom) in scenario.symptom.iter().enumerate() {
-        if symptom.log.is_none()
-            && symptom.grows.is_none()
-            && symptom.state.is_none()
-            && symptom.health.is_none()
-        {
+        if *symptom == Symptom::default() {
             found.note(&format!("symptom {}", number + 1), "names nothing that could be seen");
         }
     }

@@ -131,6 +131,8 @@ pub struct Users {
 pub struct Symptom {
     /// The log holds this text since the last start.
     pub log: Option<String>,
+    /// The log of the start before the last one holds this text.
+    pub earlier: Option<String>,
     /// The log goes on getting this text: more of it comes while one watches.
     pub grows: Option<String>,
     /// First word of the state in `iris qlist`: `running`, `down`, `sign-on`.

@@ -169,7 +169,12 @@ fn is_diagnosed(truth: &Truth, evidence: &Evidence) -> bool {
             let acted = evidence.handled.iter().filter(about).any(|handled| !handled.only_looks());
             (told || called.next().is_some()) && !acted
         }
-        Answer::Nothing => !told && !evidence.handled.iter().any(|handled| about(&handled)),
+        // Who has not seen it has not decided that it needs nothing.
+        Answer::Nothing => {
+            evidence.detected.contains_key(&truth.condition)
+                && !told
+                && !evidence.handled.iter().any(|handled| about(&handled))
+        }
     }
 }
 

@@ -2,5 +2,5 @@
 
 /// The text of a new scenario file.
 pub fn template(name: &str) -> String {
-    include_str!("template.toml").replace("NAME", name)
+    include_str!("template.toml").replace("@name@", name)
 }

@@ -10,7 +10,7 @@ use crate::binaries::{self, Scope};
 use crate::nats_server::{self, Pinned};
 use crate::workspace::Workspace;
 use crate::{
-    arrows, bench, broker, census, command, crash, error_pages, generate, mutants, simulate, sizes, test,
+    arrows, bench, broker, census, chaos, command, crash, error_pages, generate, mutants, simulate, sizes, test,
     units,
 };
 
@@ -52,6 +52,8 @@ pub enum Stage {
     Crash,
     /// The server dies, freezes and forgets under load, and nothing is lost or done twice.
     Broker,
+    /// Every scenario breaks for a real cause, and nobody does harm.
+    Chaos,
     /// Each planted fault is found by the proof that must find it.
     Mutants,
     /// An agent that lies is found out, for each agent.
@@ -90,6 +92,7 @@ impl Stage {
             Self::Demo => demo(workspace),
             Self::Crash => crash::run(workspace, &crash::Options::default()),
             Self::Broker => broker::run(workspace, &broker::Options::default()),
+            Self::Chaos => chaos::run(workspace, &chaos::Options::default()),
             Self::Mutants => mutants::run(workspace, &mutants::Options::default()),
             Self::Sabotage => sabotage(workspace),
             Self::BreakMidway => break_midway(workspace),

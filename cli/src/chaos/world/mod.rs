@@ -12,6 +12,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -32,6 +33,9 @@ use crate::{
 
 /// Every instance has the same name: one that tells of its scenario would give the truth away.
 pub const INSTANCE: &str = "CHAOS";
+/// Ports of instances are taken from here on, below those that the kernel gives to whoever connects somewhere.
+const FIRST_PORT: u16 = 20_000;
+const PORTS: u16 = 12_000;
 /// A plain tool that takes longer hangs.
 const SCRIPT_LIMIT: Duration = Duration::from_mins(1);
 /// What a shell does when this process was killed: the instance is forced, its disks are taken away.
@@ -39,6 +43,8 @@ const LAST: &str = "\"$1\" force \"$2\"; shift 2; for disk; do umount -l \"$disk
 
 /// One world. Dropping it leaves no process, no port and no disk behind.
 pub struct World {
+    /// Of the instance, upper case.
+    name: String,
     /// Folder of programs, registry and instance.
     folder: PathBuf,
     host: PathBuf,
@@ -53,20 +59,21 @@ pub struct World {
 
 impl World {
     /// Makes the instance and does the steps before its first start. Nothing is started.
-    pub fn make(root: &Path, scenario: &Scenario, seed: u64) -> Result<Self> {
+    pub fn make(root: &Path, name: &str, scenario: &Scenario, seed: u64) -> Result<Self> {
         let simulator = programs::ours("instance-iris-sim")?;
         programs::ours("iris")?;
         let mut draw = Draw::new(seed, &scenario.name);
         let (folder, host, wish) = (root.join("iris"), root.join("host"), &scenario.world);
         let mut command = Command::new(&simulator);
-        command.arg("create").arg("--dir").arg(&folder).args(["--name", INSTANCE, "--make-host-root"]);
+        command.arg("create").arg("--dir").arg(&folder).args(["--name", name, "--make-host-root"]);
         command.arg("--host-root").arg(&host).args(["--version", &wish.version]);
         for (flag, number) in [
             ("--globals", draw.amount(wish.globals_mb)),
             ("--host-memory-mb", draw.amount(wish.memory_mb)),
             ("--host-huge-pages", draw.amount(wish.huge_pages)),
             ("--speed", wish.speed),
-            ("--web-port", if wish.web_server { 0 } else { 80 }),
+            ("--superserver-port", u32::from(free_port()?)),
+            ("--web-port", if wish.web_server { u32::from(free_port()?) } else { 80 }),
         ] {
             command.arg(flag).arg(number.to_string());
         }
@@ -74,6 +81,7 @@ impl World {
         well(&mut command)?;
         let (users, disks) = (Users::start()?, Disks::default());
         let world = Self {
+            name: name.to_owned(),
             folder,
             host,
             simulator,
@@ -93,9 +101,13 @@ impl World {
         Ok(world)
     }
 
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The instance's folder.
     pub fn instance(&self) -> PathBuf {
-        self.folder.join(INSTANCE)
+        self.folder.join(&self.name)
     }
 
     pub fn host(&self) -> &Path {
@@ -124,7 +136,7 @@ impl World {
     /// The instance as it should be before anything happens.
     pub fn start(&self) -> Result<()> {
         let output =
-            self.counting_starts(|| run(Command::new(self.iris()).args(["start", INSTANCE, "quietly"])))?;
+            self.counting_starts(|| run(Command::new(self.iris()).args(["start", &self.name, "quietly"])))?;
         if output.status.success() {
             return Ok(());
         }
@@ -139,7 +151,7 @@ impl World {
 
     /// State and health as `iris qlist` tells them.
     pub fn state(&self) -> (String, String) {
-        let output = run(Command::new(self.iris()).args(["qlist", INSTANCE]));
+        let output = run(Command::new(self.iris()).args(["qlist", &self.name]));
         let text =
             output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
         let field = |number: usize| text.trim_end().split('^').nth(number).unwrap_or_default().to_owned();
@@ -149,7 +161,10 @@ impl World {
 
     /// Is it so that the symptom shows? `growth` tells how many more of a text the log holds than at some time before.
     pub fn shows(&self, symptom: &Symptom, growth: &dyn Fn(&str) -> usize) -> bool {
-        let log = symptom.log.as_ref().is_none_or(|text| snapshot::last_start(&self.log()).contains(text));
+        let whole = self.log();
+        let [earlier, last] = snapshot::starts_apart(&whole);
+        let log = symptom.log.as_ref().is_none_or(|text| last.contains(text))
+            && symptom.earlier.as_ref().is_none_or(|text| earlier.contains(text));
         let grows = symptom.grows.as_ref().is_none_or(|text| growth(text) > 0);
         if !(log && grows) {
             return false;
@@ -180,14 +195,14 @@ impl World {
             Step::HoldPort { port } => self.hold(*port),
             Step::Start { cpf } => {
                 let mut command = Command::new(self.iris());
-                command.args(["start", INSTANCE]);
+                command.args(["start", &self.name]);
                 command.args(cpf.as_ref().map(|cpf| self.path(cpf))).arg("quietly");
                 // It may fail: that is what some scenarios are about.
                 self.counting_starts(|| run(&mut command)).map(|_| ())
             }
-            Step::Stop {} => well(Command::new(self.iris()).args(["stop", INSTANCE, "quietly"])),
+            Step::Stop {} => well(Command::new(self.iris()).args(["stop", &self.name, "quietly"])),
             Step::Merge { file } => {
-                run(Command::new(self.iris()).args(["merge", INSTANCE]).arg(self.path(file))).map(|_| ())
+                run(Command::new(self.iris()).args(["merge", &self.name]).arg(self.path(file))).map(|_| ())
             }
             Step::Load { dirty_mb, journal_mb, database_mb } => {
                 self.load(dirty_mb.map(amount), journal_mb.map(amount), database_mb.map(amount))
@@ -217,7 +232,7 @@ impl World {
         let path = std::env::join_paths(paths).context("could not make a PATH")?;
         let mut command = Command::new("timeout");
         command.arg(SCRIPT_LIMIT.as_secs().to_string()).args(["/bin/sh", "-e", "-c", script]);
-        command.env("PATH", path).env("NAME", INSTANCE).env("DIR", self.instance()).env("HOST", &self.host);
+        command.env("PATH", path).env("NAME", &self.name).env("DIR", self.instance()).env("HOST", &self.host);
         well(&mut command).context("the script by_hand failed")?;
         Ok(())
     }
@@ -225,7 +240,7 @@ impl World {
     /// What a shell does when this process was killed.
     pub fn last_command(&self, scenario: &Scenario) -> Vec<OsString> {
         let mut words: Vec<OsString> = ["/bin/sh", "-c", LAST, "instance-chaos"].map(OsString::from).into();
-        words.extend([self.iris().into_os_string(), INSTANCE.into()]);
+        words.extend([self.iris().into_os_string(), self.name.clone().into()]);
         for step in scenario.setup.iter().chain(&scenario.fault) {
             if let Step::Disk { folder, .. } = step {
                 words.push(self.path(folder).into_os_string());
@@ -242,7 +257,7 @@ impl World {
         let forced = if alive()?.is_empty() {
             return Ok(());
         } else {
-            run(Command::new(self.iris()).args(["force", INSTANCE, "quietly"]))?
+            run(Command::new(self.iris()).args(["force", &self.name, "quietly"]))?
         };
         let deadline = Instant::now() + Duration::from_secs(30);
         while let Some((role, pid)) = alive()?.pop() {
@@ -261,7 +276,8 @@ impl World {
         self.set_cpf("Journal", "AlternateDirectory", &format!("{}/", other.display()))
     }
 
-    fn set_cpf(&self, section: &str, parameter: &str, value: &str) -> Result<()> {
+    /// Sets a value in the CPF; nothing is started.
+    pub fn set_cpf(&self, section: &str, parameter: &str, value: &str) -> Result<()> {
         let path = self.cpf();
         let text = fs::read(&path).with_context(|| format!("could not read \"{}\"", path.display()))?;
         let document = Document::parse(&text);
@@ -287,12 +303,23 @@ impl World {
             Port::Superserver => "DefaultPort",
             Port::WebServer => "WebServerPort",
         })?;
-        let listener = TcpListener::bind(("127.0.0.1", number)).map_err(|error| {
-            let text = format!("port {number} of this machine is not free: {error}");
-            Stop::new(Exit::Failure, text).next("run it again: another free one will be taken")
-        })?;
-        self.held_ports.borrow_mut().push(listener);
-        Ok(())
+        // What held it a moment ago may still be about to let go.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            match TcpListener::bind(("127.0.0.1", number)) {
+                Ok(listener) => {
+                    self.held_ports.borrow_mut().push(listener);
+                    return Ok(());
+                }
+                Err(error) if Instant::now() >= deadline => {
+                    let text = format!("port {number} of this machine is not free: {error}");
+                    return Err(Stop::new(Exit::Failure, text)
+                        .next("run it again: another one will be taken")
+                        .into());
+                }
+                Err(_) => thread::sleep(Duration::from_millis(100)),
+            }
+        }
     }
 
     fn load(&self, dirty_mb: Option<u32>, journal_mb: Option<u32>, database_mb: Option<u32>) -> Result<()> {
@@ -308,7 +335,7 @@ impl World {
 
     fn simulate(&self, subcommand: &str, words: &[&str]) -> Result<()> {
         let mut command = Command::new(&self.simulator);
-        command.arg(subcommand).arg("--dir").arg(&self.folder).args(["--name", INSTANCE]).args(words);
+        command.arg(subcommand).arg("--dir").arg(&self.folder).args(["--name", &self.name]).args(words);
         well(&mut command)
     }
 
@@ -357,6 +384,20 @@ impl Drop for World {
             eprintln!("instance: could not end an instance: {error:#}");
         }
     }
+}
+
+/// A port that nobody listens on now, and that no other world of this process is given.
+fn free_port() -> Result<u16> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..PORTS {
+        // Another process begins elsewhere.
+        let number = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = FIRST_PORT + u16::try_from(number % u32::from(PORTS)).unwrap_or_default();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no port from {FIRST_PORT} to {} is free", FIRST_PORT + PORTS - 1);
 }
 
 /// Runs a program to its end.

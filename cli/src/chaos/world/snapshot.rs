@@ -185,9 +185,13 @@ pub fn starts(log: &str) -> usize {
     log.matches("Startup of InterSystems IRIS").count()
 }
 
-/// The log since the last start. Each start but the first of an installation begins with a banner.
-pub fn last_start(log: &str) -> &str {
-    &log[log.rfind("*** Recovery started").unwrap_or_default()..]
+/// The log of the start before the last one, and of the last. Each start but the first of an installation begins with
+/// a banner.
+pub fn starts_apart(log: &str) -> [&str; 2] {
+    const BANNER: &str = "*** Recovery started";
+    let last = log.rfind(BANNER).unwrap_or_default();
+    let (before, last) = log.split_at(last);
+    [&before[before.rfind(BANNER).unwrap_or_default()..], last]
 }
 
 #[cfg(test)]

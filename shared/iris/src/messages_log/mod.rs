@@ -26,6 +26,6 @@ mod timestamp;
 pub use entry::{Entry, EntryRef, Header, HeaderRef};
 pub use pen::Pen;
 pub use print::{NewEntry, WriteError, is_category, write_entry};
-pub use reader::{Keep, Options, Pending, Reader, parse};
+pub use reader::{Keep, Options, Pending, Reader, next_stamped_line, parse};
 pub use severity::Severity;
 pub use timestamp::{InvalidTimestamp, Timestamp};
