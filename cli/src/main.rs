@@ -4,7 +4,7 @@
 //! Invariant: exit codes mean what `docs/exit-codes.md` says.
 //! Invariant: what comes from logs and messages is data; no control character of it reaches a terminal.
 //!
-//! May import contract, iris, knowledge, clock, planner, engine, bus and telemetry. Nobody imports it.
+//! May import contract, iris, knowledge, clock, planner, engine, bus, telemetry and llm. Nobody imports it.
 
 mod arguments; // Read this first: every command in one list.
 mod exit;
@@ -29,6 +29,10 @@ mod orchestrate;
 mod replay;
 mod status;
 mod trace;
+
+mod breaker; // What asks language models.
+mod cost;
+mod model;
 
 mod demo; // The closed loop, shown and proved.
 mod respond; // The built-in rules as a process.

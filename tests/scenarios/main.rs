@@ -19,6 +19,7 @@ mod bad_input;
 mod generator_once;
 
 mod command_line;
+mod model_desk;
 mod plain_client;
 
 mod asyncapi;

@@ -5,6 +5,7 @@
 mod conventions;
 mod cpf;
 mod log;
+mod model;
 mod no_bus;
 mod run;
 mod schema;

@@ -27,7 +27,8 @@ pub enum Errors {
 const SERVICE: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis"];
 const AGENT: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "agent"];
 const ROUTER: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "engine"];
-const CLI: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "engine", "bus", "telemetry", "llm"];
+const CLI: &[&str] =
+    &["contract", "iris", "knowledge", "clock", "planner", "engine", "bus", "telemetry", "llm"];
 
 /// Every room of the tree. A package that is not here is refused.
 pub const ROOMS: &[Room] = &[
