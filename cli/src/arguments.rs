@@ -6,9 +6,9 @@ use clap::{Parser, Subcommand};
 use instance_contract::Verdict;
 
 use crate::{
-    approve, audit, bus, chaos, classify, completions, consume, cpf, dead_letter, demo, doctor, exit::Exit,
-    generate, halt, history, hosts, knowledge, log, orchestrate, replay, respond, schema, session,
-    session::Session, status, trace, up, validate,
+    approve, audit, breaker, bus, chaos, classify, completions, consume, cost, cpf, dead_letter, demo,
+    doctor, exit::Exit, generate, halt, history, hosts, knowledge, log, model, orchestrate, replay, respond,
+    schema, session, session::Session, status, trace, up, validate,
 };
 
 const EXAMPLES: &str = "\
@@ -93,6 +93,12 @@ pub enum Command {
     Cpf(cpf::Args),
     /// What is known about IRIS: check rows of your own, say what a message means
     Knowledge(knowledge::Args),
+    /// Circuit breakers of the processes that ask language models
+    Breaker(breaker::Args),
+    /// What language models have cost, by remediation, session, model and day
+    Cost(cost::Args),
+    /// Language models: ask each one a question that has a right answer
+    Model(model::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -126,6 +132,9 @@ impl Command {
             Self::Log(args) => log::run(args, session),
             Self::Cpf(args) => cpf::run(args, session),
             Self::Knowledge(args) => knowledge::run(args, session),
+            Self::Breaker(args) => breaker::run(args, session),
+            Self::Cost(args) => cost::run(args, session),
+            Self::Model(args) => model::run(args, session),
             Self::Completions(args) => completions::run(args),
         }
     }

@@ -4,7 +4,7 @@
 //! Invariant: exit codes mean what `docs/exit-codes.md` says.
 //! Invariant: what comes from logs and messages is data; no control character of it reaches a terminal.
 //!
-//! May import contract, iris, knowledge, invent, transport, clock, planner, engine, scenario, bus and telemetry.
+//! May import contract, iris, knowledge, invent, transport, clock, planner, engine, scenario, bus, telemetry and llm.
 //! Nobody imports it.
 
 mod arguments; // Read this first: every command in one list.
@@ -35,6 +35,11 @@ mod status;
 mod trace;
 
 mod chaos; // Scenarios with a sealed truth, and their score.
+
+mod breaker; // What asks language models.
+mod cost;
+mod model;
+
 mod demo; // The closed loop, shown and proved.
 mod respond; // The built-in rules as a process.
 mod up; // The whole pipeline on one machine.

@@ -23,6 +23,7 @@ mod generator_once;
 mod outside;
 
 mod command_line;
+mod model_desk;
 mod plain_client;
 
 mod asyncapi;

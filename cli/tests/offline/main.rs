@@ -6,6 +6,7 @@ mod chaos;
 mod conventions;
 mod cpf;
 mod log;
+mod model;
 mod no_bus;
 mod run;
 mod schema;

@@ -30,7 +30,10 @@ const GENERATOR: &[&str] =
 const AGENT: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "agent"];
 const ROUTER: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "engine"];
 const CLI: &[&str] =
-    &["contract", "iris", "knowledge", "clock", "planner", "engine", "scenario", "bus", "telemetry", "llm"];
+const CLI: &[&str] = &[
+    "contract", "iris", "knowledge", "invent", "transport", "clock", "planner", "engine", "scenario", "bus", "telemetry",
+    "llm",
+];
 
 /// Every room of the tree. A package that is not here is refused.
 pub const ROOMS: &[Room] = &[
