@@ -29,9 +29,18 @@ const GENERATOR: &[&str] =
     &["contract", "iris", "knowledge", "invent", "transport", "clock", "planner", "bus", "chassis"];
 const AGENT: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "agent"];
 const ROUTER: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "engine"];
-const CLI: &[&str] =
 const CLI: &[&str] = &[
-    "contract", "iris", "knowledge", "invent", "transport", "clock", "planner", "engine", "scenario", "bus", "telemetry",
+    "contract",
+    "iris",
+    "knowledge",
+    "invent",
+    "transport",
+    "clock",
+    "planner",
+    "engine",
+    "scenario",
+    "bus",
+    "telemetry",
     "llm",
 ];
 

@@ -10,8 +10,8 @@ use crate::binaries::{self, Scope};
 use crate::nats_server::{self, Pinned};
 use crate::workspace::Workspace;
 use crate::{
-    arrows, bench, broker, census, chaos, command, crash, error_pages, generate, mutants, simulate, sizes, test,
-    units,
+    arrows, bench, broker, census, chaos, command, crash, error_pages, generate, mutants, simulate, sizes,
+    test, units,
 };
 
 /// The faults that the demo picks from differ by seed, so that all three agents act over these.
