@@ -67,7 +67,8 @@ impl Process {
 
 /// All processes of the instance, oldest first.
 pub fn processes_of(view: &InstanceView) -> io::Result<Vec<Process>> {
-    let all = if view.proc_root == Path::new("/proc") { of_this_host()? } else { in_folder(&view.proc_root)? };
+    let all =
+        if view.proc_root == Path::new("/proc") { of_this_host()? } else { in_folder(&view.proc_root)? };
     let places = places(view);
     let own = all.iter().filter(|found| found.is_its_own(&places));
     let mut ours: BTreeSet<u32> = own.map(|found| found.process.id).collect();
