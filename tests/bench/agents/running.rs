@@ -17,7 +17,8 @@ const CPF: &[u8] = include_bytes!("../../../shared/iris/tests/fixtures/full.cpf"
 /// A message log as large as IRIS lets one grow by default, with the last start at its end, as after a restart.
 const LOG_BYTES: usize = 5 * 1024 * 1024;
 const LINE: &str = "11/14/25-09:45:55:657 (50745) 0 [Generic.Event] Journaling switched to a new file\n";
-const START: &str = "11/14/25-09:45:55:657 (50745) 0 [Generic.Event] Allocated 504MB shared memory\n\
+const START: &str = "\n\n*** Recovery started at Fri Nov 14 10:48:58 2025\n\
+    11/14/25-09:45:55:657 (50745) 0 [Generic.Event] Allocated 504MB shared memory\n\
     11/14/25-09:45:56:657 (50745) 0 [Utility.Event] Enabling logons\n";
 /// A dry run of any action, at the 95th percentile.
 const DRY_RUN: Duration = Duration::from_millis(20);

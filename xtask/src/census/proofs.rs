@@ -24,7 +24,7 @@ pub fn count(root: &Path) -> Result<Vec<String>> {
     let mut faults = Vec::new();
     println!("{:42} {:>16} {:>8} {:>12}", "proofs", "file-fault tests", "promises", "crash points");
     for room in CRASHING {
-        let sources = files(root, &format!("{room}/src"), ".rs")?;
+        let sources = files(root, room, ".rs")?;
         let disks = file_faults(&sources);
         let promises: usize = sources.iter().map(|file| promises_in(&file.text)).sum();
         let points = crash_points(&sources);

@@ -1,4 +1,5 @@
-//! A kernel that has fewer pages to give than it says, as the real one does: the write succeeds.
+//! A kernel that answers as the real one does where a folder cannot: it has fewer pages to give than it says, and the
+//! write succeeds; of words it shows all, and marks the one that is set.
 
 use std::{
     io,
@@ -9,7 +10,7 @@ use std::{
 use instance_agent::{InstanceSettings, Work, evidence::CpuGroup};
 use instance_contract::{Failure, Verification, Verify};
 use instance_iris::messages_log::Entry;
-use instance_knowledge::{CpuList, KernelParameter};
+use instance_knowledge::{CpuList, KernelKind, KernelParameter};
 
 use super::{Stage, code};
 use crate::{
@@ -20,9 +21,16 @@ use crate::{
 
 const HUGE: &str = "proc/sys/vm/nr_hugepages";
 
-struct Short {
+pub struct Short {
     local: Local,
     most: u64,
+}
+
+impl Short {
+    /// With as many pages as anybody may ask for.
+    pub fn of_words(local: Local) -> Self {
+        Self { local, most: u64::MAX }
+    }
 }
 
 impl Host for Short {
@@ -31,6 +39,13 @@ impl Host for Short {
     }
 
     fn write(&self, parameter: &KernelParameter, value: &str, limit: Duration) -> Result<(), HostError> {
+        if let KernelKind::Word(words) = &parameter.kind {
+            let shown: Vec<String> = words
+                .iter()
+                .map(|word| if word == value { format!("[{word}]") } else { word.clone() })
+                .collect();
+            return self.local.write(parameter, &shown.join(" "), limit);
+        }
         let reached = value.parse::<u64>().unwrap().min(self.most);
         self.local.write(parameter, &reached.to_string(), limit)
     }

@@ -10,8 +10,6 @@ mod index;
 mod record;
 
 #[cfg(test)]
-mod full_disk_tests;
-#[cfg(test)]
 mod group_tests;
 #[cfg(test)]
 mod simulated_disk;
