@@ -54,8 +54,8 @@ fn words(command: &RemediationCommand) -> Vec<ActionWord> {
     words
 }
 
-/// The first of three layers that keep Instance from acting on what carries it. The others: the agents' loop, and the
-/// effect of each agent.
+/// The first layer that keeps Instance from acting on what carries it. The others: the engine where a step is written,
+/// the agents' loop, and the effect of each agent.
 fn carried(
     command: &RemediationCommand,
     hosts: &BTreeMap<AgentKind, HostName>,
