@@ -168,12 +168,21 @@ fn shortened(text: &str) -> String {
     text.chars().take(150).collect()
 }
 
+/// A rule of the simulation that is to bite must be the one that did.
+fn is_by_its_rule(mutant: &Mutant, found: &str) -> bool {
+    mutant.rule.is_none_or(|rule| found.contains(&format!(" breaks {rule}:")))
+}
+
 /// Why this verdict is not the one that it must be.
 fn fault(work: &Work, verdict: &Result<Verdict>) -> Option<String> {
     match (work.mutant, verdict) {
         (_, Err(error)) => Some(format!("{error:#}")),
         (Some(mutant), Ok(Verdict { found: None, .. })) => {
             Some(format!("\"{}\" survived {}: the proof is too weak", mutant.name, work.check))
+        }
+        (Some(mutant), Ok(Verdict { found: Some(found), .. })) if !is_by_its_rule(mutant, found) => {
+            let rule = mutant.rule.unwrap_or_default();
+            Some(format!("\"{}\" must break {rule}, and was found otherwise: {found}", mutant.name))
         }
         (None, Ok(Verdict { found: Some(found), .. })) => {
             Some(format!("{} fails without any planted fault: {found}", work.check))
@@ -197,11 +206,24 @@ mod tests {
     fn a_survivor_and_a_proof_that_always_fails_are_faults() {
         let verdict =
             |found: Option<&str>| Ok(Verdict { found: found.map(str::to_owned), took: Duration::ZERO });
+        let anyhow = MUTANTS.iter().find(|mutant| mutant.rule.is_none()).unwrap();
         let work = |mutant| Work { mutant, check: MUTANTS[0].check };
-        assert!(fault(&work(Some(&MUTANTS[0])), &verdict(None)).unwrap().contains("survived"));
+        assert!(fault(&work(Some(anyhow)), &verdict(None)).unwrap().contains("survived"));
         assert!(fault(&work(None), &verdict(Some("x"))).unwrap().contains("without any planted fault"));
-        assert_eq!(fault(&work(Some(&MUTANTS[0])), &verdict(Some("x"))), None);
+        assert_eq!(fault(&work(Some(anyhow)), &verdict(Some("x"))), None);
         assert_eq!(fault(&work(None), &verdict(None)), None);
+    }
+
+    #[test]
+    fn a_rule_that_is_to_bite_must_be_the_one_that_did() {
+        let mutant = MUTANTS.iter().find(|mutant| mutant.rule.is_some()).unwrap();
+        let work = Work { mutant: Some(mutant), check: mutant.check };
+        let found = |rule: &str| {
+            let found = Some(format!("seed 7 breaks {rule}: x"));
+            fault(&work, &Ok(Verdict { found, took: Duration::ZERO }))
+        };
+        assert!(found("another").unwrap().contains("was found otherwise"));
+        assert_eq!(found(mutant.rule.unwrap()), None);
     }
 
     #[test]

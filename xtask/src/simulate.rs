@@ -15,6 +15,9 @@ const LIMIT_OF_BUILD: Duration = Duration::from_mins(10);
 /// A seed takes a few milliseconds.
 const LIMIT_OF_SEED: Duration = Duration::from_millis(50);
 
+/// Seeds that failed once.
+const KEPT: &str = "shared/engine/examples/simulate/seeds.txt";
+
 #[derive(clap::Args)]
 pub struct Options {
     /// How many seeds.
@@ -35,6 +38,8 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         Some(seed) => cargo.args(["--seed", &seed.to_string()]),
         None => cargo.args(["--seeds", &options.seeds.to_string(), "--from", &options.from.to_string()]),
     };
+    // A seed that fails joins those that run first, and the program says that it did, or how to do it by hand.
+    cargo.arg("--keep").arg(workspace.root.join(KEPT));
     let status = command::run_within(&mut cargo, limit(options.seeds))?;
     command::must_succeed(&command::line(&cargo), status)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use instance_bus::{Headers, Lease, PublishError, topology};
 use instance_chassis::crash_point;
 use instance_contract::{Owner, Shard, subject};
+use instance_engine::next_epoch;
 
 use crate::{Error, Router, audit, drive};
 
@@ -83,7 +84,7 @@ async fn take_over(router: &Router, shard: Shard) -> Result<Taken, Error> {
             None => 0,
         };
         let now = router.clock.now();
-        let epoch = u64::try_from(now.as_millisecond()).unwrap_or_default().max(last + 1);
+        let epoch = next_epoch(last, now, &router.policy);
         let owner = Owner {
             schema: Owner::SCHEMA.to_owned(),
             epoch,

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Names of the IRIS instances and of the hosts that carry Instance itself: its bus, its services, the way to them.
-/// One setting, `carriers`, the same for all services; three layers ask it, each for itself.
+/// One setting, `carriers`, the same for all services; planner, engine, the agents' loop and each agent ask it, each for itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Carriers(pub Vec<String>);
 

@@ -57,8 +57,8 @@ fn words(command: &RemediationCommand) -> Vec<ActionWord> {
     words
 }
 
-/// The first of three layers that keep Instance from acting on what carries it. The others: the agents' loop, and the
-/// effect of each agent.
+/// The first layer that keeps Instance from acting on what carries it. The others: the engine where a step is written,
+/// the agents' loop, and the effect of each agent.
 fn carried(
     command: &RemediationCommand,
     hosts: &BTreeMap<AgentKind, HostName>,
@@ -121,11 +121,12 @@ fn outside_windows(word: ActionWord, now: Timestamp, policy: &Policy) -> Option<
 
 fn restarts(before: &[Timestamp], now: Timestamp, policy: &Policy) -> Option<Fault> {
     let recent = before.iter().filter(|at| now.duration_since(**at) < HOUR).count();
-    if u32::try_from(recent).unwrap_or(u32::MAX) >= policy.restarts_per_hour {
+    let is_spent = u32::try_from(recent).unwrap_or(u32::MAX) >= policy.restarts_per_hour;
+    if is_spent && !policy.mutant("planner.restarts-uncounted") {
         let rule = format!("policy allows {} restarts of an instance in an hour", policy.restarts_per_hour);
         return Some(Fault::new("requires_restart", format!("{recent} in the last hour"), rule));
     }
-    if policy.minutes_between_restarts == 0 {
+    if policy.minutes_between_restarts == 0 || policy.mutant("planner.restarts-unspaced") {
         return None;
     }
     let apart = SignedDuration::from_mins(i64::from(policy.minutes_between_restarts));

@@ -212,7 +212,7 @@ impl Policy {
                 Some("policy wants a person to approve every CPF change")
             }
             Tool::OsConfig if self.approve_os => Some("policy wants a person to approve every kernel change"),
-            _ if dangerous && self.approve_dangerous => {
+            _ if dangerous && self.approve_dangerous && !self.mutant("planner.danger-not-asked-about") => {
                 Some("policy wants a person to approve a dangerous change")
             }
             _ => None,

@@ -9,14 +9,16 @@ use anyhow::{Context, Result, bail};
 /// Where a fault stands, as `path:line` from the root of the tree.
 pub type Places = BTreeMap<String, String>;
 
-/// Every `mutant("...")` in the sources of services and shared rooms.
+/// Every `mutant("...")` in the sources of services and shared rooms, and in their examples: the simulation's model of an
+/// agent has faults too.
 pub fn read(root: &Path) -> Result<Places> {
     let mut places = Places::new();
     for room in ["services", "shared"] {
         for package in entries(&root.join(room))? {
-            let sources = package.join("src");
-            if sources.is_dir() {
-                collect(root, &sources, &mut places)?;
+            for sources in ["src", "examples"].map(|folder| package.join(folder)) {
+                if sources.is_dir() {
+                    collect(root, &sources, &mut places)?;
+                }
             }
         }
     }

@@ -11,10 +11,17 @@ pub struct Mutant {
     pub name: &'static str,
     /// What must find it.
     pub check: Check,
+    /// The rule of the simulation that must find it.
+    pub rule: Option<&'static str>,
 }
 
 const fn found_by(check: Check, name: &'static str) -> Mutant {
-    Mutant { name, check }
+    Mutant { name, check, rule: None }
+}
+
+/// Found by the simulation, by this rule.
+const fn breaks(rule: &'static str, name: &'static str) -> Mutant {
+    Mutant { name, check: SIMULATION, rule: Some(rule) }
 }
 
 /// A run of the simulation over this many seeds.
@@ -35,16 +42,41 @@ const DEATH_AFTER_RESTART: Check = Check::Death { case: "restart-agent agent.eff
 
 pub const MUTANTS: &[Mutant] = &[
     // What the router decides.
-    found_by(SIMULATION, "engine.wave-too-early"),
-    found_by(SIMULATION, "engine.approval-digest-ignored"),
+    breaks("I3 (predecessors first)", "engine.wave-too-early"),
+    breaks("I5 (consent)", "engine.approval-digest-ignored"),
+    breaks("I5 (consent)", "engine.approver-unchecked"),
+    breaks("I5 (consent)", "planner.danger-not-asked-about"),
+    breaks("I6 (undone means as before)", "engine.failed-restart-left"),
+    breaks("I7 (what others changed stands)", "engine.change-not-named"),
+    breaks("I10 (drastic steps)", "planner.drastic-steps-uncounted"),
+    breaks("I10 (plans keep to what they know)", "planner.restarts-uncounted"),
+    breaks("I10 (plans keep to what they know)", "planner.restarts-unspaced"),
+    breaks("I10 (restarts are remembered)", "engine.restarts-forgotten"),
+    breaks("I10 (attempts)", "engine.one-attempt-too-many"),
+    breaks("I10 (attempts wait)", "engine.retry-at-once"),
+    breaks("I10 (side by side)", "engine.one-too-many-side-by-side"),
+    breaks("I10 (nothing that has ended is kept)", "engine.ended-kept"),
+    breaks("I13 (nothing acts after the end)", "engine.clock-skew-ignored"),
+    breaks("I4 (epochs only rise)", "engine.epoch-by-clock-alone"),
     found_by(SIMULATION, "engine.approval-never-expires"),
     found_by(SIMULATION, "engine.deadline-sweep-off"),
     found_by(SIMULATION, "engine.unstarted-step-undone"),
     found_by(SIMULATION, "engine.kill-switch-ignored"),
     found_by(SIMULATION, "engine.turn-lost-midway"),
-    found_by(SIMULATION, "engine.restarts-forgotten"),
     found_by(SIMULATION, "engine.lost-write-not-looked-for"),
     found_by(SIMULATION, "engine.ack-before-accepted"),
+    // What the simulation's model of an agent does wrong: no line of the product, but each rule is seen to bite.
+    breaks("I1 (one effect a step)", "simulated.intent-not-probed"),
+    breaks("I2 (nothing is left unanswered)", "simulated.settled-before-result"),
+    breaks("I4 (tokens only rise)", "simulated.fence-ignored"),
+    breaks("I6 (undone means as before)", "simulated.undo-to-first-value"),
+    breaks("I7 (what others changed stands)", "simulated.drift-unchecked"),
+    breaks("I7 (what others changed stands)", "simulated.lost-update-unchecked"),
+    breaks("I7 (what others changed stands)", "simulated.undo-unchecked"),
+    breaks("I8 (a CPF is always whole)", "simulated.cpf-in-place"),
+    breaks("I9 (success is true)", "simulated.effect-skipped"),
+    breaks("I11 (kill switch)", "simulated.kill-switch-cached"),
+    breaks("I13 (nothing acts after the end)", "simulated.not-after-ignored"),
     // What only a lost page cache shows.
     found_by(LEDGER, "ledger.intent-not-synced"),
     found_by(LEDGER, "ledger.done-not-synced"),

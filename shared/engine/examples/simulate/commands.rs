@@ -2,20 +2,43 @@
 
 use std::collections::BTreeMap;
 
-use instance_contract::{CommandId, Older, RemediationCommand, RemediationId, StepId, TraceId};
+use instance_contract::{Action, CommandId, Older, RemediationCommand, RemediationId, StepId, TraceId};
 use jiff::Timestamp;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::faults::Fault;
+
 /// One command, and what its sender and the world do with it.
 #[derive(Debug, Clone)]
 pub struct Asked {
     pub command: RemediationCommand,
     pub at: u64,
-    /// Steps that fail, and how often before they work (`None`: always).
-    pub planted: BTreeMap<StepId, Option<u32>>,
+    /// Steps that fail.
+    pub planted: BTreeMap<StepId, Failing>,
+}
+
+/// How a step is planted to fail.
+#[derive(Debug, Clone, Copy)]
+pub enum Failing {
+    /// Always, before it touches anything.
+    Always,
+    /// So often, before it touches anything; then it works.
+    AtFirst(u32),
+    /// Half-way: the instance is stopped, and does not start.
+    StopsOnly,
+}
+
+impl Failing {
+    pub const fn fault(self) -> Fault {
+        match self {
+            Self::Always => Fault::StepFails,
+            Self::AtFirst(_) => Fault::StepFailsAtFirst,
+            Self::StopsOnly => Fault::RestartStopsOnly,
+        }
+    }
 }
 
 impl Asked {
@@ -23,9 +46,12 @@ impl Asked {
         self.command.command_id.into()
     }
 
-    /// Does a step of it fail for good?
-    pub fn is_planted(&self) -> bool {
-        self.planted.values().any(|times| times.is_none_or(|times| times >= 3))
+    /// Does a step of it fail for good, or may it when one more of its attempts goes wrong?
+    pub fn is_planted(&self, attempts: u32) -> bool {
+        self.planted.values().any(|failing| match failing {
+            Failing::Always | Failing::StopsOnly => true,
+            Failing::AtFirst(times) => times + 1 >= attempts,
+        })
     }
 }
 
@@ -43,12 +69,17 @@ pub fn draw(rng: &mut ChaCha8Rng, start: Timestamp) -> Vec<Asked> {
         .collect()
 }
 
-fn plant(rng: &mut ChaCha8Rng, command: &RemediationCommand) -> BTreeMap<StepId, Option<u32>> {
+fn plant(rng: &mut ChaCha8Rng, command: &RemediationCommand) -> BTreeMap<StepId, Failing> {
     let mut planted = BTreeMap::new();
     for step in command.steps() {
         if rng.random_ratio(1, 12) {
-            let times = rng.random_ratio(1, 2).then(|| rng.random_range(1..=2));
-            planted.insert(step.id, times);
+            let is_restart = matches!(step.action, Action::Restart(_));
+            let failing = match rng.random_range(0..4) {
+                0 | 1 => Failing::AtFirst(rng.random_range(1..=2)),
+                2 if is_restart => Failing::StopsOnly,
+                _ => Failing::Always,
+            };
+            planted.insert(step.id, failing);
         }
     }
     planted

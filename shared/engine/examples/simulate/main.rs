@@ -1,19 +1,24 @@
 //! The core under simulation: a bus that loses, repeats, delays and reorders, two routers, agents that crash between
 //! any two inputs, people who answer late or twice, clocks that jump. Everything follows from the seed.
 //!
-//! `cargo xtask simulate --seeds N [--from S]`. A seed that fails is printed with the rule that it broke; it joins
-//! `seeds.txt`, whose seeds run first for ever after.
+//! `cargo xtask simulate --seeds N [--from S]`. A seed that fails is printed with the rule that it broke, and joins
+//! `seeds.txt` by itself (`--keep PATH`, which xtask gives), whose seeds run first for ever after.
 
 mod agents; // The step protocol of an agent, with its ledger.
 mod commands; // What is asked for, and what is planted to fail.
 mod faults;
-mod invariants;
+mod invariants; // What must hold.
+mod kept; // Seeds that failed once.
+mod people; // Who answers, and who changes things by hand.
+mod policy;
+mod resources; // What is changed, and by whom.
 mod routers; // Two shells around two cores.
-mod world; // Time, the log, the resources.
+mod world; // Time, the log, and what happens next.
 
 use std::{
     collections::BTreeMap,
     num::NonZero,
+    path::PathBuf,
     process::ExitCode,
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -22,8 +27,6 @@ use faults::Fault;
 use invariants::{Broken, Replays};
 use world::World;
 
-/// Seeds that failed once.
-const ONCE_FAILED: &str = include_str!("seeds.txt");
 /// Of the plans without a planted failure so many must succeed, or the run proves nothing.
 const LEAST_SUCCESS_PERCENT: usize = 90;
 /// Of the records that routers wrote so many must be compared when they are replayed. (The rest: written by an owner that
@@ -42,49 +45,60 @@ struct Tally {
     endings: BTreeMap<&'static str, usize>,
 }
 
+/// What is asked for on the command line.
+struct Options {
+    seeds: u64,
+    from: u64,
+    only: Option<u64>,
+    /// Where a seed that fails is written down.
+    keep: Option<PathBuf>,
+}
+
 fn main() -> ExitCode {
-    let (seeds, from, only) = match arguments() {
-        Ok(arguments) => arguments,
+    let options = match arguments() {
+        Ok(options) => options,
         Err(message) => {
             eprintln!("{message}");
             return ExitCode::from(2);
         }
     };
-    let kept = ONCE_FAILED.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok());
-    let first: Vec<u64> = if only.is_some() { Vec::new() } else { kept.collect() };
-    let range = only.map_or(from..from + seeds, |seed| seed..seed + 1);
+    let first = if options.only.is_some() { Vec::new() } else { kept::seeds() };
+    let range = options.only.map_or(options.from..options.from + options.seeds, |seed| seed..seed + 1);
     let seeds: Vec<u64> = first.into_iter().chain(range).collect();
-    let tally = match run(&seeds, only.is_some()) {
+    let tally = match run(&seeds, &options) {
         Ok(tally) => tally,
         Err((seed, broken)) => {
             eprintln!("seed {seed} breaks {broken}");
-            tell_how_to_repeat(seed);
+            tell_how_to_repeat(seed, broken.rule, &options);
             return ExitCode::FAILURE;
         }
     };
     tally.print();
-    if tally.proves_something(only.is_some()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if tally.proves_something(options.only.is_some()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn tell_how_to_repeat(seed: u64) {
+fn tell_how_to_repeat(seed: u64, rule: &str, options: &Options) {
     eprintln!("repeat: cargo xtask simulate --seed {seed}");
-    eprintln!("to run first from now on: a line in shared/engine/examples/simulate/seeds.txt");
+    // Of a fault that was planted, nothing is to be remembered.
+    if let Some(path) = options.keep.as_ref().filter(|_| std::env::var_os("MUTANT").is_none()) {
+        eprintln!("{}", kept::keep(path, seed, rule));
+    }
 }
 
 /// A world that panics is no broken invariant, but its seed is as good to know.
-struct NamedWhenItPanics(u64);
+struct NamedWhenItPanics<'a>(u64, &'a Options);
 
-impl Drop for NamedWhenItPanics {
+impl Drop for NamedWhenItPanics<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("seed {} panics", self.0);
-            tell_how_to_repeat(self.0);
+            tell_how_to_repeat(self.0, "panic", self.1);
         }
     }
 }
 
 /// Every seed is a world of its own, so each processor takes its share of them. The first broken one is told.
-fn run(seeds: &[u64], talks: bool) -> Result<Tally, (u64, Broken)> {
+fn run(seeds: &[u64], options: &Options) -> Result<Tally, (u64, Broken)> {
     let shares = std::thread::available_parallelism().map_or(1, NonZero::get);
     let failed = AtomicUsize::new(usize::MAX);
     let share = |first: usize| {
@@ -93,8 +107,8 @@ fn run(seeds: &[u64], talks: bool) -> Result<Tally, (u64, Broken)> {
             if place > failed.load(Ordering::Relaxed) {
                 break;
             }
-            let _names_it = NamedWhenItPanics(*seed);
-            let mut world = World::new(*seed, talks);
+            let _names_it = NamedWhenItPanics(*seed, options);
+            let mut world = World::new(*seed, options.only.is_some());
             world.run();
             let replays = invariants::check(&world).map_err(|broken| {
                 failed.fetch_min(place, Ordering::Relaxed);
@@ -122,19 +136,20 @@ fn run(seeds: &[u64], talks: bool) -> Result<Tally, (u64, Broken)> {
     broken.map_or(Ok(total), |(place, broken)| Err((seeds[place], broken)))
 }
 
-fn arguments() -> Result<(u64, u64, Option<u64>), String> {
-    let (mut seeds, mut from, mut only) = (1_000, 1, None);
+fn arguments() -> Result<Options, String> {
+    let mut options = Options { seeds: 1_000, from: 1, only: None, keep: None };
     let mut rest = std::env::args().skip(1);
     while let Some(flag) = rest.next() {
-        let number = rest.next().and_then(|raw| raw.parse().ok());
-        match (flag.as_str(), number) {
-            ("--seeds", Some(number)) => seeds = number,
-            ("--from", Some(number)) => from = number,
-            ("--seed", Some(number)) => only = Some(number),
-            _ => return Err("usage: simulate [--seeds N] [--from S] [--seed S]".to_owned()),
+        let value = rest.next().unwrap_or_default();
+        match (flag.as_str(), value.parse()) {
+            ("--seeds", Ok(number)) => options.seeds = number,
+            ("--from", Ok(number)) => options.from = number,
+            ("--seed", Ok(number)) => options.only = Some(number),
+            ("--keep", _) if !value.is_empty() => options.keep = Some(PathBuf::from(value)),
+            _ => return Err("usage: simulate [--seeds N] [--from S] [--seed S] [--keep PATH]".to_owned()),
         }
     }
-    Ok((seeds, from, only))
+    Ok(options)
 }
 
 impl Tally {

@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use instance_contract::{
-    AgentKind, Digest, Facts, Forecast, ForecastReply, RemediationId, subject::RecordKind,
+use instance_contract::{AgentKind, Digest, Facts, RemediationId, subject::RecordKind};
+use instance_engine::{
+    Arrival, Core, Earlier, Effect, Event, FactsAnswer, Record, Remediation, is_restart, next_epoch,
 };
-use instance_engine::{Arrival, Core, Earlier, Effect, Event, FactsAnswer, Record, Remediation, is_restart};
 use jiff::{SignedDuration, Timestamp};
 use rand::RngExt as _;
 
 use crate::{
-    agents,
+    agents::{self, SKEW},
     faults::Fault,
+    people,
     world::{Happening, World},
 };
 
@@ -46,7 +47,8 @@ pub struct Routers {
     both: [Router; 2],
     owner: Option<usize>,
     renewed_at: u64,
-    epoch: u64,
+    /// Of every owner that the shard has had, and since when.
+    pub epochs: Vec<(u64, u64)>,
     settled: BTreeSet<usize>,
     halted: bool,
 }
@@ -68,8 +70,9 @@ impl Routers {
             }
             _ => {}
         }
-        let busy = world.asked.iter().any(|asked| world.standing(asked.id(), &RecordKind::Ended).is_none());
-        if busy {
+        let is_open =
+            world.asked.iter().any(|asked| world.standing(asked.id(), &RecordKind::Ended).is_none());
+        if is_open || world.routers.has_unsettled(world.asked.len()) {
             world.at(now + 500, Happening::Lease);
         }
     }
@@ -80,9 +83,11 @@ impl Routers {
         // A former owner that is only paused still believes in its core: the fence must hold.
         this.owner = Some(next);
         this.renewed_at = now;
-        let clock = world.start.as_millisecond() + i64::try_from(now).unwrap_or_default();
-        this.epoch = (this.epoch + 1).max(u64::try_from(clock).unwrap_or_default());
-        let mut core = Core::new(world.policy.clone(), this.epoch);
+        let local = Self::clock(world, next);
+        let this = &mut world.routers;
+        let epoch = next_epoch(this.epochs.last().map_or(0, |(epoch, _)| *epoch), local, &world.policy);
+        this.epochs.push((epoch, now));
+        let mut core = Core::new(world.policy.clone(), epoch);
         let halted = this.halted;
         let mut by_id: BTreeMap<RemediationId, Vec<(RecordKind, Timestamp, u64, Record)>> = BTreeMap::new();
         for (index, entry) in world.log.iter().enumerate() {
@@ -94,7 +99,6 @@ impl Routers {
                 entry.record.clone(),
             ));
         }
-        let local = Self::clock(world, next);
         for entry in world.log.iter().filter(|entry| is_restart(&entry.record)) {
             if let Some(instance) = world.instance_of(entry.id) {
                 core.remember_restart(instance, world.instant(entry.at));
@@ -182,7 +186,7 @@ impl Routers {
         for effect in effects {
             match effect {
                 Effect::Ask { id, instance, questions, .. } => {
-                    let answer = if world.rng.random_ratio(1, 25) {
+                    let answer = if world.chance(25, Fault::AgentsSilent) {
                         FactsAnswer::Silent { why: "lost on the way".to_owned() }
                     } else {
                         let forecasts = questions
@@ -212,6 +216,8 @@ impl Routers {
                         if world.chance(15, Fault::CommandForgotten) {
                             world.routers.settled.remove(&index);
                             world.after(0, 10_000, Happening::Command(index));
+                            // Nobody may have looked at the lease any more.
+                            world.after(0, 500, Happening::Lease);
                         }
                     }
                 }
@@ -265,7 +271,7 @@ impl Routers {
         };
         let (index, is_ours) = world.write(id, &kind, record);
         if let (Some(digest), true) = (asked_for, is_ours) {
-            world.ask_a_person(id, &digest);
+            people::ask(world, id, &digest);
         }
         if world.chance(40, Fault::AnswerLost) {
             let event = Box::new(Event::NotRecorded { id, kind });
@@ -332,7 +338,10 @@ impl Routers {
 
     /// Comes back with a new life, and perhaps a wrong clock; or goes on after a pause.
     pub fn revive(world: &mut World, router: usize) {
-        if world.chance(4, Fault::ClockJump) {
+        if world.chance(4, Fault::ClockSkew) {
+            world.routers.both[router].clock_off = world.rng.random_range(-SKEW..=SKEW);
+        }
+        if world.chance(8, Fault::ClockJump) {
             world.routers.both[router].clock_off = world.rng.random_range(-600_000..=600_000);
         }
         let now = world.now;
@@ -366,21 +375,19 @@ impl Routers {
         }
     }
 
-    pub fn is_halted(&self) -> bool {
-        self.halted
+    /// Had this owner been followed by then?
+    pub fn is_followed(&self, epoch: u64, at: u64) -> bool {
+        self.epochs.iter().any(|(other, since)| *other > epoch && *since <= at)
     }
-}
 
-/// For agents: what a plan question is answered with.
-pub fn would(target: String, before: String, after: String) -> ForecastReply {
-    ForecastReply::Would(Forecast {
-        unknown_version: None,
-        target,
-        before,
-        after,
-        needs_restart: false,
-        restart_reason: String::new(),
-        dangerous: false,
-        warnings: Vec::new(),
-    })
+    /// Is a command left that its owner has not settled?
+    pub fn has_unsettled(&self, many: usize) -> bool {
+        (0..many).any(|index| !self.settled.contains(&index))
+    }
+
+    /// How much the owner of the shard still holds: open remediations, and arrivals.
+    pub fn held_by_owner(&self) -> usize {
+        let core = self.owner.and_then(|owner| self.both[owner].core.as_ref());
+        core.map_or(0, |core| core.remediations().count() + core.arriving())
+    }
 }

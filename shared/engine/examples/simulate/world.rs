@@ -2,10 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
-use instance_contract::{
-    ApprovalAnswered, Digest, InstanceName, OverallStatus, RemediationId, StepId, Token, Verdict,
-    subject::RecordKind,
-};
+use instance_contract::{InstanceName, OverallStatus, Plan, RemediationId, subject::RecordKind};
 use instance_engine::{Event, Record};
 use instance_planner::Policy;
 use jiff::{SignedDuration, Timestamp};
@@ -13,18 +10,30 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
-    agents::Agents,
+    agents::{Agents, Phase},
     commands::{self, Asked},
     faults::Fault,
+    people::{self, Answer},
+    policy,
+    resources::Resources,
     routers::Routers,
 };
 
-/// No run lasts longer, in simulated milliseconds: everything must have ended by then.
-const HORIZON: u64 = 4 * 3_600_000;
-/// In every run whose seed is a multiple of it, a remediation has a minute.
-const SHORT_OF_TIME: u64 = 8;
-/// Whoever would take longer than this to answer never does, in milliseconds.
-const NEVER_AFTER: u64 = 370_000;
+/// Once nothing goes wrong any more, a plan whose turn it is ends within so many milliseconds: the person's time, then
+/// each of up to ten steps and undos with its tries.
+const PLAN_BOUND: u64 = 900_000;
+/// The same where a clock is wrong by more than clocks may be, so that every wait may be longer by as much.
+const PLAN_BOUND_BY_WRONG_CLOCKS: u64 = 5_400_000;
+
+/// Where one of these was injected, plans may fail.
+const FAILING: [Fault; 6] = [
+    Fault::ShortOfTime,
+    Fault::TightBudgets,
+    Fault::ApprovalLate,
+    Fault::ApprovalOtherDigest,
+    Fault::ApprovalDenied,
+    Fault::ApprovalByStranger,
+];
 
 /// Something that will happen.
 #[derive(Debug, Clone)]
@@ -59,31 +68,19 @@ pub enum Happening {
     Work {
         life: u32,
         index: usize,
-        phase: u8,
+        phase: Phase,
     },
     /// A person answers.
-    Approve {
-        id: RemediationId,
-        digest: Digest,
-        verdict: Verdict,
-    },
+    Approve(Answer),
     KillRouter(usize),
     ReviveRouter(usize),
     PauseRouter(usize),
     KillAgents,
-    ForeignChange(InstanceName),
+    ForeignChange {
+        instance: InstanceName,
+        target: String,
+    },
     Halt(bool),
-}
-
-/// One effect on a resource, as the resource saw it.
-#[derive(Debug, Clone)]
-pub struct EffectSeen {
-    pub id: RemediationId,
-    pub step: StepId,
-    pub instance: InstanceName,
-    pub token: Token,
-    pub at: u64,
-    pub guarded: bool,
 }
 
 pub struct Entry {
@@ -91,6 +88,8 @@ pub struct Entry {
     pub kind: RecordKind,
     pub at: u64,
     pub record: Record,
+    /// How many changes the resources had seen when it was written.
+    pub after_changes: usize,
 }
 
 pub struct World {
@@ -101,13 +100,15 @@ pub struct World {
     pub asked: Vec<Asked>,
     pub log: Vec<Entry>,
     written: BTreeMap<(RemediationId, RecordKind), usize>,
-    /// Values by instance and target.
-    pub values: BTreeMap<(InstanceName, String), String>,
+    pub resources: Resources,
+    /// Instances of which somebody else has changed what plans change too.
     pub touched_by_others: BTreeSet<InstanceName>,
-    pub effects: Vec<EffectSeen>,
     pub injected: BTreeMap<Fault, usize>,
     pub halts: Vec<(u64, bool)>,
     pub inputs: usize,
+    /// From then on nothing goes wrong by chance.
+    quiet_from: u64,
+    last_fault_at: u64,
     pub agents: Agents,
     pub routers: Routers,
     queue: BinaryHeap<std::cmp::Reverse<(u64, u64, usize)>>,
@@ -126,18 +127,10 @@ impl World {
     pub fn new(seed: u64, talks: bool) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let start: Timestamp = "2026-11-21T08:00:00Z".parse().expect("a legal instant");
-        let policy = Policy {
-            approve_restarts: rng.random_ratio(1, 2),
-            // No draw: the seeds that failed once keep their meaning.
-            remediation_seconds: if seed.is_multiple_of(SHORT_OF_TIME) { 60 } else { 1200 },
-            approval_seconds: 300,
-            minutes_between_restarts: 0,
-            restarts_per_hour: 60,
-            #[cfg(feature = "mutants")]
-            mutant: std::env::var("MUTANT").ok(),
-            ..Policy::default()
-        };
+        let policy = policy::draw(&mut rng);
         let asked = commands::draw(&mut rng, start);
+        let quiet_from = rng.random_range(40_000..400_000);
+        let agents = Agents::draw(&mut rng);
         let mut world = Self {
             rng,
             now: 0,
@@ -146,13 +139,14 @@ impl World {
             asked,
             log: Vec::new(),
             written: BTreeMap::new(),
-            values: BTreeMap::new(),
+            resources: Resources::default(),
             touched_by_others: BTreeSet::new(),
-            effects: Vec::new(),
             injected: BTreeMap::new(),
             halts: Vec::new(),
             inputs: 0,
-            agents: Agents::default(),
+            quiet_from,
+            last_fault_at: 0,
+            agents,
             routers: Routers::default(),
             queue: BinaryHeap::new(),
             happenings: Vec::new(),
@@ -164,12 +158,19 @@ impl World {
 
     /// What is fixed from the beginning: the commands, and when somebody dies.
     fn arrange(&mut self) {
-        if self.policy.remediation_seconds == 60 {
+        if self.is_short_of_time() {
             self.count(Fault::ShortOfTime);
         }
+        if policy::is_tight(&self.policy) {
+            self.count(Fault::TightBudgets);
+        }
+        if self.agents.clock_off != 0 {
+            self.count(Fault::ClockSkew);
+        }
         for index in 0..self.asked.len() {
-            for times in self.asked[index].planted.values().copied().collect::<Vec<_>>() {
-                self.count(if times.is_some() { Fault::StepFailsAtFirst } else { Fault::StepFails });
+            for fault in self.asked[index].planted.values().map(|failing| failing.fault()).collect::<Vec<_>>()
+            {
+                self.count(fault);
             }
             let at = self.asked[index].at;
             self.at(at, Happening::Command(index));
@@ -184,11 +185,7 @@ impl World {
             let at = self.rng.random_range(0..60_000);
             self.at(at, Happening::KillAgents);
         }
-        if self.rng.random_ratio(1, 15) {
-            let instance = self.asked[0].command.instance.clone();
-            let at = self.rng.random_range(0..30_000);
-            self.at(at, Happening::ForeignChange(instance));
-        }
+        people::arrange(self);
         if self.rng.random_ratio(1, 15) {
             let at = self.rng.random_range(0..40_000);
             self.at(at, Happening::Halt(true));
@@ -197,9 +194,10 @@ impl World {
         }
     }
 
+    /// Until nothing happens any more, or everything had to be over.
     pub fn run(&mut self) {
         while let Some(std::cmp::Reverse((at, _, index))) = self.queue.pop() {
-            if at > HORIZON {
+            if at > self.must_be_over_by() {
                 return;
             }
             self.now = at;
@@ -212,6 +210,21 @@ impl World {
         }
     }
 
+    /// Each plan has its bound from the last fault on, one after the other.
+    pub fn must_be_over_by(&self) -> u64 {
+        let bound = if self.has_wrong_clock() { PLAN_BOUND_BY_WRONG_CLOCKS } else { PLAN_BOUND };
+        self.last_fault_at.max(20_000) + bound * self.asked.len() as u64
+    }
+
+    pub const fn is_short_of_time(&self) -> bool {
+        self.policy.remediation_seconds == policy::SHORT_SECONDS
+    }
+
+    /// Was a clock wrong by more than clocks may be?
+    pub fn has_wrong_clock(&self) -> bool {
+        self.injected.contains_key(&Fault::ClockJump)
+    }
+
     fn happens(&mut self, happening: Happening) {
         match happening {
             Happening::Command(index) => Routers::command(self, index),
@@ -222,12 +235,12 @@ impl World {
             Happening::Lease => Routers::lease(self),
             Happening::Step { index } => Agents::step(self, index),
             Happening::Work { life, index, phase } => Agents::work(self, life, index, phase),
-            Happening::Approve { id, digest, verdict } => self.approve(id, digest, verdict),
+            Happening::Approve(answer) => people::answer(self, answer),
             Happening::KillRouter(router) => Routers::kill(self, router),
             Happening::ReviveRouter(router) => Routers::revive(self, router),
             Happening::PauseRouter(router) => Routers::pause(self, router),
             Happening::KillAgents => Agents::kill(self),
-            Happening::ForeignChange(instance) => self.foreign_change(instance),
+            Happening::ForeignChange { instance, target } => people::change(self, instance, target),
             Happening::Halt(halted) => {
                 self.count(Fault::Halted);
                 self.halts.push((self.now, halted));
@@ -249,14 +262,20 @@ impl World {
     }
 
     pub fn chance(&mut self, one_in: u32, fault: Fault) -> bool {
-        let hit = self.rng.random_ratio(1, one_in);
+        let hit = !self.is_quiet() && self.rng.random_ratio(1, one_in);
         if hit {
             self.count(fault);
         }
         hit
     }
 
+    /// Does nothing go wrong by chance any more?
+    pub fn is_quiet(&self) -> bool {
+        self.now >= self.quiet_from
+    }
+
     pub fn count(&mut self, fault: Fault) {
+        self.last_fault_at = self.last_fault_at.max(self.now);
         *self.injected.entry(fault).or_default() += 1;
     }
 
@@ -272,10 +291,13 @@ impl World {
         }
         let index = self.log.len();
         self.written.insert((id, kind.clone()), index);
-        self.log.push(Entry { id, kind: kind.clone(), at: self.now, record });
+        let after_changes = self.resources.written.len();
+        self.log.push(Entry { id, kind: kind.clone(), at: self.now, record, after_changes });
         Routers::tell(self, index);
-        if matches!(kind, RecordKind::Step { .. }) {
-            self.after(1, 20, Happening::Step { index });
+        match kind {
+            RecordKind::Step { .. } => self.after(1, 20, Happening::Step { index }),
+            RecordKind::Accepted | RecordKind::Planned => people::plan_is_made(self, id),
+            _ => {}
         }
         (index, true)
     }
@@ -284,51 +306,31 @@ impl World {
         self.written.get(&(id, kind.clone())).map(|index| &self.log[*index])
     }
 
-    /// A person is asked, and answers: soon, late, twice, or about something else.
-    pub fn ask_a_person(&mut self, id: RemediationId, digest: &Digest) {
-        let late = self.chance(12, Fault::ApprovalLate);
-        let delay =
-            if late { self.rng.random_range(250_000..400_000) } else { self.rng.random_range(500..5_000) };
-        if delay > NEVER_AFTER {
-            return self.count(Fault::ApprovalNever);
+    pub fn asked_for(&self, id: RemediationId) -> Option<&Asked> {
+        self.asked.iter().find(|asked| asked.id() == id)
+    }
+
+    /// The plan that stands in the log.
+    pub fn plan_of(&self, id: RemediationId) -> Option<&Plan> {
+        if let Some(Record::Planned(planned)) =
+            self.standing(id, &RecordKind::Planned).map(|entry| &entry.record)
+        {
+            return Some(&planned.plan);
         }
-        let other = self.chance(40, Fault::ApprovalOtherDigest);
-        let digest = if other { Digest::of(b"something else") } else { digest.clone() };
-        let approve = Happening::Approve { id, digest, verdict: Verdict::Granted };
-        self.at(self.now + delay, approve.clone());
-        if self.chance(10, Fault::ApprovalTwice) {
-            self.at(self.now + delay + 700, approve);
+        match self.standing(id, &RecordKind::Accepted).map(|entry| &entry.record) {
+            Some(Record::Accepted(accepted)) => accepted.plan.as_ref(),
+            _ => None,
         }
     }
 
-    fn approve(&mut self, id: RemediationId, digest: Digest, verdict: Verdict) {
-        let Some(trace_id) =
-            self.asked.iter().find(|asked| asked.id() == id).map(|asked| asked.command.trace_id.clone())
-        else {
-            return;
-        };
-        let answered = ApprovalAnswered {
-            schema: ApprovalAnswered::SCHEMA.to_owned(),
-            trace_id,
-            remediation_id: id,
-            digest,
-            verdict,
-            by: "operator".to_owned(),
-            at: self.instant(self.now),
-            note: None,
-        };
-        self.write(id, &RecordKind::ApprovalAnswered(1), Record::ApprovalAnswered(answered));
+    /// Has the kill switch been thrown so long ago that everybody knows?
+    pub fn is_halted_since(&self, milliseconds: u64) -> bool {
+        let then = self.now.saturating_sub(milliseconds);
+        self.halts.iter().rfind(|(at, _)| *at <= then).is_some_and(|(_, halted)| *halted)
     }
 
     pub fn instance_of(&self, id: RemediationId) -> Option<&InstanceName> {
-        self.asked.iter().find(|asked| asked.id() == id).map(|asked| &asked.command.instance)
-    }
-
-    fn foreign_change(&mut self, instance: InstanceName) {
-        self.count(Fault::ForeignChange);
-        let target = "cpf [config] globals".to_owned();
-        self.values.insert((instance.clone(), target), "by somebody else".to_owned());
-        self.touched_by_others.insert(instance);
+        self.asked_for(id).map(|asked| &asked.command.instance)
     }
 
     pub fn outcomes(&self) -> Vec<Outcome> {
@@ -339,9 +341,7 @@ impl World {
         let planted_by_world = |asked: &Asked| {
             self.touched_by_others.contains(&asked.command.instance)
                 || !self.halts.is_empty()
-                || self.injected.contains_key(&Fault::ShortOfTime)
-                || self.injected.contains_key(&Fault::ApprovalLate)
-                || self.injected.contains_key(&Fault::ApprovalOtherDigest)
+                || FAILING.iter().any(|fault| self.injected.contains_key(fault))
         };
         self.asked
             .iter()
@@ -349,7 +349,7 @@ impl World {
                 let status = ended(asked)?;
                 Some(Outcome {
                     status,
-                    unplanted: !asked.is_planted() && !planted_by_world(asked),
+                    unplanted: !asked.is_planted(self.policy.attempts) && !planted_by_world(asked),
                     succeeded: matches!(status, OverallStatus::Success | OverallStatus::DryRun),
                 })
             })
