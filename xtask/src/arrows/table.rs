@@ -29,8 +29,19 @@ const GENERATOR: &[&str] =
     &["contract", "iris", "knowledge", "invent", "transport", "clock", "planner", "bus", "chassis"];
 const AGENT: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "agent"];
 const ROUTER: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "engine"];
-const CLI: &[&str] =
-    &["contract", "iris", "knowledge", "clock", "planner", "engine", "scenario", "bus", "telemetry"];
+const CLI: &[&str] = &[
+    "contract",
+    "iris",
+    "knowledge",
+    "invent",
+    "transport",
+    "clock",
+    "planner",
+    "engine",
+    "scenario",
+    "bus",
+    "telemetry",
+];
 
 /// Every room of the tree. A package that is not here is refused.
 pub const ROOMS: &[Room] = &[
