@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use instance_testkit::NatsServer;
 use serde_json::Value;
 
 use crate::pipeline::{self, Ran};
@@ -83,6 +84,39 @@ fn a_dead_write_daemon_is_healed_and_the_truth_about_it_is_in_no_file_of_the_pip
     }
     assert_eq!(chaos(folder.path(), &["assert", "--verdict", "wrong", "--none"]).code, 0);
     assert_eq!(chaos(folder.path(), &["assert", "--verdict", "verified", "--label", "other"]).code, 8);
+    record_and_replay(folder.path(), &own);
+}
+
+/// What the kept bus holds, played again, gives the same command.
+fn record_and_replay(folder: &Path, own: &Path) {
+    let mut server = NatsServer::start();
+    server.kill9();
+    copy(&own.join("pipeline/nats/store"), &server.store());
+    server.restart();
+    let (url, cpf, host) = (server.url(), own.join("iris/CHAOS/iris.cpf"), own.join("host"));
+    let (cpf, host) = (cpf.to_str().unwrap(), host.to_str().unwrap());
+    let words = ["record", "again", "--nats", &url, "--instance", "CHAOS", "--cpf", cpf, "--host-root", host];
+    let ran = chaos(folder, &words);
+    assert_eq!((ran.code, ran.stdout.trim()), (0, "./again.recording.toml"), "{ran:?}");
+    let nobody = chaos(folder, &["record", "x", "--nats", &url, "--instance", "OTHER", "--cpf", cpf]);
+    assert_eq!(nobody.code, 8, "{nobody:?}");
+
+    let ran = chaos(folder, &["replay", "./again.recording.toml"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{ran:?}");
+    assert!(ran.stderr.contains("1 command(s), identical"), "{ran:?}");
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let place = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &place);
+        } else {
+            fs::copy(entry.path(), place).unwrap();
+        }
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use instance_invent::{Inventor, Pace, Templates, start_of};
 
 use crate::{
     Arguments,
-    measure::{Goal, Job, Report, medians},
+    measure::{Goal, Job, Report, Time, medians},
     yardstick::{CHUNK, pre_rendered},
 };
 
@@ -29,6 +29,9 @@ pub fn measure(folder: &Path, arguments: &Arguments, report: &mut Report) {
     let mut jobs: Vec<Job<'_>> = vec![
         ("pre-rendered", Box::new(|| pre_rendered(&mut nowhere(), bytes).unwrap())),
         ("invented", Box::new(|| invent(&templates, &mut nowhere(), bytes).unwrap())),
+    ];
+    let times = medians(arguments.rounds, Time::Processor, &mut jobs);
+    let mut disk: Vec<Job<'_>> = vec![
         (
             "pre-rendered, disk",
             Box::new(|| {
@@ -42,13 +45,23 @@ pub fn measure(folder: &Path, arguments: &Arguments, report: &mut Report) {
             }),
         ),
     ];
-    let times = medians(arguments.rounds, &mut jobs);
+    let wall = medians(arguments.rounds, Time::Wall, &mut disk);
     let rate = |at: usize| bytes as f64 / times[at].as_secs_f64() / 1e9;
     report.add("pre-rendered lines, rendering only", rate(0), "GB/s", Goal::None);
     report.add("inventor, rendering only", rate(1), "GB/s", Goal::None);
     report.add("inventor, of pre-rendered lines", rate(1) / rate(0), "", Goal::AtLeast(0.5));
-    report.add("pre-rendered lines, to disk and synced", rate(2), "GB/s", Goal::None);
-    report.add("inventor to disk, of pre-rendered lines", rate(3) / rate(2), "", Goal::AtLeast(0.9));
+    report.add(
+        "pre-rendered lines, to disk and synced",
+        bytes as f64 / wall[0].as_secs_f64() / 1e9,
+        "GB/s",
+        Goal::None,
+    );
+    report.add(
+        "inventor to disk, of pre-rendered lines",
+        wall[0].as_secs_f64() / wall[1].as_secs_f64(),
+        "",
+        Goal::AtLeast(0.9),
+    );
 }
 
 fn nowhere() -> File {

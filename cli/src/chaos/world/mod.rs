@@ -2,6 +2,7 @@
 
 mod disks;
 mod files;
+mod programs;
 pub mod snapshot; // What is compared afterwards.
 mod users;
 
@@ -11,8 +12,7 @@ use std::{
     fs,
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    process::{Command, Output},
     thread,
     time::{Duration, Instant},
 };
@@ -23,19 +23,17 @@ use instance_scenario::{Draw, Port, Scenario, Step, Symptom};
 
 use self::{
     disks::Disks,
+    programs::{free_port, run, said, well},
     snapshot::Snapshot,
     users::{Manner, Users},
 };
 use crate::{
     exit::{Exit, Stop},
-    up::programs,
+    up::programs::ours,
 };
 
 /// Every instance has the same name: one that tells of its scenario would give the truth away.
 pub const INSTANCE: &str = "CHAOS";
-/// Ports of instances are taken from here on, below those that the kernel gives to whoever connects somewhere.
-const FIRST_PORT: u16 = 20_000;
-const PORTS: u16 = 12_000;
 /// A plain tool that takes longer hangs.
 const SCRIPT_LIMIT: Duration = Duration::from_mins(1);
 /// What a shell does when this process was killed: the instance is forced, its disks are taken away.
@@ -60,8 +58,8 @@ pub struct World {
 impl World {
     /// Makes the instance and does the steps before its first start. Nothing is started.
     pub fn make(root: &Path, name: &str, scenario: &Scenario, seed: u64) -> Result<Self> {
-        let simulator = programs::ours("instance-iris-sim")?;
-        programs::ours("iris")?;
+        let simulator = ours("instance-iris-sim")?;
+        ours("iris")?;
         let mut draw = Draw::new(seed, &scenario.name);
         let (folder, host, wish) = (root.join("iris"), root.join("host"), &scenario.world);
         let mut command = Command::new(&simulator);
@@ -384,39 +382,4 @@ impl Drop for World {
             eprintln!("instance: could not end an instance: {error:#}");
         }
     }
-}
-
-/// A port that nobody listens on now, and that no other world of this process is given.
-fn free_port() -> Result<u16> {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    for _ in 0..PORTS {
-        // Another process begins elsewhere.
-        let number = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
-        let port = FIRST_PORT + u16::try_from(number % u32::from(PORTS)).unwrap_or_default();
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return Ok(port);
-        }
-    }
-    bail!("no port from {FIRST_PORT} to {} is free", FIRST_PORT + PORTS - 1);
-}
-
-/// Runs a program to its end.
-fn run(command: &mut Command) -> Result<Output> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    command.stdin(Stdio::null());
-    command.output().with_context(|| format!("could not run \"{program}\""))
-}
-
-/// Runs a program that must succeed.
-fn well(command: &mut Command) -> Result<()> {
-    let output = run(command)?;
-    if output.status.success() {
-        return Ok(());
-    }
-    bail!("{:?} failed ({}): {}", command, output.status, said(&output));
-}
-
-fn said(output: &Output) -> String {
-    let both = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
-    both.join(" ").trim().to_owned()
 }

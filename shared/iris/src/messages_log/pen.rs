@@ -1,4 +1,4 @@
-use super::{Severity, Timestamp, print::push_number};
+use super::{Severity, Timestamp};
 
 /// Milliseconds of a day.
 const DAY: u32 = 86_400_000;
@@ -59,9 +59,7 @@ impl Pen {
     /// [`write_entry`](super::write_entry) would take, and a line end.
     #[inline]
     pub fn header(&self, out: &mut Vec<u8>, process_id: u32, severity: Severity, category: Option<&str>) {
-        out.extend_from_slice(&self.stamp);
-        out.push(b' ');
-        self.header_without_stamp(out, process_id, severity, category);
+        self.header_from(0, out, process_id, severity, category);
     }
 
     /// The same from the process id on.
@@ -73,9 +71,37 @@ impl Pen {
         severity: Severity,
         category: Option<&str>,
     ) {
-        out.push(b'(');
-        push_number(out, u64::from(process_id));
-        out.extend_from_slice(&[b')', b' ', b'0' + severity.as_u8(), b' ']);
+        self.header_from(Timestamp::LENGTH + 1, out, process_id, severity, category);
+    }
+
+    /// Puts the header together beside the output, which then grows once.
+    #[inline]
+    fn header_from(
+        &self,
+        from: usize,
+        out: &mut Vec<u8>,
+        process_id: u32,
+        severity: Severity,
+        category: Option<&str>,
+    ) {
+        const TEN_DIGITS: usize = 10;
+        let mut head = [b' '; Timestamp::LENGTH + 2 + TEN_DIGITS + 4];
+        head[..Timestamp::LENGTH].copy_from_slice(&self.stamp);
+        head[Timestamp::LENGTH + 1] = b'(';
+        let mut at = Timestamp::LENGTH + 2 + digits(process_id);
+        let end = at;
+        let mut rest = process_id;
+        loop {
+            at -= 1;
+            head[at] = b'0' + narrow(rest % 10);
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        head[end] = b')';
+        head[end + 2] = b'0' + severity.as_u8();
+        out.extend_from_slice(&head[from..end + 4]);
         if let Some(name) = category {
             out.push(b'[');
             out.extend_from_slice(name.as_bytes());
@@ -109,6 +135,12 @@ impl Pen {
             rest[0], rest[1],
         ]);
     }
+}
+
+/// How many digits a number has.
+#[inline]
+fn digits(number: u32) -> usize {
+    number.checked_ilog10().unwrap_or(0) as usize + 1
 }
 
 /// Parts of a time of day are below 100.

@@ -138,8 +138,7 @@ fn check_continuations(text: &[u8]) -> Result<(), WriteError> {
     Ok(())
 }
 
-#[inline]
-pub(crate) fn push_number(out: &mut Vec<u8>, number: u64) {
+fn push_number(out: &mut Vec<u8>, number: u64) {
     let mut digits = [0_u8; 20];
     let mut at = digits.len();
     let mut rest = number;
