@@ -254,6 +254,16 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_the_manual_is_legal() {
+        let page = include_str!("../../../docs/models.md");
+        let example = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+        let settings = toml::from_str::<toml::Table>(example).unwrap()["model"].clone();
+        let settings: Settings = settings.try_into().unwrap();
+        assert_eq!((settings.faults(), settings.providers.len()), (vec![], 1));
+        assert!(settings.record.is_some() && settings.cache.redis_url.is_some());
+    }
+
+    #[test]
     fn every_fault_is_told_and_unknown_keys_are_refused() {
         let text = "tries = 0\nrecord = 'a'\nreplay = 'b'\n[cache]\nseconds = 59\n\
             [[providers]]\nname = 'Main'\nbase_url = 'http://u:p@h/v1'\nmodel = 'm'\ntimeout_ms = 120001\n\
