@@ -140,6 +140,7 @@ impl Settings {
         must((1..=100).contains(&self.breaker.failures), "breaker.failures", "must be 1 to 100");
         must((1..=100).contains(&self.breaker.trials), "breaker.trials", "must be 1 to 100");
         must((60..=86_400).contains(&self.cache.seconds), "cache.seconds", "must be 60 to 86400");
+        must((1..=60_000).contains(&self.cache.patience_ms), "cache.patience_ms", "must be 1 to 60000");
         must((1..=1_000_000).contains(&self.cache.entries), "cache.entries", "must be 1 to 1000000");
         must((1..=100_000).contains(&self.cache.megabytes), "cache.megabytes", "must be 1 to 100000");
         must((1..=100).contains(&self.budget.warn_percent), "budget.warn_percent", "must be 1 to 100");
