@@ -28,8 +28,8 @@ Examples:
   instance breaker reset main                    Let calls through again, in every process that has one of that name.
   instance breaker reset --all";
 
-/// How long processes may take to say that they are there.
-const FIND: Duration = Duration::from_secs(2);
+/// How long processes may take to say that they are there, unless `--timeout` says otherwise.
+const FIND: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -87,7 +87,7 @@ pub struct Answer {
 
 /// Asks every process that asks models. One that has no such thing is left out.
 pub async fn ask(bus: &Bus, session: &Session, endpoint: &str, payload: Bytes) -> Result<Vec<Answer>> {
-    let found = bus.find_services(None, session.global.timeout.unwrap_or(FIND).min(FIND)).await?;
+    let found = bus.find_services(None, session.global.timeout.unwrap_or(FIND)).await?;
     let asked = found.iter().filter_map(|service| Some((service, endpoint_of(service, endpoint)?)));
     let timeout = session.global.timeout.unwrap_or(online::ANSWER);
     let replies = asked.map(|(service, subject)| {

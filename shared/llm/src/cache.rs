@@ -28,9 +28,6 @@ pub(crate) use self::entry::Entry;
 use self::{files::Files, memory::Memory, redis::Redis};
 use crate::breaker::{self, Breaker};
 
-/// No level may take longer to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
-
 /// Where answers are kept, how many and for how long.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -43,6 +40,8 @@ pub struct Settings {
     pub megabytes: u64,
     /// An answer is good for so long, 60 to 86400. Default: 3600.
     pub seconds: u64,
+    /// A level that has not answered after so many milliseconds is passed over. Default: 1000.
+    pub patience_ms: u64,
     /// Keep answers in files too, so that they outlive the process. Default: true.
     pub files: bool,
     /// Keep answers in Redis too, for all hosts, like `redis://host:6379`; no password in it. Its own `maxmemory` limits
@@ -59,6 +58,7 @@ impl Default for Settings {
             entries: 1_000,
             megabytes: 100,
             seconds: 3_600,
+            patience_ms: 1_000,
             files: true,
             redis_url: None,
             redis_password_file: None,
@@ -103,6 +103,7 @@ pub(crate) struct Cache {
     levels: Vec<Guarded>,
     clock: Arc<dyn Clock>,
     life: Duration,
+    patience: Duration,
     misses: AtomicU64,
 }
 
@@ -142,6 +143,7 @@ impl Cache {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
         let life = Duration::from_secs(settings.seconds);
+        let patience = Duration::from_millis(settings.patience_ms);
         let bytes = settings.megabytes.saturating_mul(1_000_000);
         let mut levels: Vec<Box<dyn Level>> = Vec::new();
         if settings.enabled {
@@ -150,7 +152,12 @@ impl Cache {
                 levels.push(Box::new(Files::new(&folder.join("answers"), settings.entries, bytes)));
             }
             if let Some(url) = &settings.redis_url {
-                levels.push(Box::new(Redis::new(url, settings.redis_password_file.as_deref(), life)?));
+                levels.push(Box::new(Redis::new(
+                    url,
+                    settings.redis_password_file.as_deref(),
+                    life,
+                    patience,
+                )?));
             }
         }
         let guarded = |level: Box<dyn Level>| Guarded {
@@ -159,23 +166,29 @@ impl Cache {
             garbage: AtomicU64::new(0),
             level,
         };
-        Ok(Self { levels: levels.into_iter().map(guarded).collect(), clock, life, misses: AtomicU64::new(0) })
+        Ok(Self {
+            levels: levels.into_iter().map(guarded).collect(),
+            clock,
+            life,
+            patience,
+            misses: AtomicU64::new(0),
+        })
     }
 
     /// The answer that was kept under a key. A level that has it hands it to the faster ones.
     pub async fn get(&self, key: &str) -> Option<Entry> {
         for (at, guarded) in self.levels.iter().enumerate() {
-            let Some(bytes) = guarded.run(guarded.level.get(key)).await.flatten() else { continue };
+            let Some(bytes) = self.run(guarded, guarded.level.get(key)).await.flatten() else { continue };
             if let Some(entry) = Entry::decode(key, &bytes, self.clock.now()) {
                 guarded.hits.fetch_add(1, Ordering::Relaxed);
                 let bytes: Arc<[u8]> = bytes.into();
                 for faster in &self.levels[..at] {
-                    faster.run(faster.level.put(key, Arc::clone(&bytes))).await;
+                    self.run(faster, faster.level.put(key, Arc::clone(&bytes))).await;
                 }
                 return Some(entry);
             }
             guarded.garbage.fetch_add(1, Ordering::Relaxed);
-            guarded.run(guarded.level.remove(key)).await;
+            self.run(guarded, guarded.level.remove(key)).await;
         }
         if !self.levels.is_empty() {
             self.misses.fetch_add(1, Ordering::Relaxed);
@@ -187,14 +200,14 @@ impl Cache {
     pub async fn put(&self, key: &str, answer: &str) {
         let bytes: Arc<[u8]> = Entry::new(key, answer, self.clock.now(), self.life).encode().into();
         for guarded in &self.levels {
-            guarded.run(guarded.level.put(key, Arc::clone(&bytes))).await;
+            self.run(guarded, guarded.level.put(key, Arc::clone(&bytes))).await;
         }
     }
 
     /// Takes out an answer that turned out to be of no use.
     pub async fn remove(&self, key: &str) {
         for guarded in &self.levels {
-            guarded.run(guarded.level.remove(key)).await;
+            self.run(guarded, guarded.level.remove(key)).await;
         }
     }
 
@@ -215,13 +228,11 @@ impl Cache {
             levels: self.levels.iter().map(level).collect(),
         }
     }
-}
 
-impl Guarded {
     /// `None`: left alone, failed or too slow.
-    async fn run<T>(&self, work: BoxFuture<'_, Result<T, LevelError>>) -> Option<T> {
-        let permit = self.breaker.admit().ok()?;
-        match timeout(PATIENCE, work).await {
+    async fn run<T>(&self, guarded: &Guarded, work: BoxFuture<'_, Result<T, LevelError>>) -> Option<T> {
+        let permit = guarded.breaker.admit().ok()?;
+        match timeout(self.patience, work).await {
             Ok(Ok(done)) => {
                 permit.succeeded();
                 Some(done)
@@ -233,7 +244,7 @@ impl Guarded {
             }
             Err(_) => {
                 permit.failed("timeout");
-                tracing::debug!(level = self.level.name(), "a level of the cache is too slow");
+                tracing::debug!(level = guarded.level.name(), "a level of the cache is too slow");
                 None
             }
         }

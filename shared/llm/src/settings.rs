@@ -140,6 +140,7 @@ impl Settings {
         must((1..=100).contains(&self.breaker.failures), "breaker.failures", "must be 1 to 100");
         must((1..=100).contains(&self.breaker.trials), "breaker.trials", "must be 1 to 100");
         must((60..=86_400).contains(&self.cache.seconds), "cache.seconds", "must be 60 to 86400");
+        must((1..=60_000).contains(&self.cache.patience_ms), "cache.patience_ms", "must be 1 to 60000");
         must((1..=1_000_000).contains(&self.cache.entries), "cache.entries", "must be 1 to 1000000");
         must((1..=100_000).contains(&self.cache.megabytes), "cache.megabytes", "must be 1 to 100000");
         must((1..=100).contains(&self.budget.warn_percent), "budget.warn_percent", "must be 1 to 100");
@@ -251,6 +252,16 @@ mod tests {
         let settings: Settings = toml::from_str("").unwrap();
         assert_eq!(settings.faults(), []);
         assert!(settings.providers.is_empty());
+    }
+
+    #[test]
+    fn the_example_of_the_manual_is_legal() {
+        let page = include_str!("../../../docs/models.md");
+        let example = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+        let settings = toml::from_str::<toml::Table>(example).unwrap()["model"].clone();
+        let settings: Settings = settings.try_into().unwrap();
+        assert_eq!((settings.faults(), settings.providers.len()), (vec![], 1));
+        assert!(settings.record.is_some() && settings.cache.redis_url.is_some());
     }
 
     #[test]

@@ -13,12 +13,11 @@ use super::{Error, Level, LevelError};
 
 const NAME: &str = "redis";
 const PREFIX: &str = "instance:model:answer:";
-const CONNECT: Duration = Duration::from_millis(500);
-const RESPOND: Duration = Duration::from_millis(500);
 
 pub(super) struct Redis {
     client: Client,
     seconds: u64,
+    patience: Duration,
     /// Made by the first who needs it; heals itself.
     connection: OnceCell<ConnectionManager>,
 }
@@ -31,7 +30,12 @@ impl std::fmt::Debug for Redis {
 }
 
 impl Redis {
-    pub fn new(url: &str, password_file: Option<&Path>, life: Duration) -> Result<Self, Error> {
+    pub fn new(
+        url: &str,
+        password_file: Option<&Path>,
+        life: Duration,
+        patience: Duration,
+    ) -> Result<Self, Error> {
         let mut info = url.into_connection_info().map_err(|_| Error::Address)?;
         if info.redis_settings().password().is_some() {
             return Err(Error::Address);
@@ -44,7 +48,7 @@ impl Redis {
             info = info.set_redis_settings(settings);
         }
         let client = Client::open(info).map_err(|_| Error::Address)?;
-        Ok(Self { client, seconds: life.as_secs(), connection: OnceCell::new() })
+        Ok(Self { client, seconds: life.as_secs(), patience, connection: OnceCell::new() })
     }
 
     async fn connection(&self) -> Result<ConnectionManager, RedisError> {
@@ -52,8 +56,8 @@ impl Redis {
             // The breaker decides when to try again, not the client.
             let config = ConnectionManagerConfig::new()
                 .set_number_of_retries(0)
-                .set_connection_timeout(Some(CONNECT))
-                .set_response_timeout(Some(RESPOND));
+                .set_connection_timeout(Some(self.patience))
+                .set_response_timeout(Some(self.patience));
             ConnectionManager::new_with_config(self.client.clone(), config).await
         };
         self.connection.get_or_try_init(make).await.cloned()

@@ -7,6 +7,7 @@ use std::{fmt, time::Duration};
 
 use async_openai::{Client, config::Config, error::OpenAIError, middleware::HttpRequestFactory};
 use bytes::Bytes;
+use futures::{Stream, StreamExt as _};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -28,6 +29,7 @@ use crate::settings;
 const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
 const LONGEST_ERROR: usize = 64 * 1024;
 
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type HttpClient = legacy::Client<HttpsConnector<HttpConnector>, Body>;
 
 pub(super) fn client(settings: &settings::Provider, key: Option<SecretString>) -> Client<Endpoint> {
@@ -65,10 +67,7 @@ async fn send(
     factory: &HttpRequestFactory,
     provider: &str,
 ) -> Result<Response, CallError> {
-    let unreachable = |source: Box<dyn std::error::Error + Send + Sync>| CallError::Unreachable {
-        provider: provider.to_owned(),
-        source,
-    };
+    let unreachable = |source: BoxError| CallError::Unreachable { provider: provider.to_owned(), source };
     let request = factory.build().await.map_err(|error| unreachable(Box::new(error)))?;
     let request = http::Request::<Body>::try_from(request).map_err(|error| unreachable(Box::new(error)))?;
     let answer = http.request(request).await.map_err(|error| unreachable(Box::new(error)))?;
@@ -84,7 +83,8 @@ async fn send(
     }
     let body = Limited::new(body, LONGEST_ANSWER);
     if is_stream(&head.headers) {
-        return Ok(http::Response::from_parts(head, Body::wrap(body)).into());
+        let events = readable_events(body.into_data_stream());
+        return Ok(http::Response::from_parts(head, Body::wrap_stream(events)).into());
     }
     let whole = body.collect().await.map_err(|error| {
         let provider = provider.to_owned();
@@ -100,6 +100,29 @@ async fn send(
         return Err(CallError::NotACompletion { provider: provider.to_owned() });
     }
     Ok(http::Response::from_parts(head, Body::from(whole)).into())
+}
+
+/// Lets whole lines through, and ends at the first event that is no JSON: async-openai would write it into the log.
+fn readable_events<S>(pieces: S) -> impl Stream<Item = Result<Bytes, BoxError>> + Send + 'static
+where
+    S: Stream<Item = Result<Bytes, BoxError>> + Send + 'static,
+{
+    let mut pending = Vec::new();
+    pieces.map(move |piece| {
+        pending.extend_from_slice(&piece?);
+        let whole = pending.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let lines: Vec<u8> = pending.drain(..whole).collect();
+        if lines.split(|byte| *byte == b'\n').all(is_readable) {
+            Ok(Bytes::from(lines))
+        } else {
+            Err("an event of the stream is no JSON".into())
+        }
+    })
+}
+
+fn is_readable(line: &[u8]) -> bool {
+    let Some(data) = line.strip_prefix(b"data:").map(<[u8]>::trim_ascii) else { return true };
+    data == b"[DONE]" || serde_json::from_slice::<IgnoredAny>(data).is_ok()
 }
 
 fn is_stream(headers: &HeaderMap) -> bool {

@@ -2,6 +2,9 @@
 
 use serde_json::{Value, json};
 
+/// In front of a stream of events.
+const EVENTS: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+
 /// One answer of the test endpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelAnswer {
@@ -25,6 +28,8 @@ enum Kind {
     Cut(String),
     /// Status 200 with a body that is no completion.
     Raw(String),
+    /// The same, as a stream of events.
+    RawStream(String),
 }
 
 impl ModelAnswer {
@@ -69,6 +74,11 @@ impl ModelAnswer {
         Self::of(Kind::Raw(body.into()))
     }
 
+    /// Status 200, and this as a stream of events.
+    pub fn raw_stream(events: impl Into<String>) -> Self {
+        Self::of(Kind::RawStream(events.into()))
+    }
+
     /// Says what the call has cost.
     #[must_use]
     pub const fn costing(mut self, input_tokens: u64, output_tokens: u64) -> Self {
@@ -110,6 +120,7 @@ impl ModelAnswer {
         Some(match &self.kind {
             Kind::Hang => return None,
             Kind::Raw(body) => whole(200, &[], body),
+            Kind::RawStream(events) => [EVENTS.as_bytes(), events.as_bytes()].concat(),
             Kind::Status { status, headers, body } => whole(*status, headers, body),
             Kind::Refusal(text) => whole(200, &[], &completion(None, Some(text), &usage)),
             Kind::Text(text) if streamed => stream(text, Some(&usage)),
@@ -153,8 +164,7 @@ fn stream(text: &str, usage: Option<&Value>) -> Vec<u8> {
         events += &piece(json!([]), Some(usage));
         events += "data: [DONE]\n\n";
     }
-    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
-    [head.as_bytes(), events.as_bytes()].concat()
+    [EVENTS.as_bytes(), events.as_bytes()].concat()
 }
 
 fn whole(status: u16, headers: &[(&'static str, String)], body: &str) -> Vec<u8> {

@@ -54,6 +54,8 @@ impl Desk {
         };
         settings.providers[0].calls_per_minute = 10_000;
         settings.cache.files = false;
+        // On a busy machine a level is slow, and that is not what the tests are about.
+        settings.cache.patience_ms = 60_000;
         Self {
             settings,
             clock: Arc::new(MockClock::new("2026-09-01T10:00:00Z".parse().unwrap())),

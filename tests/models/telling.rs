@@ -1,5 +1,10 @@
 //! Spans and metrics: complete, and without contents unless they were asked for.
 
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
 use instance_testkit::{ModelAnswer, ModelServer};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::{
@@ -85,4 +90,44 @@ async fn contents_are_there_when_they_were_asked_for() {
     for content in ["gen_ai.input.messages", "WRTDMN", "gen_ai.output.messages", "journal full"] {
         assert!(spans.contains(content), "{content} is missing in {spans}");
     }
+}
+
+/// Everything that is logged, at every level.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_an_endpoint_says_reaches_no_log() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    // The library reads streams in a task of its own, which only the default of the whole process reaches.
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let server = ModelServer::start();
+    for nonsense in ["planted", "{\"planted\": ", "[\"planted\"]"] {
+        server.expect(ModelAnswer::raw(nonsense));
+        let mut desk = Desk::new(&server);
+        desk.settings.tries = 1;
+        assert!(desk.model().ask(&desk.question()).await.is_err());
+        server.expect(ModelAnswer::raw_stream(format!("data: {nonsense}\n\n")));
+        desk.provider().stream = true;
+        assert!(desk.model().ask(&desk.question()).await.is_err());
+    }
+    let text = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
+    assert!(text.contains("a model gave no answer"), "the log is listened to");
+    assert!(!text.contains("planted") && !text.contains("WRTDMN"), "{text}");
 }
