@@ -22,6 +22,9 @@ use crate::{
 /// `iris qlist` takes milliseconds; a host that is short of memory takes longer.
 const QLIST_LIMIT: Duration = Duration::from_secs(10);
 
+/// A look at the end of a part (a stop, a start) may take so long, where the step itself has the time.
+const QLIST_OF_PART: Duration = Duration::from_secs(3);
+
 /// What is left of a time limit may be less than an ordinary answer takes. This much more is a twentieth of the shortest
 /// step that there is, which has 10 s.
 const QLIST_LEAST: Duration = Duration::from_millis(500);
@@ -98,7 +101,7 @@ impl<'a> Site<'a> {
     /// Asks for the state, at most for `limit` and the time that is left, but long enough for an ordinary answer.
     pub fn observe_within(&self, limit: Duration) -> Result<Observed, RestartError> {
         let name = &self.instance.name;
-        let limit = self.left_of(limit.min(QLIST_LIMIT)).max(QLIST_LEAST);
+        let limit = self.left_of(limit.clamp(QLIST_OF_PART, QLIST_LIMIT)).max(QLIST_LEAST);
         let finished = self.host.iris(&["qlist", name.as_str()], limit);
         let finished = finished.map_err(|source| QlistError::Run { instance: name.clone(), source })?;
         let qlist = Qlist::read(&finished, name, limit)?;

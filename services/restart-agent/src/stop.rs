@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use instance_agent::host::HostError;
 use instance_chassis::crash_point;
 
 use crate::{
@@ -41,9 +42,13 @@ pub fn stop(
     // The last word: anywhere else it does not count, and without it the program asks on a terminal.
     words.push("quietly");
     crash_point("restart.to-stop");
-    let finished = site.host.iris(&words, limit)?;
+    let said = match site.host.iris(&words, limit) {
+        Ok(finished) => Some(finished.last_words()).filter(|words| !words.is_empty()),
+        // It was started. What came of it is looked at below.
+        Err(HostError::Watch { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
     crash_point("restart.stop-asked");
-    let said = Some(finished.last_words()).filter(|words| !words.is_empty());
     let said = said.map_or_else(String::new, |words| format!(" (iris stop said \"{words}\")"));
     until_down(site, began, limit, &said)?;
     crash_point("restart.stopped");
