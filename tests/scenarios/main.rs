@@ -21,6 +21,7 @@ mod bad_input;
 mod generator_once;
 
 mod command_line;
+mod operator;
 mod plain_client;
 
 mod asyncapi;
