@@ -7,19 +7,19 @@ use serde_json::{Value, json};
 
 use crate::pipeline::{self, AGENTS, INSTANCE, Pipeline, Ran, settings::POLICY, source_tree, wish, world};
 
-fn json(ran: &Ran) -> Value {
+pub fn json(ran: &Ran) -> Value {
     serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
 }
 
 /// `instance` without a pipeline.
-fn alone(words: &[&str]) -> Ran {
+pub fn alone(words: &[&str]) -> Ran {
     let output = pipeline::command("instance").args(words).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Ran { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
 /// Sends a command without waiting; its remediation id.
-async fn sent(pipeline: &Pipeline, wish: &Value) -> String {
+pub async fn sent(pipeline: &Pipeline, wish: &Value) -> String {
     let file = pipeline.command_file(wish);
     let ran = pipeline.instance(&["orchestrate", "--command-file", file.to_str().unwrap(), "--json"]).await;
     assert_eq!((ran.code, &json(&ran)["status"]), (0, &"accepted".into()), "{ran:?}");
@@ -27,8 +27,8 @@ async fn sent(pipeline: &Pipeline, wish: &Value) -> String {
 }
 
 /// Waits until a remediation is in a phase.
-async fn in_phase(pipeline: &Pipeline, id: &str, phase: &str) {
-    instance_testkit::eventually(Duration::from_secs(15), || async {
+pub async fn in_phase(pipeline: &Pipeline, id: &str, phase: &str) {
+    instance_testkit::eventually(Duration::from_secs(45), || async {
         (json(&pipeline.instance(&["status", id, "--json"]).await)["phase"] == phase).then_some(())
     })
     .await;

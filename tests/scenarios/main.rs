@@ -24,6 +24,7 @@ mod outside;
 
 mod command_line;
 mod model_desk;
+mod operator;
 mod plain_client;
 
 mod asyncapi;

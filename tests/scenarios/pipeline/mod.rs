@@ -219,7 +219,7 @@ impl Pipeline {
         let mut command = tokio::process::Command::from(programs::command("instance"));
         command.env("HOME", self.path("home")).env("USER", "tester").arg("--nats").arg(self.server.url());
         command.args(words).stdin(Stdio::null()).kill_on_drop(true);
-        let output = tokio::time::timeout(Duration::from_mins(1), command.output()).await;
+        let output = tokio::time::timeout(Duration::from_mins(3), command.output()).await;
         let output =
             output.unwrap_or_else(|_| panic!("instance {words:?} has not ended:\n{}", self.logs())).unwrap();
         Ran {

@@ -1,0 +1,135 @@
+//! What an operator sees of remediations on a terminal: progress, places, the past, the kill switch, and a log that was
+//! tampered with.
+
+use std::time::Duration;
+
+use instance_contract::RemediationId;
+use instance_testkit::NatsServer;
+use serde_json::Value;
+
+use crate::{
+    command_line::{alone, in_phase, json, sent},
+    pipeline::{INSTANCE, Pipeline, settings::POLICY, wish},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_remediation_is_seen_from_its_question_to_its_place_in_the_past() {
+    let mut pipeline = Pipeline::new(&[]).await;
+    pipeline.iris.start();
+    pipeline.policy(&POLICY.replace("approve_restarts = false", "approve_restarts = true"));
+    let gate = pipeline.gate("start");
+    pipeline.everything().await;
+
+    let wish = wish::set_cpf("globals", "0,0,512,0,0,0", true);
+    let (file, first) = (pipeline.command_file(&wish), wish::id_of(&wish));
+    let words = ["orchestrate", "--command-file", file.to_str().unwrap(), "--wait", "--json"];
+    let meanwhile = async {
+        known(&pipeline, &first).await;
+        in_phase(&pipeline, &first, "waiting_approval").await;
+        let second = sent(&pipeline, &wish::restart()).await;
+        says(&pipeline, &["status", &second], &["queued behind 1"]).await;
+        let listed = ["waiting_approval", "queued behind 1", INSTANCE, "what the test wants"];
+        says(&pipeline, &["status"], &listed).await;
+        says(&pipeline, &["approve", &first, "--yes", "--by", "ops"], &[]).await;
+        gate.reached().await;
+        says(&pipeline, &["status", &first], &["running", "restart-agent", "waiting", "success"]).await;
+        says(&pipeline, &["status"], &["running", "restart"]).await;
+        gate.open();
+        second
+    };
+    let (waited, second) = tokio::join!(pipeline.instance(&words), meanwhile);
+    assert_eq!(waited.code, 0, "{waited:?}\n{}", pipeline.logs());
+    // The end alone is data; the way there is told beside it, in this order.
+    assert_eq!(json(&waited)["overall_status"], "success");
+    let told = [
+        "accepted",
+        "planned, changes ",
+        "waits for approval: instance approve ",
+        "approved by ops",
+        "config -> config-agent on ",
+        "config success after ",
+        "restart -> restart-agent on ",
+        "restart success after ",
+        "verify success after ",
+    ];
+    let places: Vec<Option<usize>> = told.iter().map(|part| waited.stderr.find(part)).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?}: {waited:?}");
+
+    in_phase(&pipeline, &second, "waiting_approval").await;
+    says(&pipeline, &["deny", &second, "--yes"], &[]).await;
+    in_phase(&pipeline, &second, "ended").await;
+    let id = json(&waited)["remediation_id"].as_str().unwrap().to_owned();
+    the_past(&pipeline, [&id, &second]).await;
+    the_kill_switch(&pipeline).await;
+    a_changed_record_is_found(&pipeline, &id).await;
+}
+
+/// A run of `instance` that goes well and prints these words.
+async fn says(pipeline: &Pipeline, words: &[&str], parts: &[&str]) {
+    let ran = pipeline.instance(words).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for part in parts {
+        assert!(ran.stdout.contains(part), "{words:?} does not say {part}: {ran:?}");
+    }
+}
+
+/// The command is on its way from another process.
+async fn known(pipeline: &Pipeline, id: &str) {
+    instance_testkit::eventually(Duration::from_secs(45), || async {
+        (pipeline.instance(&["status", id]).await.code == 0).then_some(())
+    })
+    .await;
+}
+
+async fn the_past(pipeline: &Pipeline, ids: [&str; 2]) {
+    let history = pipeline.instance(&["history", "--csv"]).await;
+    let mut rows = history.stdout.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let header = ["ended", "remediation", "instance", "verdict", "ms", "action", "risk", "why"];
+    assert_eq!(rows.next().unwrap(), header);
+    for (id, verdict) in ids.into_iter().zip(["success", "refused"]) {
+        let row = rows.next().unwrap();
+        assert!(row[0].parse::<jiff::Timestamp>().is_ok(), "{row:?}");
+        assert_eq!((row[1], row[2], row[3]), (id, INSTANCE, verdict));
+        assert!(row[4].parse::<u64>().is_ok(), "{row:?}");
+        assert_eq!((row[5], row[6]), ("what the test wants", "high"));
+    }
+    assert!(rows.next().is_none(), "{history:?}");
+}
+
+/// The words that throw it and take it back. (What it stops: `in_turn`.)
+async fn the_kill_switch(pipeline: &Pipeline) {
+    let halt = ["halt", "--reason", "storage migration", "--by", "ops"];
+    says(pipeline, &halt, &["halted by ops: no agent acts until `instance resume`"]).await;
+    let order = pipeline.bus.halt_order().await.unwrap().expect("it is thrown");
+    assert_eq!((order.by.as_str(), order.reason.as_str()), ("ops", "storage migration"));
+    says(pipeline, &["resume"], &["resumed; it was halted by ops at ", ": storage migration"]).await;
+    assert!(pipeline.bus.halt_order().await.unwrap().is_none());
+    says(pipeline, &["resume"], &["resumed; nothing was halted"]).await;
+    assert_eq!(pipeline.instance(&["halt"]).await.code, 2, "nobody halts without a reason");
+}
+
+/// The same log on another bus, in which somebody has made the end a better one.
+async fn a_changed_record_is_found(pipeline: &Pipeline, id: &str) {
+    says(pipeline, &["replay", id], &["the same bytes", "0 different, 0 not compared"]).await;
+    let server = NatsServer::start();
+    let _bus = instance_testkit::bus(&server).await;
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let jetstream = async_nats::jetstream::new(client);
+    let remediation: RemediationId = id.parse().unwrap();
+    for record in pipeline.records(remediation).await {
+        let text = String::from_utf8(record.payload.to_vec()).unwrap();
+        let text = text.replace("\"overall_status\":\"success\"", "\"overall_status\":\"undone\"");
+        jetstream.publish(record.subject, text.into()).await.unwrap().await.unwrap();
+    }
+    let on = |words: &[&str]| alone(&[&["--nats", &server.url()], words].concat());
+    let told = on(&["replay", id]);
+    assert!(told.code == 1 && told.stdout.contains("DIFFERENT"), "{told:?}");
+    let replay = json(&on(&["replay", id, "--json"]));
+    let differing: Vec<&Value> =
+        replay["records"].as_array().unwrap().iter().filter(|record| record["same"] == false).collect();
+    assert_eq!(
+        (&replay["same"], differing.len(), &differing[0]["record"]),
+        (&false.into(), 1, &"ended".into())
+    );
+    assert!(differing[0]["written"].as_str().unwrap().contains("undone"), "{differing:?}");
+}
