@@ -52,8 +52,12 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, session: &Session) -> Result<Exit> {
-    let state_dir =
-        args.state_dir.clone().or_else(usual_state_dir).context("name a folder with --state-dir")?;
+    let state_dir = match (&args.state_dir, &args.source) {
+        (Some(folder), _) => folder.clone(),
+        // A folder remembers by itself; a service without a home needs none then.
+        (None, Destination::Folder(_)) => PathBuf::new(),
+        (None, Destination::Http(_)) => usual_state_dir().context("name a folder with --state-dir")?,
+    };
     let mut source = open(&args.source, args.http_timeout, &state_dir)?;
     online::run(session, async |bus| {
         let intake = Intake { bus: &bus, args, session };

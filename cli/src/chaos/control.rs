@@ -61,8 +61,6 @@ pub struct Args {
     dir: PathBuf,
 }
 
-/// Trouble that was taken away by hand is gone within this time.
-const GONE_WITHIN: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// What the controls of one scenario came to; each an error when it did not hold.
@@ -169,7 +167,7 @@ fn taken_away(scenario: &Scenario, world: &World, stop: &AtomicBool) -> Result<(
         !scenario.symptom.iter().any(|it| world.shows(it, &|text| since.since_the_fault(world, text)))
     };
     ensure!(
-        within(GONE_WITHIN, stop, all_gone)?,
+        within(Duration::from_secs(scenario.limits.show), stop, all_gone)?,
         "the cause was taken away by hand, and the trouble is still there"
     );
     ensure!(all_gone(), "the trouble came back after its cause was taken away by hand");

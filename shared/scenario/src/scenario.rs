@@ -145,7 +145,8 @@ pub struct Symptom {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// From the fault until it shows on the instance. Default 30.
+    /// From the fault until it shows on the instance; and until it is gone once the cause was taken away by hand.
+    /// Default 30.
     pub show: u64,
     /// From when it shows until the pipeline has seen it; also how long the pipeline may think before it acts.
     /// Default 30.
