@@ -36,7 +36,7 @@ impl Gate {
 
     /// Waits until somebody stands before it.
     pub async fn reached(&self) {
-        eventually(Duration::from_secs(60), || async { self.reached.exists().then_some(()) }).await;
+        eventually(Duration::from_mins(1), || async { self.reached.exists().then_some(()) }).await;
     }
 
     pub fn is_reached(&self) -> bool {
