@@ -16,7 +16,7 @@ use instance_transport::{Destination, Outgoing, PAUSES, SendError, Settled, Tran
 const QUICK: [Duration; 3] =
     [Duration::from_millis(10), Duration::from_millis(20), Duration::from_millis(40)];
 /// Nothing here waits for it; only a test that hangs would.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What a request said.
 #[derive(Debug, Clone)]
