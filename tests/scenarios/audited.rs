@@ -56,6 +56,8 @@ async fn a_killed_router_leaves_a_whole_trail_and_a_changed_one_is_located() {
             pipeline.router("a");
         }
         pipeline.succeeded(answer.remediation_id.unwrap()).await;
+        // What comes next is told in a message of its own.
+        verified(&pipeline).await;
     }
     let whole = verified(&pipeline).await;
     assert_eq!(whole["whole"], true, "{whole:#}");

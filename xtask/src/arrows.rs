@@ -182,7 +182,7 @@ mod tests {
             "instance-engine",
             Kind::Normal,
             "generator -> engine: generator may import only \
-             contract, iris, knowledge, clock, planner, bus, chassis",
+             contract, iris, knowledge, invent, transport, clock, planner, bus, chassis",
         );
         check(
             "instance-router",
