@@ -35,7 +35,7 @@ pub struct Options {
 pub struct Tools {
     pub nats_server: PathBuf,
     nats_py: PathBuf,
-    redis_server: PathBuf,
+    redis_server: Option<PathBuf>,
 }
 
 impl Tools {
@@ -51,7 +51,8 @@ impl Tools {
     /// Say in `command`'s environment where they are.
     pub fn hand_to(&self, command: &mut Command) {
         command.env(nats_server::VARIABLE, &self.nats_server).env(PYTHON_VARIABLE, &self.nats_py);
-        command.env(redis_server::VARIABLE, &self.redis_server);
+        let redis_server = self.redis_server.as_deref().unwrap_or(Path::new(redis_server::NONE));
+        command.env(redis_server::VARIABLE, redis_server);
     }
 }
 
@@ -64,7 +65,9 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     };
     let nats_py = nats_py(workspace)?;
     eprintln!("xtask: {} {} is in {}", NATS_PY.package, NATS_PY.version, nats_py.display());
-    eprintln!("xtask: redis-server is {}", redis_server::find()?.display());
+    if let Some(redis_server) = redis_server::find()? {
+        eprintln!("xtask: redis-server is {}", redis_server.display());
+    }
     println!("{}", server.display());
     Ok(())
 }

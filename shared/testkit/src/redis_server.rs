@@ -41,6 +41,16 @@ impl RedisServer {
         panic!("redis-server did not start");
     }
 
+    /// Starts a server, unless the environment says that this machine has none (`cargo xtask test` does, where it can
+    /// neither find nor install one): then the test is left out, aloud.
+    pub fn start_where_there_is_one() -> Option<Self> {
+        if std::env::var_os(VARIABLE).is_some_and(|named| named == "none") {
+            eprintln!("left out: this machine has no redis-server ({VARIABLE}=none)");
+            return None;
+        }
+        Some(Self::start())
+    }
+
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
@@ -135,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_server_answers_until_it_is_killed_and_again_when_it_is_back() {
-        let mut server = RedisServer::start();
+        let Some(mut server) = RedisServer::start_where_there_is_one() else { return };
         assert_eq!(server.command(&["set", "a", "1"]), "+OK\r\n");
         server.kill9();
         assert!(server.exchange(&["get", "a"]).is_err());
