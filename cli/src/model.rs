@@ -58,7 +58,7 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct CheckArgs {
-    /// Use what this service uses: the table [SERVICE.model] of its settings, in place of [model]
+    /// Use what this service uses: the table `[SERVICE.model]` of its settings, in place of `[model]`
     #[arg(long, value_name = "SERVICE")]
     of: Option<String>,
     /// Keep every answer in this folder
