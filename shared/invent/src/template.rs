@@ -237,18 +237,7 @@ fn slotted(text: &str) -> Vec<Draft> {
 
 #[inline]
 fn push_number(out: &mut Vec<u8>, number: u32) {
-    let mut digits = [0_u8; 10];
-    let mut at = digits.len();
-    let mut rest = number;
-    loop {
-        at -= 1;
-        digits[at] = b'0' + u8::try_from(rest % 10).expect("a remainder of 10 fits");
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 #[cfg(test)]
