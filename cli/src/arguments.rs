@@ -6,9 +6,9 @@ use clap::{Parser, Subcommand};
 use instance_contract::Verdict;
 
 use crate::{
-    approve, audit, bus, completions, cpf, dead_letter, demo, doctor, exit::Exit, generate, halt, history,
-    hosts, knowledge, log, orchestrate, replay, respond, schema, session, session::Session, status, trace,
-    up, validate,
+    approve, audit, breaker, bus, chaos, classify, completions, consume, cost, cpf, dead_letter, demo,
+    doctor, exit::Exit, generate, halt, history, hosts, knowledge, log, model, orchestrate, replay, respond,
+    schema, session, session::Session, status, trace, up, validate,
 };
 
 const EXAMPLES: &str = "\
@@ -39,6 +39,8 @@ pub struct Arguments {
 pub enum Command {
     /// Break a stand-in instance, heal it over the bus, prove it
     Demo(demo::Args),
+    /// Break stand-in instances on purpose, and score who heals them
+    Chaos(chaos::Args),
     /// Keep the whole pipeline running on this machine
     Up(up::Args),
     /// Send a RemediationCommand, and tell what becomes of it
@@ -67,8 +69,12 @@ pub enum Command {
     Replay(replay::Args),
     /// Turn messages with a known remedy into commands, by the built-in rules
     Respond(respond::Args),
-    /// Ask the generator to invent messages
+    /// Invent messages of an IRIS instance, print or send them
     Generate(generate::Args),
+    /// Take commands in from outside, over HTTP or through a folder, once each
+    Consume(consume::Args),
+    /// Say what kind of trouble each entry of a log is, and measure that
+    Classify(classify::Args),
     /// Check that everything is there, and say what to do
     Doctor(doctor::Args),
     /// Which agent serves which IRIS instance, and where
@@ -87,6 +93,12 @@ pub enum Command {
     Cpf(cpf::Args),
     /// What is known about IRIS: check rows of your own, say what a message means
     Knowledge(knowledge::Args),
+    /// Circuit breakers of the processes that ask language models
+    Breaker(breaker::Args),
+    /// What language models have cost, by remediation, session, model and day
+    Cost(cost::Args),
+    /// Language models: ask each one a question that has a right answer
+    Model(model::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -95,6 +107,7 @@ impl Command {
     pub fn run(&self, session: &Session) -> Result<Exit> {
         match self {
             Self::Demo(args) => demo::run(args, session),
+            Self::Chaos(args) => chaos::run(args, session),
             Self::Up(args) => up::run(args, session),
             Self::Orchestrate(args) => orchestrate::run(args, session),
             Self::Status(args) => status::run(args, session),
@@ -108,6 +121,8 @@ impl Command {
             Self::Replay(args) => replay::run(args, session),
             Self::Respond(args) => respond::run(args, session),
             Self::Generate(args) => generate::run(args, session),
+            Self::Consume(args) => consume::run(args, session),
+            Self::Classify(args) => classify::run(args, session),
             Self::Doctor(args) => doctor::run(args, session),
             Self::Hosts(args) => hosts::run(args, session),
             Self::Bus(args) => bus::run(args, session),
@@ -117,6 +132,9 @@ impl Command {
             Self::Log(args) => log::run(args, session),
             Self::Cpf(args) => cpf::run(args, session),
             Self::Knowledge(args) => knowledge::run(args, session),
+            Self::Breaker(args) => breaker::run(args, session),
+            Self::Cost(args) => cost::run(args, session),
+            Self::Model(args) => model::run(args, session),
             Self::Completions(args) => completions::run(args),
         }
     }

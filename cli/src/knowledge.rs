@@ -1,4 +1,6 @@
-//! `instance knowledge`: the rows about log messages, those built in and those of a user's own.
+//! `instance knowledge`: what is known of log messages and parameters, built in and of a user's own.
+
+mod rows; // What one row says.
 
 use std::{
     fs,
@@ -6,13 +8,15 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use instance_knowledge::{Catalogue, Condition, census};
+use instance_knowledge::{Catalogue, census};
 use instance_telemetry::error_chain;
 use serde_json::{Value, json};
 
+use self::rows::Known;
+
 use crate::{
     exit::{Exit, Stop},
-    output::{print, print_json, printable, table},
+    output::{print, print_json, table},
     session::Session,
 };
 
@@ -25,6 +29,8 @@ const EXPLAIN_EXAMPLES: &str = "\
 Examples:
   instance knowledge explain journal-not-started
   instance knowledge explain 'Journaling NOT  started.'
+  instance knowledge explain vm.nr_hugepages     What it may hold, what IRIS needs of it, from which source.
+  instance knowledge explain '[config] globals'
   instance knowledge explain --rows /etc/instance/knowledge 'Disk 3 is on fire' --json";
 
 #[derive(Debug, clap::Args)]
@@ -38,7 +44,7 @@ pub struct Args {
 enum Command {
     /// Check rows of your own, and count what is known by its source
     Check(CheckArgs),
-    /// Say what a message means, or what a condition is
+    /// Say what a message means, or what a condition, a kernel parameter or a CPF parameter is
     Explain(ExplainArgs),
 }
 
@@ -52,9 +58,9 @@ struct CheckArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXPLAIN_EXAMPLES)]
 struct ExplainArgs {
-    /// Id of a condition, or the text of a message
+    /// Id of a condition, the text of a message, the name of a kernel parameter, or `[section] name` of a CPF
     what: String,
-    /// Folder of `*.toml` with conditions of your own
+    /// Folder of `*.toml` with rows of your own
     #[arg(long, value_name = "DIR")]
     rows: Option<PathBuf>,
 }
@@ -93,7 +99,7 @@ fn catalogue(folder: Option<&Path>) -> Result<Catalogue> {
 fn check(args: &CheckArgs, session: &Session) -> Result<Exit> {
     let catalogue = catalogue(args.folder.as_deref())?;
     let counts = census(&catalogue);
-    let added = catalogue.conditions().len() - Catalogue::builtin().conditions().len();
+    let added = added(&catalogue);
     if session.json() {
         let tables: Vec<Value> = counts
             .iter()
@@ -104,7 +110,11 @@ fn check(args: &CheckArgs, session: &Session) -> Result<Exit> {
                 })
             })
             .collect();
-        let document = json!({"schema": "instance.cli.v1.knowledge", "added": added, "tables": tables});
+        let [conditions, cpf, kernel] = added;
+        let document = json!({
+            "schema": "instance.cli.v1.knowledge", "added": conditions, "added_cpf_parameters": cpf,
+            "added_kernel_parameters": kernel, "tables": tables,
+        });
         print_json(&document)?;
         return Ok(Exit::Done);
     }
@@ -122,57 +132,38 @@ fn check(args: &CheckArgs, session: &Session) -> Result<Exit> {
     });
     print(table(["table", "rows", "sourced", "unknown", "in part guessed", "sources"], rows))?;
     if let Some(folder) = &args.folder {
-        session.note(format_args!("{}: {added} conditions of your own, all good", folder.display()));
+        let [conditions, cpf, kernel] = added;
+        session.note(format_args!(
+            "{}: {conditions} conditions, {cpf} CPF parameters and {kernel} kernel parameters of your own, all good",
+            folder.display()
+        ));
     }
     Ok(Exit::Done)
+}
+
+/// How many rows are not built in: conditions, CPF parameters, kernel parameters.
+fn added(catalogue: &Catalogue) -> [usize; 3] {
+    let built_in = Catalogue::builtin();
+    [
+        catalogue.conditions().len() - built_in.conditions().len(),
+        catalogue.parameters().len() - built_in.parameters().len(),
+        catalogue.kernel_parameters().len() - built_in.kernel_parameters().len(),
+    ]
 }
 
 fn explain(args: &ExplainArgs, session: &Session) -> Result<Exit> {
-    let matcher = catalogue(args.rows.as_deref())?.into_matcher();
-    let known = matcher.catalogue().condition(&args.what).or_else(|| matcher.classify(&args.what));
-    let Some(condition) = known else {
-        return Err(Stop::new(Exit::NotFound, "no condition has this id or this text").into());
+    catalogue(args.rows.as_deref())?.put_in_force()?;
+    let Some(known) = Known::find(&args.what) else {
+        let stop =
+            Stop::new(Exit::NotFound, "no condition or parameter has this name, no condition this text");
+        return Err(stop.into());
     };
     if session.json() {
-        print_json(&document(condition))?;
+        print_json(&known.document())?;
     } else {
-        print(text_of(condition))?;
+        print(known.text())?;
     }
     Ok(Exit::Done)
-}
-
-fn document(row: &Condition) -> Value {
-    let texts: Vec<&Vec<String>> = row.wordings.iter().map(|wording| &wording.texts).collect();
-    json!({
-        "schema": "instance.cli.v1.condition", "id": row.id, "class": row.class.as_str(), "texts": texts,
-        "wording_known": row.wording_known, "severities": row.severities, "categories": row.categories,
-        "cause": row.cause, "gather": row.gather, "remedy": row.remedy,
-        "answer": word(&row.answer), "restart": word(&row.restart),
-        "must_not_restart": row.must_not_restart, "source": row.source,
-    })
-}
-
-fn text_of(row: &Condition) -> String {
-    let mut lines = vec![format!("{} ({})", row.id, row.class)];
-    let mut add = |name: &str, value: &str| lines.push(format!("  {name:9} {}", printable(value)));
-    add("cause", &row.cause);
-    add("look at", &row.gather.join("; "));
-    add("cure", &row.remedy);
-    add("who acts", &word(&row.answer));
-    add("restart", &word(&row.restart));
-    if row.must_not_restart {
-        add("never", "restart it automatically");
-    }
-    if !row.wording_known {
-        add("note", "no source shows its real wording");
-    }
-    add("source", &row.source);
-    lines.join("\n")
-}
-
-/// The word by which the row itself says it.
-fn word(value: &impl std::fmt::Debug) -> String {
-    format!("{value:?}").to_lowercase()
 }
 
 #[cfg(test)]
@@ -191,10 +182,14 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_says_who_acts_and_what_is_never_done() {
-        let row = Catalogue::builtin().condition("mismatch-wij-present").unwrap();
-        let text = text_of(row);
-        assert!(text.contains("who acts  person") && text.contains("never     restart"), "{text}");
-        assert_eq!(document(row)["must_not_restart"], true);
+    fn every_kind_of_row_of_a_user_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let row = "[[cpf_parameter]]\nsection = \"config\"\nname = \"newbufs\"\ntype = \"boolean\"\n\
+            since = \"2026.1\"\nrestart = \"no\"\nmeaning = \"m\"\nsource = \"s\"\n";
+        fs::write(folder.path().join("cpf.toml"), row).unwrap();
+        let row = "[[kernel_parameter]]\nname = \"vm.zone_reclaim_mode\"\nroot = \"proc\"\nranges = [\"0..=7\"]\n\
+            recommendation = \"0\"\npersistent = true\ndangerous = false\nreboot_advised = false\nsource = \"s\"\n";
+        fs::write(folder.path().join("kernel.toml"), row).unwrap();
+        assert_eq!(added(&read(folder.path()).unwrap()), [0, 1, 1]);
     }
 }

@@ -1,4 +1,4 @@
-//! `instance log parse`: a messages log as entries, byte for byte.
+//! `instance log parse`: a messages log as entries, byte for byte; `instance log count` is beside it.
 
 use std::{
     io::{self, BufWriter, Read as _, Write},
@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::{
     exit::Exit,
-    input,
+    input, log_count,
     output::printable,
     session::{Session, Tone},
 };
@@ -44,11 +44,15 @@ enum Command {
         /// The log; `-` for stdin
         file: PathBuf,
     },
+    /// Count the entries of a messages.log by category and severity
+    Count(log_count::Args),
 }
 
 pub fn run(args: &Args, session: &Session) -> Result<Exit> {
-    let Command::Parse { file } = &args.command;
-    parse(file, session)?;
+    match &args.command {
+        Command::Parse { file } => parse(file, session)?,
+        Command::Count(args) => return log_count::run(args, session),
+    }
     Ok(Exit::Done)
 }
 

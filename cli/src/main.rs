@@ -4,7 +4,8 @@
 //! Invariant: exit codes mean what `docs/exit-codes.md` says.
 //! Invariant: what comes from logs and messages is data; no control character of it reaches a terminal.
 //!
-//! May import contract, iris, knowledge, clock, planner, engine, bus and telemetry. Nobody imports it.
+//! May import contract, iris, knowledge, invent, transport, clock, planner, engine, scenario, bus, telemetry and llm.
+//! Nobody imports it.
 
 mod arguments; // Read this first: every command in one list.
 mod csv;
@@ -21,6 +22,7 @@ mod telemetry;
 mod approve;
 mod audit;
 mod bus;
+mod consume;
 mod dead_letter;
 mod doctor;
 mod generate;
@@ -32,14 +34,22 @@ mod replay;
 mod status;
 mod trace;
 
+mod chaos; // Scenarios with a sealed truth, and their score.
+
+mod breaker; // What asks language models.
+mod cost;
+mod model;
+
 mod demo; // The closed loop, shown and proved.
 mod respond; // The built-in rules as a process.
 mod up; // The whole pipeline on one machine.
 
+mod classify;
 mod completions;
 mod cpf;
 mod knowledge;
 mod log;
+mod log_count;
 mod schema;
 mod validate;
 

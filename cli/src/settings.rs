@@ -1,6 +1,6 @@
-//! Where the bus is: user file, `--config`, environment, flags; later ones win.
+//! Where the bus and language models are: user file, `--config`, environment, flags; later ones win.
 //!
-//! The files are those of the services: the table `[nats]`, also under `[default]`, `[<profile>]` and `[global]`.
+//! The files are those of the services: the tables `[nats]` and `[model]`, also under `[default]`, `[<profile>]` and `[global]`.
 //! Other tables are theirs and left alone.
 
 use std::{
@@ -30,25 +30,50 @@ pub fn bus(global: &Global) -> Result<Resolved> {
     })
 }
 
-fn resolve(files: &[PathBuf], variables: &[(String, String)], global: &Global) -> Result<Resolved> {
-    let lookup = |name: &str| variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-    let profile = lookup("INSTANCE_PROFILE").filter(|name| !name.is_empty());
+/// Where language models are, and within which limits they are asked: the table `[model]`, or `[<service>.model]` as that
+/// service reads it.
+pub fn model(global: &Global, service: Option<&str>) -> Result<instance_llm::Settings> {
+    let user_file = user_file(&|name| env::var(name).ok()).filter(|path| path.exists());
+    let files: Vec<PathBuf> = user_file.into_iter().chain(global.config.clone()).collect();
+    let variables: Vec<(String, String)> = env::vars().collect();
+    let read = || -> Result<instance_llm::Settings> {
+        let table = match service {
+            None => layered(&files, &variables, "model")?,
+            Some(service) => match layered(&files, &variables, service)?.remove("model") {
+                Some(toml::Value::Table(table)) => table,
+                _ => Table::new(),
+            },
+        };
+        instance_llm::Settings::deserialize(toml::Value::Table(table)).context("settings of language models")
+    };
+    read().map_err(|error| {
+        Stop::new(Exit::BadConfiguration, format_args!("could not read the settings: {error:#}")).into()
+    })
+}
+
+/// One table of the files: plain, then under `[default]`, the profile and `[global]`; later ones win.
+fn layered(files: &[PathBuf], variables: &[(String, String)], name: &str) -> Result<Table> {
+    let profile = variables.iter().find(|(key, value)| key == "INSTANCE_PROFILE" && !value.is_empty());
     let read: Vec<Table> = files.iter().map(|path| table_of(path)).collect::<Result<_>>()?;
-    let mut nats = Table::new();
-    let layers = [None, Some("default"), profile.as_deref(), Some("global")];
+    let mut merged = Table::new();
+    let layers = [None, Some("default"), profile.map(|(_, name)| name.as_str()), Some("global")];
     for (index, layer) in layers.into_iter().enumerate().filter(|(at, layer)| *at == 0 || layer.is_some()) {
         for file in &read {
-            let within = if index == 0 {
-                Some(file)
-            } else {
-                file.get(layer.unwrap_or_default()).and_then(|it| it.as_table())
+            let within = match layer {
+                _ if index == 0 => Some(file),
+                layer => file.get(layer.unwrap_or_default()).and_then(|it| it.as_table()),
             };
-            if let Some(table) = within.and_then(|within| within.get("nats")).and_then(|nats| nats.as_table())
-            {
-                nats.extend(table.clone());
+            if let Some(table) = within.and_then(|within| within.get(name)).and_then(|it| it.as_table()) {
+                merged.extend(table.clone());
             }
         }
     }
+    Ok(merged)
+}
+
+fn resolve(files: &[PathBuf], variables: &[(String, String)], global: &Global) -> Result<Resolved> {
+    let lookup = |name: &str| variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let mut nats = layered(files, variables, "nats")?;
     for (name, value) in variables.iter().filter(|(_, value)| !value.is_empty()) {
         if let Some(key) = name.strip_prefix(PREFIX) {
             nats.insert(key.to_lowercase(), value.as_str().into());

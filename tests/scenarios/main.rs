@@ -18,9 +18,12 @@ mod routed;
 mod unwound;
 
 mod bad_input;
+mod chaos;
 mod generator_once;
+mod outside;
 
 mod command_line;
+mod model_desk;
 mod operator;
 mod plain_client;
 

@@ -62,6 +62,34 @@ async fn who_works_there_is_waited_for_and_listed_and_nothing_is_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_does_not_stop_is_killed_when_command_policy_settings_and_a_person_agree() {
+    let mut pipeline = Pipeline::new(&[]).await;
+    pipeline.iris.start();
+    // It never stops by itself.
+    let gate = pipeline.gate("stop");
+    pipeline.policy(
+        "approve_restarts = false\nallow_force = true\nquiet_seconds = 0\nminutes_between_restarts = 0\n",
+    );
+    pipeline.variable("INSTANCE_RESTART_AGENT__ALLOW_FORCE", "true");
+    pipeline.everything().await;
+    let starts = pipeline.iris.starts();
+    let mut wish = wish::restart();
+    wish["parameters"] = json!({"force": true, "users_seconds": 0, "stop_seconds": 2});
+    let id = pipeline.ask(&wish).await.remediation_id.unwrap();
+    pipeline.recorded(id, "approval.1.asked").await;
+    assert!(!gate.is_reached(), "nobody has agreed yet");
+    let granted = pipeline.instance(&["approve", &id.to_string(), "--yes", "--by", "ops"]).await;
+    assert_eq!(granted.code, 0, "{granted:?}");
+    let trace = pipeline.succeeded(id).await;
+    assert!(gate.is_reached(), "it was asked to stop first");
+    let done = result(&trace, "restart");
+    assert!(done.changes_applied.contains_key("force_ms"), "{done:#?}");
+    assert!(done.warnings.iter().any(|warning| warning.contains("forced down")), "{done:#?}");
+    assert_eq!(pipeline.iris.log().matches("irisforce killed").count(), 1);
+    assert_eq!(pipeline.iris.starts(), starts + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn somebody_elses_listener_is_not_the_superserver() {
     let pipeline = Pipeline::running(&[]).await;
     let iris = &pipeline.iris;

@@ -2,6 +2,7 @@
 //!
 //! Everything is in `scenarios/`: `pipeline/` starts the processes and looks at them from outside; each other file is a
 //! kind of incident. `clients/` holds what is not written in Rust. Run by `cargo xtask test`, which builds the programs.
+//! `models/` asks language models at an endpoint that misbehaves, with a real Redis.
 //! `proofs/crash` kills every process at every named point; it takes minutes and is run by `cargo xtask crash`.
 //! `proofs/broker` kills and freezes the servers under load, and is run by `cargo xtask broker`.
 //!

@@ -11,6 +11,9 @@ use crate::{command, nats_server};
 /// An independent yardstick; beside the tree on some machines, and not part of it.
 const YARDSTICK: &str = "../shared/bench/limits";
 
+/// CPU of a 3-step workflow, as a multiple of the bare chain's. Measured: 1.09 to 1.23.
+const CPU_AT_MOST: &str = "1.3";
+
 #[derive(clap::Args)]
 pub struct Options {
     #[arg(value_enum)]
@@ -24,6 +27,8 @@ pub struct Options {
 enum Subject {
     /// The messages.log reader, beside a memchr line splitter.
     Log,
+    /// Log reader, inventor and tail, beside the least that the work takes; and the command from a cold start.
+    Text,
     /// The agents' changes with all their care, beside the bare system calls; and their dry runs.
     Agents,
     /// Router and agent on a NATS server, beside the bare chain of hops that they cannot do without.
@@ -35,10 +40,16 @@ enum Subject {
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     match options.subject {
         Subject::Log => log(workspace, &options.arguments),
+        Subject::Text => text(workspace, &options.arguments),
         Subject::Agents => agents(workspace, &options.arguments),
         Subject::Pipeline => pipeline(workspace, &options.arguments),
         Subject::Small => small(workspace, &options.arguments),
     }
+}
+
+/// Fails when server, router and agents need more CPU for a 3-step workflow than the goal allows.
+pub fn cpu_gate(workspace: &Workspace) -> Result<()> {
+    pipeline(workspace, &["--gate-cpu".into(), CPU_AT_MOST.into()])
 }
 
 fn log(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
@@ -46,6 +57,18 @@ fn log(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
     // Only the benchmarks: the test harness of the library does not understand their arguments.
     cargo.args(["bench", "-p", "instance-iris", "--benches"]).arg("--").args(arguments);
     command::run(&mut cargo)
+}
+
+/// One build for each program: built together, they would share features.
+fn text(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
+    for program in
+        [["-p", "instance-cli", "--bin", "instance"], ["-p", "instance-tests", "--example", "bench-text"]]
+    {
+        command::run(command::cargo_in(workspace).args(["build", "--release"]).args(program))?;
+    }
+    let mut bench = std::process::Command::new(workspace.release_program("examples/bench-text"));
+    bench.arg("--instance").arg(workspace.release_program("instance"));
+    command::run(bench.args(arguments))
 }
 
 fn agents(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {

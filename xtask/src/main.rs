@@ -10,6 +10,8 @@ mod workspace; // Read this first: what cargo says about the tree.
 mod arrows;
 mod bench;
 mod broker;
+mod census;
+mod chaos;
 mod ci;
 mod crash;
 mod demo;
@@ -20,6 +22,7 @@ mod simulate;
 mod sizes;
 mod test;
 mod tools;
+mod units;
 
 // What they are made of.
 mod binaries;
@@ -27,6 +30,7 @@ mod command;
 mod manifest;
 mod nats_server;
 mod pip;
+mod redis_server;
 
 use std::process::ExitCode;
 
@@ -54,8 +58,12 @@ enum Task {
     CheckArrows,
     /// List Rust files that have grown long, and fail on those that are too long.
     CheckSizes,
+    /// Hold the units of deploy/systemd against what systemd takes, and print how much each is exposed.
+    CheckUnits,
     /// Hold the error codes of the sources to their pages in docs/errors.
     CheckErrors,
+    /// Count what the agents rest on: rows and their sources, facts and their doors, proofs; fail on what has none.
+    Census,
     /// Write the generated files (JSON schemas, AsyncAPI document) anew, or check that they are fresh.
     Generate(generate::Options),
     /// All that must hold before a change lands, cheap stages first.
@@ -66,6 +74,8 @@ enum Task {
     Crash(crash::Options),
     /// Kill and freeze real nats-servers under load, and see that nothing is lost or done twice.
     Broker(broker::Options),
+    /// Break stand-in instances for every built-in cause: is each real, who heals it, and does the truth stay sealed?
+    Chaos(chaos::Options),
     /// Plant faults one at a time, and see that the proofs find each.
     Mutants(mutants::Options),
     /// Run a benchmark.
@@ -90,12 +100,15 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Test(options) => test::run(&workspace, &options),
         Task::CheckArrows => arrows::run(&workspace),
         Task::CheckSizes => sizes::run(&workspace),
+        Task::CheckUnits => units::run(&workspace),
+        Task::Census => census::run(&workspace),
         Task::CheckErrors => error_pages::run(&workspace),
         Task::Generate(options) => generate::run(&workspace, &options),
         Task::Ci(options) => ci::run(&workspace, &options),
         Task::Simulate(options) => simulate::run(&workspace, &options),
         Task::Crash(options) => crash::run(&workspace, &options),
         Task::Broker(options) => broker::run(&workspace, &options),
+        Task::Chaos(options) => chaos::run(&workspace, &options),
         Task::Mutants(options) => mutants::run(&workspace, &options),
         Task::Bench(options) => bench::run(&workspace, &options),
     }

@@ -1,4 +1,5 @@
-//! What demo and tests need from outside the tree: a `nats-server`, and `nats-py` for the bare client's test.
+//! What demo and tests need from outside the tree: a `nats-server`, and for tests `nats-py` (the bare client) and a
+//! `redis-server`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,6 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::nats_server::{self, Pinned};
 use crate::pip::{self, Pin};
+use crate::redis_server;
 use crate::workspace::Workspace;
 
 /// Names the folder that holds `nats-py`, for `PYTHONPATH`.
@@ -33,17 +35,23 @@ pub struct Options {
 pub struct Tools {
     pub nats_server: PathBuf,
     nats_py: PathBuf,
+    redis_server: PathBuf,
 }
 
 impl Tools {
     /// Find or install all of them.
     pub fn ensure(workspace: &Workspace) -> Result<Self> {
-        Ok(Self { nats_server: nats_server::find(workspace)?, nats_py: nats_py(workspace)? })
+        Ok(Self {
+            nats_server: nats_server::find(workspace)?,
+            nats_py: nats_py(workspace)?,
+            redis_server: redis_server::find()?,
+        })
     }
 
     /// Say in `command`'s environment where they are.
     pub fn hand_to(&self, command: &mut Command) {
         command.env(nats_server::VARIABLE, &self.nats_server).env(PYTHON_VARIABLE, &self.nats_py);
+        command.env(redis_server::VARIABLE, &self.redis_server);
     }
 }
 
@@ -56,6 +64,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     };
     let nats_py = nats_py(workspace)?;
     eprintln!("xtask: {} {} is in {}", NATS_PY.package, NATS_PY.version, nats_py.display());
+    eprintln!("xtask: redis-server is {}", redis_server::find()?.display());
     println!("{}", server.display());
     Ok(())
 }

@@ -15,7 +15,8 @@ const EXAMPLES: &str = "\
 Examples:
   instance cpf explain globals
   instance cpf explain config routines --json
-  instance cpf explain Databases                 What a line of that section is.";
+  instance cpf explain Databases                 What a line of that section is.
+  instance cpf explain newbufs --rows /etc/instance/knowledge";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, override_usage = "instance cpf explain [OPTIONS] [SECTION] <NAME>")]
@@ -83,7 +84,8 @@ fn about_section(known: &Section, session: &Session) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn text_of(row: &Parameter) -> String {
+/// A row for people.
+pub fn text_of(row: &Parameter) -> String {
     let mut lines = vec![row.label(), format!("  {}", row.meaning)];
     let mut add = |name: &str, value: String| lines.push(format!("  {name:9} {value}"));
     let unit = row.unit.as_ref().map(|unit| format!(" ({unit})")).unwrap_or_default();
@@ -144,9 +146,10 @@ fn words(kind: &ParameterKind) -> String {
     }
 }
 
-fn document(row: &Parameter) -> Value {
+/// A row for programs.
+pub fn document(row: &Parameter) -> Value {
     json!({
-        "section": row.section, "name": row.name, "meaning": row.meaning, "takes": words(&row.kind),
+        "schema": "instance.cli.v1.cpf_parameter", "section": row.section, "name": row.name, "meaning": row.meaning, "takes": words(&row.kind),
         "unit": row.unit, "default": row.default, "special": row.special,
         "required_non_empty": row.required_non_empty, "read_only": row.read_only, "secret": row.secret,
         "since": row.since, "until": row.until, "activation": activation(row.activation),

@@ -2,19 +2,19 @@
 
 mod check;
 mod diff;
-mod explain;
+pub mod explain;
 mod get;
 mod replace;
 mod set;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use instance_iris::cpf::{Document, EditError};
 
 use crate::{
     exit::{Exit, Stop},
-    input,
+    input, knowledge,
     session::Session,
 };
 
@@ -28,6 +28,9 @@ const HIDDEN: &str = "(hidden)";
 pub struct Args {
     #[command(subcommand)]
     command: Command,
+    /// Folder of `*.toml` with rows of your own, as the setting `knowledge_dir` of the services names it
+    #[arg(long, global = true, value_name = "DIR")]
+    rows: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -45,6 +48,9 @@ enum Command {
 }
 
 pub fn run(args: &Args, session: &Session) -> Result<Exit> {
+    if let Some(folder) = &args.rows {
+        knowledge::read(folder)?.put_in_force()?;
+    }
     match &args.command {
         Command::Get(args) => get::run(args, session),
         Command::Set(args) => set::run(args, session),

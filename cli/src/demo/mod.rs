@@ -15,7 +15,7 @@ mod conduct; // From the fault to the end of the remediation.
 mod operator;
 mod progress;
 mod report;
-mod services;
+pub mod services;
 
 use std::{
     ffi::{OsStr, OsString},

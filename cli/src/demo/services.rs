@@ -101,6 +101,12 @@ impl ServiceLogs {
         said.iter().any(|(who, line)| who == service && line.contains(text))
     }
 
+    /// What a service has said after its first so many lines.
+    pub fn since(&self, service: &str, known: usize) -> Vec<String> {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.iter().filter(|(who, _)| who == service).skip(known).map(|(_, line)| line.clone()).collect()
+    }
+
     /// The newest lines of a service, for an error.
     pub fn last(&self, service: &str, count: usize) -> Vec<String> {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,6 @@
 //! `instance orchestrate`: sends a RemediationCommand, and tells what becomes of it.
 
-mod complete;
+pub mod complete; // Also what `instance consume` takes in.
 mod follow;
 
 use std::{path::PathBuf, time::Duration};

@@ -3,7 +3,7 @@
 
 use instance_contract::{
     Action, CommandId, ErrorType, IrisMessage, LicenseAction, LicenseCheck, Priority, RemediationCommand,
-    SetCpf, SetKernel, Severity, SimpleWork, TimeoutSeconds, Work,
+    RestartInstance, SetCpf, SetKernel, Severity, SimpleWork, TimeoutSeconds, Work,
 };
 use instance_knowledge::{
     Answer, Condition, HostMemory, Matcher, Remedy, Target, condition, propose, remedy_for,
@@ -109,7 +109,7 @@ fn work(remedy: &Remedy, new_value: Option<&str>, present: Option<String>) -> Re
             let action = known.into_iter().find(|known| known.as_str() == action);
             SimpleWork::License(LicenseCheck { action: action.ok_or("no such license action")? })
         }
-        Target::Instance => SimpleWork::Restart,
+        Target::Instance => SimpleWork::Restart(RestartInstance::default()),
     })
 }
 
@@ -191,7 +191,7 @@ mod tests {
         assert_eq!((set.kernel_param.as_str(), set.new_value.as_str()), ("vm.nr_hugepages", "379"));
 
         let restart = answer("Daemon WRTDMN (pid 4411) died. Freezing system", None).unwrap();
-        assert_eq!(restart.work, Work::Simple(SimpleWork::Restart));
+        assert_eq!(restart.work, Work::Simple(SimpleWork::Restart(RestartInstance::default())));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `instance respond`: the built-in rules as a process. A message that the catalogue knows a remedy for becomes a
 //! RemediationCommand; everything else is left to people, and said.
 
-mod judge; // Read this first: from a message to a command, without any bus.
+pub mod judge; // Read this first: from a message to a command, without any bus.
 mod present;
 mod repeats;
 
@@ -49,7 +49,7 @@ pub struct Args {
     /// Messages older than this are left alone: nobody knows whether they still hold
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10m")]
     max_age: Duration,
-    /// A folder of `*.toml` with conditions of your own, the same that the services have as `knowledge_dir`
+    /// A folder of `*.toml` with rows of your own, the same that the services have as `knowledge_dir`
     #[arg(long, value_name = "DIR")]
     knowledge: Option<PathBuf>,
     /// Answer invented and replayed messages too
@@ -232,6 +232,11 @@ impl Responder<'_> {
             Ok(command) => {
                 self.ask(condition, &command).await?;
                 self.repeats.published(&command, now);
+                if !remedy.cures {
+                    let why =
+                        format!("the rules only look; a person has to do the rest: {}", condition.remedy);
+                    self.leave(condition, message, &why);
+                }
             }
             Err(why) => self.leave(condition, message, &why),
         }

@@ -214,3 +214,36 @@ fn the_extra_merge_files_have_no_fault() {
         instance(&[&"cpf", &"check", &"--merge", &file]).exits(i32::from(made_up));
     }
 }
+
+const ROWS: &str = "[[cpf_parameter]]\nsection = \"config\"\nname = \"ZZZ\"\ntype = \"integer\"\nmin = 1\nmax = 9\n\
+    since = \"2024.1\"\nrestart = \"no\"\nmeaning = \"Ours.\"\nsource = \"our own runbook\"\n";
+
+#[test]
+fn rows_of_a_users_own_explain_check_and_set() {
+    let (folder, file) = cpf(CPF);
+    fs::write(folder.path().join("site.toml"), ROWS).unwrap();
+    let rows = folder.path().to_owned();
+    let run = instance(&[&"cpf", &"explain", &"ZZZ", &"--rows", &rows]).exits(0);
+    assert!(run.stdout.contains("from 1 to 9") && run.stdout.contains("our own runbook"), "{run:?}");
+    instance(&[&"cpf", &"explain", &"ZZZ"]).exits(8);
+
+    let told = |run: &crate::run::Run| {
+        run.stdout.lines().filter(|line| line.contains("ZZZ")).collect::<Vec<_>>().join("\n")
+    };
+    let run = instance(&[&"cpf", &"check", &file]).exits(1);
+    assert!(told(&run).contains("unknown_parameter"), "{run:?}");
+    let run = instance(&[&"cpf", &"check", &file, &"--rows", &rows]).exits(1);
+    assert!(told(&run).contains("invalid_value") && !told(&run).contains("unknown_parameter"), "{run:?}");
+
+    instance(&[&"cpf", &"set", &file, &"config", &"ZZZ", &"10", &"--rows", &rows]).exits(3);
+    instance(&[&"cpf", &"set", &file, &"config", &"ZZZ", &"9", &"--rows", &rows]).exits(0);
+    assert_eq!(fs::read_to_string(&file).unwrap(), CPF.replace("a;b#c", "9"));
+
+    let run = instance(&[&"knowledge", &"explain", &"[config] ZZZ", &"--rows", &rows]).exits(0);
+    assert!(run.stdout.contains("our own runbook"), "{run:?}");
+    let run = instance(&[&"knowledge", &"check", &rows]).exits(0);
+    assert!(run.stderr.contains("1 CPF parameters"), "{run:?}");
+    fs::write(folder.path().join("site.toml"), ROWS.replace("max = 9", "max = 0")).unwrap();
+    let run = instance(&[&"cpf", &"check", &file, &"--rows", &rows]).exits(78);
+    assert!(run.stderr.contains("site.toml") && run.stderr.contains("[config] ZZZ"), "{run:?}");
+}

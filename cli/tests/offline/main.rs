@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail a test by panicking, as tests do")]
 
+mod chaos;
 mod conventions;
 mod cpf;
 mod log;
+mod model;
 mod no_bus;
 mod run;
 mod schema;

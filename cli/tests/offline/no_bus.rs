@@ -16,7 +16,7 @@ fn nobody() -> String {
 fn an_unreachable_bus_has_its_own_code_and_says_what_to_do() {
     let nobody = nobody();
     let id = "6f1d2c0a-52b7-4c43-9a3e-1b6077a1d5c8";
-    let commands: [&[&str]; 8] = [
+    let commands: [&[&str]; 10] = [
         &["status"],
         &["trace", id],
         &["history"],
@@ -24,7 +24,9 @@ fn an_unreachable_bus_has_its_own_code_and_says_what_to_do() {
         &["hosts"],
         &["dead-letter", "list"],
         &["bus", "check"],
-        &["generate"],
+        &["generate", "--publish"],
+        &["breaker", "list"],
+        &["cost"],
     ];
     for command in commands {
         let mut arguments: Vec<&dyn AsRef<std::ffi::OsStr>> = vec![&"--nats", &nobody];

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use instance_agent::{
     Agent, AgentError, AgentSettings, Applied, InstanceSettings, Prepared, Probe, SelfGuard, Work,
@@ -65,7 +65,6 @@ impl ConfigAgent {
         Ok(Site {
             host: &*self.host,
             instance: self.settings(instance)?,
-            rules: self.config.rules(),
             kept_backups: self.config.kept_backups.get(),
         })
     }
@@ -79,8 +78,13 @@ impl ConfigAgent {
         Ok(settings.view(&self.config.iris_command, &self.config.proc_root))
     }
 
-    fn license(&self, instance: &InstanceName, action: LicenseAction) -> Result<Vec<String>, Failure> {
-        let known = license::Known::read(&*self.host, self.settings(instance)?);
+    fn license(
+        &self,
+        instance: &InstanceName,
+        action: LicenseAction,
+        limit: Duration,
+    ) -> Result<Vec<String>, Failure> {
+        let known = license::Known::read(&*self.host, self.settings(instance)?, limit);
         Ok(license::answer(action, &known, self.clock.now()))
     }
 }
@@ -110,7 +114,7 @@ impl Agent for ConfigAgent {
         let forecast = self.site(instance).and_then(|site| match (Wanted::of(action), action) {
             (Some(wanted), _) => apply::forecast(&site, &wanted).map(ForecastReply::Would),
             (None, Action::CheckLicense(check)) => {
-                Ok(ForecastReply::ReadOnly { warnings: self.license(instance, check.action)? })
+                Ok(ForecastReply::ReadOnly { warnings: self.license(instance, check.action, Duration::MAX)? })
             }
             (None, Action::Verify(_)) => Ok(ForecastReply::ReadOnly { warnings: Vec::new() }),
             (None, other) => Err(not_ours(other)),
@@ -118,7 +122,7 @@ impl Agent for ConfigAgent {
         forecast.unwrap_or_else(ForecastReply::Wont)
     }
 
-    fn prepare(&self, order: &StepCommand) -> Result<Prepared, Failure> {
+    fn prepare(&self, order: &StepCommand, _: &Work<'_>) -> Result<Prepared, Failure> {
         match (Wanted::of(&order.action), &order.action) {
             (Some(wanted), _) => apply::prepare(&self.site(&order.instance)?, &wanted),
             // Reads only, so there is nothing to record and nothing to do.
@@ -142,14 +146,14 @@ impl Agent for ConfigAgent {
             // The answer is all that there is; it goes back as what an operator reads.
             (None, Action::CheckLicense(check)) => Ok(Applied {
                 changes: Vec::new(),
-                warnings: self.license(&order.instance, check.action)?,
+                warnings: self.license(&order.instance, check.action, work.remaining())?,
                 rollback_available: false,
             }),
             (None, other) => Err(not_ours(other)),
         }
     }
 
-    fn probe(&self, order: &StepCommand, prepared: &Prepared) -> Result<Probe, Failure> {
+    fn probe(&self, order: &StepCommand, prepared: &Prepared, _: &Work<'_>) -> Result<Probe, Failure> {
         apply::probe(&self.site(&order.instance)?, prepared)
     }
 
@@ -158,7 +162,7 @@ impl Agent for ConfigAgent {
         undo::undo(&self.site(&order.instance)?, done, limits(work, &|| work.before_effect()))
     }
 
-    fn probe_undo(&self, order: &StepCommand, done: &Prepared) -> Result<Probe, Failure> {
+    fn probe_undo(&self, order: &StepCommand, done: &Prepared, _: &Work<'_>) -> Result<Probe, Failure> {
         undo::probe(&self.site(&order.instance)?, done)
     }
 

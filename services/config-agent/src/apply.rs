@@ -8,10 +8,10 @@ use instance_contract::{AppliedChange, Digest, Failure, Forecast};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    edit::{self, Edit, Rules},
+    edit::{self, Edit},
     felt,
     host::{CpfFile, Host, LastLook},
-    memory, merge,
+    memory, merge, permit,
     wanted::{Touched, Wanted},
 };
 
@@ -20,7 +20,6 @@ use crate::{
 pub struct Site<'a> {
     pub host: &'a dyn Host,
     pub instance: &'a InstanceSettings,
-    pub rules: Rules,
     pub kept_backups: usize,
 }
 
@@ -129,12 +128,13 @@ impl Material {
 /// Exactly what would change.
 pub fn forecast(site: &Site<'_>, wanted: &Wanted) -> Result<Forecast, Failure> {
     let file = site.host.open(site.instance)?;
-    let Edit { document, touched, felt } = edit::edit(file.document(), wanted, site.rules)?;
+    let Edit { document, touched, felt } = edit::edit(file.document(), wanted)?;
     if wanted.changes.live {
-        merge::must_run(site)?;
+        merge::must_run(site, Duration::MAX)?;
     }
     let judgement = memory::judge(&document, &touched, site.host.room());
     Ok(Forecast {
+        unknown_version: permit::unknown_version(file.document()),
         target: wanted.target(),
         before: wanted.before(&touched),
         after: wanted.after(&touched),
@@ -153,7 +153,7 @@ pub fn forecast(site: &Site<'_>, wanted: &Wanted) -> Result<Forecast, Failure> {
 /// What must be recorded before the effect. Writes nothing.
 pub fn prepare(site: &Site<'_>, wanted: &Wanted) -> Result<Prepared, Failure> {
     let file = site.host.open(site.instance)?;
-    let edit = edit::edit(file.document(), wanted, site.rules)?;
+    let edit = edit::edit(file.document(), wanted)?;
     let already = !edit.changes();
     let live = wanted.changes.live;
     let after_sha256 = (!live).then(|| Digest::of(&edit.document.to_bytes()));
@@ -197,7 +197,7 @@ pub fn apply(
         );
         return Err(Failure::transient("lost_update", message));
     }
-    let Edit { document, mut felt, .. } = edit::edit(file.document(), wanted, site.rules)?;
+    let Edit { document, mut felt, .. } = edit::edit(file.document(), wanted)?;
     // The ledger has the name of the backup whenever there is something to change.
     let backup = material.backup.clone().map_or_else(|| file.next_backup(), Ok)?;
     if material.live {

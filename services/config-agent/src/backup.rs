@@ -21,8 +21,10 @@ const MAY_BE_OPEN_SECONDS: i64 = 2 * 3600;
 /// change that it was made for did not come about.
 pub fn next_name(folder: &Folder, cpf: &str, digest: &Digest) -> Result<String, FileError> {
     let newest = existing(folder, cpf)?.pop();
+    // The name says what it holds, so that it is read only where it may be the one.
     if let Some((_, name)) = &newest
-        && folder.read(name).is_ok_and(|backup| backup.digest == *digest)
+        && name.ends_with(&format!("_{}", digest.short()))
+        && folder.read(name).is_ok_and(|backup| backup.digest() == digest)
     {
         return Ok(name.clone());
     }
@@ -48,7 +50,7 @@ pub fn begin<'a>(folder: &'a Folder, name: &'a str, live: &Snapshot) -> Result<B
         file
     } else {
         let there = folder.read(name)?;
-        if there.digest == live.digest {
+        if there.bytes == live.bytes {
             // Whoever has written it may not have come to syncing it.
             return Ok(begun(there.file));
         }

@@ -3,8 +3,6 @@ use std::{num::NonZeroUsize, path::PathBuf};
 use instance_agent::settings::{self, InstanceSettings};
 use serde::Deserialize;
 
-use crate::edit::Rules;
-
 /// Settings of config-agent. Unknown names are refused.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -17,8 +15,8 @@ pub struct Config {
     /// Where the kernel shows its state. Default: `/proc`.
     #[serde(default = "settings::default_proc_root")]
     pub proc_root: PathBuf,
-    /// A folder of `*.toml` with conditions of your own, in the form of `shared/knowledge/data/conditions`; a bad row
-    /// ends the start. The same folder for all services. Default: none.
+    /// A folder of `*.toml` with rows of your own: conditions, CPF parameters, kernel parameters, in the forms of
+    /// `shared/knowledge/README.md`; a bad row ends the start. The same folder for all services. Default: none.
     #[serde(default)]
     pub knowledge_dir: Option<PathBuf>,
     /// Where the agent's ledger lies; made when it is missing. Default: `/var/lib/instance/config-agent`.
@@ -28,27 +26,10 @@ pub struct Config {
     /// `/var/lib/instance/fence`. The same folder for all three.
     #[serde(default = "settings::default_fence_dir")]
     pub fence_dir: PathBuf,
-    /// May a command that says `allow_unknown` change parameters that the catalogue does not know? Default: false.
-    #[serde(default)]
-    pub allow_unknown_parameters: bool,
-    /// Is a CPF of a version that nobody has described left alone? Otherwise the values that it holds can be changed,
-    /// with a warning. Default: false.
-    #[serde(default)]
-    pub refuse_unknown_version: bool,
     /// How many backups of a CPF stay. At least 1. Younger than two hours, and the newest sound one, stay anyway.
     /// Default: 10.
     #[serde(default = "default_kept_backups")]
     pub kept_backups: NonZeroUsize,
-}
-
-impl Config {
-    /// What this site allows.
-    pub fn rules(&self) -> Rules {
-        Rules {
-            allow_unknown_parameters: self.allow_unknown_parameters,
-            refuse_unknown_version: self.refuse_unknown_version,
-        }
-    }
 }
 
 fn default_state_dir() -> PathBuf {

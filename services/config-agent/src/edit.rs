@@ -11,15 +11,6 @@ use crate::{
     wanted::{Touched, Wanted},
 };
 
-/// What a site allows, from the settings of the agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Rules {
-    /// A command may change parameters that the catalogue does not know, when it says so itself.
-    pub allow_unknown_parameters: bool,
-    /// A CPF whose version nobody has described is left alone.
-    pub refuse_unknown_version: bool,
-}
-
 /// What a command asks for, worked out on one CPF.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Edit {
@@ -33,12 +24,12 @@ pub struct Edit {
 
 /// Works out a change: each parameter may be changed, its present value is the expected one, the new one is legal and
 /// fits the rest of the file, and no line differs but those that are named.
-pub fn edit(current: &Document, wanted: &Wanted, rules: Rules) -> Result<Edit, Conflict> {
-    permit::version(current, wanted, rules)?;
+pub fn edit(current: &Document, wanted: &Wanted) -> Result<Edit, Conflict> {
+    permit::version(current, wanted)?;
     let mut document = current.clone();
     for change in &wanted.changes.changes {
         permit::name(&change.cpf_section, &change.parameter)?;
-        permit::known(current, change, wanted.changes.allow_unknown && rules.allow_unknown_parameters)?;
+        permit::known(current, change, wanted.changes.allow_unknown)?;
         match change.change {
             CpfChangeKind::Set => set(&mut document, change)?,
             CpfChangeKind::Add => add(&mut document, change)?,

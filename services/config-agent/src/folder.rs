@@ -5,6 +5,7 @@ use std::{
     io::{self, Read, Write},
     os::{fd::OwnedFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
+    sync::OnceLock,
     thread::ScopedJoinHandle,
 };
 
@@ -46,8 +47,7 @@ pub struct Snapshot {
     pub file: File,
     /// All of it.
     pub bytes: Vec<u8>,
-    /// SHA-256 of the bytes.
-    pub digest: Digest,
+    digest: OnceLock<Digest>,
     /// Owner.
     pub uid: u32,
     /// Group.
@@ -101,9 +101,8 @@ impl Folder {
             .take(LIMIT_BYTES)
             .read_to_end(&mut bytes)
             .map_err(|source| FileError::io("read", path.clone(), source))?;
-        let digest = Digest::of(&bytes);
-        let mode = metadata.mode() & 0o7777;
-        Ok(Snapshot { file, bytes, digest, uid: metadata.uid(), gid: metadata.gid(), mode })
+        let (uid, gid, mode) = (metadata.uid(), metadata.gid(), metadata.mode() & 0o7777);
+        Ok(Snapshot { file, bytes, digest: OnceLock::new(), uid, gid, mode })
     }
 
     /// A new file that nobody else may read yet; `None` when the name is taken, by whatever.
@@ -183,6 +182,19 @@ impl Folder {
         let stat = fstatat(&self.handle, name, AtFlags::AT_SYMLINK_NOFOLLOW).ok()?;
         let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
         (kind == SFlag::S_IFREG).then_some(stat.st_mtime)
+    }
+}
+
+impl Snapshot {
+    /// SHA-256 of the bytes; reckoned when it is first asked for.
+    pub fn digest(&self) -> &Digest {
+        self.digest.get_or_init(|| Digest::of(&self.bytes))
+    }
+
+    /// Is it the same text, and whose it is?
+    pub fn is_as(&self, other: &Self) -> bool {
+        let owner_and_mode = |snapshot: &Self| (snapshot.uid, snapshot.gid, snapshot.mode);
+        self.bytes == other.bytes && owner_and_mode(self) == owner_and_mode(other)
     }
 }
 

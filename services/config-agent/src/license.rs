@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use instance_agent::{
@@ -36,13 +36,17 @@ pub struct Known {
 }
 
 impl Known {
-    /// Asks the host.
-    pub fn read(host: &dyn Host, instance: &InstanceSettings) -> Self {
+    /// Asks the host, at most for `limit`.
+    pub fn read(host: &dyn Host, instance: &InstanceSettings, limit: Duration) -> Self {
+        let began = Instant::now();
+        let left = || limit.saturating_sub(began.elapsed());
         let metrics = host
-            .state(instance, QLIST_LIMIT)
+            .state(instance, QLIST_LIMIT.min(limit))
             .map_err(|failure| failure.cause().message.clone())
             .and_then(|found| match (&found.state, found.web_server_port) {
-                (StateWord::Running, Some(port)) if port != 0 => host.metrics(port, METRICS_LIMIT),
+                (StateWord::Running, Some(port)) if port != 0 => {
+                    host.metrics(port, METRICS_LIMIT.min(left()))
+                }
                 (StateWord::Running, _) => {
                     Err("the instance has no web port of its own (field 7 of iris qlist)".to_owned())
                 }

@@ -1,6 +1,9 @@
 //! Values go into the running instance by its own `iris merge`, and are read back from the file that it writes.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
 
 use instance_agent::{
     evidence::{Health, StateWord},
@@ -18,9 +21,9 @@ use crate::{
 /// `iris qlist` takes milliseconds; a host that is short of memory takes longer.
 const QLIST_LIMIT: Duration = Duration::from_secs(10);
 
-/// Only a running instance can merge.
-pub fn must_run(site: &Site<'_>) -> Result<(), Failure> {
-    let found = site.host.state(site.instance, QLIST_LIMIT)?;
+/// Only a running instance can merge. Asked at most for `limit`.
+pub fn must_run(site: &Site<'_>, limit: Duration) -> Result<(), Failure> {
+    let found = site.host.state(site.instance, QLIST_LIMIT.min(limit))?;
     match (&found.state, found.health) {
         (StateWord::Running, Health::Hung) => {
             Err(Failure::refused("instance_not_running", "the instance hangs, so it cannot merge"))
@@ -42,13 +45,14 @@ pub fn merge(
     material: &Material,
     limits: Limits<'_>,
 ) -> Result<Vec<String>, Failure> {
-    must_run(site)?;
+    let began = Instant::now();
+    must_run(site, limits.remaining)?;
     let laid = file.merge_file(text(material).as_bytes())?;
     crash_point("config.merge-file-laid");
     (limits.last_look)()?;
     file.is_unchanged()?;
     crash_point("config.to-merge");
-    let finished = site.host.merge(site.instance, &laid, limits.remaining)?;
+    let finished = site.host.merge(site.instance, &laid, limits.remaining.saturating_sub(began.elapsed()))?;
     crash_point("config.merged");
     drop(laid);
     // Exit codes are not believed: only the file says what it holds.

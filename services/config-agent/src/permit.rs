@@ -1,29 +1,26 @@
-//! What no command may change, and what it may change only when the site allows it.
+//! What no command may change, and what it may change only when it says so; whether it may say so, policy decides.
 
 use instance_contract::{CpfChange, CpfChangeKind};
 use instance_iris::cpf::Document;
 use instance_knowledge::{self as knowledge, SectionKind};
 
-use crate::{
-    conflict::Conflict,
-    edit::{Rules, label},
-    wanted::Wanted,
-};
+use crate::{conflict::Conflict, edit::label, wanted::Wanted};
 
-/// With a version that nobody has described, only what the file already holds is changed.
-pub fn version(current: &Document, wanted: &Wanted, rules: Rules) -> Result<(), Conflict> {
-    let version = current.version().unwrap_or_default();
-    if knowledge::is_known_cpf_version(version) {
-        return Ok(());
-    }
-    let refuse = |rule| Err(Conflict::UnknownVersion { version: version.to_owned(), rule });
-    if rules.refuse_unknown_version {
-        return refuse("the settings of config-agent refuse such a file");
-    }
+/// With a version that nobody has described, only what the file already holds is changed. Where policy wants such a file
+/// left alone, the planner refuses the command.
+pub fn version(current: &Document, wanted: &Wanted) -> Result<(), Conflict> {
+    let Some(version) = unknown_version(current) else { return Ok(()) };
     if wanted.changes.changes.iter().any(|change| change.change != CpfChangeKind::Set) {
-        return refuse("only the value of what it already holds can be changed");
+        let rule = "only the value of what it already holds can be changed";
+        return Err(Conflict::UnknownVersion { version, rule });
     }
     Ok(())
+}
+
+/// The version of the file, when nobody has described it; empty when it has none.
+pub fn unknown_version(current: &Document) -> Option<String> {
+    let version = current.version().unwrap_or_default();
+    (!knowledge::is_known_cpf_version(version)).then(|| version.to_owned())
 }
 
 /// What no command may change, whatever the file holds.
@@ -45,7 +42,7 @@ pub fn name(section: &str, name: &str) -> Result<(), Conflict> {
 
 /// What would allow a parameter that the catalogue does not know.
 const ALLOWANCE: &str =
-    "; allow_unknown in the command and allow_unknown_parameters in the settings of config-agent allow it";
+    "; allow_unknown in the command and allow_unknown_parameters in the policy of the router allow it";
 
 /// Whether the catalogue knows the parameter well enough for this change of it.
 pub fn known(current: &Document, change: &CpfChange, allowed: bool) -> Result<(), Conflict> {

@@ -7,10 +7,12 @@ use std::{
         ffi::OsStrExt,
         fs::{MetadataExt, PermissionsExt, fchown},
     },
+    path::Path,
 };
 
 use instance_chassis::{crash_point, mutant};
 use instance_contract::Failure;
+use instance_iris::cpf::{self, Document};
 use xattr::FileExt;
 
 use crate::{
@@ -18,6 +20,9 @@ use crate::{
     error::FileError,
     folder::{Folder, Snapshot},
 };
+
+/// More parameters than these are not named in a message.
+const LISTED: usize = 8;
 
 /// Replaces the text of the file `name`, of which `old` was read a moment ago.
 ///
@@ -37,12 +42,8 @@ pub fn replace(
     draft.fill(old, text, backup).map_err(FileError::into_failure)?;
     last_look()?;
     let live = folder.read(name).map_err(FileError::into_failure)?;
-    let same = (live.uid, live.gid, live.mode) == (old.uid, old.gid, old.mode);
-    if (live.digest != old.digest || !same) && !mutant("config.lost-update-unchecked") {
-        let path = folder.path().join(name);
-        let message =
-            format!("\"{}\" was written by somebody else just now; it is left as it is", path.display());
-        return Err(Failure::transient("lost_update", message));
+    if !live.is_as(old) && !mutant("config.lost-update-unchecked") {
+        return Err(lost_update(&folder.path().join(name), old, &live));
     }
     crash_point("config.to-rename");
     draft.publish().map_err(FileError::into_failure)?;
@@ -58,6 +59,36 @@ pub fn replace(
     }
     crash_point("config.read-back");
     Ok(())
+}
+
+/// Somebody else has written the file, or changed whose it is, since it was read: both states are told.
+pub fn lost_update(path: &Path, then: &Snapshot, now: &Snapshot) -> Failure {
+    let path = path.display();
+    let message = if then.bytes == now.bytes {
+        let told = |state: &Snapshot| format!("{}:{} {:o}", state.uid, state.gid, state.mode);
+        format!(
+            "\"{path}\" was given another owner or mode by somebody else just now ({} when it was read, {} now); it is \
+             left as it is",
+            told(then),
+            told(now)
+        )
+    } else {
+        let (before, after) = (Document::parse(&then.bytes), Document::parse(&now.bytes));
+        let names: Vec<String> = cpf::diff(&before, &after)
+            .iter()
+            .map(|difference| format!("[{}] {}", difference.section, difference.name))
+            .take(LISTED)
+            .collect();
+        let what =
+            if names.is_empty() { String::new() } else { format!("; it differs in {}", names.join(", ")) };
+        format!(
+            "\"{path}\" was written by somebody else just now (SHA-256 {} when it was read, {} now{what}); it is left as \
+             it is",
+            then.digest().short(),
+            now.digest().short()
+        )
+    };
+    Failure::transient("lost_update", message)
 }
 
 /// Gives `file` owner, group, mode, access list and extended attributes of `from`.

@@ -1,5 +1,7 @@
 //! A change is taken back, while the values are still ours.
 
+use std::time::Instant;
+
 use instance_agent::{Applied, Prepared, Probe};
 use instance_chassis::mutant;
 use instance_contract::{Digest, Failure};
@@ -31,8 +33,10 @@ pub fn undo(site: &Site<'_>, done: &Prepared, limits: Limits<'_>) -> Result<Appl
     let backup = file.next_backup()?;
     let mut warnings = Vec::new();
     // What the running instance has taken up, it must also give up; one that is down reads the file at its start.
-    if material.live && merge::must_run(site).is_ok() {
+    let began = Instant::now();
+    if material.live && merge::must_run(site, limits.remaining).is_ok() {
         file.keep(&backup)?;
+        let limits = Limits { remaining: limits.remaining.saturating_sub(began.elapsed()), ..limits };
         warnings.extend(merge::merge(site, &*file, &back, limits)?);
     } else {
         file.put(&former_text(&*file, &material, &back)?, &backup, limits.last_look)?;

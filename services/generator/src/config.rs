@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use instance_contract::{ErrorType, InstanceName, Severity};
+use instance_transport::Destination;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
@@ -38,8 +39,10 @@ pub struct Config {
     pub publish_invented: bool,
     /// Logs whose severe and fatal entries become templates at start, besides those built in. Default: none.
     pub learn_from: Vec<PathBuf>,
-    /// A folder of `*.toml` with conditions of your own, in the form of `shared/knowledge/data/conditions`; a bad row
-    /// ends the start. The same folder for the agents and `instance respond`. Default: none.
+    /// Consumers outside that are sent every stored message of this bus. Default: none.
+    pub deliver: Vec<ConsumerSettings>,
+    /// A folder of `*.toml` with rows of your own: conditions, CPF parameters, kernel parameters, in the forms of
+    /// `shared/knowledge/README.md`; a bad row ends the start. The same folder for all services. Default: none.
     pub knowledge_dir: Option<PathBuf>,
 }
 
@@ -55,6 +58,27 @@ pub struct InstanceSettings {
     /// offset is learnt from what the instance says at its start, and `occurred_at` is null until then.
     #[serde(default, deserialize_with = "time_zone")]
     pub time_zone: Option<TimeZone>,
+}
+
+/// A consumer outside.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsumerSettings {
+    /// Its name, under which it is remembered how far it has come: letters, digits, `_` and `-`.
+    #[serde(deserialize_with = "plain_name")]
+    pub name: String,
+    /// `http://host:port/path`, or a folder as a path or `file:///path`.
+    #[serde(deserialize_with = "destination")]
+    pub to: Destination,
+    /// Requests at a time, 1..=100; 1 keeps strictly to the order. Default: 10.
+    #[serde(default = "ten", deserialize_with = "at_once")]
+    pub at_once: u8,
+    /// How long a consumer over HTTP may take for each try, 1..=300. Default: 10.
+    #[serde(default = "ten_seconds", deserialize_with = "seconds")]
+    pub timeout_seconds: Duration,
+    /// Milder messages are left out, 0..=3. Default: 0.
+    #[serde(default)]
+    pub lowest: Severity,
 }
 
 /// Where to begin in a log of which nothing is known yet.
@@ -107,6 +131,7 @@ impl Default for Config {
             emulated_instance: "EMULATED".parse().expect("a legal instance name"),
             publish_invented: false,
             learn_from: Vec::new(),
+            deliver: Vec::new(),
             knowledge_dir: None,
         }
     }
@@ -114,6 +139,39 @@ impl Default for Config {
 
 fn one() -> u32 {
     1
+}
+
+fn ten() -> u8 {
+    10
+}
+
+fn ten_seconds() -> Duration {
+    instance_transport::DEFAULT_TIMEOUT
+}
+
+fn at_once<'de, D: Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
+    let number = u8::deserialize(from)?;
+    let rule = || D::Error::custom(format!("must be 1 to 100 requests, found {number}"));
+    (1..=100).contains(&number).then_some(number).ok_or_else(rule)
+}
+
+fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    let number = u64::deserialize(from)?;
+    let rule = || D::Error::custom(format!("must be 1 to 300 seconds, found {number}"));
+    (1..=300).contains(&number).then(|| Duration::from_secs(number)).ok_or_else(rule)
+}
+
+fn plain_name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let name = String::deserialize(from)?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if (1..=64).contains(&name.len()) && name.chars().all(plain) {
+        return Ok(name);
+    }
+    Err(D::Error::custom(format!("\"{name}\" must be 1 to 64 letters, digits, _ and -")))
+}
+
+fn destination<'de, D: Deserializer<'de>>(from: D) -> Result<Destination, D::Error> {
+    String::deserialize(from)?.parse().map_err(D::Error::custom)
 }
 
 fn fatal() -> Severity {
@@ -164,6 +222,10 @@ mod tests {
             "unknown = 1",
             "[[instances]]\nname = \"A\"",
             "start_at = \"middle\"",
+            "[[deliver]]\nname = \"a/b\"\nto = \"/out\"",
+            "[[deliver]]\nname = \"a\"\nto = \"ftp://x\"",
+            "[[deliver]]\nname = \"a\"\nto = \"/out\"\nat_once = 0",
+            "[[deliver]]\nname = \"a\"\nto = \"/out\"\ntimeout_seconds = 301",
         ] {
             assert!(toml::from_str::<Config>(wrong).is_err(), "{wrong}");
         }

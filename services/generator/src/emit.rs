@@ -11,10 +11,10 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::cursor::{self, Cursor, CursorFile};
-use crate::message::{Label, Meaning, Said, Speaker, compose};
 use crate::tail::{Begun, FileId, Part, Position, Tail};
 use crate::zone::Zone;
 use crate::{Config, InstanceSettings};
+use instance_invent::{Label, Meaning, Said, Speaker, compose};
 
 /// Namespace of message ids; never change it, or entries would be published again.
 const MESSAGES: Uuid = Uuid::from_u128(0x2f0c_6a7e_91d3_4d58_b8c4_0e5d_3a9b_7714);

@@ -7,7 +7,7 @@ use instance_bus::BusError;
 use instance_contract::{Faults, InstanceName};
 use instance_knowledge::{AlreadyInForce, DataError};
 
-use crate::invent::TemplateError;
+use instance_invent::TemplateError;
 
 /// Why the generator could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +20,8 @@ pub enum RunError {
     },
     #[error("two instances are called \"{0}\"")]
     SameName(InstanceName),
+    #[error("two consumers are called \"{0}\"")]
+    SameConsumer(String),
     #[error("could not read \"{path}\"")]
     Read {
         path: PathBuf,

@@ -4,10 +4,10 @@
 //! message id follows from host, instance, file identity and byte offset; the cursor moves only after the stream has
 //! taken the message; what is stored on the bus is asked at every start.
 //! Invariant: a process dump is never forwarded: it prints shared memory, the license key included.
-//! Invariant: inventing is a pure function: same seed, same bytes.
+//! Invariant: a consumer outside is sent each stored message, in order after it was away, until it has taken it.
 //! Invariant: nothing here writes to an IRIS instance or its log.
 //!
-//! May be imported by tests only. Imports bus, chassis, clock, contract, iris and knowledge.
+//! May be imported by tests only. Imports bus, chassis, clock, contract, invent, iris, knowledge and transport.
 //!
 //! Absent on purpose: a language model (templates answer always), reading over the network, watching the folder by
 //! notification (a look every 200 ms costs one `stat` and works on every file system).
@@ -15,19 +15,18 @@
 mod config;
 mod run; // Read this first: which of the modes this process is in.
 
+mod deliver;
 mod emit;
-pub mod invent;
 mod replay;
 mod requests;
 pub mod tail;
 
 mod cursor;
-mod message;
 mod zone;
 
 mod error;
 
-pub use crate::config::{Config, InstanceSettings, Invention, StartAt};
+pub use crate::config::{Config, ConsumerSettings, InstanceSettings, Invention, StartAt};
 pub use crate::cursor::{CONTINUES, END, ENTRY, FILE, OFFSET};
 pub use crate::error::RunError;
 pub use crate::run::run;

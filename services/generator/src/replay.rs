@@ -12,9 +12,9 @@ use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
 use crate::emit::{message_id, store, trace_id};
-use crate::message::{Label, Meaning, Said, Speaker, compose};
 use crate::zone::civil;
 use crate::{Config, RunError};
+use instance_invent::{Label, Meaning, Said, Speaker, compose};
 
 /// Publishes every entry of a file, then returns. Ids follow from the file's bytes, the place in it and the name of the
 /// run, so a replay that was cut off can be done again under the same name.

@@ -12,8 +12,8 @@ use serde_json::json;
 use tracing::Instrument as _;
 
 use crate::emit::store;
-use crate::invent::{Invented, Templates, draw_seed, invent, messages, start_of};
 use crate::{Config, Invention, RunError};
+use instance_invent::{Invented, Templates, draw_seed, invent, messages, start_of};
 
 /// Name of the answer's schema.
 const GENERATED: &str = "instance.v1.generated";
@@ -119,7 +119,7 @@ fn batch(
 ) -> Result<Batch, Faults> {
     let seed = request.seed.unwrap_or_else(|| draw_seed(context.clock.now(), &mut rand::rng()));
     let entries = invent(request, templates, seed, start_of(seed))?;
-    let messages = messages(&entries, seed, &context.host, &context.config.emulated_instance);
+    let messages = messages(&entries, seed, 0, &context.host, &context.config.emulated_instance);
     Ok(Batch { seed, entries, messages })
 }
 

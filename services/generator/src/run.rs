@@ -4,14 +4,15 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use instance_chassis::Context;
+use instance_chassis::{Context, error_chain};
 use instance_knowledge::Catalogue;
 
+use crate::deliver::deliver_to;
 use crate::emit::tail_instance;
-use crate::invent::Templates;
 use crate::replay::replay;
 use crate::requests::{announce, invent_once, serve};
 use crate::{Config, RunError};
+use instance_invent::Templates;
 
 /// Tails every instance of the settings and answers requests until the drain; or replays, or invents, and returns.
 pub async fn run(context: Context<Config>) -> Result<(), RunError> {
@@ -31,6 +32,14 @@ pub async fn run(context: Context<Config>) -> Result<(), RunError> {
     for instance in config.instances.clone() {
         context.tasks.spawn(tail_instance(context.clone(), instance));
     }
+    for consumer in config.deliver.clone() {
+        let context = context.clone();
+        context.tasks.clone().spawn(async move {
+            if let Err(error) = deliver_to(context, consumer).await {
+                tracing::error!(error = error_chain(&error), "cannot deliver");
+            }
+        });
+    }
     serve(context, templates, service).await;
     Ok(())
 }
@@ -45,11 +54,15 @@ fn use_knowledge(folder: Option<&Path>) -> Result<(), RunError> {
     Ok(Catalogue::with_extra(files)?.put_in_force()?)
 }
 
-/// Two tails would share one cursor.
+/// Two tails would share one cursor, and two consumers one place.
 fn check(config: &Config) -> Result<(), RunError> {
     let mut names = HashSet::new();
-    match config.instances.iter().find(|instance| !names.insert(&instance.name)) {
-        Some(instance) => Err(RunError::SameName(instance.name.clone())),
+    if let Some(instance) = config.instances.iter().find(|instance| !names.insert(&instance.name)) {
+        return Err(RunError::SameName(instance.name.clone()));
+    }
+    let mut names = HashSet::new();
+    match config.deliver.iter().find(|consumer| !names.insert(&consumer.name)) {
+        Some(consumer) => Err(RunError::SameConsumer(consumer.name.clone())),
         None => Ok(()),
     }
 }

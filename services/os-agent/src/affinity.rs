@@ -35,6 +35,7 @@ pub fn forecast(
         warnings.push(format!("the instance is left with {} of the CPUs that it may use now", cpus.count()));
     }
     Ok(Forecast {
+        unknown_version: None,
         target: target(&row.name),
         before: shown(&threads),
         after: wanted.to_owned(),

@@ -1,6 +1,5 @@
 use instance_agent::{
     Agent, AgentError, AgentSettings, Applied, HostPart, InstanceSettings, Prepared, Probe, SelfGuard, Work,
-    evidence::{self, InstanceView},
     settings,
 };
 use instance_chassis::Context;
@@ -71,11 +70,6 @@ impl OsAgent {
     fn settings(&self, instance: &InstanceName) -> Result<&InstanceSettings, Failure> {
         settings::find(&self.config.instances, instance)
     }
-
-    fn view(&self, instance: &InstanceName) -> Result<InstanceView, Failure> {
-        let settings = self.settings(instance)?;
-        Ok(settings.view(&self.config.iris_command, &self.config.proc_root))
-    }
 }
 
 impl OsAgent {
@@ -116,8 +110,7 @@ impl Agent for OsAgent {
     }
 
     fn facts(&self, instance: &InstanceName) -> Result<Value, Failure> {
-        let view = self.view(instance)?;
-        facts::facts(&self.config, &*self.host, self.settings(instance)?, &view)
+        facts::facts(&self.config, &*self.host, self.settings(instance)?)
     }
 
     fn forecast(&self, instance: &InstanceName, action: &Action) -> ForecastReply {
@@ -129,7 +122,7 @@ impl Agent for OsAgent {
         forecast.unwrap_or_else(ForecastReply::Wont)
     }
 
-    fn prepare(&self, order: &StepCommand) -> Result<Prepared, Failure> {
+    fn prepare(&self, order: &StepCommand, _: &Work<'_>) -> Result<Prepared, Failure> {
         let instance = self.settings(&order.instance)?;
         let Action::SetKernel(wanted) = &order.action else { return Err(not_ours()) };
         match property(&wanted.kernel_param)? {
@@ -150,7 +143,7 @@ impl Agent for OsAgent {
         }
     }
 
-    fn probe(&self, order: &StepCommand, prepared: &Prepared) -> Result<Probe, Failure> {
+    fn probe(&self, order: &StepCommand, prepared: &Prepared, _: &Work<'_>) -> Result<Probe, Failure> {
         let instance = self.settings(&order.instance)?;
         match recorded(prepared)? {
             Property::Host => apply::probe(&*self.host, prepared),
@@ -169,7 +162,7 @@ impl Agent for OsAgent {
         }
     }
 
-    fn probe_undo(&self, order: &StepCommand, done: &Prepared) -> Result<Probe, Failure> {
+    fn probe_undo(&self, order: &StepCommand, done: &Prepared, _: &Work<'_>) -> Result<Probe, Failure> {
         let instance = self.settings(&order.instance)?;
         match recorded(done)? {
             Property::Host => undo::probe(&*self.host, done),
@@ -179,7 +172,7 @@ impl Agent for OsAgent {
     }
 
     fn verify(&self, order: &StepCommand, verify: &Verify, work: &Work<'_>) -> Result<Verification, Failure> {
-        evidence::verify(&self.view(&order.instance)?, verify, work)
+        self.host.verify(self.settings(&order.instance)?, verify, work)
     }
 }
 

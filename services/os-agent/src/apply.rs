@@ -86,6 +86,7 @@ pub fn forecast(config: &Config, host: &dyn Host, wanted: &SetKernel) -> Result<
         }
     }
     Ok(Forecast {
+        unknown_version: None,
         target: target(&parameter.name),
         before,
         after: wanted.new_value.clone(),
@@ -233,7 +234,8 @@ fn checked(
             let pages = wanted.new_value.parse().expect("the catalogue takes canonical decimals only");
             memory.check_pool(pages, config.memory_reserve_mb)?;
         }
-        least = needs::least(parameter, config, &memory, host.page_bytes());
+        // Where it is not known, the forecast has told it, and a person has agreed.
+        least = needs::least(parameter, host, config, &memory).unwrap_or_default();
     }
     check::check_minimum(parameter, &wanted.new_value, instances, least)?;
     Ok(parameter)
@@ -283,8 +285,12 @@ fn warnings(
     if name == huge_pages::PARAMETER {
         let memory = host.memory().map_err(HostError::into_failure)?;
         let pages = value.parse().unwrap_or(0);
-        warnings.extend(huge_pages::warnings(pages, needs::pages_of_host(config, &memory), &memory));
-        warnings.extend(needs::without_right(config).iter().map(|instance| {
+        warnings.extend(huge_pages::warnings(
+            pages,
+            needs::pages_of_host(host, config, &memory).ok(),
+            &memory,
+        ));
+        warnings.extend(needs::without_right(host, config).iter().map(|instance| {
             format!(
                 "instance {instance} had no right to huge pages at its last start: more pages do not help it; give it \
                  CAP_IPC_LOCK, or its group the right by vm.hugetlb_shm_group"

@@ -25,8 +25,8 @@ pub struct Config {
     /// Memory in MB that must stay for everything else when huge pages are reserved. Default: 512.
     #[serde(default = "default_memory_reserve_mb")]
     pub memory_reserve_mb: u64,
-    /// A folder of `*.toml` with conditions of your own, in the form of `shared/knowledge/data/conditions`; a bad row
-    /// ends the start. The same folder for all services. Default: none.
+    /// A folder of `*.toml` with rows of your own: conditions, CPF parameters, kernel parameters, in the forms of
+    /// `shared/knowledge/README.md`; a bad row ends the start. The same folder for all services. Default: none.
     #[serde(default)]
     pub knowledge_dir: Option<PathBuf>,
     /// Where the agent's ledger lies; made when it is missing. Default: `/var/lib/instance/os-agent`.

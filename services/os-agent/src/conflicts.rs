@@ -13,6 +13,7 @@ pub fn conflicts(config: &Config, host: &dyn Host, parameter: &KernelParameter, 
     conflicts.extend(of_word(host, parameter, value));
     conflicts.extend(of_dirty_ratios(host, parameter, value));
     conflicts.extend(of_empty_pool(config, host, parameter, value));
+    conflicts.extend(of_unknown_need(config, host, parameter));
     conflicts
 }
 
@@ -45,6 +46,12 @@ fn of_dirty_ratios(host: &dyn Host, parameter: &KernelParameter, value: &str) ->
     })
 }
 
+/// What IRIS needs at least cannot be held against the value.
+fn of_unknown_need(config: &Config, host: &dyn Host, parameter: &KernelParameter) -> Option<String> {
+    let unknown = needs::least(parameter, host, config, &host.memory().ok()?).err()?;
+    Some(unknown.to_string())
+}
+
 /// Without any pages IRIS goes back to ordinary ones.
 fn of_empty_pool(
     config: &Config,
@@ -54,7 +61,7 @@ fn of_empty_pool(
 ) -> Option<String> {
     let memory = host.memory().ok()?;
     let empties = parameter.name == huge_pages::PARAMETER && value == "0" && memory.huge_pages_total > 0;
-    let needed = needs::pages_of_host(config, &memory)?;
+    let needed = needs::pages_of_host(host, config, &memory).ok()?;
     (empties && needed > 0).then(|| {
         format!("without huge pages the instances of this host take {needed} pages' worth of ordinary memory at their next start")
     })

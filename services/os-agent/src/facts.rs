@@ -1,34 +1,24 @@
 //! What is true of the host and of an instance's processes, for people and for planning. Reads only.
 
-use std::fs;
-
-use instance_agent::{
-    InstanceSettings,
-    evidence::{InstanceView, processes_of},
-};
+use instance_agent::InstanceSettings;
 use instance_contract::Failure;
 use instance_knowledge::{KernelParameter, KernelRoot, host_settings, kernel_parameters};
 use serde_json::{Map, Value, json};
 
 use crate::{config::Config, error::HostError, host::Host, needs};
 
-pub fn facts(
-    config: &Config,
-    host: &dyn Host,
-    instance: &InstanceSettings,
-    view: &InstanceView,
-) -> Result<Value, Failure> {
+pub fn facts(config: &Config, host: &dyn Host, instance: &InstanceSettings) -> Result<Value, Failure> {
     let memory = host.memory().map_err(HostError::into_failure)?;
     let of_one = std::slice::from_ref(instance);
     Ok(json!({
         "memory": memory,
         "largest_huge_page_pool": memory.largest_pool(config.memory_reserve_mb),
-        "shared_memory_mb_by_cpf": needs::shared_memory_mb(of_one, &memory).map(|sizes| sizes.iter().sum::<u64>()),
-        "huge_pages_needed_by_host": needs::pages_of_host(config, &memory),
-        "without_right_to_huge_pages": needs::without_right(config),
+        "shared_memory_mb_by_cpf": needs::shared_memory_mb(host, of_one, &memory).ok().map(|sizes| sizes.iter().sum::<u64>()),
+        "huge_pages_needed_by_host": needs::pages_of_host(host, config, &memory).ok(),
+        "without_right_to_huge_pages": needs::without_right(host, config),
         "parameters": parameters(config, host),
         "processes": processes(host, instance),
-        "limits": limits(view),
+        "limits": limits(host, instance),
     }))
 }
 
@@ -39,7 +29,7 @@ fn parameters(config: &Config, host: &dyn Host) -> Map<String, Value> {
     let row = |parameter: &KernelParameter| {
         let kept = host.drop_in(&parameter.name).ok().flatten();
         let least =
-            host.memory().ok().and_then(|memory| needs::least(parameter, config, &memory, host.page_bytes()));
+            host.memory().ok().and_then(|memory| needs::least(parameter, host, config, &memory).ok()?);
         let value = json!({
             "value": host.read(parameter).ok(), "drop_in": kept, "least_for_iris": least,
             "advised": parameter.recommended_for(memory_mb),
@@ -70,11 +60,9 @@ fn processes(host: &dyn Host, instance: &InstanceSettings) -> Value {
 
 /// The host settings that a running process shows of itself, read from the oldest one of the instance. They are
 /// advised and never written.
-fn limits(view: &InstanceView) -> Map<String, Value> {
-    let oldest = processes_of(view).ok().and_then(|processes| processes.into_iter().next());
-    let folder = oldest.map(|process| process.folder(&view.proc_root));
-    let text = |name: &str| fs::read_to_string(folder.as_ref()?.join(name)).ok();
-    let (limits, status) = (text("limits").unwrap_or_default(), text("status").unwrap_or_default());
+fn limits(host: &dyn Host, instance: &InstanceSettings) -> Map<String, Value> {
+    let text = |name: &str| host.told_by_oldest_process(instance, name).unwrap_or_default();
+    let (limits, status) = (text("limits"), text("status"));
     let capabilities = status
         .lines()
         .find_map(|line| line.strip_prefix("CapEff:"))

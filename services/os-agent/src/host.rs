@@ -1,17 +1,19 @@
-//! The one narrow door to what an operating system gives IRIS. What the agent changes lies behind it, so that another
-//! kind of host (a container, a pod) is another implementation and no other logic. Not behind it yet: what instances
-//! need (their CPFs and logs, `needs.rs`), the limits of their processes (`facts.rs`) and verification, which look at
-//! this machine.
+//! The one narrow door to what an operating system gives IRIS, and to what IRIS says of itself. All that the agent changes
+//! or looks at lies behind it, so that another kind of host (a container, a pod) is another implementation and no other
+//! logic.
 
 mod drop_in;
 mod local;
 
 use std::{
+    io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use instance_agent::{InstanceSettings, evidence::CpuGroup};
+use instance_agent::{InstanceSettings, Work, evidence::CpuGroup};
+use instance_contract::{Failure, Verification, Verify};
+use instance_iris::messages_log::Entry;
 use instance_knowledge::{CpuList, KernelParameter};
 
 use crate::{error::HostError, huge_pages::HostMemory};
@@ -64,6 +66,26 @@ pub trait Host: Send + Sync {
 
     /// Writes a group's share in one call.
     fn write_share(&self, file: &Path, raw: &str) -> Result<(), HostError>;
+
+    /// `iris.cpf`, byte for byte.
+    fn cpf(&self, instance: &InstanceSettings) -> io::Result<Vec<u8>>;
+
+    /// `messages.log`, byte for byte.
+    fn log(&self, instance: &InstanceSettings) -> io::Result<Vec<u8>>;
+
+    /// The entries of `messages.log` since the last start.
+    fn log_of_this_run(&self, instance: &InstanceSettings) -> io::Result<Vec<Entry>>;
+
+    /// What the kernel tells of the oldest process of an instance: `limits`, `status`. `None` when it is down.
+    fn told_by_oldest_process(&self, instance: &InstanceSettings, name: &str) -> Option<String>;
+
+    /// Looks whether what a remediation promised holds.
+    fn verify(
+        &self,
+        instance: &InstanceSettings,
+        verify: &Verify,
+        work: &Work<'_>,
+    ) -> Result<Verification, Failure>;
 }
 
 /// A thread of an instance at one moment.

@@ -5,7 +5,7 @@
 //! Invariant: a value that the kernel did not reach does not stay: the former one is set again.
 //! Invariant: memory for huge pages is looked for before they are reserved, never after.
 //! Invariant: a value that somebody else has set since is never overwritten, by a change or by its undo.
-//! Invariant: only the module `host` changes anything.
+//! Invariant: only the module `host` changes or looks at anything.
 //!
 //! May be imported by tests only.
 

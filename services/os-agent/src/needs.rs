@@ -1,9 +1,8 @@
 //! What the instances of a host need of it, by their CPFs and the formula of InterSystems.
 
-use instance_agent::{
-    InstanceSettings,
-    evidence::{conditions_in, entries_since_last_start},
-};
+use std::{io, path::PathBuf};
+
+use instance_agent::{InstanceSettings, evidence::conditions_in};
 use instance_iris::cpf::{
     Document,
     memory::{SharedMemory, huge_pages},
@@ -12,7 +11,7 @@ use instance_knowledge::{KernelParameter, Need};
 
 use memchr::memmem;
 
-use crate::{config::Config, huge_pages::HostMemory};
+use crate::{config::Config, host::Host, huge_pages::HostMemory};
 
 /// Added to what the CPFs ask for when pages are reserved for them, in MB: "several" by InterSystems [RES], this many by
 /// us, as in the remedy for too few huge pages.
@@ -25,71 +24,94 @@ const NO_RIGHT: &str = "Insufficient privileges";
 /// How IRIS goes on after the megabytes that a start takes.
 const NAMED: &str = "MB shared memory";
 
-/// Shared memory of each instance of the host, in MB; `None` when a CPF cannot be read.
-pub fn shared_memory_mb(instances: &[InstanceSettings], host: &HostMemory) -> Option<Vec<u64>> {
+/// Why nobody knows what an instance needs.
+#[derive(Debug, thiserror::Error)]
+pub enum Unknown {
+    #[error(
+        "whether this is enough for instance {instance} is not known: its CPF \"{path}\" could not be read ({source}); give \
+         os-agent its group (SupplementaryGroups=irisusr in its unit, say) or CAP_DAC_READ_SEARCH (CapabilityBoundingSet=)"
+    )]
+    Unread { instance: String, path: PathBuf, source: io::Error },
+    #[error(
+        "whether this is enough for instance {instance} is not known: its CPF \"{path}\" is not understood ({reason})"
+    )]
+    Strange { instance: String, path: PathBuf, reason: String },
+}
+
+/// Shared memory of each of these instances, in MB.
+pub fn shared_memory_mb(
+    host: &dyn Host,
+    instances: &[InstanceSettings],
+    memory: &HostMemory,
+) -> Result<Vec<u64>, Unknown> {
     let of_one = |instance: &InstanceSettings| {
-        let document = Document::parse(&std::fs::read(&instance.cpf).ok()?);
-        let memory = SharedMemory::of(&document).ok()?.with_defaults(host.total_kb / 1024);
-        Some(memory.total_mb())
+        let (name, path) = (instance.name.to_string(), instance.cpf.clone());
+        let bytes = host.cpf(instance);
+        let bytes =
+            bytes.map_err(|source| Unknown::Unread { instance: name.clone(), path: path.clone(), source })?;
+        let asked = SharedMemory::of(&Document::parse(&bytes));
+        let asked =
+            asked.map_err(|fault| Unknown::Strange { instance: name, path, reason: fault.to_string() })?;
+        Ok(asked.with_defaults(memory.total_kb / 1024).total_mb())
     };
     instances.iter().map(of_one).collect()
 }
 
-/// Huge pages that all instances of this host ask for together; `None` when a CPF cannot be read.
-pub fn pages_of_host(config: &Config, host: &HostMemory) -> Option<u64> {
-    let sizes = shared_memory_mb(&config.instances, host)?;
+/// Huge pages that all instances of this host ask for together.
+pub fn pages_of_host(host: &dyn Host, config: &Config, memory: &HostMemory) -> Result<u64, Unknown> {
+    let sizes = shared_memory_mb(host, &config.instances, memory)?;
     // Each has a segment of its own, of whole pages.
-    Some(sizes.iter().map(|mb| huge_pages(*mb, host.huge_page_kb)).fold(0, u64::saturating_add))
+    Ok(sizes.iter().map(|mb| huge_pages(*mb, memory.huge_page_kb)).fold(0, u64::saturating_add))
 }
 
 /// As [`pages_of_host`], with the cushion that InterSystems advises.
-pub fn pages_to_reserve(config: &Config, host: &HostMemory) -> Option<u64> {
-    let cushion = huge_pages(CUSHION_MB, host.huge_page_kb);
-    pages_of_host(config, host).map(|pages| pages.saturating_add(cushion))
+pub fn pages_to_reserve(host: &dyn Host, config: &Config, memory: &HostMemory) -> Result<u64, Unknown> {
+    let cushion = huge_pages(CUSHION_MB, memory.huge_page_kb);
+    pages_of_host(host, config, memory).map(|pages| pages.saturating_add(cushion))
 }
 
 /// The least value of a parameter with which the instances get their memory: a little below the formula, or what an
-/// instance named at its last start when that is less. `None` where there is none, or a CPF cannot be read.
+/// instance named at its last start when that is less. `None` where there is none.
 pub fn least(
     parameter: &KernelParameter,
+    host: &dyn Host,
     config: &Config,
-    host: &HostMemory,
-    page_bytes: u64,
-) -> Option<u64> {
-    let need = parameter.iris_need?;
-    let by_formula = shared_memory_mb(&config.instances, host)?;
+    memory: &HostMemory,
+) -> Result<Option<u64>, Unknown> {
+    let Some(need) = parameter.iris_need else { return Ok(None) };
+    let by_formula = shared_memory_mb(host, &config.instances, memory)?;
     let enough = |(mb, instance): (u64, &InstanceSettings)| {
         let less = mb / 100 * ENOUGH_PERCENT + mb % 100 * ENOUGH_PERCENT / 100;
-        named_mb(instance).map_or(less, |named| named.min(less))
+        named_mb(host, instance).map_or(less, |named| named.min(less))
     };
     let sizes: Vec<u64> = by_formula.into_iter().zip(&config.instances).map(enough).collect();
     let sum = |figures: &mut dyn Iterator<Item = u64>| figures.fold(0, u64::saturating_add);
     let bytes = |mb: u64| mb.saturating_mul(1024 * 1024);
-    Some(match need {
-        Need::HugePages => sum(&mut sizes.iter().map(|mb| huge_pages(*mb, host.huge_page_kb))),
-        Need::LargestSegmentBytes => bytes(sizes.into_iter().max()?),
-        Need::AllSegmentsPages => bytes(sum(&mut sizes.into_iter())).div_ceil(page_bytes.max(1)),
+    Ok(match need {
+        Need::HugePages => Some(sum(&mut sizes.iter().map(|mb| huge_pages(*mb, memory.huge_page_kb)))),
+        Need::LargestSegmentBytes => sizes.into_iter().max().map(bytes),
+        Need::AllSegmentsPages => Some(bytes(sum(&mut sizes.into_iter())).div_ceil(host.page_bytes().max(1))),
     })
 }
 
 /// The megabytes that the instance named last in its log, exact where the formula is not: `Allocated 742MB shared memory`,
 /// `Failed to allocate 742MB shared memory using Huge Pages`.
-fn named_mb(instance: &InstanceSettings) -> Option<u64> {
-    let bytes = std::fs::read(&instance.messages_log).ok()?;
+fn named_mb(host: &dyn Host, instance: &InstanceSettings) -> Option<u64> {
+    let bytes = host.log(instance).ok()?;
     let before = &bytes[..memmem::rfind(&bytes, NAMED.as_bytes())?];
     let digits = before.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     std::str::from_utf8(&before[before.len() - digits..]).ok()?.parse().ok().filter(|mb| *mb > 0)
 }
 
 /// The instances that had no right to huge pages at their last start, by their own logs. More pages do not help them.
-pub fn without_right(config: &Config) -> Vec<String> {
+pub fn without_right(host: &dyn Host, config: &Config) -> Vec<String> {
     let lacks = |instance: &&InstanceSettings| {
         // Most logs say nothing of it, and reading one as entries takes long.
-        let bytes = std::fs::read(&instance.messages_log).unwrap_or_default();
+        let bytes = host.log(instance).unwrap_or_default();
         if memmem::find(&bytes, NO_RIGHT.as_bytes()).is_none() {
             return false;
         }
-        let Ok((entries, _)) = entries_since_last_start(&instance.messages_log) else { return false };
+        let Ok(entries) = host.log_of_this_run(instance) else { return false };
         let entries: Vec<_> =
             entries.into_iter().filter(|entry| entry.message_text().contains(NO_RIGHT)).collect();
         conditions_in(&entries).iter().any(|(condition, _)| condition.as_str() == "huge-pages-no-right")

@@ -17,11 +17,8 @@ pub fn resolve(config: &Config, host: &dyn Host, wanted: &SetKernel) -> Result<S
     }
     let memory = || host.memory().map_err(crate::error::HostError::into_failure);
     let pages = if wanted.new_value == BY_CPF {
-        needs::pages_to_reserve(config, &memory()?).ok_or_else(|| {
-            let message =
-                "the CPF of an instance of this host could not be read, so what it needs is not known";
-            Failure::permanent("cpf_unreadable", message)
-        })?
+        needs::pages_to_reserve(host, config, &memory()?)
+            .map_err(|unknown| Failure::permanent("cpf_unreadable", unknown))?
     } else if let Some(megabytes) = megabytes(&wanted.new_value) {
         huge_pages(megabytes, memory()?.huge_page_kb)
     } else {

@@ -60,6 +60,7 @@ pub fn forecast(
 ) -> Result<Forecast, Failure> {
     let prepared = prepare(host, instance, row, wanted)?;
     Ok(Forecast {
+        unknown_version: None,
         target: target(&row.name),
         before: prepared.before,
         after: prepared.wanted,

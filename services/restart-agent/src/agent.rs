@@ -1,9 +1,7 @@
 use std::sync::Arc;
 
 use instance_agent::{
-    Agent, AgentError, AgentSettings, Applied, Prepared, Probe, SelfGuard, Work,
-    evidence::{self, InstanceView},
-    settings,
+    Agent, AgentError, AgentSettings, Applied, Prepared, Probe, SelfGuard, Work, evidence, settings,
 };
 use instance_chassis::Context;
 use instance_clock::Clock;
@@ -19,7 +17,7 @@ use crate::{
     restart::{self, Former, Limits, Wish},
     start,
     undo::{self, Record},
-    users::Users,
+    users::{METRICS_LIMIT, Users},
 };
 
 /// Serves the instances of the settings until a drain is asked for.
@@ -54,9 +52,9 @@ impl RestartAgent {
         Ok(Site::new(&self.config, instance, &*self.clock))
     }
 
-    fn view(&self, name: &InstanceName) -> Result<InstanceView, Failure> {
-        let instance = self.site(name)?.instance;
-        Ok(instance.view(&self.config.iris_command, &self.config.proc_root))
+    /// For what a step does: it ends with the step.
+    fn site_within(&self, name: &InstanceName, work: &Work<'_>) -> Result<Site<'_>, Failure> {
+        Ok(self.site(name)?.within(work.remaining()))
     }
 }
 
@@ -93,7 +91,7 @@ impl Agent for RestartAgent {
             "mirror_member": qlist.mirror_member,
             "mirror_status": qlist.mirror_status,
             "process": site.run(&observed).process,
-            "users": Users::of(&site, &observed).facts(),
+            "users": Users::of(&site, &observed, METRICS_LIMIT).facts(),
             "databases": databases::mounted(&site.log_of_this_run().map_err(Failure::from)?),
             "conditions_since_last_start": conditions,
         }))
@@ -108,8 +106,8 @@ impl Agent for RestartAgent {
         forecast.unwrap_or_else(ForecastReply::Wont)
     }
 
-    fn prepare(&self, order: &StepCommand) -> Result<Prepared, Failure> {
-        let site = self.site(&order.instance)?;
+    fn prepare(&self, order: &StepCommand, work: &Work<'_>) -> Result<Prepared, Failure> {
+        let site = self.site_within(&order.instance, work)?;
         match &order.action {
             Action::Restart(restart) => {
                 let wish = Wish { restart: *restart, step: &order.key(), is_undo: false };
@@ -121,7 +119,7 @@ impl Agent for RestartAgent {
 
     fn apply(&self, order: &StepCommand, prepared: &Prepared, work: &Work<'_>) -> Result<Applied, Failure> {
         self.self_guard.check(order)?;
-        let site = self.site(&order.instance)?;
+        let site = self.site_within(&order.instance, work)?;
         let limits = Limits { last_look: &|| work.before_effect(), remaining: &|| work.remaining() };
         match &order.action {
             Action::Restart(restart) => {
@@ -132,31 +130,31 @@ impl Agent for RestartAgent {
         }
     }
 
-    fn probe(&self, order: &StepCommand, prepared: &Prepared) -> Result<Probe, Failure> {
-        let site = self.site(&order.instance)?;
+    fn probe(&self, order: &StepCommand, prepared: &Prepared, work: &Work<'_>) -> Result<Probe, Failure> {
+        let site = self.site_within(&order.instance, work)?;
         Ok(restart::probe(&site, &Former::of(prepared)?)?)
     }
 
     fn undo(&self, order: &StepCommand, done: &Prepared, work: &Work<'_>) -> Result<Applied, Failure> {
         self.self_guard.check(order)?;
-        let site = self.site(&order.instance)?;
+        let site = self.site_within(&order.instance, work)?;
         let limits = Limits { last_look: &|| work.before_effect(), remaining: &|| work.remaining() };
         let key = order.key();
         undo::undo(&site, &Record::of(&site, &key), done, &key, limits)
     }
 
-    fn probe_undo(&self, order: &StepCommand, done: &Prepared) -> Result<Probe, Failure> {
-        let site = self.site(&order.instance)?;
+    fn probe_undo(&self, order: &StepCommand, done: &Prepared, work: &Work<'_>) -> Result<Probe, Failure> {
+        let site = self.site_within(&order.instance, work)?;
         undo::probe(&site, &Record::of(&site, &order.key()), done)
     }
 
     fn verify(&self, order: &StepCommand, verify: &Verify, work: &Work<'_>) -> Result<Verification, Failure> {
-        let verified = evidence::verify(&self.view(&order.instance)?, verify, work)?;
+        let site = self.site_within(&order.instance, work)?;
+        let verified = site.host.verify(verify, work)?;
         if !verified.held || !verify.expect.contains(&Expectation::InstanceHealthy {}) {
             return Ok(verified);
         }
         // Whoever listens on its port must be the instance.
-        let site = self.site(&order.instance)?;
         let observed = site.observe().map_err(Failure::from)?;
         Ok(match start::superserver_is_its_own(&site, &observed) {
             Ok(_) => verified,

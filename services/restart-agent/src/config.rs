@@ -18,6 +18,16 @@ pub struct Config {
     /// The `iris` program. An absolute path. Default: `/usr/bin/iris`.
     #[serde(default = "settings::default_iris_command")]
     pub iris_command: PathBuf,
+    /// Who runs the `iris` program for this service: a socket of `instance-iris.socket`. An instance inherits the sandbox of
+    /// whoever starts it, so a service in a sandbox needs it; systemd's unit of restart-agent sets it. Default: none, this
+    /// service runs `iris_command` itself.
+    #[serde(default)]
+    pub iris_socket: Option<PathBuf>,
+    /// Environment of the `iris` program, and of an instance that it starts: `ISC_CPF_MERGE_FILE`, `LD_LIBRARY_PATH`, `TZ`
+    /// ... It sees nothing of this agent's own environment. With
+    /// `iris_socket`, `Environment=` of `instance-iris@.service` counts instead. Default: none, beside a `PATH` of the system's folders.
+    #[serde(default)]
+    pub iris_environment: BTreeMap<String, String>,
     /// How long users may take to leave, in seconds, before the stop begins. Default: 60.
     #[serde(default = "default_users_seconds")]
     pub users_seconds: u64,
@@ -48,8 +58,8 @@ pub struct Config {
     /// Where processes and their sockets are seen. Another folder than `/proc` is for tests. Default: `/proc`.
     #[serde(default = "settings::default_proc_root")]
     pub process_root: PathBuf,
-    /// A folder of `*.toml` with conditions of your own, in the form of `shared/knowledge/data/conditions`; a bad row
-    /// ends the start. The same folder for all services. Default: none.
+    /// A folder of `*.toml` with rows of your own: conditions, CPF parameters, kernel parameters, in the forms of
+    /// `shared/knowledge/README.md`; a bad row ends the start. The same folder for all services. Default: none.
     #[serde(default)]
     pub knowledge_dir: Option<PathBuf>,
     /// Where the agent's ledger lies; made when it is missing. Default: `/var/lib/instance/restart-agent`.

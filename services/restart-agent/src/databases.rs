@@ -23,6 +23,17 @@ pub fn mounted_by_the_start(entries: &[Entry]) -> Mounted {
     mounted(&entries[..end.unwrap_or(entries.len())])
 }
 
+/// Those that the CPF wants mounted at each start (`NAME=directory,,1`, the third field: "mount at start"). Remote ones
+/// have a second field, and are mounted elsewhere.
+pub fn required(cpf: &Document) -> Mounted {
+    let wanted = cpf.entries("Databases").filter_map(|entry| {
+        let mut fields = entry.value.split(',').map(str::trim);
+        let (directory, remote, at_start) = (fields.next()?, fields.next()?, fields.next()?);
+        (remote.is_empty() && at_start == "1").then(|| (directory.to_owned(), false))
+    });
+    wanted.collect()
+}
+
 /// Those that were mounted before the restart, that the CPF still knows, and that are not there now, or only for
 /// reading. In words.
 pub fn missing(before: &Mounted, now: &Mounted, cpf: &Document) -> Vec<String> {
@@ -33,7 +44,8 @@ pub fn missing(before: &Mounted, now: &Mounted, cpf: &Document) -> Vec<String> {
     };
     let missing =
         before.iter().filter(|(directory, _)| known(directory)).filter_map(|(directory, writable)| match now
-            .get(directory)
+            .iter()
+            .find_map(|(mounted, writable)| (bare(mounted) == bare(directory)).then_some(writable))
         {
             None => Some(format!("database {directory} is not mounted")),
             Some(false) if *writable => Some(format!("database {directory} is mounted read-only")),
@@ -66,6 +78,17 @@ mod tests {
         let entries = parse(log.as_bytes());
         assert_eq!(mounted_by_the_start(&entries).keys().collect::<Vec<_>>(), ["/p/mgr/"]);
         assert_eq!(mounted(&entries).len(), 2);
+    }
+
+    #[test]
+    fn the_cpf_tells_what_a_start_must_mount() {
+        let cpf = Document::parse(
+            b"[Databases]\nIRISSYS=/p/mgr/\nUSER=/p/mgr/user,,1\nAPP=/p/app/,,0\nFAR=/r/x/,SRV,1\nM=:mirror:M:DB,S,1\n",
+        );
+        assert_eq!(required(&cpf).into_iter().collect::<Vec<_>>(), [("/p/mgr/user".to_owned(), false)]);
+        let now = log(&["Mounted database /p/mgr/user/ (SFN 5) read-write."]);
+        assert!(missing(&required(&cpf), &now, &cpf).is_empty(), "a slash more is the same directory");
+        assert_eq!(missing(&required(&cpf), &log(&[]), &cpf), ["database /p/mgr/user is not mounted"]);
     }
 
     #[test]

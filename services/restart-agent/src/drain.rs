@@ -11,11 +11,13 @@ use instance_contract::WhenUsersStay;
 use crate::{
     error::RestartError,
     observe::{Observed, Site},
-    users::Users,
+    users::{METRICS_LIMIT, Users},
 };
 
 /// How often users are looked for.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// The last look begins at the end of the wait. It may take so much longer, or a twentieth of the wait.
+const LAST_LOOK: Duration = Duration::from_millis(500);
 
 /// What came of the wait.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +38,7 @@ pub fn drain(
 ) -> Result<Drained, RestartError> {
     let began = Instant::now();
     crash_point("restart.users-to-count");
-    let before = Users::of(site, observed);
+    let before = Users::of(site, observed, METRICS_LIMIT);
     crash_point("restart.users-counted");
     if before.are_there() {
         tracing::info!(instance = %site.instance.name, users = %before, ?limit, "waiting for users to leave");
@@ -62,7 +64,10 @@ pub fn drain(
             }
         }
         std::thread::sleep(LOOK_AGAIN.min(left));
-        now = Users::of(site, observed);
+        let left = limit.saturating_sub(began.elapsed());
+        let before =
+            std::mem::replace(&mut now, Users::of(site, observed, left.max(LAST_LOOK.max(limit / 20))));
+        now.remember(&before);
     }
     let mut warnings = Vec::new();
     if now.are_there() {

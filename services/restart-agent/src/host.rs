@@ -1,15 +1,17 @@
-//! The one narrow door to an instance: its `iris` program, its processes and sockets, its files, its metrics. What
-//! the agent does knows nothing beyond it, so that another kind of host (a container, a pod) is another implementation
-//! and no other logic. Verification is not behind it yet: it looks at this machine (`instance_agent::evidence`).
+//! The one narrow door to an instance: its `iris` program, its processes and sockets, its files, its metrics, and whether
+//! what was promised of it holds. What the agent does knows nothing beyond it, so that another kind of host (a
+//! container, a pod) is another implementation and no other logic.
 
 mod local;
 
 use std::{io, net::SocketAddr, time::Duration};
 
 use instance_agent::{
+    Work,
     evidence::{LogMark, Metrics, MonitorError, Process},
     host::{Finished, HostError},
 };
+use instance_contract::{Failure, Verification, Verify};
 use instance_iris::messages_log::Entry;
 
 pub use local::Local;
@@ -52,6 +54,9 @@ pub trait Host: Send + Sync {
 
     /// `iris.cpf`, byte for byte.
     fn cpf(&self) -> io::Result<Vec<u8>>;
+
+    /// Looks whether what a remediation promised holds.
+    fn verify(&self, verify: &Verify, work: &Work<'_>) -> Result<Verification, Failure>;
 
     /// Was the CPF written after the last word of the log? An instance that is down writes no more.
     fn cpf_is_newer_than_log(&self) -> bool;

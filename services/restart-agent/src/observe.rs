@@ -22,8 +22,12 @@ use crate::{
 /// `iris qlist` takes milliseconds; a host that is short of memory takes longer.
 const QLIST_LIMIT: Duration = Duration::from_secs(10);
 
-/// What is left of a time limit may be less than an ordinary answer takes.
-const QLIST_LEAST: Duration = Duration::from_secs(1);
+/// A look at the end of a part (a stop, a start) may take so long, where the step itself has the time.
+const QLIST_OF_PART: Duration = Duration::from_secs(3);
+
+/// What is left of a time limit may be less than an ordinary answer takes. This much more is a twentieth of the shortest
+/// step that there is, which has 10 s.
+const QLIST_LEAST: Duration = Duration::from_millis(500);
 
 /// How often the state is asked for, while it is waited for.
 pub const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -34,6 +38,8 @@ pub struct Site<'a> {
     pub instance: &'a InstanceSettings,
     pub host: Box<dyn Host + 'a>,
     pub clock: &'a dyn Clock,
+    /// Where a step is being done: its end.
+    until: Option<Instant>,
 }
 
 /// The state of an instance in one word.
@@ -74,17 +80,28 @@ pub struct LogEnd {
 
 impl<'a> Site<'a> {
     pub fn new(config: &'a Config, instance: &'a InstanceSettings, clock: &'a dyn Clock) -> Self {
-        Self { config, instance, host: Box::new(Local { config, instance }), clock }
+        Self { config, instance, host: Box::new(Local { config, instance }), clock, until: None }
+    }
+
+    /// Whatever is waited for ends with the time that is left.
+    #[must_use]
+    pub fn within(self, left: Duration) -> Self {
+        Self { until: Some(Instant::now() + left), ..self }
+    }
+
+    /// So much of `limit` is left for one wait.
+    pub fn left_of(&self, limit: Duration) -> Duration {
+        self.until.map_or(limit, |until| limit.min(until.saturating_duration_since(Instant::now())))
     }
 
     pub fn observe(&self) -> Result<Observed, RestartError> {
         self.observe_within(QLIST_LIMIT)
     }
 
-    /// Asks for the state, at most for `limit`, but long enough for an ordinary answer.
+    /// Asks for the state, at most for `limit` and the time that is left, but long enough for an ordinary answer.
     pub fn observe_within(&self, limit: Duration) -> Result<Observed, RestartError> {
         let name = &self.instance.name;
-        let limit = limit.clamp(QLIST_LEAST, QLIST_LIMIT);
+        let limit = self.left_of(limit.clamp(QLIST_OF_PART, QLIST_LIMIT)).max(QLIST_LEAST);
         let finished = self.host.iris(&["qlist", name.as_str()], limit);
         let finished = finished.map_err(|source| QlistError::Run { instance: name.clone(), source })?;
         let qlist = Qlist::read(&finished, name, limit)?;
@@ -102,7 +119,7 @@ impl<'a> Site<'a> {
         let began = Instant::now();
         loop {
             let observed = self.observe()?;
-            let left = limit.saturating_sub(began.elapsed());
+            let left = self.left_of(limit).min(limit.saturating_sub(began.elapsed()));
             match &observed.state {
                 State::Running | State::Hung | State::Down => return Ok(observed),
                 State::Other(word) if left.is_zero() => {

@@ -18,7 +18,7 @@ use crate::{
     spacing::Restarts,
     start::{await_ready, ready, start},
     stop::{force, stop},
-    users::Users,
+    users::{METRICS_LIMIT, Users},
     waits::Waits,
 };
 
@@ -93,6 +93,7 @@ pub fn forecast(site: &Site<'_>, wish: &RestartInstance) -> Result<Forecast, Res
     warnings.extend(at_stake(site, &observed, wish));
     warnings.extend(longer_shutdown(site, wish));
     Ok(Forecast {
+        unknown_version: None,
         target: target(&site.instance.name),
         before: observed.state.to_string(),
         after: State::Running.to_string(),
@@ -229,7 +230,7 @@ fn at_stake(site: &Site<'_>, observed: &Observed, wish: &RestartInstance) -> Vec
         warnings.push(format!("the instance is the primary of a mirror: {how}"));
     }
     if observed.state == State::Running {
-        let users = Users::of(site, observed);
+        let users = Users::of(site, observed, METRICS_LIMIT);
         if users.are_there() {
             warnings.push(format!("there are {users}"));
         }

@@ -15,6 +15,8 @@ use crate::{
 
 /// How long a port may take to take a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(1);
+/// One that is free takes it at once.
+const CONNECT_LEAST: Duration = Duration::from_millis(100);
 
 /// What a start took.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,13 +70,14 @@ pub fn await_ready(
 ) -> Result<Ready, RestartError> {
     let began = Instant::now();
     loop {
-        let left = limit.saturating_sub(began.elapsed());
-        let observed = site.observe_within(left)?;
+        let left = || limit.saturating_sub(began.elapsed());
+        let observed = site.observe_within(left())?;
         let entries = site.log_since(log)?;
         let missing = match ready(site, &observed, &entries, expected) {
             Ok(ready) => return Ok(ready),
             Err(missing) => missing,
         };
+        let left = left();
         if observed.state == State::Down || left.is_zero() {
             return Err(RestartError::StartFailed { reason: reason(missing, &entries) });
         }
@@ -98,7 +101,13 @@ pub fn ready(
     let processes = superserver_is_its_own(site, observed)?;
     let mounted = databases::mounted(entries);
     let cpf = site.host.cpf().map_err(|error| format!("its CPF cannot be read ({error})"))?;
-    let missing = databases::missing(expected, &mounted, &Document::parse(&cpf));
+    let cpf = Document::parse(&cpf);
+    let missing = if expected.is_empty() {
+        // Its first start, or one whose log is gone: the CPF alone tells what to expect.
+        databases::missing(&databases::required(&cpf), &mounted, &cpf)
+    } else {
+        databases::missing(expected, &mounted, &cpf)
+    };
     if missing.is_empty() {
         Ok(Ready { databases: mounted.len(), processes })
     } else {
@@ -132,7 +141,7 @@ pub fn superserver_is_its_own(site: &Site<'_>, observed: &Observed) -> Result<us
             "a process of user {user}, not of the instance, holds its superserver port {port}"
         ));
     }
-    if !site.host.accepts(port, CONNECT_LIMIT) {
+    if !site.host.accepts(port, site.left_of(CONNECT_LIMIT).max(CONNECT_LEAST)) {
         return Err(format!("its superserver does not accept on port {port}"));
     }
     Ok(processes.len())

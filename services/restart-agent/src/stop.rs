@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use instance_agent::host::HostError;
 use instance_chassis::crash_point;
 
 use crate::{
@@ -41,9 +42,13 @@ pub fn stop(
     // The last word: anywhere else it does not count, and without it the program asks on a terminal.
     words.push("quietly");
     crash_point("restart.to-stop");
-    let finished = site.host.iris(&words, limit)?;
+    let said = match site.host.iris(&words, limit) {
+        Ok(finished) => Some(finished.last_words()).filter(|words| !words.is_empty()),
+        // It was started. What came of it is looked at below.
+        Err(HostError::Watch { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
     crash_point("restart.stop-asked");
-    let said = Some(finished.last_words()).filter(|words| !words.is_empty());
     let said = said.map_or_else(String::new, |words| format!(" (iris stop said \"{words}\")"));
     until_down(site, began, limit, &said)?;
     crash_point("restart.stopped");
@@ -65,8 +70,10 @@ pub fn force(site: &Site<'_>, limit: Duration) -> Result<Stopped, RestartError> 
 
 fn until_down(site: &Site<'_>, began: Instant, limit: Duration, said: &str) -> Result<(), RestartError> {
     loop {
-        let left = limit.saturating_sub(began.elapsed());
-        let found = site.observe_within(left).map(|observed| observed.state);
+        let left = || limit.saturating_sub(began.elapsed());
+        let found = site.observe_within(left()).map(|observed| observed.state);
+        // The look itself may have taken the rest of the time.
+        let left = left();
         let state = match found {
             Ok(State::Down) => match site.host.processes() {
                 Ok(processes) if processes.is_empty() => return Ok(()),

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A web server that is slower than this tells nothing this time.
-const METRICS_LIMIT: Duration = Duration::from_secs(3);
+pub const METRICS_LIMIT: Duration = Duration::from_secs(3);
 /// More than so many are counted and not listed.
 const LISTED: usize = 8;
 
@@ -45,14 +45,23 @@ pub enum Session {
 }
 
 impl Users {
-    pub fn of(site: &Site<'_>, observed: &Observed) -> Self {
+    /// Looks once. The metrics are waited for at most for `limit` and the time that is left.
+    pub fn of(site: &Site<'_>, observed: &Observed, limit: Duration) -> Self {
         let mut users = Self::default();
         match site.host.processes() {
             Ok(processes) => users.see_sessions(site, observed, &processes),
             Err(error) => users.unseen.push(format!("sessions ({error})")),
         }
-        users.see_metrics(site, observed);
+        users.see_metrics(site, observed, limit);
         users
+    }
+
+    /// Transactions that were open a moment ago are not over because nobody could look again.
+    pub fn remember(&mut self, before: &Self) {
+        if self.transactions.is_none() && before.transactions > Some(0) {
+            self.transactions = before.transactions;
+            self.longest_transaction_seconds = before.longest_transaction_seconds;
+        }
     }
 
     /// Is there anybody whose work a stop would cut off?
@@ -93,13 +102,13 @@ impl Users {
         }
     }
 
-    fn see_metrics(&mut self, site: &Site<'_>, observed: &Observed) {
+    fn see_metrics(&mut self, site: &Site<'_>, observed: &Observed, limit: Duration) {
         let own = observed.qlist.web_server_port.filter(|port| *port != 0).map(evidence::metrics_url);
         let Some(url) = site.config.metrics_url.get(&site.instance.name).cloned().or(own) else {
             self.unseen.push("open transactions (it has no web port)".to_owned());
             return;
         };
-        match site.host.metrics(&url, METRICS_LIMIT) {
+        match site.host.metrics(&url, site.left_of(limit.min(METRICS_LIMIT))) {
             Ok(metrics) => self.take(&metrics),
             Err(error) => self.unseen.push(format!("open transactions ({error})")),
         }

@@ -62,6 +62,7 @@ impl Agent for Noop {
     fn forecast(&self, _: &InstanceName, action: &Action) -> ForecastReply {
         match action {
             Action::SetKernel(set) => ForecastReply::Would(Forecast {
+                unknown_version: None,
                 target: target(set),
                 before: BEFORE.to_owned(),
                 after: set.new_value.clone(),
@@ -75,7 +76,7 @@ impl Agent for Noop {
         }
     }
 
-    fn prepare(&self, order: &StepCommand) -> Result<Prepared, Failure> {
+    fn prepare(&self, order: &StepCommand, _: &Work<'_>) -> Result<Prepared, Failure> {
         let set = wanted(order)?;
         Ok(Prepared {
             before: BEFORE.to_owned(),
@@ -91,7 +92,7 @@ impl Agent for Noop {
         Ok(applied(set, &prepared.before, &prepared.wanted))
     }
 
-    fn probe(&self, _: &StepCommand, _: &Prepared) -> Result<Probe, Failure> {
+    fn probe(&self, _: &StepCommand, _: &Prepared, _: &Work<'_>) -> Result<Probe, Failure> {
         // Nothing is kept, so nothing has ever been done.
         Ok(Probe::NotDone)
     }
@@ -101,7 +102,7 @@ impl Agent for Noop {
         Ok(nothing_left(done))
     }
 
-    fn probe_undo(&self, _: &StepCommand, done: &Prepared) -> Result<Probe, Failure> {
+    fn probe_undo(&self, _: &StepCommand, done: &Prepared, _: &Work<'_>) -> Result<Probe, Failure> {
         Ok(Probe::Done(nothing_left(done)))
     }
 

@@ -23,8 +23,9 @@ pub trait Agent: Send + Sync + 'static {
     /// Exactly what `apply` would change, or why it would refuse. Reads only; the same code as the real run.
     fn forecast(&self, instance: &InstanceName, action: &Action) -> ForecastReply;
 
-    /// Look at the world and get everything ready that must be recorded before the effect. Reads only.
-    fn prepare(&self, order: &StepCommand) -> Result<Prepared, Failure>;
+    /// Look at the world and get everything ready that must be recorded before the effect. Reads only. Like all that
+    /// takes a [`Work`], it ends with the time that is left.
+    fn prepare(&self, order: &StepCommand, work: &Work<'_>) -> Result<Prepared, Failure>;
 
     /// The one effect, and its read-back. Called with `prepared` durable in the ledger. Must call
     /// [`Work::before_effect`] directly before it changes anything. It may be called again after a crash, when
@@ -32,14 +33,14 @@ pub trait Agent: Send + Sync + 'static {
     fn apply(&self, order: &StepCommand, prepared: &Prepared, work: &Work<'_>) -> Result<Applied, Failure>;
 
     /// After a crash with only the intent known, or after an unknown outcome: what is true? Reads only.
-    fn probe(&self, order: &StepCommand, prepared: &Prepared) -> Result<Probe, Failure>;
+    fn probe(&self, order: &StepCommand, prepared: &Prepared, work: &Work<'_>) -> Result<Probe, Failure>;
 
     /// Take back what `done` describes (from the ledger), only while the state is still ours. Same rules as `apply`.
     fn undo(&self, order: &StepCommand, done: &Prepared, work: &Work<'_>) -> Result<Applied, Failure>;
 
     /// Is the former state there? Asked after a crash with only the intent of an undo known, and, with the original
     /// step command as `order`, about a step whose effect is not there but may be in part. Reads only.
-    fn probe_undo(&self, order: &StepCommand, done: &Prepared) -> Result<Probe, Failure>;
+    fn probe_undo(&self, order: &StepCommand, done: &Prepared, work: &Work<'_>) -> Result<Probe, Failure>;
 
     /// The part of the instance that this acts on, where it leaves all others alone: steps of one plan that do not
     /// wait for each other act on different parts at the same time. `None`: on all of it, and nothing acts beside it.

@@ -124,6 +124,7 @@ impl Agent for CountingAgent {
     fn forecast(&self, _: &InstanceName, action: &Action) -> ForecastReply {
         match action {
             Action::SetCpf(set) => ForecastReply::Would(Forecast {
+                unknown_version: None,
                 target: "cpf [config] globals".to_owned(),
                 before: self.value(),
                 after: set.new_value.clone(),
@@ -136,7 +137,7 @@ impl Agent for CountingAgent {
         }
     }
 
-    fn prepare(&self, order: &StepCommand) -> Result<Prepared, Failure> {
+    fn prepare(&self, order: &StepCommand, _: &Work<'_>) -> Result<Prepared, Failure> {
         let wanted = match &order.action {
             Action::SetCpf(set) => set.new_value.clone(),
             _ => return Err(Failure::permanent("wrong_agent", "not this one")),
@@ -149,7 +150,7 @@ impl Agent for CountingAgent {
         self.change(&prepared.before, &prepared.wanted, work)
     }
 
-    fn probe(&self, _: &StepCommand, prepared: &Prepared) -> Result<Probe, Failure> {
+    fn probe(&self, _: &StepCommand, prepared: &Prepared, _: &Work<'_>) -> Result<Probe, Failure> {
         Ok(self.probe(&prepared.before, &prepared.wanted))
     }
 
@@ -160,7 +161,7 @@ impl Agent for CountingAgent {
         self.change(&done.wanted, &done.before, work)
     }
 
-    fn probe_undo(&self, _: &StepCommand, done: &Prepared) -> Result<Probe, Failure> {
+    fn probe_undo(&self, _: &StepCommand, done: &Prepared, _: &Work<'_>) -> Result<Probe, Failure> {
         Ok(self.probe(&done.wanted, &done.before))
     }
 

@@ -2,8 +2,15 @@
 
 use std::{
     ffi::OsString,
+    fs::File,
     io::{self, Read},
-    os::{fd::AsFd, unix::process::CommandExt, unix::process::ExitStatusExt},
+    os::{
+        fd::AsFd,
+        unix::{
+            fs::OpenOptionsExt,
+            process::{CommandExt, ExitStatusExt},
+        },
+    },
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -14,13 +21,16 @@ use nix::{
     fcntl::{FcntlArg, OFlag, fcntl},
     poll::{PollFd, PollFlags, poll},
     sys::signal::{Signal, killpg},
-    unistd::Pid,
+    unistd::{AccessFlags, Pid, access},
 };
 
 /// Output beyond this is read and thrown away, so that the program never waits for us. Each stream.
 pub const OUTPUT_LIMIT: usize = 64 * 1024;
 /// How soon an exit is noticed while the program is silent.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// Where util-linux puts it.
+const SETSID: [&str; 2] = ["/usr/bin/setsid", "/bin/setsid"];
 
 /// A program to run.
 #[derive(Debug, Clone)]
@@ -92,21 +102,44 @@ impl Program {
         if !self.path.is_absolute() {
             return Err(HostError::NotAbsolute { path: self.path.clone() });
         }
-        let mut child = Command::new(&self.path)
+        let start = |source| HostError::Start { path: self.path.clone(), source };
+        let mut child = self
+            .without_terminal()
+            .map_err(start)?
             .args(&self.arguments)
             .env_clear()
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(&self.folder)
-            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|source| HostError::Start { path: self.path.clone(), source })?;
+            .map_err(start)?;
         watch(&mut child, limit).map_err(|source| {
             end(&mut child);
             HostError::Watch { path: self.path.clone(), source }
         })
+    }
+
+    /// The program in a process group of its own, and without a terminal that it could ask on.
+    ///
+    /// Under systemd and in most containers this process has no terminal, so its children have none. Started from a
+    /// shell it has, and then a child needs a session of its own, which the standard library cannot give it without
+    /// unsafe code: `setsid` of util-linux does, and becomes the program. It does not fork, as it leads no group yet.
+    fn without_terminal(&self) -> io::Result<Command> {
+        if has_terminal() {
+            if let Some(setsid) = SETSID.iter().find(|path| Path::new(path).exists()) {
+                // Its own complaint about a program that is not there would be taken for the program's.
+                access(&self.path, AccessFlags::X_OK)?;
+                let mut command = Command::new(setsid);
+                command.arg(&self.path);
+                return Ok(command);
+            }
+            tracing::warn!(program = %self.path.display(), "without setsid it can ask on the terminal of this process");
+        }
+        let mut command = Command::new(&self.path);
+        command.process_group(0);
+        Ok(command)
     }
 
     pub fn path(&self) -> &Path {
@@ -154,11 +187,17 @@ fn watch(child: &mut Child, limit: Duration) -> io::Result<Finished> {
     })
 }
 
+/// Has this process a terminal that its children would share?
+fn has_terminal() -> bool {
+    File::options().read(true).custom_flags(OFlag::O_NOCTTY.bits()).open("/dev/tty").is_ok()
+}
+
 /// Kills the process group and reaps its leader. Until it is reaped, nobody else can get its process id.
 fn end(child: &mut Child) -> Option<ExitStatus> {
     let group = i32::try_from(child.id()).expect("a process id fits i32");
-    // Fails only when there is no such group any more.
+    // Fails only when there is no such group any more, or not yet.
     let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+    let _ = child.kill();
     child.wait().ok()
 }
 
@@ -276,6 +315,36 @@ mod tests {
             let process = fs::read_to_string(folder.path().join(name)).unwrap();
             wait_until(|| is_gone(process.trim()));
         }
+    }
+
+    /// Runs itself again with a terminal, which it has from `script`.
+    #[test]
+    fn a_program_has_no_terminal_even_when_we_have_one() {
+        const NAME: &str = "host::tests::a_program_has_no_terminal_even_when_we_have_one";
+        let with_terminal = std::env::var_os("INSTANCE_TEST_HAS_TERMINAL").is_some();
+        if with_terminal {
+            assert!(has_terminal(), "script gives one");
+        }
+        let asks = shell("if (: </dev/tty) 2>/dev/null; then echo terminal; fi; exit 3");
+        let finished = asks.variable("PATH", "/usr/bin:/bin").run(LONG).unwrap();
+        assert_eq!(finished.code, Some(3));
+        assert!(!text(&finished.stdout).contains("terminal"), "{finished:?}");
+        let slow =
+            shell("sleep 1000").variable("PATH", "/usr/bin:/bin").run(Duration::from_millis(300)).unwrap();
+        assert!(slow.timed_out && slow.signal == Some(9), "{slow:?}");
+        assert!(matches!(Program::new("/no/such/iris").run(LONG), Err(HostError::Start { .. })));
+        if with_terminal {
+            return;
+        }
+        let again = format!("'{}' --exact {NAME}", std::env::current_exe().unwrap().display());
+        let inner = Command::new("script")
+            .args(["-qec", &again, "/dev/null"])
+            .env("INSTANCE_TEST_HAS_TERMINAL", "1")
+            .stdin(Stdio::null())
+            .output()
+            .expect("script of util-linux is on every Linux that builds this");
+        assert!(inner.status.success(), "{}", String::from_utf8_lossy(&inner.stdout));
+        assert!(String::from_utf8_lossy(&inner.stdout).contains("1 passed"), "{inner:?}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Rows of the user's own for the error catalogue, taken up before the agent looks at anything.
+//! Rows of the user's own for the catalogues of conditions, CPF and kernel parameters, taken up before the agent looks at anything.
 
 use std::{io, path::Path};
 
@@ -15,8 +15,8 @@ pub enum KnowledgeError {
     InForce(#[from] AlreadyInForce),
 }
 
-/// Puts the rows of `folder` (`*.toml`, in the form of `shared/knowledge/data/conditions`) in force beside those that
-/// are built in. Without a folder nothing is done.
+/// Puts the rows of `folder` (`*.toml`, in the forms of `shared/knowledge/README.md`) in force beside those that are
+/// built in. Without a folder nothing is done.
 pub fn use_knowledge(folder: Option<&Path>) -> Result<(), KnowledgeError> {
     let Some(folder) = folder else { return Ok(()) };
     let name = || folder.display().to_string();

@@ -185,14 +185,14 @@ impl Surroundings for OnTheBus {
         &*self.clock
     }
 
-    fn is_halted(&self) -> bool {
-        !self.kill_switch.is_known_open() && self.runtime.block_on(is_halted(&self.kill_switch))
+    fn is_halted(&self, longest: Duration) -> bool {
+        !self.kill_switch.is_known_open() && self.runtime.block_on(is_halted(&self.kill_switch, longest))
     }
 }
 
 /// While the switch cannot be read nobody acts; that the server is away for a moment is no reason to give a plan up.
-async fn is_halted(kill_switch: &KillSwitch) -> bool {
-    let patience = Instant::now() + UNREADABLE_FOR;
+async fn is_halted(kill_switch: &KillSwitch, longest: Duration) -> bool {
+    let patience = Instant::now() + UNREADABLE_FOR.min(longest);
     loop {
         match kill_switch.is_halted().await {
             Ok(halted) => return halted,

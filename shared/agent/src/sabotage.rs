@@ -65,8 +65,8 @@ impl<A: Agent> Agent for Liar<A> {
         self.honest.forecast(instance, action)
     }
 
-    fn prepare(&self, order: &StepCommand) -> Result<Prepared, Failure> {
-        self.honest.prepare(order)
+    fn prepare(&self, order: &StepCommand, work: &Work<'_>) -> Result<Prepared, Failure> {
+        self.honest.prepare(order, work)
     }
 
     fn apply(&self, order: &StepCommand, prepared: &Prepared, work: &Work<'_>) -> Result<Applied, Failure> {
@@ -85,16 +85,16 @@ impl<A: Agent> Agent for Liar<A> {
         Ok(Applied { changes: vec![(target, claimed)], warnings: Vec::new(), rollback_available: true })
     }
 
-    fn probe(&self, order: &StepCommand, prepared: &Prepared) -> Result<Probe, Failure> {
-        self.honest.probe(order, prepared)
+    fn probe(&self, order: &StepCommand, prepared: &Prepared, work: &Work<'_>) -> Result<Probe, Failure> {
+        self.honest.probe(order, prepared, work)
     }
 
     fn undo(&self, order: &StepCommand, done: &Prepared, work: &Work<'_>) -> Result<Applied, Failure> {
         self.honest.undo(order, done, work)
     }
 
-    fn probe_undo(&self, order: &StepCommand, done: &Prepared) -> Result<Probe, Failure> {
-        self.honest.probe_undo(order, done)
+    fn probe_undo(&self, order: &StepCommand, done: &Prepared, work: &Work<'_>) -> Result<Probe, Failure> {
+        self.honest.probe_undo(order, done, work)
     }
 
     fn verify(&self, order: &StepCommand, verify: &Verify, work: &Work<'_>) -> Result<Verification, Failure> {
@@ -127,7 +127,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let agent = CountingAgent::new(folder.path());
             let liar = Liar::told(agent.clone(), word);
-            let prepared = liar.prepare(&order).unwrap();
+            let prepared = liar.prepare(&order, &work).unwrap();
             assert!(liar.apply(&order, &prepared, &work).unwrap().changes[0].1.validated);
             assert_eq!(agent.effects().len(), changes, "{word:?}");
             assert_eq!(liar.verify(&order, &wanted, &work).unwrap().held, held, "{word:?}");

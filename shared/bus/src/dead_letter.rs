@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tracing::Instrument as _;
 
 use crate::{
-    Bus, BusError, Headers, LogMessage, Written,
+    Bus, BusError, Headers, LogMessage, PublishError, Written,
     headers::{DEAD_DELIVERIES, DEAD_REASON, DEAD_SEQUENCE, DEAD_STREAM, DEAD_SUBJECT, REPLAY_OF},
     topology::DEAD,
     trace,
@@ -64,6 +64,21 @@ impl Bus {
     pub async fn dead_letters(&self) -> Result<Vec<DeadLetter>, BusError> {
         let messages = self.read_all(DEAD, &[subject::dead_letters().to_string()]).await?;
         Ok(messages.into_iter().map(DeadLetter::from).collect())
+    }
+
+    /// Keeps what came from outside the bus and nobody can handle: `from` says where (one token), `subject` where it would
+    /// have gone. The same `message_id` twice within the stream's window (2 minutes) is kept once.
+    pub async fn bury(
+        &self,
+        from: &str,
+        subject: &str,
+        message_id: &str,
+        payload: Bytes,
+        reason: &DeadLetterReason,
+    ) -> Result<Written, PublishError> {
+        let origin = Origin { subject, stream: from, sequence: 0, deliveries: 1 };
+        let headers = headers(&Headers::new(), reason, &origin);
+        self.publish_bytes(&subject::dead(from), payload, Some(message_id), headers).await
     }
 
     /// Publishes a dead letter again as a new message in a new trace, with a header that names the original. A command

@@ -55,6 +55,9 @@ pub struct Forecast {
     pub restart_reason: String,
     /// Must a person agree, whatever policy says about the tool?
     pub dangerous: bool,
+    /// The version of a CPF that nobody has described: policy decides whether such a file is changed at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_version: Option<String>,
     pub warnings: Vec<String>,
 }
 
@@ -93,6 +96,7 @@ mod tests {
     #[test]
     fn every_reply_reads_as_it_was_written() {
         let forecast = Forecast {
+            unknown_version: None,
             target: "cpf [config] globals".to_owned(),
             before: "a".to_owned(),
             after: "b".to_owned(),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     decode::{self, Fault, Faults, Fields, Node},
-    words::{ErrorType, Severity},
+    words::{ErrorType, Phase, Severity},
 };
 
 /// A request to the generator's endpoint `instance.v1.generate`.
@@ -28,6 +28,9 @@ pub struct GenerationRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub template_name: Option<String>,
+    /// Only messages of this part of an incident's story: it narrows the severities. Absent: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
     /// Same seed, same bytes. Absent: drawn, and told in the reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
@@ -54,6 +57,7 @@ impl Default for GenerationRequest {
             severity_range: (Severity::Info, Severity::Fatal),
             output_format: OutputFormat::Json,
             template_name: None,
+            phase: None,
             seed: None,
             include_timestamps: true,
         }
@@ -76,6 +80,7 @@ impl GenerationRequest {
         let severity_range = severity_range(&fields).unwrap_or(default.severity_range);
         let output_format = output_format(&fields).unwrap_or_default();
         let template_name = fields.string("template_name", fields.optional("template_name"), 1, 64);
+        let phase = fields.text("phase", fields.optional("phase"));
         let seed =
             fields.integer::<u64, u64>("seed", fields.optional("seed"), "an integer of 64 bits, 0 or more");
         let include_timestamps = fields
@@ -89,6 +94,7 @@ impl GenerationRequest {
             severity_range,
             output_format,
             template_name,
+            phase,
             seed,
             include_timestamps,
         })

@@ -55,6 +55,7 @@ pub use remediation::{
 pub use remediation_command::{Older, RemediationCommand, SimpleWork, StepGraph, StepRequest, Work};
 pub use tool_result::{AgentInfo, AppliedChange, StepStatus, ToolResult};
 pub use words::{
-    AgentKind, CpfChangeKind, ErrorType, Origin, Priority, Severity, TimeoutSeconds, Tool, WhenUsersStay,
+    AgentKind, CpfChangeKind, ErrorType, Origin, Phase, Priority, Severity, TimeoutSeconds, Tool,
+    WhenUsersStay,
 };
 pub use workflow_trace::{OverallStatus, Totals, Verification, WorkflowTrace};

@@ -141,6 +141,19 @@ pub fn ask(agent: AgentKind, host: &HostName, kind: AskKind) -> Subject {
     subject(&[&"ask", &agent, &host.token(), &kind.as_str()])
 }
 
+/// A question of an operator to a process that asks language models; `process` is drawn at its start, `question` one token.
+pub fn model(process: uuid::Uuid, question: &str) -> Subject {
+    subject(&[&"ask", &"model", &process.simple(), &question])
+}
+
+/// As [`model`], from what a service says about itself. `None` for any other subject.
+pub fn model_found(raw: &str) -> Option<Subject> {
+    let (process, question) = raw.strip_prefix("instance.v1.ask.model.")?.split_once('.')?;
+    let word = question.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    let legal = word && !question.is_empty();
+    legal.then(|| process.parse().ok().map(|process| model(process, question))).flatten()
+}
+
 /// Where the generator takes requests.
 pub fn generate() -> Subject {
     subject(&[&"generate"])

@@ -315,6 +315,14 @@ fn a_restart_says_how_long_and_how_far() {
     let command = decode(&value).unwrap();
     let written: Value = serde_json::to_value(&command).unwrap();
     assert_eq!(written["steps"][0]["parameters"], parameters);
+    // The simple form takes the same; `{}` is none of them.
+    for parameters in [&parameters, &json!({})] {
+        let mut simple = good();
+        simple["execution_order"] = json!(["iris_restart"]);
+        simple["parameters"] = parameters.clone();
+        let written: Value = serde_json::to_value(decode(&simple).unwrap()).unwrap();
+        assert_eq!(&written["parameters"], parameters);
+    }
     refuses(
         &with(json!({
             "users_seconds": 301, "stop_seconds": 0, "start_seconds": "60", "when_users_stay": "wait", "force": 1,

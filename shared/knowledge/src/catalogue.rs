@@ -1,37 +1,45 @@
-//! The rows about log messages: those compiled in, and those a user adds.
+//! The rows that a user can add to: log messages, CPF parameters, kernel parameters; those compiled in, and the user's.
+
+mod condition_row;
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use serde::Deserialize;
-
-use crate::condition::{Answer, Condition, Place, Restart, Wording};
-use crate::error_type::ErrorType;
+use self::condition_row::ConditionRow;
+use crate::condition::Condition;
+use crate::cpf_parameter::{self, Parameter};
+use crate::kernel_parameter::{self, KernelParameter};
 use crate::matcher::{AlreadyInForce, Matcher};
 use crate::rows::{self, DataError, fault};
-use crate::text::{folded, is_kebab_case};
+use crate::text::folded;
 
 /// All conditions of the catalogue in force, in the order of the files.
 pub fn conditions() -> &'static [Condition] {
-    Matcher::in_force().catalogue().conditions()
+    Catalogue::in_force().conditions()
 }
 
 /// The condition of that id in the catalogue in force.
 pub fn condition(id: &str) -> Option<&'static Condition> {
-    Matcher::in_force().catalogue().condition(id)
+    Catalogue::in_force().condition(id)
 }
 
-/// A checked set of conditions: ids unique, wordings never empty and never shared by two rows.
+/// Checked rows: ids, names and wordings unique, wordings never empty.
 #[derive(Debug, Clone)]
 pub struct Catalogue {
     conditions: Vec<Condition>,
+    pub(crate) cpf: cpf_parameter::Table,
+    pub(crate) kernel: kernel_parameter::Table,
 }
 
 static BUILTIN: LazyLock<Catalogue> = LazyLock::new(|| {
-    let mut catalogue = Catalogue { conditions: Vec::new() };
-    catalogue.read(FILES).expect("the built-in conditions are checked by a test");
+    let (cpf, kernel) = (cpf_parameter::Table::builtin(), kernel_parameter::Table::builtin());
+    let mut catalogue = Catalogue { conditions: Vec::new(), cpf, kernel };
+    catalogue.read(FILES, &["condition"]).expect("the built-in conditions are checked by a test");
     catalogue
 });
+
+/// What a file of a user's own may hold.
+const OWN_TABLES: &[&str] = &["condition", "cpf_parameter", "kernel_parameter"];
 
 macro_rules! files {
     ($($name:literal),* $(,)?) => { &[$(($name, include_str!(concat!("../data/conditions/", $name)))),*] };
@@ -59,19 +67,29 @@ impl Catalogue {
         &BUILTIN
     }
 
+    /// The rows that the whole process answers with: those compiled in, and those that were put in force.
+    pub fn in_force() -> &'static Self {
+        Matcher::extended().map_or_else(Self::builtin, Matcher::catalogue)
+    }
+
     /// The rows compiled in, then those of `files`, each a file name (for errors) and its text.
     ///
-    /// An added row may not carry the id or the wording of another one: what a message means must not depend on
-    /// which file is read first. For the same reason its examples must mean itself, not a more specific row.
+    /// An added row may not carry the id, the name or the wording of another one: what a message means, or a value may
+    /// be, must not depend on which file is read first. For the same reason its examples must mean itself, not a more
+    /// specific row. What makes a value dangerous is never taken away by an added row.
     pub fn with_extra<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, DataError> {
         let files: Vec<_> = files.into_iter().collect();
         let mut catalogue = Self::builtin().clone();
-        let origins = catalogue.read(&files)?;
+        let origins = catalogue.read(&files, OWN_TABLES)?;
         catalogue.check_examples(&origins)?;
+        for (file, text) in files {
+            catalogue.cpf.add_own(file, text, OWN_TABLES)?;
+            catalogue.kernel.add_own(file, text, OWN_TABLES)?;
+        }
         Ok(catalogue)
     }
 
-    /// All rows, in the order of the files.
+    /// All rows about log messages, in the order of the files.
     pub fn conditions(&self) -> &[Condition] {
         &self.conditions
     }
@@ -81,7 +99,17 @@ impl Catalogue {
         self.conditions.iter().find(|condition| condition.id == id)
     }
 
-    /// Makes these rows the ones that the whole process answers with. Once, before anything is classified.
+    /// All CPF parameters, by section, then name.
+    pub fn parameters(&self) -> &[Parameter] {
+        self.cpf.rows()
+    }
+
+    /// All kernel parameters that may be written.
+    pub fn kernel_parameters(&self) -> &[KernelParameter] {
+        self.kernel.rows()
+    }
+
+    /// Makes these rows the ones that the whole process answers with. Once, before anything is asked of them.
     pub fn put_in_force(self) -> Result<(), AlreadyInForce> {
         self.into_matcher().put_in_force()
     }
@@ -92,16 +120,16 @@ impl Catalogue {
     }
 
     /// Appends the rows of `files`; returns the file of each appended row.
-    fn read<'a>(&mut self, files: &[(&'a str, &str)]) -> Result<Vec<&'a str>, DataError> {
+    fn read<'a>(&mut self, files: &[(&'a str, &str)], tables: &[&str]) -> Result<Vec<&'a str>, DataError> {
         let mut seen = Seen::default();
         for condition in &self.conditions {
             seen.add("built-in", condition)?;
         }
         let mut origins = Vec::new();
         for (file, text) in files {
-            for row in rows::read::<ConditionRow>(file, text, "condition", "id", &["condition"])? {
+            for row in rows::read::<ConditionRow>(file, text, "condition", "id", tables)? {
                 let condition = row.value.into_condition();
-                check(&condition).map_err(|rule| fault(file, &row.label, rule))?;
+                condition_row::check(&condition).map_err(|rule| fault(file, &row.label, rule))?;
                 seen.add(file, &condition)?;
                 self.conditions.push(condition);
                 origins.push(*file);
@@ -148,113 +176,6 @@ impl Seen {
         }
         Ok(())
     }
-}
-
-/// A row as it stands in the file.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ConditionRow {
-    id: String,
-    /// With `example`, left out when nobody knows a wording.
-    #[serde(default)]
-    texts: Vec<String>,
-    #[serde(default)]
-    example: String,
-    #[serde(default)]
-    other_wordings: Vec<Wording>,
-    class: ErrorType,
-    severities: Vec<u8>,
-    categories: Vec<String>,
-    #[serde(default)]
-    place: Place,
-    #[serde(default = "yes")]
-    wording_known: bool,
-    cause: String,
-    gather: Vec<String>,
-    remedy: String,
-    answer: Answer,
-    restart: Restart,
-    #[serde(default)]
-    must_not_restart: bool,
-    source: String,
-}
-
-fn yes() -> bool {
-    true
-}
-
-impl ConditionRow {
-    fn into_condition(self) -> Condition {
-        let has_wording = self.wording_known || !self.texts.is_empty() || !self.example.is_empty();
-        let first = Wording { texts: self.texts, example: self.example };
-        let wordings = has_wording.then_some(first).into_iter().chain(self.other_wordings).collect();
-        Condition {
-            id: self.id,
-            wordings,
-            class: self.class,
-            severities: self.severities,
-            categories: self.categories,
-            place: self.place,
-            wording_known: self.wording_known,
-            cause: self.cause,
-            gather: self.gather,
-            remedy: self.remedy,
-            answer: self.answer,
-            restart: self.restart,
-            must_not_restart: self.must_not_restart,
-            source: self.source,
-        }
-    }
-}
-
-/// The rules that hold for each row alone.
-fn check(condition: &Condition) -> Result<(), String> {
-    if !is_kebab_case(&condition.id) {
-        return Err("id must be lower-case words joined by hyphens, at most 64 bytes".to_owned());
-    }
-    for wording in &condition.wordings {
-        if wording.texts.is_empty() || wording.texts.iter().any(|text| folded(text).is_empty()) {
-            return Err("texts must hold at least one part, and no part may be blank".to_owned());
-        }
-        if wording.texts.iter().all(|text| folded(text).len() < 4) {
-            return Err("texts must hold a part of at least four characters".to_owned());
-        }
-        if !occur_in_order(&wording.texts, &wording.example) {
-            return Err(format!("the texts {:?} do not occur in this order in the example", wording.texts));
-        }
-    }
-    if let Some(severity) = condition.severities.iter().find(|severity| **severity > 3) {
-        return Err(format!("severities must be 0..=3, found {severity}"));
-    }
-    let bad_category = |name: &&String| {
-        name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._".contains(&byte))
-    };
-    if let Some(category) = condition.categories.iter().find(bad_category) {
-        return Err(format!("categories are letters, digits, dots and underscores, found \"{category}\""));
-    }
-    for (name, text) in
-        [("cause", &condition.cause), ("remedy", &condition.remedy), ("source", &condition.source)]
-    {
-        if text.trim().is_empty() {
-            return Err(format!("{name} must not be empty; write \"unknown\" where nobody knows"));
-        }
-    }
-    if condition.must_not_restart && condition.answer == Answer::Remedy {
-        return Err("a condition that must not be restarted is answered by a person".to_owned());
-    }
-    Ok(())
-}
-
-fn occur_in_order(texts: &[String], example: &str) -> bool {
-    let example = folded(example);
-    let mut rest = example.as_str();
-    texts.iter().all(|text| match rest.split_once(&folded(text)) {
-        Some((_, after)) => {
-            rest = after;
-            true
-        }
-        None => false,
-    })
 }
 
 #[cfg(test)]

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
-    Catalogue, cpf_versions, forbidden_names, host_settings, kernel_parameters, parameters, remedies,
-    sections,
-};
+use crate::{Catalogue, cpf_versions, forbidden_names, host_settings, instance_facts, remedies, sections};
 
 /// The rows of one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,17 +21,18 @@ pub struct Count {
     pub by_source: BTreeMap<String, usize>,
 }
 
-/// Counts the rows of every table, the conditions being those of `catalogue`.
+/// Counts the rows of every table; those that a user can add to are the ones of `catalogue`.
 pub fn census(catalogue: &Catalogue) -> Vec<Count> {
     let conditions = catalogue.conditions().iter();
     vec![
         count("conditions", conditions.map(|row| row.source.as_str())),
-        count("cpf parameters", parameters().iter().map(|row| row.source.as_str())),
+        count("cpf parameters", catalogue.parameters().iter().map(|row| row.source.as_str())),
         count("cpf sections", sections().iter().map(|row| row.source.as_str())),
         count("cpf versions", cpf_versions().iter().map(|row| row.source.as_str())),
-        count("kernel parameters", kernel_parameters().iter().map(|row| row.source.as_str())),
+        count("kernel parameters", catalogue.kernel_parameters().iter().map(|row| row.source.as_str())),
         count("kernel names never written", forbidden_names().iter().map(|row| row.source.as_str())),
         count("host settings", host_settings().iter().map(|row| row.source.as_str())),
+        count("instance facts", instance_facts().iter().map(|row| row.source.as_str())),
         count("remedies", remedies().iter().map(|row| row.source.as_str())),
     ]
 }

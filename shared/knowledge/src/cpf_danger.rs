@@ -69,7 +69,7 @@ pub fn dangers(document: &Document, host: Option<HostRoom>) -> Vec<Danger> {
     dangers.extend(host.and_then(|host| beyond_memory(document, host)));
     dangers.extend(host.and_then(|host| huge_pages(document, host)));
     dangers.extend(large_pages(document, host));
-    dangers.extend(lock_table(document));
+    dangers.extend(lock_table(document, host));
     dangers.extend(journal_sizes(document));
     dangers.extend(block_sizes(document));
     dangers.extend(routine_pools(document));
@@ -137,13 +137,32 @@ fn large_pages(document: &Document, host: Option<HostRoom>) -> Option<Danger> {
     Some(danger("large_pages_contradiction", "config", &["memlock"], text, "CPF, RES"))
 }
 
-fn lock_table(document: &Document) -> Option<Danger> {
+fn lock_table(document: &Document, host: Option<HostRoom>) -> Option<Danger> {
     let locks = number(document, "config", "locksiz").filter(|bytes| *bytes > 0)?;
-    let heap = number(document, "config", "gmheap").filter(|kb| *kb > 0)?.saturating_mul(1024);
+    let (heap, taken) = match number(document, "config", "gmheap")? {
+        0 => (automatic_heap_kb(document, host)?, "gmheap=0, of which IRIS makes about"),
+        kb => (kb, "gmheap"),
+    };
+    let heap = heap.saturating_mul(1024);
     let text = format!(
-        "locksiz is {locks} bytes, and the heap that it is taken from (gmheap) has {heap}: the heap is used up first"
+        "locksiz is {locks} bytes, and the heap that it is taken from ({taken} {heap} bytes) is smaller: the heap is \
+         used up first"
     );
-    (locks > heap).then(|| danger("lock_table_beyond_heap", "config", &["locksiz", "gmheap"], text, "CPF"))
+    (locks > heap).then(|| {
+        danger("lock_table_beyond_heap", "config", &["locksiz", "gmheap", "globals"], text, "CPF, RES")
+    })
+}
+
+/// What IRIS takes for `gmheap=0`, in KB: 3 % of globals, 300 MB to 2 GB, more with many CPUs, which is left out. Nothing
+/// where globals are automatic too and the memory of the host is not known.
+fn automatic_heap_kb(document: &Document, host: Option<HostRoom>) -> Option<u64> {
+    let memory = SharedMemory::of(document).ok()?;
+    let physical_mb = match host {
+        Some(host) => host.physical_mb,
+        None if memory.globals_mb > 0 => 0,
+        None => return None,
+    };
+    Some(memory.with_defaults(physical_mb).gmheap_kb)
 }
 
 fn journal_sizes(document: &Document) -> Option<Danger> {
@@ -252,6 +271,23 @@ mod tests {
     }
 
     #[test]
+    fn a_heap_that_iris_sizes_itself_is_reckoned_with() {
+        // 300 MB at least, 3 % of 20,000 MB, 2 GB at most.
+        let beyond = &["lock_table_beyond_heap"][..];
+        let small = "globals=0,0,256,0,0,0\ngmheap=0\n";
+        check(&format!("{small}locksiz=314572800\n"), None, &[]);
+        check(&format!("{small}locksiz=314572801\n"), None, beyond);
+        let middle = "globals=0,0,20000,0,0,0\ngmheap=0\n";
+        check(&format!("{middle}locksiz=600000000\n"), None, &[]);
+        check(&format!("{middle}locksiz=700000000\n"), None, beyond);
+        check("globals=0,0,99999,0,0,0\ngmheap=0\nlocksiz=2147483647\n", None, &[]);
+        // Globals that IRIS sizes too: a quarter of the memory, when that is known.
+        check("globals=0,0,0,0,0,0\ngmheap=0\nlocksiz=2147483647\n", None, &[]);
+        check("globals=0,0,0,0,0,0\ngmheap=0\nlocksiz=400000000\n", Some(HOST), beyond);
+        check("globals=0,0,0,0,0,0\ngmheap=0\nlocksiz=300000000\n", Some(HOST), &[]);
+    }
+
+    #[test]
     fn the_host_tells_its_memory() {
         let text = "MemTotal:       16384000 kB\nHugePages_Total:     400\nHugepagesize:       2048 kB\n";
         let room = HostRoom { physical_mb: 16_000, huge_pages: 400, huge_page_kb: 2048 };
@@ -262,6 +298,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_left_to_the_check_of_values() {
+        check("globals=lots\ngmheap=0\nlocksiz=2147483647\n", Some(HOST), &[]);
         check("globals=lots\nroutines=x\ngmheap=\nlocksiz=-1\njrnbufs=1e9\nmemlock=x\n", Some(HOST), &[]);
     }
 }

@@ -2,23 +2,25 @@
 
 mod check;
 mod load;
+mod own;
 mod suggest;
-
-use std::collections::HashMap;
-use std::sync::LazyLock;
+mod table;
 
 use serde::Deserialize;
 
+use crate::catalogue::Catalogue;
+
 pub use suggest::suggest;
+pub use table::Table;
 
 /// The parameter of that exact section and name; IRIS writes both in mixed case.
 pub fn parameter(section: &str, name: &str) -> Option<&'static Parameter> {
-    INDEX.get(&(section, name)).copied()
+    Catalogue::in_force().cpf.get(section, name)
 }
 
 /// All parameters known, by section, then name.
 pub fn parameters() -> &'static [Parameter] {
-    &ROWS
+    Catalogue::in_force().parameters()
 }
 
 /// The parameters of one section, sorted as IRIS sorts them: upper case before lower case.
@@ -180,15 +182,6 @@ fn release(version: &str) -> Option<(u32, u32)> {
     let mut parts = version.trim().split('.');
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
-
-static ROWS: LazyLock<Vec<Parameter>> = LazyLock::new(|| {
-    load::read("cpf_parameters.toml", include_str!("../data/cpf_parameters.toml"))
-        .expect("the built-in CPF parameters are checked by a test")
-});
-
-static INDEX: LazyLock<HashMap<(&'static str, &'static str), &'static Parameter>> = LazyLock::new(|| {
-    parameters().iter().map(|row| ((row.section.as_str(), row.name.as_str()), row)).collect()
-});
 
 #[cfg(test)]
 mod tests;

@@ -4,10 +4,9 @@ mod cpu_list;
 mod recommended;
 mod row;
 
-use std::sync::LazyLock;
-
 use serde::Deserialize;
 
+use crate::catalogue::Catalogue;
 use crate::value::{ValueFault, canonical_decimal};
 
 pub use cpu_list::{CpuList, InvalidCpuList};
@@ -18,23 +17,23 @@ pub use recommended::Recommended;
 /// The name is only looked up, never used as a path: paths come from the row.
 pub fn kernel_parameter(name: &str) -> Option<&'static KernelParameter> {
     let name = dotted(name);
-    TABLE.parameters.iter().find(|parameter| parameter.name == name)
+    kernel_parameters().iter().find(|parameter| parameter.name == name)
 }
 
 /// All allowed parameters. A name that is not here is refused.
 pub fn kernel_parameters() -> &'static [KernelParameter] {
-    &TABLE.parameters
+    Catalogue::in_force().kernel_parameters()
 }
 
 /// Why a name is never allowed, for a better answer than "not on the list".
 pub fn forbidden(name: &str) -> Option<&'static Forbidden> {
     let name = dotted(name);
-    TABLE.forbidden.iter().find(|row| row.covers(&name))
+    forbidden_names().iter().find(|row| row.covers(&name))
 }
 
 /// All names and families of names that are never allowed.
 pub fn forbidden_names() -> &'static [Forbidden] {
-    &TABLE.forbidden
+    &Catalogue::in_force().kernel.forbidden
 }
 
 /// One kernel parameter that an agent may write.
@@ -203,15 +202,24 @@ fn dotted(name: &str) -> String {
     name.replace('/', ".")
 }
 
-struct Table {
+/// Kernel parameters that may be written, and what never may.
+#[derive(Debug, Clone)]
+pub struct Table {
     parameters: Vec<KernelParameter>,
     forbidden: Vec<Forbidden>,
 }
 
-static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    row::read("kernel_parameters.toml", include_str!("../data/kernel_parameters.toml"))
-        .expect("the built-in kernel parameters are checked by a test")
-});
+impl Table {
+    /// The rows compiled in.
+    pub fn builtin() -> Self {
+        row::read("kernel_parameters.toml", include_str!("../data/kernel_parameters.toml"))
+            .expect("the built-in kernel parameters are checked by a test")
+    }
+
+    pub fn rows(&self) -> &[KernelParameter] {
+        &self.parameters
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -35,7 +35,7 @@
 //! - **A remedy** ([`Remedy`]): a `[[remedy]]` in `data/remedies.toml`; its condition's `answer` must then say
 //!   `remedy`. A new way to compute a value is a new case of [`Formula`] with its own test.
 //!
-//! Then `cargo test -p instance-knowledge`. Users extend the conditions without a build:
+//! Then `cargo test -p instance-knowledge`. Users extend conditions, CPF and kernel parameters without a build:
 //! [`Catalogue::with_extra`], which the setting `knowledge_dir` of each service reads a folder into.
 
 mod catalogue;
@@ -49,6 +49,7 @@ mod cpf_parameter;
 mod cpf_section;
 mod cpf_version;
 mod host_setting;
+mod instance_fact;
 mod kernel_parameter;
 
 mod propose;
@@ -69,6 +70,7 @@ pub use crate::cpf_section::{Section, SectionKind, is_list_section, section, sec
 pub use crate::cpf_version::{CpfVersion, cpf_versions, is_known_cpf_version};
 pub use crate::error_type::{ErrorType, classify_error_type};
 pub use crate::host_setting::{HostSetting, host_settings};
+pub use crate::instance_fact::{Door, InstanceFact, instance_facts};
 pub use crate::kernel_parameter::{
     CpuList, Forbidden, InvalidCpuList, KernelKind, KernelParameter, KernelRoot, Need, Recommended,
     forbidden, forbidden_names, kernel_parameter, kernel_parameters,

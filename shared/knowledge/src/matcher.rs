@@ -63,7 +63,12 @@ impl Matcher {
     /// The matcher that the whole process answers with: over the rows compiled in, and those that were added by
     /// [`Catalogue::put_in_force`].
     pub fn in_force() -> &'static Self {
-        EXTENDED.get().unwrap_or_else(|| Self::builtin())
+        Self::extended().unwrap_or_else(|| Self::builtin())
+    }
+
+    /// The matcher that was put in force, if one was.
+    pub(crate) fn extended() -> Option<&'static Self> {
+        EXTENDED.get()
     }
 
     pub(crate) fn put_in_force(self) -> Result<(), AlreadyInForce> {

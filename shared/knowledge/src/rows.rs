@@ -72,8 +72,13 @@ fn typed<T: DeserializeOwned>(
 ) -> Result<Row<T>, DataError> {
     let named = row.get(key).and_then(toml::Value::as_str).map(str::to_owned);
     let label = named.unwrap_or_else(|| format!("number {place}"));
-    match row.try_into() {
+    match typed_fields(row) {
         Ok(value) => Ok(Row { label, value }),
-        Err(error) => Err(fault(file, &label, error.message())),
+        Err(rule) => Err(fault(file, &label, rule)),
     }
+}
+
+/// The fields of one row; a fault names the field.
+pub fn typed_fields<T: DeserializeOwned>(row: toml::Value) -> Result<T, String> {
+    row.try_into().map_err(|error: toml::de::Error| error.to_string().trim().replace('\n', " "))
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use instance_contract::{Action, AgentKind, Facts, Fault, HostName, InstanceName, RemediationCommand};
+use instance_contract::{
+    Action, AgentKind, Facts, Fault, Forecast, HostName, InstanceName, RemediationCommand,
+};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::policy::{ActionWord, Policy};
@@ -37,6 +39,7 @@ pub fn forbidden(
     faults.extend(never(&command.instance, policy));
     faults.extend(carried(command, hosts, policy));
     faults.extend(force(command, policy));
+    faults.extend(unknown_parameters(command, policy));
     faults.extend(words(command).into_iter().filter_map(|word| asker(command, word, policy)));
     faults
 }
@@ -76,6 +79,23 @@ fn force(command: &RemediationCommand, policy: &Policy) -> Option<Fault> {
     let asked = command.steps().into_iter().find(|step| forces(&step.action))?;
     let rule = "policy does not allow an instance to be forced down (allow_force)";
     (!policy.allow_force).then(|| Fault::new("force", asked.id, rule))
+}
+
+fn unknown_parameters(command: &RemediationCommand, policy: &Policy) -> Option<Fault> {
+    let allows = |action: &Action| matches!(action, Action::ChangeCpf(change) if change.allow_unknown);
+    let asked = command.steps().into_iter().find(|step| allows(&step.action))?;
+    let rule =
+        "policy does not allow CPF parameters that the catalogue does not know (allow_unknown_parameters)";
+    (!policy.allow_unknown_parameters).then(|| Fault::new("allow_unknown", asked.id, rule))
+}
+
+/// A CPF that nobody can check as a whole, where policy wants such a file left alone.
+pub(crate) fn unknown_version(place: &str, forecast: &Forecast, policy: &Policy) -> Option<Fault> {
+    let version = forecast.unknown_version.as_ref().filter(|_| policy.refuse_unknown_version)?;
+    let rule = format!(
+        "policy leaves a CPF of version \"{version}\" alone, as nobody has described it (refuse_unknown_version)"
+    );
+    Some(Fault::new(place, &forecast.target, rule))
 }
 
 fn asker(command: &RemediationCommand, word: ActionWord, policy: &Policy) -> Option<Fault> {

@@ -7,7 +7,7 @@ use instance_contract::{
 
 use crate::{
     fold::fold,
-    permit::{is_drastic, refusals},
+    permit::{is_drastic, refusals, unknown_version},
     policy::Policy,
     verification::verification,
 };
@@ -57,6 +57,7 @@ pub fn plan(command: &RemediationCommand, facts: &Facts, policy: &Policy) -> Res
         let host = host_of(&request, facts)?;
         match facts.forecasts.get(&request.id) {
             Some(ForecastReply::Would(forecast)) => {
+                faults.extend(unknown_version(&place, forecast, policy));
                 let step = changing(command, &request, host, forecast, &steps);
                 warnings.extend(forecast.warnings.iter().cloned());
                 warnings.extend(not_in_force(&step, forecast, restarts));

@@ -54,6 +54,12 @@ pub struct Policy {
     /// May a command ask for `iris force`, which kills an instance as a crash does? Where it does, a person must agree
     /// (`approve_dangerous`), and restart-agent must allow it too (`allow_force` in its settings). Default false.
     pub allow_force: bool,
+    /// May a command that says `allow_unknown` change CPF parameters that the catalogue does not know, so that nobody
+    /// checks their values? Default false.
+    pub allow_unknown_parameters: bool,
+    /// Is a CPF of a version that nobody has described left alone? Otherwise the values that it holds can be changed,
+    /// with a warning. Default false.
+    pub refuse_unknown_version: bool,
     /// Instances that are never touched. Default none.
     pub never: Vec<InstanceName>,
     /// What carries Instance itself. Not a setting of the policy: the router puts the common setting `carriers` here,
@@ -88,6 +94,8 @@ impl Default for Policy {
             #[cfg(feature = "mutants")]
             mutant: None,
             allow_force: false,
+            allow_unknown_parameters: false,
+            refuse_unknown_version: false,
             never: Vec::new(),
             carriers: Carriers::default(),
             windows: Vec::new(),

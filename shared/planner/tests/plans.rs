@@ -234,6 +234,39 @@ fn an_instance_is_forced_down_only_where_policy_lets_it() {
     assert!(plan(&command, &facts, &allowed).is_ok());
 }
 
+#[test]
+fn what_the_catalogue_does_not_know_is_changed_only_where_command_and_policy_say_so() {
+    let parameters = json!({"allow_unknown": true, "changes": [
+        {"cpf_section": "config", "parameter": "Frobs", "new_value": "2"}]});
+    let command = command(&json!({"error_type": "config", "requires_restart": false,
+        "steps": [{"id": "config", "tool": "iris_config", "parameters": parameters}]}));
+    let facts = facts(&command);
+    let refused = plan(&command, &facts, &Policy::default()).unwrap_err().to_string();
+    assert_eq!(
+        refused,
+        "refused: allow_unknown = config: policy does not allow CPF parameters that the catalogue does not know \
+         (allow_unknown_parameters)"
+    );
+    let allowed = Policy::from_toml("allow_unknown_parameters = true").unwrap();
+    assert!(plan(&command, &facts, &allowed).is_ok());
+}
+
+#[test]
+fn a_file_of_a_version_that_nobody_has_described_is_left_alone_where_policy_says_so() {
+    let command = command(&json!({"error_type": "config", "requires_restart": false,
+        "execution_order": ["iris_config"],
+        "parameters": {"cpf_section": "config", "parameter": "errlog", "new_value": "600"}}));
+    let mut facts = facts(&command);
+    for reply in facts.forecasts.values_mut() {
+        let ForecastReply::Would(forecast) = reply else { panic!("it would") };
+        forecast.unknown_version = Some("2031.1".to_owned());
+    }
+    assert!(plan(&command, &facts, &Policy::default()).is_ok());
+    let strict = Policy::from_toml("refuse_unknown_version = true").unwrap();
+    let refused = plan(&command, &facts, &strict).unwrap_err().to_string();
+    assert!(refused.contains("policy leaves a CPF of version \"2031.1\" alone"), "{refused}");
+}
+
 /// What policy (TOML) says to a restart of PROD asked for by "test", at a time, after restarts at other times.
 fn policy_says(policy: &str, now: &str, restarts: &[&str]) -> Result<(), String> {
     let command = command(&json!({"error_type": "other", "requires_restart": true,
@@ -348,6 +381,7 @@ fn facts(command: &RemediationCommand) -> Facts {
         let reply = match question.action {
             Action::CheckLicense(_) => ForecastReply::ReadOnly { warnings: Vec::new() },
             Action::ChangeCpf(change) => ForecastReply::Would(Forecast {
+                unknown_version: None,
                 target: change.target(),
                 before: change.state(|_, _| Some("old")),
                 after: change.state(|section, _| (section == "config").then_some("new")),
@@ -357,6 +391,7 @@ fn facts(command: &RemediationCommand) -> Facts {
                 warnings: Vec::new(),
             }),
             _ => ForecastReply::Would(Forecast {
+                unknown_version: None,
                 target: format!("target of {}", question.step),
                 before: "old".to_owned(),
                 after: "new".to_owned(),

@@ -1,4 +1,5 @@
-//! For tests only: a real NATS server on a free port, an IRIS folder, waiting for a condition.
+//! For tests only: a real NATS server on a free port, an endpoint of a language model, Redis, an IRIS folder, a disk that
+//! is full, waiting for a condition.
 //!
 //! Invariant: whatever is started here ends with its test, also when the test panics or its process is killed.
 //! Invariant: nothing here listens on or connects to anything but the loopback interface.
@@ -8,16 +9,29 @@
 
 mod nats_server; // Read this first: the one thing that nearly every test needs.
 
+mod child;
 mod eventually;
 mod iris_folder;
+mod model_server;
+mod order;
 pub mod promises;
+mod redis_server;
+mod small_disk;
 
 use std::sync::Arc;
 
 use instance_bus::{Bus, Resolved, TopologyOptions};
 use instance_clock::SystemClock;
 
-pub use crate::{eventually::eventually, iris_folder::IrisFolder, nats_server::NatsServer};
+pub use crate::{
+    eventually::eventually,
+    iris_folder::IrisFolder,
+    model_server::{ModelAnswer, ModelCall, ModelServer},
+    nats_server::NatsServer,
+    order::order,
+    redis_server::RedisServer,
+    small_disk::SmallDisk,
+};
 
 /// A connection to a test's server, with every stream, consumer and bucket made (4 shards).
 pub async fn bus(server: &NatsServer) -> Bus {

@@ -3,7 +3,7 @@
 use std::{
     env, fs,
     io::{BufRead as _, BufReader},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -12,6 +12,8 @@ use std::{
 };
 
 use tempfile::TempDir;
+
+use crate::child::{free_port, guard};
 
 /// Names the server explicitly; `cargo xtask` sets it.
 const VARIABLE: &str = "INSTANCE_NATS_SERVER";
@@ -186,27 +188,10 @@ impl Running {
     }
 }
 
-/// A shell that reads from us. When this process ends in whatever way, the reading ends, and it kills the server.
-fn guard(server: u32, folder: &Path) -> Child {
-    Command::new("sh")
-        .args(["-c", "read -r _; kill -9 \"$1\"; rm -rf \"$2\"", "guard", &server.to_string()])
-        .arg(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("a shell can be started")
-}
-
 fn signal(name: &str, pid: u32) {
     let sent =
         Command::new("sh").args(["-c", "kill -s \"$1\" \"$2\"", "signal", name, &pid.to_string()]).status();
     assert!(sent.is_ok_and(|status| status.success()), "could not send SIG{name} to {pid}");
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
-    listener.local_addr().expect("a bound socket has an address").port()
 }
 
 /// The first line that a server says.

@@ -98,9 +98,10 @@ fn edit(what: &str, place: &Place, rounds: usize) -> Result<Row> {
                 place.forget_backups()?;
             }
             let order = order(round)?;
-            let prepared = place.agent.prepare(&order)?;
             let (free, long) = (|| Ok(()), || Duration::from_mins(1));
-            let applied = place.agent.apply(&order, &prepared, &Work::new(&free, &long))?;
+            let work = Work::new(&free, &long);
+            let prepared = place.agent.prepare(&order, &work)?;
+            let applied = place.agent.apply(&order, &prepared, &work)?;
             ensure!(applied.changes.iter().all(|(_, change)| change.validated), "{applied:?}");
             Ok(())
         },

@@ -8,6 +8,7 @@ mod row; // Read this first: what is compared, and how it is told.
 mod config;
 mod machine;
 mod os;
+mod running;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,7 @@ fn main() -> Result<ExitCode> {
     println!("{}", machine::line());
     let mut rows = config::rows(rounds)?;
     rows.extend(os::rows(rounds)?);
+    rows.extend(running::rows(rounds)?);
     for row in &rows {
         println!("{row}");
     }

@@ -22,6 +22,8 @@ use crate::row::Row;
 const PARAMETER: &str = "vm.swappiness";
 /// A message log as large as IRIS lets one grow by default.
 const LOG_BYTES: usize = 5 * 1024 * 1024;
+/// As an instance with some users has.
+const PROCESSES: std::ops::Range<u32> = 1000..1200;
 const LINE: &str = "11/14/25-09:45:55:657 (50745) 0 [Generic.Event] Journaling switched to a new file\n";
 /// A dry run of any action, at the 95th percentile.
 const DRY_RUN: Duration = Duration::from_millis(20);
@@ -37,6 +39,7 @@ pub fn rows(rounds: usize) -> Result<Vec<Row>> {
         ("kernel.sem", "250 32000 100 128"),
         ("vm.nr_hugepages", "cpf"),
         ("process.cpu_affinity", "0"),
+        ("process.cpu_weight", "200"),
     ] {
         rows.push(dry_run(&host, parameter, value, rounds)?);
     }
@@ -50,6 +53,7 @@ impl Host {
     fn new() -> Result<Self> {
         let host = Self(tempfile::Builder::new().prefix("instance-bench-").tempdir()?);
         let log = LINE.repeat(LOG_BYTES / LINE.len());
+        let processes = PROCESSES.map(|id| id.to_string()).collect::<Vec<_>>().join("\n");
         for (name, text) in [
             (
                 "proc/meminfo",
@@ -62,6 +66,9 @@ impl Host {
             ("sysctl.d/10-other.conf", "kernel.sysrq = 16\n"),
             ("mgr/iris.cpf", "[config]\nglobals=0,0,1024,0,0,0\nroutines=100\ngmheap=102400\n"),
             ("mgr/messages.log", log.as_str()),
+            ("sys/fs/cgroup/cgroup.controllers", "cpu\n"),
+            ("sys/fs/cgroup/iris/cpu.weight", "100\n"),
+            ("sys/fs/cgroup/iris/cgroup.procs", processes.as_str()),
         ] {
             let path = host.path(name);
             fs::create_dir_all(path.parent().context("a file lies in a folder")?)?;
@@ -71,14 +78,14 @@ impl Host {
         Ok(host)
     }
 
-    /// Two hundred of them, as an instance with some users has.
     fn processes(&self) -> Result<()> {
-        for id in 1000..1200 {
+        for id in PROCESSES {
             let stat = format!("{id} (irisdb) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5 1 1\n");
             for place in [format!("proc/{id}"), format!("proc/{id}/task/{id}")] {
                 fs::create_dir_all(self.path(&place))?;
                 fs::write(self.path(&place).join("stat"), &stat)?;
                 fs::write(self.path(&place).join("status"), "Name:\tirisdb\nCpus_allowed_list:\t0-1\n")?;
+                fs::write(self.path(&place).join("cgroup"), "0::/iris\n")?;
             }
             std::os::unix::fs::symlink(self.path("mgr"), self.path(&format!("proc/{id}/cwd")))?;
         }
@@ -107,7 +114,7 @@ impl Surroundings for Free {
         &SystemClock
     }
 
-    fn is_halted(&self) -> bool {
+    fn is_halted(&self, _: Duration) -> bool {
         false
     }
 }

@@ -39,6 +39,10 @@ impl Gate {
         eventually(Duration::from_secs(60), || async { self.reached.exists().then_some(()) }).await;
     }
 
+    pub fn is_reached(&self) -> bool {
+        self.reached.exists()
+    }
+
     pub fn open(&self) {
         fs::remove_file(&self.closed).unwrap();
     }

@@ -25,9 +25,24 @@ pub enum Errors {
 }
 
 const SERVICE: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis"];
+const GENERATOR: &[&str] =
+    &["contract", "iris", "knowledge", "invent", "transport", "clock", "planner", "bus", "chassis"];
 const AGENT: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "agent"];
 const ROUTER: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "engine"];
-const CLI: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "engine", "bus", "telemetry"];
+const CLI: &[&str] = &[
+    "contract",
+    "iris",
+    "knowledge",
+    "invent",
+    "transport",
+    "clock",
+    "planner",
+    "engine",
+    "scenario",
+    "bus",
+    "telemetry",
+    "llm",
+];
 
 /// Every room of the tree. A package that is not here is refused.
 pub const ROOMS: &[Room] = &[
@@ -35,15 +50,19 @@ pub const ROOMS: &[Room] = &[
     library("iris", "shared/iris", &[]),
     library("clock", "shared/clock", &[]),
     library("telemetry", "shared/telemetry", &[]),
+    library("llm", "shared/llm", &["clock"]),
     library("knowledge", "shared/knowledge", &["iris"]),
+    library("invent", "shared/invent", &["contract", "iris", "knowledge"]),
     library("planner", "shared/planner", &["contract", "knowledge"]),
+    library("scenario", "shared/scenario", &["knowledge"]),
     library("engine", "shared/engine", &["contract", "planner"]),
     library("bus", "shared/bus", &["contract", "clock"]),
+    library("transport", "shared/transport", &["contract", "bus"]),
     library("chassis", "shared/chassis", &["contract", "clock", "bus", "telemetry"]),
     // iris and knowledge: docs/decisions/0001-agents-share-their-eyes.md
     library("agent", "shared/agent", &["contract", "iris", "knowledge", "clock", "bus", "chassis"]),
     told("testkit", "shared/testkit", Imports::Only(&["contract", "iris", "clock", "bus"])),
-    library("generator", "services/generator", SERVICE),
+    library("generator", "services/generator", GENERATOR),
     library("router", "services/router", ROUTER),
     library("config-agent", "services/config-agent", AGENT),
     library("os-agent", "services/os-agent", AGENT),
@@ -58,6 +77,9 @@ pub const ROOMS: &[Room] = &[
 pub const OWNED: &[(&str, Owner)] = &[
     // One bus crate: everybody else speaks of deliveries and dead letters. Tests look at the wire itself.
     ("async-nats", Owner::Rooms(&["bus", "testkit", "tests"])),
+    // One way to a model: everybody else asks questions.
+    ("async-openai", Owner::Rooms(&["llm"])),
+    ("redis", Owner::Rooms(&["llm"])),
     ("anyhow", Owner::RoomsWith(&Errors::Told)),
     ("thiserror", Owner::RoomsWith(&Errors::Typed)),
 ];

@@ -9,7 +9,10 @@ use clap::ValueEnum as _;
 use crate::binaries::{self, Scope};
 use crate::nats_server::{self, Pinned};
 use crate::workspace::Workspace;
-use crate::{arrows, broker, command, crash, error_pages, generate, mutants, simulate, sizes, test};
+use crate::{
+    arrows, bench, broker, census, chaos, command, crash, error_pages, generate, mutants, simulate, sizes,
+    test, units,
+};
 
 /// The faults that the demo picks from differ by seed, so that all three agents act over these.
 const SEEDS: [u32; 3] = [1, 2, 3];
@@ -29,6 +32,10 @@ pub enum Stage {
     CheckSizes,
     /// Every error code has its words in docs/errors.
     CheckErrors,
+    /// What the agents rest on has a source, a door, a proof.
+    Census,
+    /// systemd takes the units.
+    CheckUnits,
     /// Lints, warnings denied.
     Clippy,
     /// The documentation builds, with no link that leads nowhere.
@@ -45,6 +52,8 @@ pub enum Stage {
     Crash,
     /// The server dies, freezes and forgets under load, and nothing is lost or done twice.
     Broker,
+    /// Every scenario breaks for a real cause, and nobody does harm.
+    Chaos,
     /// Each planted fault is found by the proof that must find it.
     Mutants,
     /// An agent that lies is found out, for each agent.
@@ -53,6 +62,8 @@ pub enum Stage {
     BreakMidway,
     /// The bus contract on the oldest supported server.
     BusOldest,
+    /// What a plan costs in CPU, beside the bare chain of hops: the one figure that a busy machine leaves alone.
+    BenchCpu,
 }
 
 impl Stage {
@@ -68,6 +79,8 @@ impl Stage {
             Self::CheckArrows => arrows::run(workspace),
             Self::CheckSizes => sizes::run(workspace),
             Self::CheckErrors => error_pages::run(workspace),
+            Self::Census => census::run(workspace),
+            Self::CheckUnits => units::run(workspace),
             Self::Clippy => clippy(workspace),
             Self::Doc => doc(workspace),
             Self::Test => test::run(workspace, &test::Options::default()),
@@ -79,10 +92,12 @@ impl Stage {
             Self::Demo => demo(workspace),
             Self::Crash => crash::run(workspace, &crash::Options::default()),
             Self::Broker => broker::run(workspace, &broker::Options::default()),
+            Self::Chaos => chaos::run(workspace, &chaos::Options::default()),
             Self::Mutants => mutants::run(workspace, &mutants::Options::default()),
             Self::Sabotage => sabotage(workspace),
             Self::BreakMidway => break_midway(workspace),
             Self::BusOldest => bus_on_oldest_server(workspace),
+            Self::BenchCpu => bench::cpu_gate(workspace),
         }
     }
 }

@@ -46,11 +46,11 @@ impl CpfFile for Live {
     }
 
     fn digest(&self) -> &Digest {
-        &self.snapshot.digest
+        self.snapshot.digest()
     }
 
     fn next_backup(&self) -> Result<String, Failure> {
-        backup::next_name(&self.folder, &self.name, &self.snapshot.digest).map_err(FileError::into_failure)
+        backup::next_name(&self.folder, &self.name, self.snapshot.digest()).map_err(FileError::into_failure)
     }
 
     fn keep(&self, backup: &str) -> Result<(), Failure> {
@@ -82,17 +82,10 @@ impl CpfFile for Live {
 
     fn is_unchanged(&self) -> Result<(), Failure> {
         let now = self.folder.read(&self.name).map_err(FileError::into_failure)?;
-        let seen = &self.snapshot;
-        if now.digest == seen.digest && (now.uid, now.gid, now.mode) == (seen.uid, seen.gid, seen.mode) {
+        if now.is_as(&self.snapshot) {
             return Ok(());
         }
-        let message = format!(
-            "\"{}\" was written by somebody else just now (SHA-256 {} when it was read, {} now); it is left as it is",
-            self.path().display(),
-            seen.digest.short(),
-            now.digest.short()
-        );
-        Err(Failure::transient("lost_update", message))
+        Err(replace::lost_update(&self.path(), &self.snapshot, &now))
     }
 
     fn prune(&self, kept_backups: usize) -> Option<String> {

@@ -1,11 +1,11 @@
 use std::{
-    fs,
-    os::unix::fs::symlink,
+    fs::{self, Permissions},
+    os::unix::fs::{PermissionsExt, symlink},
     sync::atomic::{AtomicBool, Ordering},
 };
 
 use instance_agent::Probe;
-use instance_contract::Failure;
+use instance_contract::{Digest, Failure};
 
 use super::{CPF, Stage, code};
 
@@ -78,12 +78,37 @@ fn a_rival_who_writes_in_the_last_moment_wins() {
     let failure = stage.apply("globals", "0,0,512,0,0,0", &prepared, &write).unwrap_err();
     assert!(matches!(failure, Failure::Transient { .. }), "{failure}");
     assert_eq!(code(&failure), "lost_update");
+    // Both are shown, and where they differ.
+    let (then, now) = (Digest::of(CPF), Digest::of(&rival));
+    let expected = format!(
+        "SHA-256 {} when it was read, {} now; it differs in [config] routines",
+        then.short(),
+        now.short()
+    );
+    assert!(failure.cause().message.contains(&expected), "{failure}");
     assert_eq!(stage.cpf(), rival);
     assert!(!stage.others().iter().any(|name| name.starts_with('.')));
     // The next attempt looks afresh and keeps what the rival wrote.
     stage.change("globals", "0,0,512,0,0,0").unwrap();
     let both = String::from_utf8(rival).unwrap().replace("globals=0,0,256", "globals=0,0,512");
     assert_eq!(stage.cpf(), both.into_bytes());
+}
+
+#[test]
+fn a_rival_who_changes_the_mode_in_the_last_moment_is_told_by_it() {
+    let stage = Stage::new(CPF);
+    let path = stage.path("iris.cpf");
+    fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+    let prepared = stage.prepare("globals", "0,0,512,0,0,0").unwrap();
+    let close = || {
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        Ok(())
+    };
+    let failure = stage.apply("globals", "0,0,512,0,0,0", &prepared, &close).unwrap_err();
+    assert_eq!(code(&failure), "lost_update");
+    let message = &failure.cause().message;
+    assert!(message.contains(" 640 when it was read") && message.contains(" 600 now"), "{message}");
+    assert_eq!(stage.cpf(), CPF);
 }
 
 #[test]

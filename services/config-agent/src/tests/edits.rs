@@ -5,10 +5,7 @@ use expect_test::{Expect, expect};
 use instance_contract::{Failure, SetCpf};
 use instance_iris::cpf::Document;
 
-use crate::{
-    edit::{Rules, edit},
-    wanted::Wanted,
-};
+use crate::{edit::edit, wanted::Wanted};
 
 const CPF: &[u8] = b"[ConfigFile]\r\nProduct=IRIS\r\nVersion=2024.2\r\n\r\n[Databases]\r\n\
     USER=/usr/irissys/mgr/user/\r\n\r\n[Startup]\r\nPasswordHash=\r\n\r\n[config]\r\nMaxServers=2\r\nglobals=0,0,256,0,0,0\r\n\
@@ -21,11 +18,11 @@ fn check(section: &str, name: &str, value: &str, expected: Option<&str>, outcome
         new_value: value.to_owned(),
         current_value: expected.map(str::to_owned),
     };
-    tell(CPF, &Wanted::from(&wanted), Rules::default(), outcome);
+    tell(CPF, &Wanted::from(&wanted), outcome);
 }
 
-fn tell(cpf: &[u8], wanted: &Wanted, rules: Rules, outcome: &Expect) {
-    let text = match edit(&Document::parse(cpf), wanted, rules) {
+fn tell(cpf: &[u8], wanted: &Wanted, outcome: &Expect) {
+    let text = match edit(&Document::parse(cpf), wanted) {
         Ok(edit) => {
             let mut text = String::new();
             for one in &edit.touched {
@@ -84,7 +81,7 @@ fn what_is_only_written_to_the_file_says_so() {
         "2",
         None,
         &expect![[r"
-            [config] mystery is in the file but not in the catalogue, so its value cannot be checked; allow_unknown in the command and allow_unknown_parameters in the settings of config-agent allow it (unknown_parameter); refused
+            [config] mystery is in the file but not in the catalogue, so its value cannot be checked; allow_unknown in the command and allow_unknown_parameters in the policy of the router allow it (unknown_parameter); refused
         "]],
     );
     check(
@@ -223,7 +220,7 @@ fn a_value_that_iris_would_not_take_is_refused() {
         "1\n[Actions]",
         None,
         &expect![[r"
-            [config] mystery is in the file but not in the catalogue, so its value cannot be checked; allow_unknown in the command and allow_unknown_parameters in the settings of config-agent allow it (unknown_parameter); refused
+            [config] mystery is in the file but not in the catalogue, so its value cannot be checked; allow_unknown in the command and allow_unknown_parameters in the policy of the router allow it (unknown_parameter); refused
         "]],
     );
     check(
@@ -232,7 +229,7 @@ fn a_value_that_iris_would_not_take_is_refused() {
         "1\0",
         None,
         &expect![[r"
-            [config] mystery is in the file but not in the catalogue, so its value cannot be checked; allow_unknown in the command and allow_unknown_parameters in the settings of config-agent allow it (unknown_parameter); refused
+            [config] mystery is in the file but not in the catalogue, so its value cannot be checked; allow_unknown in the command and allow_unknown_parameters in the policy of the router allow it (unknown_parameter); refused
         "]],
     );
     check(

@@ -1,34 +1,11 @@
 //! A file system that is really full. Mounting one needs root, as CI has; a file system in memory of its own.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::fs;
 
 use instance_contract::Failure;
+use instance_testkit::SmallDisk;
 
 use super::{CPF, Stage, code};
-
-/// A small file system, gone at the end of the test.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(at: &Path, pages: usize) -> Self {
-        let size = format!("size={},mode=700", pages * 4096);
-        let mount =
-            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).output().unwrap();
-        let words = String::from_utf8_lossy(&mount.stderr).into_owned();
-        assert!(mount.status.success(), "this test mounts a small file system, which needs root: {words}");
-        Self(at.to_owned())
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
 
 #[test]
 fn wherever_the_space_ends_the_old_file_stays_and_nothing_is_left_behind() {
@@ -41,7 +18,7 @@ fn wherever_the_space_ends_the_old_file_stays_and_nothing_is_left_behind() {
     let mut outcomes = Vec::new();
     for pages in 7..30 {
         let folder = tempfile::tempdir().unwrap();
-        let _disk = SmallDisk::mount(folder.path(), pages);
+        let _disk = SmallDisk::mount(folder.path(), &format!("size={},mode=700", pages * 4096));
         let stage = Stage::at(folder.path(), &cpf);
         match stage.change("globals", "0,0,512,0,0,0") {
             Ok(_) => {
@@ -68,11 +45,10 @@ fn wherever_the_space_ends_the_old_file_stays_and_nothing_is_left_behind() {
 #[test]
 fn a_file_system_that_is_read_only_says_so() {
     let folder = tempfile::tempdir().unwrap();
-    let _disk = SmallDisk::mount(folder.path(), 64);
+    let disk = SmallDisk::mount(folder.path(), "size=256k,mode=700");
     let stage = Stage::at(folder.path(), CPF);
     let prepared = stage.prepare("globals", "0,0,512,0,0,0").unwrap();
-    let again = Command::new("mount").args(["-o", "remount,ro"]).arg(folder.path()).status().unwrap();
-    assert!(again.success());
+    disk.becomes("ro");
     let failure = stage.apply("globals", "0,0,512,0,0,0", &prepared, &|| Ok(())).unwrap_err();
     assert_eq!((code(&failure), stage.cpf()), ("read_only_file_system", CPF.to_vec()));
     assert!(matches!(failure, Failure::Permanent { .. }), "{failure}");

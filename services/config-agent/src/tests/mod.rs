@@ -6,7 +6,9 @@ mod changes;
 mod edits;
 mod failing_disk;
 mod full_disk;
+mod licenses;
 mod merges;
+mod missing_rights;
 pub mod power_cuts;
 mod promises;
 mod settings;
@@ -73,8 +75,6 @@ impl Stage {
             state_dir: folder.join("state"),
             fence_dir: folder.join("fence"),
             knowledge_dir: None,
-            allow_unknown_parameters: false,
-            refuse_unknown_version: false,
             kept_backups: kept(10),
         };
         Self { config, folder: Folder::OfTheTest(folder.to_owned()) }
@@ -113,12 +113,7 @@ impl Stage {
 
     pub fn with_site<T>(&self, ask: impl FnOnce(Site<'_>) -> T) -> T {
         let host = LocalHost::of(&self.config);
-        ask(Site {
-            host: &host,
-            instance: self.instance(),
-            rules: self.config.rules(),
-            kept_backups: self.config.kept_backups.get(),
-        })
+        ask(Site { host: &host, instance: self.instance(), kept_backups: self.config.kept_backups.get() })
     }
 
     /// As the loop does it: recorded, then done.

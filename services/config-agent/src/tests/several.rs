@@ -202,26 +202,25 @@ fn entries_must_fit_the_rest_of_the_file() {
         &full(),
         &add("config", "frobs", "1"),
         &expect![
-            "[config] frobs is not a parameter of this CPF; allow_unknown in the command and allow_unknown_parameters in the settings of config-agent allow it (unknown_parameter); refused"
+            "[config] frobs is not a parameter of this CPF; allow_unknown in the command and allow_unknown_parameters in the policy of the router allow it (unknown_parameter); refused"
         ],
     );
 }
 
 #[test]
-fn what_nobody_knows_is_changed_only_when_command_and_site_say_so() {
+fn what_nobody_knows_is_changed_only_when_the_command_says_so() {
     let strange = full().replace("[config]\n", "[config]\nFrobs=1\n");
     let set = json!([{"cpf_section": "config", "parameter": "Frobs", "new_value": "2"}]);
     refuses(
         &strange,
         &set,
         &expect![
-            "[config] Frobs is in the file but not in the catalogue, so its value cannot be checked; allow_unknown in the command and allow_unknown_parameters in the settings of config-agent allow it (unknown_parameter); refused"
+            "[config] Frobs is in the file but not in the catalogue, so its value cannot be checked; allow_unknown in the command and allow_unknown_parameters in the policy of the router allow it (unknown_parameter); refused"
         ],
     );
-    let mut stage = Stage::new(strange.as_bytes());
+    let stage = Stage::new(strange.as_bytes());
+    // Whether it may say so has been decided by policy (shared/planner/tests/plans.rs).
     let wanted = several(&json!({"changes": set, "allow_unknown": true}));
-    assert_eq!(code(&stage.prepare_all(&wanted).unwrap_err()), "unknown_parameter");
-    stage.config.allow_unknown_parameters = true;
     stage.change_all(&wanted).unwrap();
     assert_eq!(String::from_utf8(stage.cpf()).unwrap(), strange.replace("Frobs=1", "Frobs=2"));
     // The command alone does not say so.
@@ -234,14 +233,16 @@ fn what_nobody_knows_is_changed_only_when_command_and_site_say_so() {
 fn of_a_version_that_nobody_has_described_only_what_is_there_changes() {
     let newer =
         full().replace("Version=2024.2", "Version=2031.1").replace("[config]\n", "[config]\nFrobs=1\n");
-    let mut stage = Stage::new(newer.as_bytes());
+    let stage = Stage::new(newer.as_bytes());
     let set =
         several(&json!({"changes": [{"cpf_section": "config", "parameter": "Frobs", "new_value": "2"}]}));
     let forecast = stage.forecast_all(&set).unwrap();
     assert!(forecast.warnings[0].contains("version \"2031.1\""), "{:?}", forecast.warnings);
+    assert_eq!(forecast.unknown_version.as_deref(), Some("2031.1"), "for policy");
     stage.change_all(&set).unwrap();
-    stage.config.refuse_unknown_version = true;
-    assert_eq!(code(&stage.prepare_all(&set).unwrap_err()), "unknown_version");
+    let described = Stage::new(full().as_bytes()).forecast_all(&several(&json!({"changes": [
+        {"cpf_section": "config", "parameter": "errlog", "new_value": "600"}]})));
+    assert_eq!(described.unwrap().unknown_version, None);
     refuses(
         &newer,
         &json!([{"cpf_section": "Namespaces", "parameter": "X", "change": "add", "new_value": "USER"}]),

@@ -1,26 +1,21 @@
 //! What a dry run tells is what the real run does; and what carries Instance is left alone, whoever asks.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use instance_agent::{Agent, SelfGuard, Work};
 use instance_clock::SystemClock;
-use instance_contract::{Action, Carriers, ForecastReply, StepCommand};
-use serde_json::json;
+use instance_contract::{Action, AgentKind, Carriers, ForecastReply, StepCommand};
 
 use super::{CPF, Stage, code, set};
 use crate::wanted::Wanted;
 use crate::{agent::ConfigAgent, edit};
 
 fn order(action: &Action) -> StepCommand {
-    let id = "0a1b2c3d-0000-4000-8000-000000000001";
-    let order = json!({
-        "schema": StepCommand::SCHEMA, "trace_id": "0123456789abcdef0123456789abcdef", "remediation_id": id,
-        "command_id": id, "instance": "PROD", "step_id": "config", "attempt": 1, "agent": "config-agent", "host": "db1",
-        "tool": "iris_config", "action": action, "change": null, "plan_digest": "a".repeat(64),
-        "not_after": "2026-11-21T09:00:00Z", "limit_seconds": 60, "token": {"epoch": 1, "counter": 1},
-        "because": {"now": "2026-11-21T08:00:00Z", "event": "accepted", "delay_ms": 0},
-    });
-    serde_json::from_value(order).unwrap()
+    instance_testkit::order(AgentKind::Config, action)
+}
+
+fn free() -> Work<'static> {
+    Work::new(&|| Ok(()), &|| Duration::from_mins(1))
 }
 
 fn agent(stage: &Stage) -> ConfigAgent {
@@ -38,13 +33,12 @@ fn the_forecast_is_the_change_to_the_byte() {
         };
         assert_eq!(stage.cpf(), CPF, "a forecast changes nothing");
         let document = instance_iris::cpf::Document::parse(CPF);
-        let edited = edit::edit(&document, &Wanted::from(&wanted), stage.config.rules()).unwrap();
+        let edited = edit::edit(&document, &Wanted::from(&wanted)).unwrap();
         let file_told = edited.document.to_bytes();
 
         let order = order(&action);
-        let prepared = agent.prepare(&order).unwrap();
-        let work = (|| Ok(()), || std::time::Duration::from_mins(1));
-        let applied = agent.apply(&order, &prepared, &Work::new(&work.0, &work.1)).unwrap();
+        let prepared = agent.prepare(&order, &free()).unwrap();
+        let applied = agent.apply(&order, &prepared, &free()).unwrap();
         let [(target, done)] = &applied.changes[..] else { panic!("one change: {applied:?}") };
         assert_eq!(
             (target, done.old_value.as_ref(), done.new_value.as_ref()),
@@ -61,9 +55,8 @@ fn what_carries_instance_is_left_alone_by_the_effect() {
     let guard = SelfGuard::new(Carriers(vec!["PROD".to_owned()]), "db1".parse().unwrap());
     let agent = agent(&stage).guarded_by(guard);
     let order = order(&Action::SetCpf(set("globals", "0,0,512,0,0,0")));
-    let prepared = agent.prepare(&order).unwrap();
-    let work = (|| Ok(()), || std::time::Duration::from_mins(1));
-    let work = Work::new(&work.0, &work.1);
+    let prepared = agent.prepare(&order, &free()).unwrap();
+    let work = free();
     assert_eq!(code(&agent.apply(&order, &prepared, &work).unwrap_err()), "carries_instance");
     assert_eq!(code(&agent.undo(&order, &prepared, &work).unwrap_err()), "carries_instance");
     assert_eq!((stage.cpf(), stage.others()), (CPF.to_vec(), Vec::new()));

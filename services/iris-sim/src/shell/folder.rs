@@ -79,6 +79,16 @@ impl InstanceFolder {
         self.manager().join("iris.key")
     }
 
+    /// Which database encryption key is activated at the start; without the file none is.
+    pub fn encryption(&self) -> PathBuf {
+        self.manager().join("encryption.conf")
+    }
+
+    /// The certificates of the instance, a file each.
+    pub fn certificates(&self) -> PathBuf {
+        self.manager().join("certificates")
+    }
+
     /// The settings of the private web server; an installation without one has no such file.
     pub fn private_web_server(&self) -> PathBuf {
         self.root.join("csp/bin/CSP.ini")

@@ -1,11 +1,12 @@
 //! Gathers what a start finds: files, host, clock.
 
-use std::fs;
 use std::path::Path;
 
 use crate::shell::cpf_file::{self, CpfFile};
 use crate::shell::folder::InstanceFolder;
 use crate::shell::host::{self, HostError};
+use crate::shell::license::License;
+use crate::shell::obstacles;
 use crate::shell::settings::Settings;
 use crate::shell::volumes::next_journal_number;
 use crate::shell::wij_file::{WijFile, fingerprint};
@@ -25,6 +26,7 @@ pub fn start_facts(
     let parameters = cpf_file::parameters(&cpf.in_force(), cpf.databases());
     let last_fingerprint = wij.as_ref().and_then(|wij| wij.cpf_fingerprint);
     let (user, without_startup_routine) = asker;
+    let license = License::read(&folder.license_key());
     Ok(StartFacts {
         directory: folder.printed(),
         user,
@@ -37,7 +39,8 @@ pub fn start_facts(
         journal: journal(&parameters, &at),
         databases_there: databases_there(&parameters),
         private_web_server: folder.private_web_server().is_file(),
-        licensed_users: licensed_users(&folder.license_key()),
+        licensed_users: license.users(&at),
+        obstacles: obstacles::find(folder, cpf, &parameters, &license, &at),
         parameters,
         at,
     })
@@ -63,9 +66,4 @@ fn is_usable(directory: &str) -> bool {
         && Path::new(directory).is_dir()
         && nix::unistd::access(directory, nix::unistd::AccessFlags::W_OK | nix::unistd::AccessFlags::X_OK)
             .is_ok()
-}
-
-/// The stand-in's key file says `users=<n>` in one of its lines.
-fn licensed_users(key: &Path) -> Option<u32> {
-    fs::read_to_string(key).ok()?.lines().find_map(|line| line.trim().strip_prefix("users=")?.parse().ok())
 }

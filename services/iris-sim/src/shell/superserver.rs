@@ -2,7 +2,7 @@
 //!
 //! It says nothing. While the instance is frozen it still accepts, as the real one does, and the session hangs. The
 //! protocol of real clients is IRIS's own; here a session begins and ends a transaction by a line of text:
-//! `TSTART`, `TCOMMIT`, `TROLLBACK`.
+//! `TSTART`, `TCOMMIT`, `TROLLBACK`. `CRASH` lets its process crash, as a call into a faulty library does.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
@@ -25,6 +25,8 @@ pub enum SessionNews {
     Began(u64),
     /// The transaction was committed or rolled back.
     Ended(u64),
+    /// The process of the session crashes.
+    Crashed(u64),
 }
 
 /// A listening superserver; dropping it closes the port and every session.
@@ -177,6 +179,7 @@ impl Session {
                     match self.line.trim_ascii() {
                         b"TSTART" => tell(SessionNews::Began(number)),
                         b"TCOMMIT" | b"TROLLBACK" => tell(SessionNews::Ended(number)),
+                        b"CRASH" => tell(SessionNews::Crashed(number)),
                         _ => {}
                     }
                     self.line.clear();

@@ -1,13 +1,15 @@
 //! Journal and database files on a real disk, with all that can go wrong there.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::time::Duration;
 
 use nix::fcntl::posix_fallocate;
 
 const MB: u64 = 1024 * 1024;
+/// Bytes of a database block.
+const BLOCK: u64 = 8192;
 
 /// Makes a file longer, and takes the space for it from the disk.
 pub fn extend(path: &Path, mb: u64) -> io::Result<()> {
@@ -20,6 +22,13 @@ pub fn extend(path: &Path, mb: u64) -> io::Result<()> {
         let _ = file.set_len(before);
         io::Error::from(errno)
     })
+}
+
+/// Whether a database file holds what no database can hold. The stand-in keeps no data: its blocks are all zero.
+pub fn is_damaged(path: &Path) -> bool {
+    let mut begin = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(BLOCK).read_to_end(&mut begin));
+    read.is_ok() && begin.iter().any(|byte| *byte != 0)
 }
 
 /// The number after the last journal file of that day; the first is 1.

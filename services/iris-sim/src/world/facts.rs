@@ -32,8 +32,42 @@ pub struct StartFacts {
     pub databases_there: Vec<String>,
     /// `csp/bin/CSP.ini` of a private web server is there.
     pub private_web_server: bool,
-    /// Users the license key in the manager directory allows; none without a readable key.
+    /// Users the license key in the manager directory allows; none without a readable key that still holds.
     pub licensed_users: Option<u32>,
+    /// What else it finds that is not as it should be.
+    pub obstacles: Obstacles,
+}
+
+/// What lies in the way of an instance, or will: each a file that is there and should not be, or the other way round.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Obstacles {
+    /// `MISMATCH.WIJ` lies in the manager directory: a former comparison found blocks that differ.
+    pub mismatch_wij: bool,
+    /// A database encryption key is to be activated at the start, and its file is not there.
+    pub encryption_key_missing: bool,
+    /// Databases whose `iris.lck` names another host: directory and host.
+    pub locked_elsewhere: Vec<(String, String)>,
+    /// Directories of databases that a namespace needs and that have no `IRIS.DAT`.
+    pub needed_databases_absent: Vec<String>,
+    /// Days until the license key ends; none when the key does not say. Below zero when it has ended.
+    pub license_days_left: Option<i64>,
+    /// Certificates whose day has passed.
+    pub expired_certificates: Vec<ExpiredCertificate>,
+}
+
+/// A certificate of the instance that has expired.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpiredCertificate {
+    /// Serial number.
+    pub serial: String,
+    /// Who issued it.
+    pub issuer: String,
+    /// Whose it is.
+    pub subject: String,
+    /// Its last day.
+    pub expired_on: jiff::civil::Date,
+    /// How long ago.
+    pub days_ago: i64,
 }
 
 /// Memory of the host, in MB of 1,048,576 bytes.

@@ -1,7 +1,9 @@
 //! A database that its users fill: it grows in steps, until its disk is full.
 
-use crate::world::World;
+use rand::RngExt as _;
+
 use crate::world::act::{Act, Category, Daemon, Entry, Severity, Writer};
+use crate::world::{Phase, World};
 
 /// The database that the users of the stand-in write to.
 const FILLED: &str = "USER";
@@ -49,6 +51,29 @@ impl World {
         let mut acts = vec![entry("Database.FullExpansion", text)];
         acts.extend(self.expand(directory));
         acts
+    }
+
+    /// The write daemon meets a block that is none: nothing more is written, or the damage would spread.
+    pub(super) fn database_damaged(&mut self, directory: &str) -> Vec<Act> {
+        if !matches!(self.phase, Phase::Running { .. }) {
+            return Vec::new();
+        }
+        let number = self.mounted.iter().position(|(_, there)| there == directory).unwrap_or_default();
+        let pid: u32 = self.random.random_range(1_000..60_000);
+        let degradation = format!(
+            "*** SERIOUS INTERSYSTEMS IRIS ERROR THAT COULD CAUSE DATABASE DEGRADATION\n\tHAS OCCURRED.  TO PREVENT \
+             DEGRADATION THE WRITE DAEMON WILL NOT RUN ***\nERROR: <<DATABASE MAP LABEL>> (59)  FILE: {number}   \
+             ({directory})  GLOBAL: ^APP.D  PID: {pid}  ERROR MODULE: {}",
+            self.identity.release.source_position("dbmap.c", 2210)
+        );
+        self.phase = Phase::Frozen;
+        let daemon = Writer::Daemon(Daemon::WriteDaemon);
+        [
+            (Severity::Fatal, degradation.as_str()),
+            (Severity::Info, "Suspending system due to <DATABASE> error"),
+        ]
+        .map(|(severity, text)| Entry::kernel(daemon, severity, text).into())
+        .into()
     }
 
     fn expand(&self, directory: String) -> Vec<Act> {

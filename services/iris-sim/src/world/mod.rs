@@ -75,12 +75,16 @@ pub enum Event {
     JournalSwitched(Option<String>),
     /// The answer to [`Act::ExpandDatabase`]: its directory, and did the disk have room?
     DatabaseExpanded(String, bool),
+    /// The answer to [`Act::ExpandDatabase`] when the file holds a block that makes no sense: its directory.
+    DatabaseDamaged(String),
     /// The answer to [`Act::OpenWebServer`]: could it listen?
     WebServerOpened(bool),
     /// Somebody has connected to the superserver.
     SessionOpened(u64),
     /// A session is over.
     SessionClosed(u64),
+    /// The process of a session has crashed.
+    SessionCrashed(u64),
     /// A session has begun a transaction.
     TransactionBegan(u64, jiff::Timestamp),
     /// A session has committed its transaction, or rolled it back.
@@ -208,12 +212,14 @@ impl World {
             Event::JournalWritten(written) => self.journal_written(written),
             Event::JournalSwitched(file) => self.journal_switched(file),
             Event::DatabaseExpanded(directory, expanded) => self.database_expanded(directory, expanded),
+            Event::DatabaseDamaged(directory) => self.database_damaged(&directory),
             Event::WebServerOpened(listens) => self.web_server_answered(listens),
             Event::SessionOpened(session) => self.open_session(session),
             Event::SessionClosed(session) => {
                 self.close_session(session);
                 Vec::new()
             }
+            Event::SessionCrashed(session) => self.crash_session(session),
             Event::TransactionBegan(session, at) => {
                 self.begin_transaction(session, at);
                 Vec::new()

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use rand::RngExt as _;
+
 use crate::world::World;
 use crate::world::act::{Act, Entry, Severity, Writer};
 
@@ -53,6 +55,24 @@ impl World {
     pub(super) fn close_session(&mut self, session: u64) {
         // What was open in it is rolled back without a word, as a user process that ends does it.
         self.sessions.open.remove(&session);
+    }
+
+    /// The instance lives on; only that one user is gone.
+    pub(super) fn crash_session(&mut self, session: u64) -> Vec<Act> {
+        if self.sessions.open.remove(&session).is_none() {
+            return Vec::new();
+        }
+        // Sessions have no processes here; the number is one that a process could have.
+        let pid: u32 = self.random.random_range(10_000..60_000);
+        let text = format!(
+            "Process {pid} (JobType=0,Dumpstyle=0,Directory='{}') caught signal 11.",
+            self.identity.manager_directory()
+        );
+        let texts = [text, "Parent process will clean up and halt".to_owned()];
+        let mut acts: Vec<Act> =
+            texts.map(|text| Entry::kernel(Writer::Control, Severity::Fatal, text).into()).into();
+        acts.push(Act::CloseSession(session));
+        acts
     }
 
     pub(super) fn begin_transaction(&mut self, session: u64, at: jiff::Timestamp) {

@@ -6,7 +6,7 @@ use expect_test::{Expect, expect};
 
 use crate::world::act::{Act, Alarm, Daemon, Ending, Writer};
 use crate::world::check_cpf::CpfFault;
-use crate::world::facts::{HostMemory, JournalFacts, Previous, StartFacts, SystemName, WijInfo};
+use crate::world::facts::{HostMemory, JournalFacts, Obstacles, Previous, StartFacts, SystemName, WijInfo};
 use crate::world::parameters::Parameters;
 use crate::world::release::Release;
 use crate::world::{Event, Identity, Load, World};
@@ -47,6 +47,7 @@ fn facts() -> StartFacts {
         previous: Previous::Never,
         journal: JournalFacts { current_usable: true, alternate_usable: true, next_number: 1 },
         licensed_users: Some(64),
+        obstacles: Obstacles::default(),
     }
 }
 

@@ -8,9 +8,11 @@ use std::{
 };
 
 use instance_agent::{
-    InstanceSettings,
-    evidence::{CpuGroup, GroupError, Process, allowed_cpus, processes_of},
+    InstanceSettings, Work,
+    evidence::{self, CpuGroup, GroupError, Process, allowed_cpus, processes_of},
 };
+use instance_contract::{Failure, Verification, Verify};
+use instance_iris::messages_log::Entry;
 use instance_knowledge::{CpuList, KernelParameter, KernelRoot};
 use nix::{
     errno::Errno,
@@ -207,6 +209,32 @@ impl Host for Local {
 
     fn write_share(&self, file: &Path, raw: &str) -> Result<(), HostError> {
         write_at_once(file, raw)
+    }
+
+    fn cpf(&self, instance: &InstanceSettings) -> io::Result<Vec<u8>> {
+        fs::read(&instance.cpf)
+    }
+
+    fn log(&self, instance: &InstanceSettings) -> io::Result<Vec<u8>> {
+        fs::read(&instance.messages_log)
+    }
+
+    fn log_of_this_run(&self, instance: &InstanceSettings) -> io::Result<Vec<Entry>> {
+        evidence::entries_since_last_start(&instance.messages_log).map(|(entries, _)| entries)
+    }
+
+    fn told_by_oldest_process(&self, instance: &InstanceSettings, name: &str) -> Option<String> {
+        let oldest = self.processes(instance).ok()?.into_iter().next()?;
+        fs::read_to_string(oldest.folder(&self.proc_root).join(name)).ok()
+    }
+
+    fn verify(
+        &self,
+        instance: &InstanceSettings,
+        verify: &Verify,
+        work: &Work<'_>,
+    ) -> Result<Verification, Failure> {
+        evidence::verify(&instance.view(&self.iris_command, &self.proc_root), verify, work)
     }
 }
 

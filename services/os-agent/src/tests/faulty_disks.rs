@@ -1,50 +1,15 @@
 //! File systems that are really full, out of inodes or read-only. Mounting one needs root, as CI has; each is a small
 //! one in memory, gone at the end of its test.
 
-use std::{fs, path::PathBuf, process::Command};
-
 use instance_contract::Failure;
+use instance_testkit::SmallDisk;
 
 use super::{Stage, code, free, set};
 use crate::apply;
 
 /// The stage's `sysctl.d`, on a file system of its own.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn under(stage: &Stage, options: &str) -> Self {
-        let at = stage.path("sysctl.d");
-        let output =
-            Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&at).output().unwrap();
-        let words = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "this test mounts a small file system, which needs root: {words}");
-        Self(at)
-    }
-
-    fn becomes(&self, option: &str) {
-        let options = format!("remount,{option}");
-        assert!(Command::new("mount").args(["-o", &options]).arg(&self.0).status().unwrap().success());
-    }
-
-    /// Takes all space.
-    fn fill(&self) {
-        let mut size = 1 << 16;
-        while size > 0 {
-            let name = self.0.join(format!("filler-{size}"));
-            if fs::write(&name, vec![b'x'; size]).is_err() {
-                fs::write(&name, "").unwrap_or_default();
-                size /= 2;
-            } else {
-                size = if size == 1 { 0 } else { size / 2 };
-            }
-        }
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
+fn small_disk(stage: &Stage, options: &str) -> SmallDisk {
+    SmallDisk::mount(&stage.path("sysctl.d"), options)
 }
 
 const SWAPPINESS: &str = "proc/sys/vm/swappiness";
@@ -61,7 +26,7 @@ fn nothing_happened(stage: &Stage, left: &[(String, String)]) {
 fn without_space_for_the_drop_in_the_value_is_not_set() {
     for (options, fill) in [("size=16k", true), ("size=1m,nr_inodes=1", false)] {
         let stage = Stage::new();
-        let disk = SmallDisk::under(&stage, options);
+        let disk = small_disk(&stage, options);
         if fill {
             disk.fill();
         }
@@ -75,7 +40,7 @@ fn without_space_for_the_drop_in_the_value_is_not_set() {
 #[test]
 fn a_read_only_place_for_drop_ins_is_a_missing_right() {
     let stage = Stage::new();
-    let disk = SmallDisk::under(&stage, "size=64k");
+    let disk = small_disk(&stage, "size=64k");
     disk.becomes("ro");
     let failure = stage.change("vm.swappiness", "5").unwrap_err();
     assert!(matches!(failure, Failure::Permanent { .. }), "{failure}");
@@ -86,7 +51,7 @@ fn a_read_only_place_for_drop_ins_is_a_missing_right() {
 #[test]
 fn an_undo_that_cannot_remove_the_drop_in_says_that_a_part_is_left() {
     let stage = Stage::new();
-    let disk = SmallDisk::under(&stage, "size=64k");
+    let disk = small_disk(&stage, "size=64k");
     let (prepared, _) = stage.change("vm.swappiness", "5").unwrap();
     let kept = stage.drop_ins();
     disk.becomes("ro");
@@ -106,12 +71,8 @@ fn a_value_that_cannot_be_written_leaves_no_drop_in() {
     let wanted = set("vm.swappiness", "5");
     let prepared = stage.prepare("vm.swappiness", "5").unwrap();
     // As a container's /proc/sys is: readable, and read-only.
-    let bind = |arguments: &[&str]| {
-        assert!(Command::new("mount").args(arguments).arg(&place).status().unwrap().success());
-    };
-    bind(&["--bind", place.to_str().unwrap()]);
-    let _disk = SmallDisk(place.clone());
-    bind(&["-o", "remount,bind,ro"]);
+    let disk = SmallDisk::bind(&place);
+    disk.becomes("bind,ro");
     let failure = apply::apply(&stage.config, &stage.host(), &wanted, &prepared, &free()).unwrap_err();
     assert!(matches!(failure, Failure::Permanent { .. }), "{failure}");
     assert_eq!(code(&failure), "missing_right");

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{Stage, code, set};
-use crate::apply;
+use crate::{apply, conflicts::conflicts};
 
 const HUGE: &str = "proc/sys/vm/nr_hugepages";
 
@@ -146,4 +146,34 @@ fn memory_is_looked_at_before_pages_are_reserved() {
     fs::remove_file(stage.path("proc/meminfo")).unwrap();
     assert_eq!(code(&stage.prepare("vm.nr_hugepages", "1").unwrap_err()), "memory_unknown");
     assert_eq!(stage.value(HUGE), "0\n");
+}
+
+#[test]
+fn what_nobody_can_hold_against_a_value_needs_an_explicit_yes() {
+    const CASES: [(&str, &str); 3] =
+        [("vm.nr_hugepages", "1"), ("kernel.shmmax", "18446744073692774399"), ("kernel.shmall", "1")];
+    let stage = Stage::new();
+    let against = |name: &str, value: &str| {
+        let row = instance_knowledge::kernel_parameter(name).unwrap();
+        conflicts(&stage.config, &stage.host(), row, value)
+    };
+    for (name, value) in CASES {
+        assert!(against(name, value).is_empty(), "the CPF tells what {name} has to be");
+    }
+    fs::remove_file(stage.path("iris.cpf")).unwrap();
+    for (name, value) in CASES {
+        let forecast = apply::forecast(&stage.config, &stage.host(), &set(name, value)).unwrap();
+        assert!(forecast.dangerous, "{forecast:?}");
+        let against = against(name, value);
+        assert_eq!(against.len(), 1, "{against:?}");
+        for word in
+            ["instance PROD", "iris.cpf", "No such file", "SupplementaryGroups", "CAP_DAC_READ_SEARCH"]
+        {
+            assert!(against[0].contains(word), "{against:?}");
+        }
+        assert!(forecast.warnings.contains(&against[0]), "{forecast:?}");
+    }
+    assert!(against("vm.swappiness", "5").is_empty(), "it has nothing to do with the CPF");
+    fs::write(stage.path("iris.cpf"), "[config]\nglobals=many\n").unwrap();
+    assert!(against("kernel.shmall", "1")[0].contains("not understood"));
 }

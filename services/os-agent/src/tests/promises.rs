@@ -8,7 +8,7 @@ use instance_agent::{Prepared, Probe};
 use instance_contract::Failure;
 use instance_testkit::promises::{Promised, Seen, keep_promises};
 
-use super::{Stage, free, set};
+use super::{Stage, free, set, short_kernel::Short};
 use crate::{apply, undo};
 
 /// A file as an undo must bring it back: text, mode and owner.
@@ -104,6 +104,73 @@ impl Promised for Parameter {
     fn interfere(&self) {
         fs::write(&self.file, self.foreign).unwrap();
     }
+}
+
+/// A word, on a kernel that shows all of them.
+struct Word {
+    stage: Stage,
+    prepared: Prepared,
+}
+
+const HUGE_FOR_ALL: &str = "kernel.mm.transparent_hugepage.enabled";
+
+impl Word {
+    fn new() -> Self {
+        let stage = Stage::new();
+        let prepared = apply::prepare(&stage.config, &stage.host(), &set(HUGE_FOR_ALL, "never")).unwrap();
+        Self { stage, prepared }
+    }
+
+    fn host(&self) -> Short {
+        Short::of_words(self.stage.host())
+    }
+
+    fn file(&self) -> PathBuf {
+        self.stage.path("sys/kernel/mm/transparent_hugepage/enabled")
+    }
+}
+
+impl Promised for Word {
+    /// It is not kept by a drop-in: there must never be one.
+    type World = (Look, Vec<(String, String)>);
+    type Trace = Option<(u64, i64, i64)>;
+
+    fn world(&self) -> Self::World {
+        (look(&self.file()), self.stage.drop_ins())
+    }
+
+    fn trace(&self) -> Self::Trace {
+        trace(&self.file())
+    }
+
+    fn act(&self) -> Result<(), String> {
+        let wanted = set(HUGE_FOR_ALL, "never");
+        told(apply::apply(&self.stage.config, &self.host(), &wanted, &self.prepared, &free()))
+    }
+
+    fn probe(&self) -> Seen {
+        seen(apply::probe(&self.host(), &self.prepared))
+    }
+
+    fn undo(&self) -> Result<(), String> {
+        told(undo::undo(&self.host(), &self.prepared, &free()))
+    }
+
+    fn probe_undo(&self) -> Seen {
+        seen(undo::probe(&self.host(), &self.prepared))
+    }
+
+    fn interfere(&self) {
+        fs::write(self.file(), "[always] madvise never\n").unwrap();
+    }
+}
+
+#[test]
+fn a_word_keeps_its_promises() {
+    keep_promises(Word::new);
+    let word = Word::new();
+    word.act().unwrap();
+    assert_eq!(fs::read_to_string(word.file()).unwrap(), "always madvise [never]\n");
 }
 
 #[test]

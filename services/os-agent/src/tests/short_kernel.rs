@@ -1,13 +1,16 @@
-//! A kernel that has fewer pages to give than it says, as the real one does: the write succeeds.
+//! A kernel that answers as the real one does where a folder cannot: it has fewer pages to give than it says, and the
+//! write succeeds; of words it shows all, and marks the one that is set.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use instance_agent::{InstanceSettings, evidence::CpuGroup};
-use instance_contract::Failure;
-use instance_knowledge::{CpuList, KernelParameter};
+use instance_agent::{InstanceSettings, Work, evidence::CpuGroup};
+use instance_contract::{Failure, Verification, Verify};
+use instance_iris::messages_log::Entry;
+use instance_knowledge::{CpuList, KernelKind, KernelParameter};
 
 use super::{Stage, code};
 use crate::{
@@ -18,9 +21,16 @@ use crate::{
 
 const HUGE: &str = "proc/sys/vm/nr_hugepages";
 
-struct Short {
+pub struct Short {
     local: Local,
     most: u64,
+}
+
+impl Short {
+    /// With as many pages as anybody may ask for.
+    pub fn of_words(local: Local) -> Self {
+        Self { local, most: u64::MAX }
+    }
 }
 
 impl Host for Short {
@@ -29,6 +39,13 @@ impl Host for Short {
     }
 
     fn write(&self, parameter: &KernelParameter, value: &str, limit: Duration) -> Result<(), HostError> {
+        if let KernelKind::Word(words) = &parameter.kind {
+            let shown: Vec<String> = words
+                .iter()
+                .map(|word| if word == value { format!("[{word}]") } else { word.clone() })
+                .collect();
+            return self.local.write(parameter, &shown.join(" "), limit);
+        }
         let reached = value.parse::<u64>().unwrap().min(self.most);
         self.local.write(parameter, &reached.to_string(), limit)
     }
@@ -75,6 +92,31 @@ impl Host for Short {
 
     fn read_share(&self, file: &Path) -> Result<Option<String>, HostError> {
         self.local.read_share(file)
+    }
+
+    fn cpf(&self, instance: &InstanceSettings) -> io::Result<Vec<u8>> {
+        self.local.cpf(instance)
+    }
+
+    fn log(&self, instance: &InstanceSettings) -> io::Result<Vec<u8>> {
+        self.local.log(instance)
+    }
+
+    fn log_of_this_run(&self, instance: &InstanceSettings) -> io::Result<Vec<Entry>> {
+        self.local.log_of_this_run(instance)
+    }
+
+    fn told_by_oldest_process(&self, instance: &InstanceSettings, name: &str) -> Option<String> {
+        self.local.told_by_oldest_process(instance, name)
+    }
+
+    fn verify(
+        &self,
+        instance: &InstanceSettings,
+        verify: &Verify,
+        work: &Work<'_>,
+    ) -> Result<Verification, Failure> {
+        self.local.verify(instance, verify, work)
     }
 
     fn write_share(&self, file: &Path, raw: &str) -> Result<(), HostError> {

@@ -1,22 +1,13 @@
 //! What a dry run tells is what the real run does; and what carries Instance is left alone, whoever asks.
 
-use instance_agent::{Agent, SelfGuard, Work};
-use instance_contract::{Action, Carriers, ForecastReply, StepCommand};
-use serde_json::json;
+use instance_agent::{Agent, SelfGuard};
+use instance_contract::{Action, AgentKind, Carriers, ForecastReply, StepCommand};
 
-use super::{Stage, code, set};
+use super::{Stage, code, free, set};
 use crate::agent::OsAgent;
 
 fn order(action: &Action) -> StepCommand {
-    let id = "0a1b2c3d-0000-4000-8000-000000000001";
-    let order = json!({
-        "schema": StepCommand::SCHEMA, "trace_id": "0123456789abcdef0123456789abcdef", "remediation_id": id,
-        "command_id": id, "instance": "PROD", "step_id": "os", "attempt": 1, "agent": "os-agent", "host": "db1",
-        "tool": "os_config", "action": action, "change": null, "plan_digest": "a".repeat(64),
-        "not_after": "2026-11-21T09:00:00Z", "limit_seconds": 60, "token": {"epoch": 1, "counter": 1},
-        "because": {"now": "2026-11-21T08:00:00Z", "event": "accepted", "delay_ms": 0},
-    });
-    serde_json::from_value(order).unwrap()
+    instance_testkit::order(AgentKind::Os, action)
 }
 
 #[test]
@@ -38,9 +29,8 @@ fn the_forecast_is_the_change_to_the_byte() {
         assert!(stage.drop_ins().is_empty(), "a forecast changes nothing");
 
         let order = order(&action);
-        let prepared = agent.prepare(&order).unwrap();
-        let work = (|| Ok(()), || std::time::Duration::from_mins(1));
-        let applied = agent.apply(&order, &prepared, &Work::new(&work.0, &work.1)).unwrap();
+        let prepared = agent.prepare(&order, &free()).unwrap();
+        let applied = agent.apply(&order, &prepared, &free()).unwrap();
         let [(target, done)] = &applied.changes[..] else { panic!("one change: {applied:?}") };
         assert_eq!(
             (target, done.old_value.as_ref(), done.new_value.as_ref()),
@@ -58,9 +48,8 @@ fn what_carries_instance_is_left_alone_by_the_effect() {
         let guard = SelfGuard::new(Carriers(vec![carrier.to_owned()]), "db1".parse().unwrap());
         let agent = OsAgent::new(stage.config.clone()).guarded_by(guard);
         let order = order(&Action::SetKernel(set("vm.swappiness", "5")));
-        let prepared = agent.prepare(&order).unwrap();
-        let work = (|| Ok(()), || std::time::Duration::from_mins(1));
-        let work = Work::new(&work.0, &work.1);
+        let prepared = agent.prepare(&order, &free()).unwrap();
+        let work = free();
         assert_eq!(code(&agent.apply(&order, &prepared, &work).unwrap_err()), "carries_instance");
         assert_eq!(code(&agent.undo(&order, &prepared, &work).unwrap_err()), "carries_instance");
         assert_eq!(

@@ -10,15 +10,16 @@ use std::{
 };
 
 use instance_agent::{
-    InstanceSettings,
+    InstanceSettings, Work,
     evidence::{self, InstanceView, LogMark, Metrics, MonitorError, Process},
     host::{Finished, HostError, Program},
 };
+use instance_contract::{Failure, Verification, Verify};
 use instance_iris::messages_log::Entry;
 use procfs::{FromRead, FromReadSI, net::TcpNetEntries, net::TcpState, process::Stat};
 
 use super::{Host, Owner, Socket, Use};
-use crate::config::Config;
+use crate::{apart, config::Config};
 
 /// An instance of the settings.
 #[derive(Debug, Clone, Copy)]
@@ -29,9 +30,16 @@ pub struct Local<'a> {
 
 impl Host for Local<'_> {
     fn iris(&self, words: &[&str], limit: Duration) -> Result<Finished, HostError> {
-        // The little environment that the scripts of IRIS need.
+        if let Some(socket) = &self.config.iris_socket {
+            return apart::ask(socket, words, limit);
+        }
+        // The little environment that the scripts of IRIS need, and what the settings add.
         let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-        Program::new(&self.config.iris_command).variable("PATH", path).arguments(words).run(limit)
+        let mut program = Program::new(&self.config.iris_command).variable("PATH", path).arguments(words);
+        for (name, value) in &self.config.iris_environment {
+            program = program.variable(name, value);
+        }
+        program.run(limit)
     }
 
     fn processes(&self) -> io::Result<Vec<Process>> {
@@ -107,6 +115,10 @@ impl Host for Local<'_> {
 
     fn cpf(&self) -> io::Result<Vec<u8>> {
         fs::read(&self.instance.cpf)
+    }
+
+    fn verify(&self, verify: &Verify, work: &Work<'_>) -> Result<Verification, Failure> {
+        evidence::verify(&self.instance.view(&self.config.iris_command, &self.config.proc_root), verify, work)
     }
 
     fn cpf_is_newer_than_log(&self) -> bool {

@@ -28,6 +28,8 @@ case $verb in
 appear | vanish) "$verb" "$name"; exit 0 ;;
 esac
 if [ "$verb" = qlist ]; then
+    behaves qlist_hangs && sleep 600
+    behaves qlist_hangs_later && grep -q ^stop "$here/calls" 2>/dev/null && sleep 600
     [ "$name" = PROD ] || { echo "Instance '$name' is not found."; exit 1; }
     # A stop that goes on by itself: the third look finds it at its end.
     if behaves settles && [ "$(read_file state)" = stopping ]; then
@@ -47,6 +49,7 @@ if [ "$verb" = qlist ]; then
     exit 0
 fi
 echo "$*" >>"$here/calls"
+env >"$here/environment"
 for last; do :; done
 [ "$last" = quietly ] || { echo "asks on a terminal" >&2; exit 1; }
 case $verb in
@@ -63,6 +66,7 @@ stop)
     behaves odd_exit && exit 7
     ;;
 force)
+    behaves force_hangs && sleep 600
     behaves force_fails && { echo "irisforce encountered an error."; exit 1; }
     echo down >"$here/state"
     vanish

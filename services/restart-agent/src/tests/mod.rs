@@ -1,5 +1,7 @@
 //! Restarts of an instance that is a script: `iris.sh`, which answers as the real program does.
 
+mod deadlines;
+mod faulty_disks;
 mod forced;
 mod guards;
 mod promises;
@@ -62,6 +64,8 @@ impl Stage {
             instances: vec![instance],
             iris_command: root.join("iris"),
             metrics_url: BTreeMap::new(),
+            iris_socket: None,
+            iris_environment: BTreeMap::new(),
             users_seconds: 30,
             when_users_stay: WhenUsersStay::Answer,
             stop_seconds: 30,
@@ -204,7 +208,12 @@ impl Stage {
         let began = Instant::now();
         let remaining = || limit.saturating_sub(began.elapsed());
         let limits = Limits { last_look, remaining: &remaining };
-        restart::bring_up(&self.site(), &Former::of(prepared).unwrap(), &self.wish(restart), limits)
+        restart::bring_up(
+            &self.site().within(limit),
+            &Former::of(prepared).unwrap(),
+            &self.wish(restart),
+            limits,
+        )
     }
 
     /// As the loop does it: recorded, then done.

@@ -46,6 +46,31 @@ fn a_database_that_was_mounted_before_must_be_mounted_again() {
 }
 
 #[test]
+fn at_a_first_start_the_cpf_tells_which_databases_to_expect() {
+    for (mount_at_start, ready) in [("1", false), ("0", true)] {
+        let mut stage = Stage::new();
+        stage.config.start_seconds = 1;
+        stage.down();
+        std::fs::remove_file(stage.path("mgr/messages.log")).unwrap();
+        let cpf = format!(
+            "[ConfigFile]\nVersion=2024.2\n[Databases]\nIRISSYS=/prod/mgr/\nUSER=/prod/mgr/user/,,{mount_at_start}\n"
+        );
+        stage.write("iris.cpf", &cpf);
+        stage.write("behave", "user_unmounted");
+        match stage.restart() {
+            Ok(_) => assert!(ready),
+            Err(failure) => {
+                assert!(!ready, "{failure}");
+                assert!(
+                    failure.cause().message.contains("database /prod/mgr/user/ is not mounted"),
+                    "{failure}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn a_start_that_fails_names_the_cause_and_the_next_step() {
     let stage = Stage::new();
     stage.write("behave", "bad_cpf");

@@ -10,7 +10,8 @@ fn settings_have_defaults_and_no_unknown_names() {
     assert_eq!(config.fence_dir.as_os_str(), "/var/lib/instance/fence");
     assert_eq!((config.users_seconds, config.stop_seconds, config.start_seconds), (60, 120, 60));
     assert_eq!(config.when_users_stay, instance_contract::WhenUsersStay::Answer);
-    assert!(!config.allow_force && config.metrics_url.is_empty());
+    assert!(!config.allow_force && config.metrics_url.is_empty() && config.iris_environment.is_empty());
+    assert_eq!(config.iris_socket, None);
     assert_eq!((config.restarts_per_hour, config.minutes_between_restarts), (3, 15));
     assert_eq!(
         (config.proc_root.as_os_str(), config.process_root.as_os_str()),

@@ -286,6 +286,7 @@ pub fn is_end(message: &instance_bus::LogMessage) -> bool {
 
 fn would(agent: AgentKind) -> ForecastReply {
     ForecastReply::Would(Forecast {
+        unknown_version: None,
         target: agent.as_str().to_owned(),
         before: "old".to_owned(),
         after: "new".to_owned(),

@@ -11,6 +11,11 @@ use instance_contract::ConditionId;
 use instance_iris::messages_log::{Entry, EntryRef, Options, Reader};
 use instance_knowledge::Matcher;
 
+/// How IRIS begins to log a start that follows another one.
+const BANNER: &[u8] = b"\n\n*** Recovery started at ";
+/// How much of a log is looked at in one go, in bytes.
+const WINDOW: u64 = 1024 * 1024;
+
 /// A place in a log: the file and how much of it was there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogMark {
@@ -53,7 +58,8 @@ pub fn entries_since_last_start(path: &Path) -> io::Result<(Vec<Entry>, LogMark)
     let Some(mut file) = open(path)? else { return Ok((since.entries, LogMark { inode: 0, size: 0 })) };
     let metadata = file.metadata()?;
     let end = end_of_last_line(&mut file, metadata.len())?;
-    read(&mut file, 0, end, |entry| since.take(entry))?;
+    let from = last_banner(&mut file, end, WINDOW)?.unwrap_or(0);
+    read(&mut file, from, end, |entry| since.take(entry))?;
     Ok((since.entries, LogMark { inode: metadata.ino(), size: end }))
 }
 
@@ -90,6 +96,25 @@ impl SinceStart {
         self.banner_before_memory = entry.is_recovery_banner() || (self.banner_before_memory && !memory);
         self.entries.push(entry.to_entry());
     }
+}
+
+/// Where the last recovery banner begins, with an empty line before it as IRIS writes it: what was before it is forgotten
+/// anyhow, and reading megabytes of it as entries takes long. Looks backwards, `window` bytes at a time.
+fn last_banner(file: &mut File, end: u64, window: u64) -> io::Result<Option<u64>> {
+    let overlap = BANNER.len() as u64 - 1;
+    let (mut upto, mut bytes) = (end, Vec::new());
+    while upto > 0 {
+        let from = upto.saturating_sub(window);
+        bytes.clear();
+        file.seek(SeekFrom::Start(from))?;
+        file.take((upto + overlap).min(end) - from).read_to_end(&mut bytes)?;
+        if let Some(at) = memchr::memmem::rfind(&bytes, BANNER) {
+            // After the end of the line before.
+            return Ok(Some(from + at as u64 + 1));
+        }
+        upto = from;
+    }
+    Ok(None)
 }
 
 fn open(path: &Path) -> io::Result<Option<File>> {
@@ -209,6 +234,33 @@ mod tests {
         let found = texts(&entries_since_last_start(&log).unwrap().0);
         assert_eq!(found.len(), 4, "{found:?}");
         assert!(found[0].contains("*** Recovery started"));
+    }
+
+    #[test]
+    fn looking_backwards_for_a_start_finds_what_reading_everything_finds() {
+        let banner = "\n\n*** Recovery started at Fri Nov 14 10:48:58 2025\n     Log file directory: /x\n";
+        let memory = line("Allocated 504MB shared memory");
+        let parts = ["", banner, &memory, &line("Enabling logons"), "*** Recovery started at no time\n"];
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("messages.log");
+        for number in 0..5 * 5 * 5 * 5 {
+            let chosen = [number / 125, number / 25 % 5, number / 5 % 5, number % 5];
+            let text: String = chosen.iter().map(|part| parts[*part]).collect();
+            fs::write(&log, &text).unwrap();
+            let mut file = File::open(&log).unwrap();
+            let end = end_of_last_line(&mut file, text.len() as u64).unwrap();
+            let mut since = |from| {
+                let mut since = SinceStart::default();
+                read(&mut file, from, end, |entry| since.take(entry)).unwrap();
+                texts(&since.entries)
+            };
+            let everything = since(0);
+            // Windows that end anywhere in a banner.
+            for window in [7, 64, WINDOW] {
+                let from = last_banner(&mut File::open(&log).unwrap(), end, window).unwrap();
+                assert_eq!(since(from.unwrap_or(0)), everything, "{chosen:?}, {window}");
+            }
+        }
     }
 
     #[test]

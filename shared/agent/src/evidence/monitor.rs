@@ -37,6 +37,8 @@ pub fn metrics_url(web_server_port: u16) -> String {
 
 /// Asks once, at most for `limit`. No proxy is used, no redirect followed.
 pub fn metrics(url: &str, limit: Duration) -> Result<Metrics, MonitorError> {
+    // No time at all would be no limit.
+    let limit = limit.max(Duration::from_millis(1));
     let settings = ureq::Agent::config_builder().timeout_global(Some(limit)).proxy(None).max_redirects(0);
     let agent: ureq::Agent = settings.build().into();
     let read = |source| MonitorError::Read { url: url.to_owned(), source: Box::new(source) };

@@ -6,9 +6,13 @@
 
 use std::{
     collections::BTreeSet,
+    ffi::OsString,
     fs, io,
+    os::unix::ffi::OsStringExt,
     path::{Path, PathBuf},
 };
+
+use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
 
 use super::InstanceView;
 
@@ -63,15 +67,12 @@ impl Process {
 
 /// All processes of the instance, oldest first.
 pub fn processes_of(view: &InstanceView) -> io::Result<Vec<Process>> {
-    let mut all = Vec::new();
-    for entry in fs::read_dir(&view.proc_root)? {
-        let entry = entry?;
-        let is_process = entry.file_name().to_str().is_some_and(|name| name.parse::<u32>().is_ok());
-        all.extend(is_process.then(|| Process::at(&entry.path())).flatten());
-    }
+    let all =
+        if view.proc_root == Path::new("/proc") { of_this_host()? } else { in_folder(&view.proc_root)? };
     let places = places(view);
-    let mut ours: BTreeSet<u32> =
-        all.iter().filter(|process| is_its_own(process, view, &places)).map(|process| process.id).collect();
+    let own = all.iter().filter(|found| found.is_its_own(&places));
+    let mut ours: BTreeSet<u32> = own.map(|found| found.process.id).collect();
+    let mut all: Vec<Process> = all.into_iter().map(|found| found.process).collect();
     loop {
         let known = ours.len();
         let children = all.iter().filter(|process| ours.contains(&process.parent)).map(|process| process.id);
@@ -100,23 +101,63 @@ fn places(view: &InstanceView) -> Vec<PathBuf> {
     places
 }
 
-fn is_its_own(process: &Process, view: &InstanceView, places: &[PathBuf]) -> bool {
-    if !process.name.starts_with(BINARY) {
-        return false;
-    }
-    let folder = process.folder(&view.proc_root);
-    // The working directory of somebody else's process is hidden from whoever lacks CAP_SYS_PTRACE.
-    fs::read_link(folder.join("cwd")).is_ok_and(|cwd| places.contains(&cwd))
-        || fs::read(folder.join("cmdline")).is_ok_and(|line| names_one_of(&line, places))
+/// A process, and what tells whose it is.
+#[derive(Debug)]
+struct Found {
+    process: Process,
+    /// `None` where it is hidden: that of somebody else's process is, from whoever lacks `CAP_SYS_PTRACE`.
+    cwd: Option<PathBuf>,
+    arguments: Vec<OsString>,
 }
 
-/// Is one of the arguments a place, after an option letter (`-s`, `-w`) or bare?
-fn names_one_of(command_line: &[u8], places: &[PathBuf]) -> bool {
-    command_line.split(|byte| *byte == 0).skip(1).any(|argument| {
-        let argument = String::from_utf8_lossy(argument);
-        let bare = argument.strip_prefix("-s").or_else(|| argument.strip_prefix("-w")).unwrap_or(&argument);
-        places.iter().any(|place| Path::new(bare) == place)
-    })
+impl Found {
+    fn is_its_own(&self, places: &[PathBuf]) -> bool {
+        self.process.name.starts_with(BINARY)
+            && (self.cwd.as_ref().is_some_and(|cwd| places.contains(cwd)) || self.names_one_of(places))
+    }
+
+    /// Is one of the arguments a place, after an option letter (`-s`, `-w`) or bare?
+    fn names_one_of(&self, places: &[PathBuf]) -> bool {
+        self.arguments.iter().skip(1).any(|argument| {
+            let argument = argument.to_string_lossy();
+            let bare =
+                argument.strip_prefix("-s").or_else(|| argument.strip_prefix("-w")).unwrap_or(&argument);
+            places.iter().any(|place| Path::new(bare) == place)
+        })
+    }
+}
+
+/// What `sysinfo` finds. It tells a start to the second only, so that and the parent come from the kernel's own line.
+fn of_this_host() -> io::Result<Vec<Found>> {
+    let mut system = System::new().map_err(io::Error::other)?;
+    let wanted = ProcessRefreshKind::nothing().with_cmd(UpdateKind::Always).with_cwd(UpdateKind::Always);
+    system.refresh_processes_specifics(ProcessesToUpdate::All, true, wanted.without_tasks());
+    let found = system.processes().values().filter_map(|seen| {
+        let process = Process::at(&Path::new("/proc").join(seen.pid().to_string()))?;
+        Some(Found { process, cwd: seen.cwd().map(Path::to_owned), arguments: seen.cmd().to_vec() })
+    });
+    Ok(found.collect())
+}
+
+/// The same from a folder that looks like `/proc`, which `sysinfo` cannot be pointed at.
+fn in_folder(proc_root: &Path) -> io::Result<Vec<Found>> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(proc_root)? {
+        let entry = entry?;
+        if entry.file_name().to_str().is_none_or(|name| name.parse::<u32>().is_err()) {
+            continue;
+        }
+        let folder = entry.path();
+        let Some(process) = Process::at(&folder) else { continue };
+        let line = fs::read(folder.join("cmdline")).unwrap_or_default();
+        let arguments = line.split(|byte| *byte == 0).map(|argument| OsString::from_vec(argument.to_vec()));
+        all.push(Found {
+            process,
+            cwd: fs::read_link(folder.join("cwd")).ok(),
+            arguments: arguments.collect(),
+        });
+    }
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -184,6 +225,38 @@ mod tests {
         assert_eq!(processes_of(&host.view).unwrap()[2].name, "sh (x) y");
         fs::remove_dir_all(&host.view.proc_root).unwrap();
         assert!(processes_of(&host.view).is_err());
+    }
+
+    #[test]
+    fn processes_of_this_very_host_are_found_with_their_starts() {
+        let folder = tempfile::tempdir().unwrap();
+        let mgr = folder.path().canonicalize().unwrap().join("mgr");
+        fs::create_dir(&mgr).unwrap();
+        // As IRIS starts its own: the name of the binary, and the manager directory.
+        let mut daemon = std::process::Command::new("/bin/sh");
+        daemon.args(["-c", "printf irisdb >/proc/$$/comm; read line"]);
+        daemon.current_dir(&mgr).stdin(std::process::Stdio::piped());
+        let mut daemon = daemon.spawn().unwrap();
+        let view = InstanceView {
+            name: "PROD".parse().unwrap(),
+            cpf: mgr.join("../iris.cpf"),
+            messages_log: mgr.join("messages.log"),
+            iris_command: None,
+            proc_root: "/proc".into(),
+        };
+        let own = PathBuf::from("/proc").join(daemon.id().to_string());
+        let began = std::time::Instant::now();
+        let found = loop {
+            let found = processes_of(&view).unwrap();
+            if !found.is_empty() || began.elapsed() > std::time::Duration::from_secs(30) {
+                break found;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        };
+        assert_eq!(found, [Process::at(&own).unwrap()]);
+        drop(daemon.stdin.take());
+        daemon.wait().unwrap();
+        assert_eq!(processes_of(&view).unwrap(), []);
     }
 
     #[test]

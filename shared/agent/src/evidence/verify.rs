@@ -27,8 +27,8 @@ pub fn verify(view: &InstanceView, verify: &Verify, work: &Work<'_>) -> Result<V
     let mut quiet = QuietWatch::begin(view, verify, restarted)
         .map_err(|error| unreadable(&format!("{}: {error}", view.messages_log.display())))?;
     loop {
-        let limit = work.remaining().max(MARGIN);
-        let looks = verify.expect.iter().map(|expectation| look(view, expectation, limit));
+        let looks =
+            verify.expect.iter().map(|expectation| look(view, expectation, work.remaining().max(MARGIN)));
         let mut findings = looks.collect::<Result<Vec<_>, _>>()?;
         findings.extend(quiet.look());
         let held = findings.iter().all(|finding| matches!(finding, Finding::Held(_)));

@@ -50,7 +50,8 @@ impl<A: Agent> Turn<'_, A> {
     }
 
     fn begin_effect(&self, guard: &Guard) -> Result<ToolResult, LedgerError> {
-        let prepared = match self.pass(guard).and_then(|()| self.steps.agent.prepare(self.order)) {
+        let prepare = |work: &Work<'_>| self.steps.agent.prepare(self.order, work);
+        let prepared = match self.pass(guard).and_then(|()| self.looking(prepare)) {
             Ok(prepared) => prepared,
             Err(failure) => return self.not_begun(&failure),
         };

@@ -38,7 +38,7 @@ impl Surroundings for SlowToLook {
         self.0.clock()
     }
 
-    fn is_halted(&self) -> bool {
+    fn is_halted(&self, _: Duration) -> bool {
         self.0.clock.advance(Duration::from_mins(20));
         false
     }

@@ -31,11 +31,14 @@ use crate::{
 };
 use word::Word;
 
+/// How long it may take to find out what became of a step.
+const TELL_LIMIT: Duration = Duration::from_secs(10);
+
 /// What a step depends on outside of this host.
 pub trait Surroundings: Send + Sync + 'static {
     fn clock(&self) -> &dyn Clock;
-    /// Also true when it cannot be told.
-    fn is_halted(&self) -> bool;
+    /// Also true when it cannot be told within `longest`.
+    fn is_halted(&self, longest: Duration) -> bool;
 }
 
 /// An agent with its memory.
@@ -133,7 +136,8 @@ impl<A: Agent> Steps<A> {
     /// What became of a step that is not running now. Where that is nothing, the attempt is answered with it, so that
     /// it cannot begin after this was told.
     pub fn tell(&self, order: &StepCommand) -> Result<ToolResult, LedgerError> {
-        let turn = Turn::begin(self, order);
+        // The time of the step itself may be long over.
+        let turn = Turn { deadline: Instant::now() + TELL_LIMIT, ..Turn::begin(self, order) };
         if let Some(result) = turn.recalled()? {
             return Ok(result);
         }
@@ -206,10 +210,8 @@ impl<'a, A: Agent> Turn<'a, A> {
     }
 
     fn verify(&self, verify: &Verify) -> ToolResult {
-        let verified = self.in_time().and_then(|()| {
-            let (may_act, remaining) = (|| Ok(()), || self.remaining());
-            self.steps.agent.verify(self.order, verify, &Work::new(&may_act, &remaining))
-        });
+        let look = |work: &Work<'_>| self.steps.agent.verify(self.order, verify, work);
+        let verified = self.in_time().and_then(|()| self.looking(look));
         crash_point("agent.verified");
         self.result(verified.map_or_else(|failure| Outcome::failed(&failure), Outcome::verified))
     }
@@ -217,9 +219,10 @@ impl<'a, A: Agent> Turn<'a, A> {
     /// A step that changes nothing by nature: no intent, and asked anew every time.
     fn read(&self) -> ToolResult {
         let read = self.in_time().and_then(|()| {
-            let prepared = self.steps.agent.prepare(self.order)?;
-            let (may_act, remaining) = (|| Ok(()), || self.remaining());
-            self.steps.agent.apply(self.order, &prepared, &Work::new(&may_act, &remaining))
+            self.looking(|work| {
+                let prepared = self.steps.agent.prepare(self.order, work)?;
+                self.steps.agent.apply(self.order, &prepared, work)
+            })
         });
         let told = |applied| Outcome::applied(applied, instance_contract::StepStatus::Success);
         self.result(read.map_or_else(|failure| Outcome::failed(&failure), told))
@@ -245,7 +248,7 @@ impl<'a, A: Agent> Turn<'a, A> {
         let gate = Gate {
             now: self.steps.surroundings.clock().now(),
             not_after: self.order.not_after,
-            halted: self.steps.surroundings.is_halted(),
+            halted: self.steps.surroundings.is_halted(self.remaining()),
             token: self.order.token,
             highest: guard.highest().map_err(|error| fence_failure(&error))?,
         };
@@ -259,8 +262,14 @@ impl<'a, A: Agent> Turn<'a, A> {
     /// Directly before the effect. The fence needs no second look: it is locked while this turn lasts.
     fn may_act(&self) -> Result<(), Failure> {
         // First, as it may have to wait for the bus.
-        let halted = self.steps.surroundings.is_halted() && !mutant("agent.kill-switch-cached");
+        let halted =
+            self.steps.surroundings.is_halted(self.remaining()) && !mutant("agent.kill-switch-cached");
         self.in_time()?;
+        if self.remaining().is_zero() {
+            let message =
+                format!("the {} s of the step were over before its effect began", self.order.limit_seconds);
+            return Err(Failure::transient("too_late", message));
+        }
         if halted { Err(refused(&Refusal::Halted)) } else { Ok(()) }
     }
 
@@ -268,11 +277,20 @@ impl<'a, A: Agent> Turn<'a, A> {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
+    /// Looks at the world and changes nothing, in the time that is left.
+    fn looking<T>(&self, look: impl FnOnce(&Work<'_>) -> T) -> T {
+        let (may_act, remaining) = (|| Ok(()), || self.remaining());
+        look(&Work::new(&may_act, &remaining))
+    }
+
     /// What came of an intent? Settled unless nothing did.
     fn look_back(&self, intent: &Intent) -> Result<LookedBack, LedgerError> {
         let is_undo = undone_by(self.order).is_some();
-        let probe = if is_undo { A::probe_undo } else { A::probe };
-        let probed = probe(&self.steps.agent, self.order, &intent.prepared);
+        let (agent, order, prepared) = (&self.steps.agent, self.order, &intent.prepared);
+        let probed = self.looking(|work| {
+            let probe = if is_undo { A::probe_undo } else { A::probe };
+            probe(agent, order, prepared, work)
+        });
         crash_point("agent.probed");
         let settled = match probed {
             Ok(Probe::NotDone) => return Ok(LookedBack::NotDone),
@@ -287,7 +305,8 @@ impl<'a, A: Agent> Turn<'a, A> {
     /// Begun before, not done, and not to be gone on with now. When the former state is there, the attempt ends
     /// as if nothing had been begun; else a part of the effect may be left, which an undo must find.
     fn leave(&self, why: Outcome, prepared: &Prepared) -> Result<ToolResult, LedgerError> {
-        let former = || matches!(self.steps.agent.probe_undo(self.order, prepared), Ok(Probe::Done(_)));
+        let probe = |work: &Work<'_>| self.steps.agent.probe_undo(self.order, prepared, work);
+        let former = || matches!(self.looking(probe), Ok(Probe::Done(_)));
         if undone_by(self.order).is_none() && former() {
             return self.settle(why, Settle::Unchanged);
         }

@@ -27,7 +27,7 @@ impl Surroundings for Outside {
         &*self.clock
     }
 
-    fn is_halted(&self) -> bool {
+    fn is_halted(&self, _: Duration) -> bool {
         self.halted.load(Ordering::SeqCst)
     }
 }
@@ -244,7 +244,7 @@ impl Surroundings for Late {
         self.outside.clock()
     }
 
-    fn is_halted(&self) -> bool {
+    fn is_halted(&self, _: Duration) -> bool {
         let is_second = self.looks.fetch_add(1, Ordering::SeqCst) > 0;
         if is_second && matches!(self.comes, Comes::TheEnd) {
             self.outside.clock.advance(Duration::from_hours(1));
@@ -413,7 +413,11 @@ fn an_instance_that_another_agent_acts_on_is_waited_for_and_then_left() {
     brief.limit_seconds = 0;
     fixture.check(&brief, StepStatus::Failure, Some("instance_busy"), NONE);
     drop(guard);
+    // Nor does an effect begin when the time of its step is over.
     let mut again = brief.clone();
     again.attempt = instance_contract::Attempt(2);
-    fixture.check(&again, StepStatus::Success, None, DONE);
+    fixture.check(&again, StepStatus::Failure, Some("too_late"), NONE);
+    let mut other = order(1);
+    other.step_id = "config-2".parse().unwrap();
+    fixture.check(&other, StepStatus::Success, None, DONE);
 }

@@ -35,7 +35,7 @@ impl<A: Agent> Turn<'_, A> {
 
     /// Nobody knows what came of the original: look first.
     fn undo_unknown(&self, intent: &Intent) -> Result<ToolResult, LedgerError> {
-        match self.steps.agent.probe(&intent.order, &intent.prepared) {
+        match self.looking(|work| self.steps.agent.probe(&intent.order, &intent.prepared, work)) {
             Ok(Probe::Done(_)) => self.take_back(&intent.prepared, None),
             Ok(Probe::NotDone) => self.restore(&intent.prepared, true),
             Ok(Probe::Other { found }) => self.settle(Outcome::conflict(&found), Settle::Unchanged),
@@ -45,7 +45,7 @@ impl<A: Agent> Turn<'_, A> {
 
     /// The effect is not there, but a part of it may be.
     fn restore(&self, prepared: &Prepared, may_be_ours: bool) -> Result<ToolResult, LedgerError> {
-        match self.steps.agent.probe_undo(self.order, prepared) {
+        match self.looking(|work| self.steps.agent.probe_undo(self.order, prepared, work)) {
             Ok(Probe::NotDone) => self.take_back(prepared, None),
             Ok(Probe::Other { found }) if may_be_ours => {
                 self.settle(Outcome::conflict(&found), Settle::Unchanged)

@@ -148,7 +148,7 @@ fn simple(
     let inner = fields.inner("parameters".to_owned(), parameters)?;
     let several = inner.has("changes");
     let work = match (error_type?, order) {
-        (_, [Tool::IrisRestart]) => Some(SimpleWork::Restart),
+        (_, [Tool::IrisRestart]) => Some(SimpleWork::Restart(restart(&inner))),
         (ErrorType::Config, [Tool::IrisConfig]) if several => {
             change_cpf(&inner).map(|change| SimpleWork::Change { change, restart: false })
         }

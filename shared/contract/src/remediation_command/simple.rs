@@ -17,7 +17,7 @@ pub enum SimpleWork {
     Change { change: ChangeCpf, restart: bool },
     Kernel { set: SetKernel, restart: bool },
     License(LicenseCheck),
-    Restart,
+    Restart(RestartInstance),
 }
 
 /// `parameters` of the simple form, by what the tools are.
@@ -42,7 +42,7 @@ impl SimpleWork {
             Self::Change { change, .. } => Parameters::Changes(change.clone()),
             Self::Kernel { set, .. } => Parameters::Kernel(set.clone()),
             Self::License(check) => Parameters::License(check.clone()),
-            Self::Restart => Parameters::Restart(RestartInstance::default()),
+            Self::Restart(restart) => Parameters::Restart(*restart),
         }
     }
 
@@ -57,7 +57,7 @@ impl SimpleWork {
             Self::Kernel { set, restart: false } => vec![Action::SetKernel(set.clone())],
             Self::Kernel { set, restart: true } => vec![Action::SetKernel(set.clone()), restart],
             Self::License(check) => vec![Action::CheckLicense(check.clone())],
-            Self::Restart => vec![restart],
+            Self::Restart(restart) => vec![Action::Restart(*restart)],
         };
         let mut steps: Vec<StepRequest> = Vec::new();
         for action in actions {

@@ -83,6 +83,7 @@ pub fn forecast(world: &World, instance: &InstanceName, action: &Action) -> Fore
         _ => "up".to_owned(),
     };
     ForecastReply::Would(Forecast {
+        unknown_version: None,
         dangerous: is_dangerous(&target, &after),
         target,
         before,

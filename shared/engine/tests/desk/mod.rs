@@ -348,6 +348,7 @@ fn id(number: u128) -> RemediationId {
 
 fn forecast(step: &str) -> ForecastReply {
     ForecastReply::Would(Forecast {
+        unknown_version: None,
         target: format!("target of {step}"),
         before: "before".to_owned(),
         after: "after".to_owned(),

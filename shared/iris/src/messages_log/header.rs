@@ -138,7 +138,7 @@ pub(crate) fn category(rest: &[u8]) -> Option<&str> {
         }
     }
     let window = &name[..name.len().min(CATEGORY_WIDTH + 1)];
-    let length = window.iter().position(|byte| !IN_CATEGORY[usize::from(*byte)])?;
+    let length = category_length(window)?;
     let closed = name[length] == b']' && name[0].is_ascii_alphabetic();
     if closed { std::str::from_utf8(&name[..length]).ok() } else { None }
 }
@@ -146,6 +146,44 @@ pub(crate) fn category(rest: &[u8]) -> Option<&str> {
 /// Nearly all entries carry one of these two (messages-log.md, section 2), so they are known at one look.
 const COMMON: [(&str, &[u8; 14]); 2] =
     [("Generic.Event", b"Generic.Event]"), ("Utility.Event", b"Utility.Event]")];
+
+/// How many bytes at the start may be of a category; `None` when all may.
+#[inline]
+fn category_length(window: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while let Some(word) = window.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let outside = !in_category(u64::from_le_bytes(*word)) & TOP_BITS;
+        if outside != 0 {
+            return Some(at + outside.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    let rest = window[at..].iter().position(|byte| !IN_CATEGORY[usize::from(*byte)])?;
+    Some(at + rest)
+}
+
+const TOP_BITS: u64 = 0x8080_8080_8080_8080;
+
+/// Sets the top bit of each of eight bytes that may be of a category.
+#[inline]
+const fn in_category(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let low = word & !TOP_BITS;
+    // A small letter where the byte was a letter of either case; no other byte of a category changes into one.
+    let small = low | (ONES * 0x20);
+    let letters = between(small, b'a', b'z') & between(low, b'A', b'z');
+    let others = between(low, b'0', b'9') | between(low, b'.', b'.') | between(low, b'_', b'_');
+    (letters | others) & !word
+}
+
+/// Sets the top bit of each byte from `low` to `high`; all bytes must be below 128.
+#[inline]
+const fn between(bytes: u64, low: u8, high: u8) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let at_least = bytes.wrapping_add(ONES * (0x80 - low as u64));
+    let above = bytes.wrapping_add(ONES * (0x7f - high as u64));
+    at_least & !above & TOP_BITS
+}
 
 /// Letters, digits, dot and underscore, as a table: the reader asks for every byte of every category.
 static IN_CATEGORY: [bool; 256] = {
@@ -199,6 +237,18 @@ mod tests {
             "03/29/26-18:28:14:019 (4) 1 [Database.MountedRO] dRO]  o",
             r#"4 Some(Warning) None "dRO]  o""#,
         );
+    }
+
+    #[test]
+    fn eight_bytes_at_a_time_are_judged_as_one_at_a_time() {
+        for byte in 0..=255_u8 {
+            for place in 0..20 {
+                let mut window = [b'a'; 20];
+                window[place] = byte;
+                let expected = (!super::IN_CATEGORY[usize::from(byte)]).then_some(place);
+                assert_eq!(super::category_length(&window), expected, "{byte} at {place}");
+            }
+        }
     }
 
     #[test]

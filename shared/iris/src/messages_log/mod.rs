@@ -12,18 +12,20 @@
 //! ```
 //!
 //! Read with [`Reader`], which takes the bytes in chunks of any size, or [`parse`] for bytes that are all there;
-//! write with [`write_entry`].
+//! write with [`write_entry`], or many at a time with [`Pen`].
 
 mod entry;
 mod header;
 mod open;
+mod pen;
 mod print;
 mod reader; // Read this first: bytes in, entries out.
 mod severity;
 mod timestamp;
 
 pub use entry::{Entry, EntryRef, Header, HeaderRef};
+pub use pen::Pen;
 pub use print::{NewEntry, WriteError, is_category, write_entry};
-pub use reader::{Keep, Options, Pending, Reader, parse};
+pub use reader::{Keep, Options, Pending, Reader, next_stamped_line, parse};
 pub use severity::Severity;
 pub use timestamp::{InvalidTimestamp, Timestamp};

@@ -73,6 +73,13 @@ pub fn parse(bytes: &[u8]) -> Vec<Entry> {
     entries
 }
 
+/// Where the first stamped line begins that follows a line end in `bytes`, or `None` when it does not show. Whatever comes
+/// before it, an entry begins there: so a log can be cut into parts that are read side by side.
+pub fn next_stamped_line(bytes: &[u8]) -> Option<usize> {
+    let starts = memchr::memchr_iter(b'\n', bytes).map(|line_end| line_end + 1);
+    starts.into_iter().find(|start| matches!(LineStart::of(&bytes[*start..]), LineStart::Stamped(_)))
+}
+
 impl Reader {
     /// A reader at the start of a log.
     pub fn new(options: Options) -> Self {

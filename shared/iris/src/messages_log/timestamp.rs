@@ -92,7 +92,7 @@ impl Timestamp {
 
     #[inline]
     fn with_year(bytes: &[u8; Self::LENGTH]) -> Option<Self> {
-        let date = numbers(*bytes.first_chunk()?, DATE)?;
+        let date = numbers(*bytes.first_chunk()?, &DATE)?;
         let mut stamp = Self::time_of_day(bytes[8..].first_chunk()?)?;
         [stamp.month, stamp.day] = [date[0], date[3]];
         stamp.year = Some(date[6]);
@@ -102,7 +102,7 @@ impl Timestamp {
     fn without_year(bytes: &[u8; Self::LENGTH_WITHOUT_YEAR]) -> Option<Self> {
         let mut date = *b"00/00/00";
         date[..5].copy_from_slice(&bytes[..5]);
-        let date = numbers(date, DATE)?;
+        let date = numbers(date, &DATE)?;
         let mut stamp = Self::time_of_day(bytes[5..].first_chunk()?)?;
         [stamp.month, stamp.day] = [date[0], date[3]];
         stamp.is_real().then_some(stamp)
@@ -111,8 +111,8 @@ impl Timestamp {
     /// Reads `-HH:MM:SS:mmm`; the date is still to come.
     #[inline]
     fn time_of_day(bytes: &[u8; 13]) -> Option<Self> {
-        let time = numbers(*bytes[1..].first_chunk()?, TIME)?;
-        let end = numbers(*bytes[5..].first_chunk()?, TIME_END)?;
+        let time = numbers(*bytes[1..].first_chunk()?, &TIME)?;
+        let end = numbers(*bytes[5..].first_chunk()?, &TIME_END)?;
         let hundreds = u16::from(bytes[10] - b'0');
         let stamp = Self {
             year: None,
@@ -128,19 +128,35 @@ impl Timestamp {
 
     #[inline]
     fn is_real(&self) -> bool {
-        // A stamp without a year may be of a leap year.
-        let leap = self.year.is_none_or(|year| year % 4 == 0);
-        let days = match self.month {
-            1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
-            4 | 6 | 9 | 11 => 30,
-            2 => 28 + u8::from(leap),
-            _ => 0,
-        };
-        (1..=days).contains(&self.day)
+        (1..=self.days_of_month()).contains(&self.day)
             && self.hour < 24
             && self.minute < 60
             && self.second < 60
             && self.millisecond < 1000
+    }
+
+    /// 0 for what is no month.
+    #[inline]
+    fn days_of_month(&self) -> u8 {
+        // A stamp without a year may be of a leap year.
+        let leap = self.year.is_none_or(|year| year % 4 == 0);
+        match self.month {
+            1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+            4 | 6 | 9 | 11 => 30,
+            2 => 28 + u8::from(leap),
+            _ => 0,
+        }
+    }
+
+    /// The same time a day later; after 2099 comes 2000.
+    pub(crate) fn next_day(self) -> Self {
+        if self.day < self.days_of_month() {
+            return Self { day: self.day + 1, ..self };
+        }
+        if self.month < 12 {
+            return Self { day: 1, month: self.month + 1, ..self };
+        }
+        Self { day: 1, month: 1, year: self.year.map(|year| (year + 1) % 100), ..self }
     }
 
     /// Appends the stamp as IRIS writes it.
@@ -184,28 +200,42 @@ impl FromStr for Timestamp {
     }
 }
 
-const DATE: [u8; 8] = *b"00/00/00";
-const TIME: [u8; 8] = *b"00:00:00";
-/// The last eight bytes of a stamp: one digit of the minute, the second, the millisecond.
-const TIME_END: [u8; 8] = *b"0:00:000";
+/// Eight bytes with a digit where it has a `0`, and otherwise the same byte.
+struct Shape {
+    bytes: u64,
+    /// What lifts the top bit of a byte that is too large for its place.
+    lift: u64,
+}
 
-/// Reads eight bytes that must have a digit where `shape` has a `0`, and the same byte elsewhere. Byte n of the
-/// answer is the number that the digits n and n + 1 make.
+const DATE: Shape = Shape::of(*b"00/00/00");
+const TIME: Shape = Shape::of(*b"00:00:00");
+/// The last eight bytes of a stamp: one digit of the minute, the second, the millisecond.
+const TIME_END: Shape = Shape::of(*b"0:00:000");
+
+impl Shape {
+    const fn of(shape: [u8; 8]) -> Self {
+        let mut lift = [0x7f; 8];
+        let mut at = 0;
+        while at < 8 {
+            if shape[at] == b'0' {
+                lift[at] = 0x7f - 9;
+            }
+            at += 1;
+        }
+        Self { bytes: u64::from_le_bytes(shape), lift: u64::from_le_bytes(lift) }
+    }
+}
+
+/// Reads eight bytes of a shape. Byte n of the answer is the number that the digits n and n + 1 make.
 ///
 /// All eight are looked at in one register, as the reader does this for every line of a log.
 #[inline]
-fn numbers(bytes: [u8; 8], shape: [u8; 8]) -> Option<[u8; 8]> {
+fn numbers(bytes: [u8; 8], shape: &Shape) -> Option<[u8; 8]> {
     const TOP_BITS: u64 = 0x8080_8080_8080_8080;
     // Digits turn into 0 to 9 and separators into 0; anything else is more.
-    let values = u64::from_le_bytes(bytes) ^ u64::from_le_bytes(shape);
-    let mut lift = [0x7f; 8];
-    for (lift, shape) in lift.iter_mut().zip(shape) {
-        if shape == b'0' {
-            *lift = 0x7f - 9;
-        }
-    }
+    let values = u64::from_le_bytes(bytes) ^ shape.bytes;
     // A byte that is too large lifts its top bit, or had it from the start.
-    let lifted = (values & !TOP_BITS).wrapping_add(u64::from_le_bytes(lift));
+    let lifted = (values & !TOP_BITS).wrapping_add(shape.lift);
     if (values | lifted) & TOP_BITS != 0 {
         return None;
     }

@@ -26,8 +26,8 @@ fn refusal(text: &str) -> String {
 
 #[test]
 fn every_built_in_row_is_good() {
-    let mut catalogue = Catalogue { conditions: Vec::new() };
-    let origins = catalogue.read(FILES).unwrap();
+    let mut catalogue = Catalogue { conditions: Vec::new(), ..Catalogue::builtin().clone() };
+    let origins = catalogue.read(FILES, &["condition"]).unwrap();
     assert_eq!((catalogue.conditions(), origins.len()), (conditions(), conditions().len()));
     assert!(conditions().len() >= 120, "{}", conditions().len());
     for class in ErrorType::ALL {
@@ -116,16 +116,126 @@ fn a_bad_row_is_refused_with_file_row_and_rule() {
         knowledge file "site.toml", row "disk-on-fire": texts must hold a part of at least four characters
         knowledge file "site.toml", row "disk-on-fire": the texts ["is on fire", "disk"] do not occur in this order in the example
         knowledge file "site.toml", row "disk-on-fire": the texts ["journaling  NOT started."] are already those of another row
-        knowledge file "site.toml", row "disk-on-fire": unknown variant `fire`, expected one of `config`, `license`, `resource`, `journal`, `database`, `security`, `mirror`, `other`
+        knowledge file "site.toml", row "disk-on-fire": unknown variant `fire`, expected one of `config`, `license`, `resource`, `journal`, `database`, `security`, `mirror`, `other` in `class`
         knowledge file "site.toml", row "disk-on-fire": severities must be 0..=3, found 4
         knowledge file "site.toml", row "disk-on-fire": categories are letters, digits, dots and underscores, found "[Site.Watch]"
         knowledge file "site.toml", row "disk-on-fire": cause must not be empty; write "unknown" where nobody knows
         knowledge file "site.toml", row "disk-on-fire": missing field `source`
         knowledge file "site.toml", row "disk-on-fire": unknown field `sauce`, expected one of `id`, `texts`, `example`, `other_wordings`, `class`, `severities`, `categories`, `place`, `wording_known`, `cause`, `gather`, `remedy`, `answer`, `restart`, `must_not_restart`, `source`
         knowledge file "site.toml", row "disk-on-fire": a condition that must not be restarted is answered by a person
-        knowledge file "site.toml", row "conditions": unknown table; known are condition
+        knowledge file "site.toml", row "conditions": unknown table; known are condition, cpf_parameter, kernel_parameter
         knowledge file "site.toml", row "condition": must be written [[condition]]
         knowledge file "site.toml", row "disk-on-fire": the id is already taken by another row
         knowledge file "site.toml", row "disk-on-fire": the example "Disk 3 is on fire: JRNCREATE in jrnstart() Permission denied" is taken for "journal-create-denied"
         knowledge file "site.toml" is not valid TOML"#]].assert_eq(&refusals);
+}
+
+const CPF_ROW: &str = r#"
+[[cpf_parameter]]
+section = "config"
+name = "newbufs"
+type = "integer"
+unit = "MB"
+min = 8
+max = 1024
+special = ["0"]
+default = "64"
+since = "2026.1"
+restart = "no"
+meaning = "Buffers of a release that is newer than this catalogue."
+source = "release notes 2026.1"
+"#;
+const KERNEL_ROW: &str = r#"
+[[kernel_parameter]]
+name = "vm.zone_reclaim_mode"
+root = "proc"
+ranges = ["0..=7"]
+default = "0"
+recommendation = "0 on hosts of databases."
+persistent = true
+dangerous = false
+reboot_advised = false
+source = "our own runbook"
+"#;
+
+#[test]
+fn a_user_adds_parameters_of_the_cpf_and_of_the_kernel() {
+    let files = [("cpf.toml", CPF_ROW), ("all.toml", &format!("{KERNEL_ROW}{ROW}"))];
+    let catalogue = Catalogue::with_extra(files).unwrap();
+    let more = |all: usize, built_in: usize| all - built_in;
+    let builtin = Catalogue::builtin();
+    assert_eq!(more(catalogue.parameters().len(), builtin.parameters().len()), 1);
+    assert_eq!(more(catalogue.kernel_parameters().len(), builtin.kernel_parameters().len()), 1);
+    assert_eq!(more(catalogue.conditions().len(), builtin.conditions().len()), 1);
+    let row = catalogue.cpf.get("config", "newbufs").unwrap();
+    assert!(row.check("512").is_ok() && row.check("0").is_ok() && row.check("2000").is_err());
+    assert!(row.is_held_by("2026.1") && !row.is_held_by("2025.2") && !row.needs_restart());
+    let kernel = catalogue.kernel_parameters().last().unwrap();
+    assert_eq!((kernel.path.as_str(), kernel.check("8").is_err()), ("sys/vm/zone_reclaim_mode", true));
+    assert!(catalogue.parameters().is_sorted_by_key(|row| (&row.section, &row.name)));
+}
+
+#[test]
+fn a_bad_parameter_of_a_user_is_refused_with_field_value_and_rule() {
+    let mut refusals = String::new();
+    for (row, from, to) in [
+        (CPF_ROW, "section = \"config\"", ""),
+        (CPF_ROW, "section = \"config\"", "section = 7"),
+        (CPF_ROW, "section = \"config\"", "section = \"Devices\""),
+        (CPF_ROW, "section = \"config\"", "section = \"Nonsense\""),
+        (CPF_ROW, "\"newbufs\"", "\"a=b\""),
+        (CPF_ROW, "\"newbufs\"", "\"globals\""),
+        (CPF_ROW, "\"newbufs\"", "\"Globals\""),
+        (CPF_ROW, "min = 8", "min = \"8\""),
+        (CPF_ROW, "min = 8", ""),
+        (CPF_ROW, "min = 8", "min = 2048"),
+        (CPF_ROW, "default = \"64\"", "default = \"4\""),
+        (CPF_ROW, "since = \"2026.1\"", ""),
+        (CPF_ROW, "since = \"2026.1\"", "since = \"next\""),
+        (CPF_ROW, "restart = \"no\"", "restart = \"maybe\""),
+        (CPF_ROW, "meaning =", "meening ="),
+        (KERNEL_ROW, "vm.zone_reclaim_mode", "vm..x"),
+        (KERNEL_ROW, "vm.zone_reclaim_mode", "../x"),
+        (KERNEL_ROW, "vm.zone_reclaim_mode", "vm.swappiness"),
+        (KERNEL_ROW, "vm.zone_reclaim_mode", "kernel.core_pattern"),
+        (KERNEL_ROW, "vm.zone_reclaim_mode", "net.core.somaxconn"),
+        (KERNEL_ROW, "root = \"proc\"", "root = \"sys\""),
+        (KERNEL_ROW, "root = \"proc\"", "root = \"process\""),
+        (KERNEL_ROW, "root = \"proc\"", "root = \"proc\"\npath = \"sys/vm/swappiness\""),
+        (KERNEL_ROW, "0..=7", "0-7"),
+        (KERNEL_ROW, "default = \"0\"", "default = \"9\""),
+        (KERNEL_ROW, "source = \"our own runbook\"", ""),
+    ] {
+        assert!(row.contains(from), "{from}");
+        refusals.push_str(&refusal(&row.replacen(from, to, 1)));
+        refusals.push('\n');
+    }
+    expect![[r#"
+        knowledge file "site.toml", row "newbufs": missing field `section`
+        knowledge file "site.toml", row "newbufs": section must be a text, found 7
+        knowledge file "site.toml", row "[Devices] newbufs": section "Devices" is not one with fixed parameters
+        knowledge file "site.toml", row "[Nonsense] newbufs": section "Nonsense" is not one with fixed parameters
+        knowledge file "site.toml", row "[config] a=b": name "a=b" cannot stand before the = of a line
+        knowledge file "site.toml", row "[config] globals": the parameter is already described by another row
+        knowledge file "site.toml", row "[config] Globals": name "Globals" differs only in case from [config] globals
+        knowledge file "site.toml", row "[config] newbufs": invalid type: string "8", expected f64 in `min`
+        knowledge file "site.toml", row "[config] newbufs": min is missing: type "integer" needs it
+        knowledge file "site.toml", row "[config] newbufs": the lowest legal value 2048 is above the highest, 1024
+        knowledge file "site.toml", row "[config] newbufs": the default: value "4" of [config] newbufs must be a whole number from 8 to 1024 (MB), or 0
+        knowledge file "site.toml", row "[config] newbufs": since must name the release from which on every CPF holds it, such as "2025.1": a CPF that lacks a parameter of its release does not start
+        knowledge file "site.toml", row "[config] newbufs": since "next" is not a release such as 2025.1
+        knowledge file "site.toml", row "[config] newbufs": unknown variant `maybe`, expected one of `yes`, `no`, `new`, `next`, `unknown` in `restart`
+        knowledge file "site.toml", row "[config] newbufs": unknown field `meening`, expected one of `type`, `unit`, `min`, `max`, `ranges`, `counts`, `alone`, `choices`, `bits`, `max_length`, `default`, `special`, `required_non_empty`, `read_only`, `secret`, `since`, `until`, `restart`, `meaning`, `source`
+        knowledge file "site.toml", row "vm..x": name must be words of letters, digits, _ and -, joined by dots
+        knowledge file "site.toml", row "../x": name must be words of letters, digits, _ and -, joined by dots
+        knowledge file "site.toml", row "vm.swappiness": the name is already taken by another row
+        knowledge file "site.toml", row "kernel.core_pattern": the name is never allowed: The kernel runs the named program as full root.
+        knowledge file "site.toml", row "net.core.somaxconn": the name is never allowed: The network is not ours; none is listed one by one.
+        knowledge file "site.toml", row "vm.zone_reclaim_mode": root must be "proc" in a row of your own
+        knowledge file "site.toml", row "vm.zone_reclaim_mode": path is missing: it does not follow from the name
+        knowledge file "site.toml", row "vm.zone_reclaim_mode": path must be "sys/vm/zone_reclaim_mode"
+        knowledge file "site.toml", row "vm.zone_reclaim_mode": ranges "0-7" is not a range low..=high
+        knowledge file "site.toml", row "vm.zone_reclaim_mode": value "9" of vm.zone_reclaim_mode must be one whole number from 0 to 7
+        knowledge file "site.toml", row "vm.zone_reclaim_mode": missing field `source`
+    "#]].assert_eq(&refusals);
 }

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::{Activation, Parameter, ParameterKind};
+use super::{Activation, Parameter, ParameterKind, release};
 use crate::rows::{self, DataError, fault};
 
 pub fn read(file: &str, text: &str) -> Result<Vec<Parameter>, DataError> {
@@ -13,15 +13,20 @@ pub fn read(file: &str, text: &str) -> Result<Vec<Parameter>, DataError> {
             return Err(fault(file, &section, "must be a section"));
         };
         for (name, row) in rows {
-            let label = format!("[{section}] {name}");
-            let row: ParameterRow =
-                row.try_into().map_err(|error: toml::de::Error| fault(file, &label, error.message()))?;
-            let parameter = row.into_parameter(&section, &name).map_err(|rule| fault(file, &label, rule))?;
-            check(&parameter).map_err(|rule| fault(file, &label, rule))?;
-            parameters.push(parameter);
+            parameters.push(parameter(file, &section, &name, row)?);
         }
     }
     Ok(parameters)
+}
+
+/// One row, checked by itself.
+pub fn parameter(file: &str, section: &str, name: &str, row: toml::Value) -> Result<Parameter, DataError> {
+    let label = format!("[{section}] {name}");
+    let refused = |rule: String| fault(file, &label, rule);
+    let row: ParameterRow = rows::typed_fields(row).map_err(refused)?;
+    let parameter = row.into_parameter(section, name).map_err(refused)?;
+    check(&parameter).map_err(refused)?;
+    Ok(parameter)
 }
 
 /// A row as it stands in the file; which fields are needed depends on `type`.
@@ -56,6 +61,19 @@ struct ParameterRow {
 
 /// Longest text that is legal where no source gives a bound; real values reach 160 characters.
 const MAX_TEXT: usize = 1024;
+/// What a row may call its type.
+const TYPES: [&str; 10] = [
+    "integer",
+    "decimal",
+    "boolean",
+    "bits",
+    "integers",
+    "choice",
+    "choice-list",
+    "string",
+    "directory",
+    "file",
+];
 /// Whole numbers up to here survive the way through TOML's floating-point numbers unchanged.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
@@ -82,22 +100,20 @@ impl ParameterRow {
 
     fn kind(&self) -> Result<ParameterKind, String> {
         let max_length = self.max_length.unwrap_or(MAX_TEXT);
-        let choices = || self.choices.clone().filter(|all| !all.is_empty()).ok_or("needs choices".to_owned());
+        let needs = |field: &str| format!("{field} is missing: type \"{}\" needs it", self.r#type);
+        let choices = || self.choices.clone().filter(|all| !all.is_empty()).ok_or_else(|| needs("choices"));
+        let (min, max) = (|| self.min.ok_or_else(|| needs("min")), || self.max.ok_or_else(|| needs("max")));
         match self.r#type.as_str() {
-            "integer" => Ok(ParameterKind::Integer {
-                min: whole(self.min.ok_or("needs min")?)?,
-                max: whole(self.max.ok_or("needs max")?)?,
-            }),
-            "decimal" => Ok(ParameterKind::Decimal {
-                min: self.min.ok_or("needs min")?,
-                max: self.max.ok_or("needs max")?,
-            }),
+            "integer" => {
+                Ok(ParameterKind::Integer { min: whole("min", min()?)?, max: whole("max", max()?)? })
+            }
+            "decimal" => Ok(ParameterKind::Decimal { min: min()?, max: max()? }),
             "boolean" => Ok(ParameterKind::Boolean),
-            "bits" => Ok(ParameterKind::Bits {
-                mask: self.bits.as_ref().ok_or("needs bits")?.iter().fold(0, |mask, bit| mask | bit),
-            }),
+            "bits" => {
+                Ok(ParameterKind::Bits { mask: mask(self.bits.as_ref().ok_or_else(|| needs("bits"))?)? })
+            }
             "integers" => {
-                let ranges = self.ranges.clone().ok_or("needs ranges")?;
+                let ranges = self.ranges.clone().ok_or_else(|| needs("ranges"))?;
                 let counts = self.counts.clone().unwrap_or_else(|| vec![ranges.len()]);
                 Ok(ParameterKind::Integers { ranges, counts, alone: self.alone })
             }
@@ -106,35 +122,33 @@ impl ParameterRow {
             "string" => Ok(ParameterKind::Text { max_length }),
             "directory" => Ok(ParameterKind::Directory { max_length }),
             "file" => Ok(ParameterKind::File { max_length }),
-            other => Err(format!("unknown type \"{other}\"")),
+            other => Err(format!("type \"{other}\" is unknown; known are {}", TYPES.join(", "))),
         }
     }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and within the exact range of f64")]
-fn whole(number: f64) -> Result<i64, String> {
+fn whole(field: &str, number: f64) -> Result<i64, String> {
     if number.fract() == 0.0 && number.abs() <= MAX_EXACT {
         return Ok(number as i64);
     }
-    Err(format!("{number} is not a whole number"))
+    Err(format!("{field} {number} is not a whole number"))
+}
+
+fn mask(bits: &[u64]) -> Result<u64, String> {
+    match bits.iter().find(|bit| !bit.is_power_of_two()) {
+        Some(bit) => Err(format!("bits {bit} is not a power of two")),
+        None => Ok(bits.iter().fold(0, |mask, bit| mask | bit)),
+    }
 }
 
 /// The rules that hold for each row alone.
 fn check(parameter: &Parameter) -> Result<(), String> {
-    let ordered = match &parameter.kind {
-        ParameterKind::Integer { min, max } => min <= max,
-        ParameterKind::Decimal { min, max } => min <= max,
-        ParameterKind::Integers { ranges, counts, alone } => {
-            ranges.iter().chain(alone).all(|(min, max)| min <= max)
-                && !counts.is_empty()
-                && counts.iter().all(|count| (1..=ranges.len()).contains(count))
+    check_ranges(&parameter.kind)?;
+    for (field, version) in [("since", &parameter.since), ("until", &parameter.until)] {
+        if let Some(version) = version.as_ref().filter(|version| release(version).is_none()) {
+            return Err(format!("{field} \"{version}\" is not a release such as 2025.1"));
         }
-        _ => true,
-    };
-    if !ordered {
-        return Err(
-            "the lowest legal value is above the highest, or the counts do not fit the ranges".to_owned()
-        );
     }
     if parameter.meaning.trim().is_empty() || parameter.source.trim().is_empty() {
         return Err("meaning and source must not be empty".to_owned());
@@ -143,4 +157,25 @@ fn check(parameter: &Parameter) -> Result<(), String> {
         parameter.check(default).map_err(|fault| format!("the default: {fault}"))?;
     }
     Ok(())
+}
+
+fn check_ranges(kind: &ParameterKind) -> Result<(), String> {
+    let backwards = |min: &dyn std::fmt::Display, max: &dyn std::fmt::Display| {
+        Err(format!("the lowest legal value {min} is above the highest, {max}"))
+    };
+    match kind {
+        ParameterKind::Integer { min, max } if min > max => backwards(min, max),
+        ParameterKind::Decimal { min, max } if min > max => backwards(min, max),
+        ParameterKind::Integers { ranges, counts, alone } => {
+            if let Some((min, max)) = ranges.iter().chain(alone).find(|(min, max)| min > max) {
+                return backwards(min, max);
+            }
+            let fits = |count: &usize| (1..=ranges.len()).contains(count);
+            if counts.is_empty() || !counts.iter().all(fits) {
+                return Err(format!("counts {counts:?} do not fit {} ranges", ranges.len()));
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }

@@ -29,14 +29,14 @@ fn a_bad_row_is_refused_with_file_row_and_rule() {
         writeln!(refusals, "{error}").unwrap();
     }
     expect![[r#"
-        knowledge file "mine.toml", row "[config] x": the lowest legal value is above the highest, or the counts do not fit the ranges
-        knowledge file "mine.toml", row "[config] x": needs max
-        knowledge file "mine.toml", row "[config] x": 0.5 is not a whole number
+        knowledge file "mine.toml", row "[config] x": the lowest legal value 2 is above the highest, 1
+        knowledge file "mine.toml", row "[config] x": max is missing: type "integer" needs it
+        knowledge file "mine.toml", row "[config] x": min 0.5 is not a whole number
         knowledge file "mine.toml", row "[config] x": the default: value "2" of [config] x must be 0 or 1
-        knowledge file "mine.toml", row "[config] x": unknown variant `perhaps`, expected one of `yes`, `no`, `new`, `next`, `unknown`
+        knowledge file "mine.toml", row "[config] x": unknown variant `perhaps`, expected one of `yes`, `no`, `new`, `next`, `unknown` in `restart`
         knowledge file "mine.toml", row "[config] x": meaning and source must not be empty
-        knowledge file "mine.toml", row "[config] x": unknown type "colour"
-        knowledge file "mine.toml", row "[config] x": needs choices
+        knowledge file "mine.toml", row "[config] x": type "colour" is unknown; known are integer, decimal, boolean, bits, integers, choice, choice-list, string, directory, file
+        knowledge file "mine.toml", row "[config] x": choices is missing: type "choice" needs it
         knowledge file "mine.toml", row "[config] x": unknown field `note`, expected one of `type`, `unit`, `min`, `max`, `ranges`, `counts`, `alone`, `choices`, `bits`, `max_length`, `default`, `special`, `required_non_empty`, `read_only`, `secret`, `since`, `until`, `restart`, `meaning`, `source`
     "#]].assert_eq(&refusals);
 }

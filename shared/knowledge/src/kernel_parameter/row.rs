@@ -13,7 +13,8 @@ use crate::value::canonical_decimal;
 struct ParameterRow {
     name: String,
     root: KernelRoot,
-    path: String,
+    /// Left out, it follows from the name.
+    path: Option<String>,
     #[serde(default)]
     ranges: Vec<String>,
     #[serde(default)]
@@ -52,6 +53,23 @@ pub(super) fn read(file: &str, text: &str) -> Result<Table, DataError> {
     Ok(table)
 }
 
+impl Table {
+    /// Adds the rows `[[kernel_parameter]]` of a user's own; `tables` are the names that the file may hold.
+    pub fn add_own(&mut self, file: &str, text: &str, tables: &[&str]) -> Result<(), DataError> {
+        for row in rows::read::<ParameterRow>(file, text, "kernel_parameter", "name", tables)? {
+            let refused = |rule| fault(file, &row.label, rule);
+            let parameter = row.value.into_parameter().map_err(refused)?;
+            // Below /sys lies what can switch a host off, and no row says which names those are.
+            if parameter.root != KernelRoot::Proc {
+                return Err(refused("root must be \"proc\" in a row of your own".to_owned()));
+            }
+            check_row(&parameter, self).map_err(refused)?;
+            self.parameters.push(parameter);
+        }
+        Ok(())
+    }
+}
+
 impl ParameterRow {
     fn into_parameter(self) -> Result<KernelParameter, String> {
         let kind = match (self.ranges.is_empty(), self.words.is_empty(), self.cpus) {
@@ -62,10 +80,11 @@ impl ParameterRow {
             (true, true, true) => KernelKind::Cpus,
             _ => return Err("needs either ranges or words or cpus".to_owned()),
         };
+        let path = self.path.or_else(|| path_of(self.root, &self.name));
         Ok(KernelParameter {
+            path: path.ok_or("path is missing: it does not follow from the name")?,
             name: self.name,
             root: self.root,
-            path: self.path,
             kind,
             unit: self.unit,
             default: self.default,
@@ -87,17 +106,31 @@ fn range(text: &str) -> Result<(u64, u64), String> {
     let bounds = text
         .split_once("..=")
         .and_then(|(low, high)| Some((canonical_decimal(low)?, canonical_decimal(high)?)));
-    bounds.filter(|(low, high)| low <= high).ok_or_else(|| format!("\"{text}\" is not a range low..=high"))
+    bounds
+        .filter(|(low, high)| low <= high)
+        .ok_or_else(|| format!("ranges \"{text}\" is not a range low..=high"))
+}
+
+/// Below its root; nothing for what has no file of its own.
+fn path_of(root: KernelRoot, name: &str) -> Option<String> {
+    match root {
+        KernelRoot::Proc => Some(format!("sys/{}", name.replace('.', "/"))),
+        KernelRoot::Sys => Some(name.replace('.', "/")),
+        KernelRoot::Process => None,
+    }
 }
 
 /// The rules that hold for a row and those before it.
 fn check_row(parameter: &KernelParameter, table: &Table) -> Result<(), String> {
-    let expected = match parameter.root {
-        KernelRoot::Proc => format!("sys/{}", parameter.name.replace('.', "/")),
-        KernelRoot::Sys => parameter.name.replace('.', "/"),
-        KernelRoot::Process => parameter.path.clone(),
+    let part = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
     };
-    if parameter.path != expected {
+    if !parameter.name.split('.').all(part) || !parameter.name.contains('.') {
+        return Err("name must be words of letters, digits, _ and -, joined by dots".to_owned());
+    }
+    if let Some(expected) = path_of(parameter.root, &parameter.name)
+        && parameter.path != expected
+    {
         return Err(format!("path must be \"{expected}\""));
     }
     if (parameter.root == KernelRoot::Process) != parameter.name.starts_with("process.") {
@@ -106,8 +139,8 @@ fn check_row(parameter: &KernelParameter, table: &Table) -> Result<(), String> {
     if table.parameters.iter().any(|earlier| earlier.name == parameter.name) {
         return Err("the name is already taken by another row".to_owned());
     }
-    if table.forbidden.iter().any(|row| row.covers(&parameter.name)) {
-        return Err("the name is forbidden".to_owned());
+    if let Some(row) = table.forbidden.iter().find(|row| row.covers(&parameter.name)) {
+        return Err(format!("the name is never allowed: {}", row.reason));
     }
     if parameter.recommendation.trim().is_empty() || parameter.source.trim().is_empty() {
         return Err("recommendation and source must not be empty".to_owned());

@@ -247,6 +247,7 @@ impl Control {
             SessionNews::Closed(session) => Event::SessionClosed(session),
             SessionNews::Began(session) => Event::TransactionBegan(session, self.clock.now()),
             SessionNews::Ended(session) => Event::TransactionEnded(session),
+            SessionNews::Crashed(session) => Event::SessionCrashed(session),
         });
     }
 

@@ -56,7 +56,11 @@ impl Control {
                 }
             }
             Act::ExpandDatabase { directory, mb } => {
-                let expanded = volumes::extend(&Path::new(&directory).join("IRIS.DAT"), mb).is_ok();
+                let file = Path::new(&directory).join("IRIS.DAT");
+                if volumes::is_damaged(&file) {
+                    return Some(Event::DatabaseDamaged(directory));
+                }
+                let expanded = volumes::extend(&file, mb).is_ok();
                 return Some(Event::DatabaseExpanded(directory, expanded));
             }
             Act::OpenSuperserver { port, address } => return Some(self.open_superserver(&address, port)),

@@ -38,7 +38,8 @@ impl World {
         let mut acts = Vec::new();
         for (number, name) in names.into_iter().enumerate().take(to).skip(from) {
             let Some(directory) = facts.parameters.database(name) else { continue };
-            if !facts.databases_there.iter().any(|there| there == directory) {
+            let locked = facts.obstacles.locked_elsewhere.iter().any(|(there, _)| there == directory);
+            if locked || !facts.databases_there.iter().any(|there| there == directory) {
                 continue;
             }
             let (category, how) = if name == "IRISLIB" {

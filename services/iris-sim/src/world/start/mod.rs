@@ -3,6 +3,7 @@
 mod databases;
 mod journal;
 mod kernel;
+mod obstacles;
 mod web;
 
 use crate::world::act::{Act, Alarm, Category, Ending, Entry, Severity, Writer};
@@ -32,14 +33,19 @@ impl World {
         self.allocation = Some(allocation);
         self.parameters = Some(facts.parameters.clone());
         acts.extend(self.kernel_up(&facts));
+        if facts.obstacles.mismatch_wij {
+            acts.extend(self.mismatch());
+            return self.single_user(acts);
+        }
         acts.extend(self.first_databases(&facts));
         if facts.without_startup_routine {
-            self.phase = Phase::Running { single_user: true, panic: false };
-            self.sum_up(&mut acts);
-            acts.extend([Act::Wake(PASS_CYCLE, Alarm::Pass), Act::Ready]);
-            return acts;
+            return self.single_user(acts);
         }
         acts.extend(self.check_configuration(&facts));
+        if facts.cpf_faults.is_empty() && facts.obstacles.encryption_key_missing {
+            acts.push(obstacles::key_failure());
+            return self.single_user(acts);
+        }
         self.phase = if facts.cpf_faults.is_empty() {
             acts.push(Act::RewriteCpf);
             Phase::CheckingCpf(facts)
@@ -78,6 +84,7 @@ impl World {
             }
         }
         acts.extend(sections_before_superserver(&facts));
+        acts.extend(self.locked_databases(&facts.obstacles));
         acts.extend(self.late_databases(&facts));
         acts.extend(
             [
@@ -135,6 +142,7 @@ impl World {
         acts.push(utility("Enabling logons"));
         acts.push(utility("Initializing Interoperability during system startup"));
         acts.push(control("Starting TASKMGR"));
+        acts.extend(obstacles::daily_checks(&facts));
         self.sum_up(&mut acts);
         acts.extend([Act::KeepLastGood, Act::Wake(PASS_CYCLE, Alarm::Pass), Act::Ready]);
         self.phase = Phase::Running { single_user: false, panic: false };

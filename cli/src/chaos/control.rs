@@ -1,0 +1,300 @@
+//! `instance chaos control`: is the fault real, and does the truth stay where it is?
+//!
+//! Nobody can print a fault here: without a pipeline the trouble stays, taken away by hand with plain tools it goes,
+//! and with the truth of another scenario the pipeline does exactly the same, for a lower score.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use instance_contract::RemediationCommand;
+use instance_scenario::{Scenario, Verdict};
+use serde_json::{Value, json};
+
+use super::{
+    lanes, library,
+    one::{self, Growth, Played, QUIET},
+    report::{Outcome, Report},
+    run::{FOLDER, label, make_folder},
+    world::{INSTANCE, World},
+};
+use crate::{
+    exit::Exit,
+    output::{print, print_json, printable, table},
+    session::Session,
+    up::pipeline,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  instance chaos control globals-too-small
+  instance chaos control --all --jobs 6
+  instance chaos control ./mine.toml --world-only    The first two controls, without any pipeline.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Built-in scenarios, or files with their path
+    #[arg(value_name = "NAME", conflicts_with = "all")]
+    names: Vec<String>,
+    /// All that are built in
+    #[arg(long)]
+    all: bool,
+    /// Only what needs no pipeline: the trouble stays by itself, and goes by hand
+    #[arg(long)]
+    world_only: bool,
+    /// Chooses the numbers that a scenario leaves open
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// How many at a time
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    jobs: usize,
+    /// Name under which the score of the runs is kept, for `instance chaos assert`
+    #[arg(long, value_name = "LABEL", default_value = "control", value_parser = label)]
+    label: String,
+    /// Folder of all runs
+    #[arg(long, value_name = "DIR", default_value = FOLDER)]
+    dir: PathBuf,
+}
+
+/// Trouble that was taken away by hand is gone within this time.
+const GONE_WITHIN: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What the controls of one scenario came to; each an error when it did not hold.
+struct Controls {
+    stays: Result<()>,
+    goes: Result<()>,
+    /// Absent when only the world was looked at.
+    sealed: Option<Result<Played>>,
+}
+
+pub fn run(args: &Args, session: &Session) -> Result<Exit> {
+    let scenarios = library::chosen(&args.names, args.all)?;
+    pipeline::all_programs()?;
+    let (folder, _lock) = make_folder(&args.dir, &args.label)?;
+    let (began, seed, world_only, quiet) = (Instant::now(), args.seed, args.world_only, session.global.quiet);
+    let results = lanes::side_by_side(
+        &scenarios,
+        args.jobs,
+        &folder,
+        |result: &Result<Controls>| !result.as_ref().is_ok_and(Controls::all_hold),
+        move |scenario, own, stop| {
+            let controls = control(scenario, seed, own, stop, world_only);
+            if !quiet {
+                let word = if controls.as_ref().is_ok_and(Controls::all_hold) { "held" } else { "FAILED" };
+                eprintln!("{word:8}  {}", scenario.name);
+            }
+            controls
+        },
+    )?;
+    let rows: Vec<(Scenario, Result<Controls>)> = scenarios.into_iter().zip(results).collect();
+    let held = rows.iter().all(|(_, controls)| controls.as_ref().is_ok_and(Controls::all_hold));
+    tell(&rows, session)?;
+    if !world_only {
+        keep_the_score(rows, args, began.elapsed(), &folder, session)?;
+    }
+    Ok(if held { Exit::Done } else { Exit::Failure })
+}
+
+impl Controls {
+    fn all_hold(&self) -> bool {
+        self.stays.is_ok() && self.goes.is_ok() && self.sealed.as_ref().is_none_or(Result::is_ok)
+    }
+
+    /// The name of each, and why it did not hold.
+    fn told(&self) -> [(&'static str, Option<String>); 3] {
+        let why = |error: &anyhow::Error| format!("{error:#}");
+        [
+            ("stays without a pipeline", self.stays.as_ref().err().map(why)),
+            ("goes by hand", self.goes.as_ref().err().map(why)),
+            ("the truth is sealed", self.sealed.as_ref().and_then(|sealed| sealed.as_ref().err().map(why))),
+        ]
+    }
+}
+
+fn control(
+    scenario: &Scenario,
+    seed: u64,
+    folder: &Path,
+    stop: &AtomicBool,
+    world_only: bool,
+) -> Result<Controls> {
+    let (stays, goes) = without_pipeline(scenario, seed, &folder.join("world"), stop)?;
+    let sealed = (!world_only).then(|| truth_swapped(scenario, seed, folder, stop));
+    Ok(Controls { stays, goes, sealed })
+}
+
+/// The first two controls: they need a world only.
+fn without_pipeline(
+    scenario: &Scenario,
+    seed: u64,
+    folder: &Path,
+    stop: &AtomicBool,
+) -> Result<(Result<()>, Result<()>)> {
+    let world = World::make(folder, INSTANCE, scenario, seed)?;
+    world.start()?;
+    let growth = Growth::begin(&world, scenario);
+    one::break_it(scenario, &world)?;
+    let show = Duration::from_secs(scenario.limits.show);
+    for (number, symptom) in scenario.symptom.iter().enumerate() {
+        let shows = || world.shows(symptom, &|text| growth.since_the_fault(&world, text));
+        if !within(show, stop, shows)? {
+            bail!("symptom {} never showed on the instance", number + 1);
+        }
+    }
+    let watched = Growth::begin(&world, scenario);
+    thread::sleep(QUIET);
+    let gone = scenario
+        .symptom
+        .iter()
+        .position(|it| !world.shows(it, &|text| watched.since_the_fault(&world, text)));
+    let stays =
+        gone.map_or(Ok(()), |number| bail!("symptom {} went by itself, with nobody there", number + 1));
+    let goes = taken_away(scenario, &world, stop);
+    world.end()?;
+    Ok((stays, goes))
+}
+
+fn taken_away(scenario: &Scenario, world: &World, stop: &AtomicBool) -> Result<()> {
+    world.by_hand(&scenario.by_hand)?;
+    let all_gone = || {
+        let since = Growth::begin(world, scenario);
+        // Longer than a pass of the write daemon, so that what grows has time to.
+        thread::sleep(QUIET / 2);
+        !scenario.symptom.iter().any(|it| world.shows(it, &|text| since.since_the_fault(world, text)))
+    };
+    ensure!(
+        within(GONE_WITHIN, stop, all_gone)?,
+        "the cause was taken away by hand, and the trouble is still there"
+    );
+    ensure!(all_gone(), "the trouble came back after its cause was taken away by hand");
+    Ok(())
+}
+
+/// The third: another truth, the same commands, a lower score.
+fn truth_swapped(scenario: &Scenario, seed: u64, folder: &Path, stop: &AtomicBool) -> Result<Played> {
+    let other = another(scenario).context("no other scenario has a truth to swap with")?;
+    let runtime = lanes::runtime()?;
+    let own = runtime.block_on(one::play(scenario, seed, &folder.join("own"), stop))?;
+    let swapped = scenario.with_truth_of(&other);
+    let swapped = runtime.block_on(one::play(&swapped, seed, &folder.join("swapped"), stop))?;
+    let [asked, asked_then] = [&own, &swapped].map(|played| asked(&played.commands));
+    ensure!(
+        asked == asked_then,
+        "with the truth of {} other commands were given: {asked} and {asked_then}",
+        other.name
+    );
+    let ((points, _), (points_then, _)) = (own.score.points(), swapped.score.points());
+    let falls = points_then < points
+        || swapped.score.verdict == Verdict::Wrong && own.score.verdict != Verdict::Wrong;
+    ensure!(falls, "with the truth of {} the score is {points_then}, and not below {points}", other.name);
+    Ok(own)
+}
+
+/// Another scenario with as many truths, and none of them about the same.
+fn another(scenario: &Scenario) -> Option<Scenario> {
+    let all = instance_scenario::built_in();
+    let at = all.iter().position(|known| known.name == scenario.name).unwrap_or_default();
+    let after = all.iter().cycle().skip(at + 1).take(all.len());
+    let differs = |other: &&Scenario| {
+        other.truth.len() == scenario.truth.len()
+            && !other.conditions().any(|theirs| scenario.conditions().any(|ours| ours == theirs))
+    };
+    after.into_iter().find(differs).cloned()
+}
+
+/// What was asked for, byte for byte, but for what belongs to one run: ids, and the time.
+pub fn asked(commands: &[RemediationCommand]) -> String {
+    let plain = |command: &RemediationCommand| {
+        let mut document = json!(command);
+        if let Value::Object(fields) = &mut document {
+            for own in ["command_id", "trace_id", "issued_at", "caused_by"] {
+                fields.shift_remove(own);
+            }
+        }
+        document.to_string()
+    };
+    commands.iter().map(plain).collect::<Vec<_>>().join("\n")
+}
+
+fn within(time: Duration, stop: &AtomicBool, mut holds: impl FnMut() -> bool) -> Result<bool> {
+    let deadline = Instant::now() + time;
+    loop {
+        if stop.load(Ordering::Relaxed) {
+            bail!("stopped by a signal");
+        }
+        if holds() {
+            return Ok(true);
+        }
+        if Instant::now() >= deadline {
+            return Ok(false);
+        }
+        thread::sleep(LOOK);
+    }
+}
+
+fn tell(rows: &[(Scenario, Result<Controls>)], session: &Session) -> Result<()> {
+    if session.json() {
+        for (scenario, controls) in rows {
+            let document = match controls {
+                Ok(controls) => {
+                    let held = |(name, why): (&str, Option<String>)| json!({ "name": name, "held": why.is_none(), "why": why });
+                    json!({ "name": scenario.name, "controls": controls.told().map(held) })
+                }
+                Err(error) => json!({ "name": scenario.name, "error": format!("{error:#}") }),
+            };
+            print_json(&document)?;
+        }
+        return Ok(());
+    }
+    let word = |why: &Option<String>| if why.is_none() { "held".to_owned() } else { "FAILED".to_owned() };
+    let row = |(scenario, controls): &(Scenario, Result<Controls>)| match controls {
+        Ok(controls) => {
+            let [stays, goes, sealed] = controls.told().map(|(_, why)| word(&why));
+            let sealed = if controls.sealed.is_some() { sealed } else { "-".to_owned() };
+            [scenario.name.clone(), stays, goes, sealed]
+        }
+        Err(_) => [scenario.name.clone(), "ERROR".to_owned(), "-".to_owned(), "-".to_owned()],
+    };
+    print(table(["scenario", "stays", "goes by hand", "sealed"], rows.iter().map(row)))?;
+    for (scenario, controls) in rows {
+        let whys: Vec<String> = match controls {
+            Ok(controls) => controls
+                .told()
+                .into_iter()
+                .filter_map(|(name, why)| Some(format!("{name}: {}", why?)))
+                .collect(),
+            Err(error) => vec![format!("{error:#}")],
+        };
+        for why in whys {
+            print(printable(&format!("{}: {why}", scenario.name)))?;
+        }
+    }
+    Ok(())
+}
+
+/// The runs with their own truth are runs like any other.
+fn keep_the_score(
+    rows: Vec<(Scenario, Result<Controls>)>,
+    args: &Args,
+    wall: Duration,
+    folder: &Path,
+    session: &Session,
+) -> Result<()> {
+    let outcome = |(scenario, controls): (Scenario, Result<Controls>)| {
+        let played = controls.and_then(|controls| controls.sealed.context("it was not played")?);
+        Outcome::of(scenario, played)
+    };
+    let outcomes = rows.into_iter().map(outcome).collect();
+    let report = Report { label: args.label.clone(), seed: args.seed, wall, outcomes };
+    report.write(folder)?;
+    if !session.json() {
+        report.print(session)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,196 @@
+//! One scenario, from a healthy world to its score.
+
+use std::{
+    fs,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use instance_contract::RemediationCommand;
+use instance_scenario::{Change, Evidence, Scenario, Score, Shown, Step, Symptom, Target, score};
+
+use super::{
+    pipeline::Pipeline,
+    watch::Watch,
+    world::{INSTANCE, World, snapshot::Snapshot},
+};
+
+/// Nothing new for this long, and nothing under way: it is over. Three passes of the write daemon.
+pub const QUIET: Duration = Duration::from_secs(3);
+const TICK: Duration = Duration::from_millis(50);
+
+/// What a run came to.
+pub struct Played {
+    pub score: Score,
+    pub evidence: Evidence,
+    /// What was asked for, in order.
+    pub commands: Vec<RemediationCommand>,
+    /// Every message that was published, as bytes, in order.
+    pub published: Vec<Vec<u8>>,
+    pub wall: Duration,
+}
+
+/// Plays a scenario in `folder`, which must be empty or absent.
+pub async fn play(scenario: &Scenario, seed: u64, folder: &Path, stop: &AtomicBool) -> Result<Played> {
+    let began = Instant::now();
+    fs::create_dir_all(folder).with_context(|| format!("could not make \"{}\"", folder.display()))?;
+    let world = World::make(folder, INSTANCE, scenario, seed)?;
+    let starting = Pipeline::start(&world, scenario, &folder.join("pipeline"), true).await?;
+    let outcome = world.start();
+    let pipeline = starting.ready().await?;
+    let played = match outcome {
+        Ok(()) => watched(scenario, &world, &pipeline, stop).await,
+        Err(error) => Err(error),
+    };
+    pipeline.stop().await;
+    let ended = world.end();
+    let (evidence, watch) = played?;
+    ended?;
+    Ok(Played {
+        score: score(scenario, &evidence),
+        evidence,
+        commands: watch.commands,
+        published: watch.published,
+        wall: began.elapsed(),
+    })
+}
+
+async fn watched(
+    scenario: &Scenario,
+    world: &World,
+    pipeline: &Pipeline,
+    stop: &AtomicBool,
+) -> Result<(Evidence, Watch)> {
+    let mut watch = Watch::begin(&pipeline.bus).await?;
+    watch.go_on(pipeline, TICK).await?;
+    let growth = Growth::begin(world, scenario);
+    let mut eyes = Eyes { scenario, world, growth, symptoms: vec![Shown::default(); scenario.symptom.len()] };
+    let broken = break_it_watched(scenario, world, pipeline, &mut watch, &mut eyes).await?;
+    let limits = scenario.limits;
+    let (show, detect) = (Duration::from_secs(limits.show), Duration::from_secs(limits.detect));
+    let repair = Duration::from_secs(limits.repair);
+    let mut shown_at = None;
+    loop {
+        if stop.load(Ordering::Relaxed) {
+            bail!("stopped by a signal");
+        }
+        watch.go_on(pipeline, TICK).await?;
+        eyes.look();
+        if shown_at.is_none() && eyes.symptoms.iter().all(|symptom| symptom.at_first) {
+            shown_at = Some(watch.since.elapsed());
+        }
+        let elapsed = watch.since.elapsed();
+        let seen = scenario.conditions().all(|condition| watch.detected.contains_key(condition));
+        let waited = seen || shown_at.is_some_and(|at| elapsed > at + detect);
+        let over = shown_at.map_or(elapsed > show, |_| waited);
+        if elapsed > repair || (over && !watch.is_busy() && watch.active_at.elapsed() > QUIET) {
+            break;
+        }
+    }
+    let at_last = Growth::begin(world, scenario);
+    watch.go_on(pipeline, QUIET / 2).await?;
+    let mut symptoms = eyes.symptoms;
+    for (shown, symptom) in symptoms.iter_mut().zip(&scenario.symptom) {
+        shown.at_last = world.shows(symptom, &|text| at_last.since_the_fault(world, text));
+    }
+    let evidence = Evidence {
+        symptoms,
+        detected: watch.detected.clone(),
+        left_to_a_person: watch.left_to_a_person.clone(),
+        handled: watch.handled(),
+        changes: changes(world, &broken)?,
+        starts: world.foreign_starts(),
+        repaired_after: watch.ended_at,
+    };
+    Ok((evidence, watch))
+}
+
+/// Looks for the symptoms, again and again: a cure may come before the next one shows.
+struct Eyes<'a> {
+    scenario: &'a Scenario,
+    world: &'a World,
+    growth: Growth,
+    symptoms: Vec<Shown>,
+}
+
+impl Eyes<'_> {
+    fn look(&mut self) {
+        let not_yet =
+            self.symptoms.iter_mut().zip(&self.scenario.symptom).filter(|(shown, _)| !shown.at_first);
+        for (shown, symptom) in not_yet {
+            shown.at_first = self.world.shows(symptom, &|text| self.growth.since_the_fault(self.world, text));
+        }
+    }
+}
+
+/// As [`break_it`], with open eyes: what a fault does takes time, and nobody waits for its end.
+async fn break_it_watched(
+    scenario: &Scenario,
+    world: &World,
+    pipeline: &Pipeline,
+    watch: &mut Watch,
+    eyes: &mut Eyes<'_>,
+) -> Result<Snapshot> {
+    let mut snapshot = None;
+    for (number, step) in scenario.fault.iter().enumerate() {
+        if step.is_trigger() && snapshot.is_none() {
+            snapshot = Some(world.look()?);
+            watch.fault_begins();
+        }
+        if let Step::Wait { seconds } = step {
+            let over = Instant::now() + Duration::from_secs(u64::from(*seconds));
+            while Instant::now() < over {
+                watch.go_on(pipeline, TICK).await?;
+                eyes.look();
+            }
+        } else {
+            world.perform(step).with_context(|| format!("could not do step {} of the fault", number + 1))?;
+            watch.go_on(pipeline, Duration::ZERO).await?;
+            eyes.look();
+        }
+    }
+    watch.active_at = Instant::now();
+    snapshot.map_or_else(|| world.look(), Ok)
+}
+
+/// Does what the fault says; the world before the first step that trouble can come from.
+pub fn break_it(scenario: &Scenario, world: &World) -> Result<Snapshot> {
+    let mut snapshot = None;
+    for (number, step) in scenario.fault.iter().enumerate() {
+        if step.is_trigger() && snapshot.is_none() {
+            snapshot = Some(world.look()?);
+        }
+        world.perform(step).with_context(|| format!("could not do step {} of the fault", number + 1))?;
+    }
+    snapshot.map_or_else(|| world.look(), Ok)
+}
+
+/// Everything that is other than after the fault, starts of the instance too.
+fn changes(world: &World, broken: &Snapshot) -> Result<Vec<Change>> {
+    let mut changes = broken.changes(&world.look()?);
+    let starts = world.foreign_starts();
+    if starts > 0 {
+        let (before, after) = ("not started".to_owned(), format!("started {starts} time(s)"));
+        changes.push(Change { target: Target::Instance, before, after });
+    }
+    Ok(changes)
+}
+
+/// How often the log held the texts whose growth tells something.
+pub struct Growth(Vec<(String, usize)>);
+
+impl Growth {
+    pub fn begin(world: &World, scenario: &Scenario) -> Self {
+        let log = world.log();
+        let texts = scenario.symptom.iter().filter_map(|symptom: &Symptom| symptom.grows.clone());
+        Self(texts.map(|text| (text.clone(), log.matches(&text).count())).collect())
+    }
+
+    /// How many more there are now.
+    pub fn since_the_fault(&self, world: &World, text: &str) -> usize {
+        let before = self.0.iter().find(|(known, _)| known == text).map_or(0, |(_, count)| *count);
+        world.log().matches(text).count().saturating_sub(before)
+    }
+}

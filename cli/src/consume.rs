@@ -1,0 +1,165 @@
+//! `instance consume`: takes RemediationCommands in from outside, over HTTP or through a folder, once each.
+
+use std::{env, path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, Result};
+use instance_bus::{Bus, DeadLetterReason, Headers};
+use instance_contract::{Faults, InstanceName, subject};
+use instance_transport::{Destination, Found, Settled, open};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    exit::{Exit, chain},
+    online,
+    orchestrate::complete,
+    output::{print, print_json, printable},
+    session::{Session, duration},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  instance consume --source /var/spool/instance            Take files *.json as they come.
+  instance consume --source http://10.0.0.7:8080/commands --interval 5s
+  instance consume --source inbox --once --json            What is there now, then end.
+Of a folder, what was taken lies in taken/, what was refused in refused/ with the reason. What is refused is also
+among the dead letters: instance dead-letter list.";
+
+/// What the dead letters say where a command came from.
+const FROM: &str = "CONSUME";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Where commands come from: http://host:port/path (GET), or a folder
+    #[arg(long, value_name = "URL|DIR", value_parser = source)]
+    source: Destination,
+    /// How often to look
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    interval: Duration,
+    /// Look once, then end; exit code 3 when something was refused
+    #[arg(long)]
+    once: bool,
+    /// The instance, for commands that name none
+    #[arg(long, value_name = "NAME")]
+    instance: Option<InstanceName>,
+    /// How long an answer over HTTP may take
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    http_timeout: Duration,
+    /// Where it is remembered what was taken over HTTP. Default: instance in $XDG_STATE_HOME or ~/.local/state
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+}
+
+pub fn run(args: &Args, session: &Session) -> Result<Exit> {
+    let state_dir =
+        args.state_dir.clone().or_else(usual_state_dir).context("name a folder with --state-dir")?;
+    let mut source = open(&args.source, args.http_timeout, &state_dir)?;
+    online::run(session, async |bus| {
+        let intake = Intake { bus: &bus, args, session };
+        let mut refused = false;
+        loop {
+            let looked = match source.look().await {
+                Ok(found) => intake.take(found, source.as_mut()).await,
+                Err(error) => Err(error.into()),
+            };
+            match looked {
+                Ok(some_refused) => refused |= some_refused,
+                Err(error) if args.once => return Err(error),
+                // The next look finds it again.
+                Err(error) => session.note(format_args!("{}; looking again", chain(error.as_ref()))),
+            }
+            if args.once {
+                return Ok(if refused { Exit::Refused } else { Exit::Done });
+            }
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => return Ok(Exit::Done),
+                () = tokio::time::sleep(args.interval) => {}
+            }
+        }
+    })
+}
+
+/// From what was found to the bus.
+struct Intake<'a> {
+    bus: &'a Bus,
+    args: &'a Args,
+    session: &'a Session,
+}
+
+impl Intake<'_> {
+    /// Takes all that was found, in order; whether any was refused. An error leaves the rest for the next look.
+    async fn take(&self, found: Vec<Found>, source: &mut dyn instance_transport::Source) -> Result<bool> {
+        let mut refused = false;
+        for one in found {
+            let settled = self.take_one(&one).await?;
+            source.settle(&one, &settled).await?;
+            refused |= settled != Settled::Taken;
+        }
+        Ok(refused)
+    }
+
+    /// The bus has it afterwards: as a command, or as a dead letter.
+    async fn take_one(&self, found: &Found) -> Result<Settled> {
+        let wishes = complete::Wishes {
+            dry_run: false,
+            complete: false,
+            instance: self.args.instance.as_ref(),
+            now: online::now(),
+            operator: online::operator(),
+        };
+        // The same bytes, sent twice after a crash, are stored once; other bytes under the same command id are a
+        // matter for the router, which refuses them.
+        let message_id = digest(&found.bytes);
+        let (command, bytes) = match complete::legal(found.bytes.clone(), &wishes) {
+            Ok(legal) => legal,
+            Err(refusal) => {
+                let faults = Faults(refusal.faults).to_string();
+                let instance = self.args.instance.clone().unwrap_or_else(unknown);
+                let subject = subject::command(&instance);
+                let reason = DeadLetterReason::Refused(faults.clone());
+                self.bus
+                    .bury(FROM, subject.as_str(), &message_id, found.bytes.clone().into(), &reason)
+                    .await?;
+                self.tell(&found.name, "refused", None, Some(&faults))?;
+                return Ok(Settled::Refused(faults));
+            }
+        };
+        let headers = Headers::new().with("traceparent", &complete::traceparent(&command));
+        let subject = subject::command(&command.instance);
+        self.bus.publish_bytes(&subject, bytes.into(), Some(&message_id), headers).await?;
+        self.tell(&found.name, "taken", Some(&command.command_id.to_string()), None)?;
+        Ok(Settled::Taken)
+    }
+
+    fn tell(&self, name: &str, word: &str, command_id: Option<&str>, faults: Option<&str>) -> Result<()> {
+        if self.session.json() {
+            return print_json(&json!({
+                "schema": "instance.cli.v1.consumed", "name": name, "outcome": word, "command_id": command_id,
+                "faults": faults,
+            }));
+        }
+        let told = command_id.or(faults).unwrap_or_default();
+        print(format_args!("{word} {} {}", printable(name), printable(told)))
+    }
+}
+
+/// For a command that names no instance and is refused for it; a person replays it under another.
+fn unknown() -> InstanceName {
+    "UNKNOWN".parse().expect("a legal instance name")
+}
+
+fn digest(bytes: &[u8]) -> String {
+    let hash = Sha256::digest(bytes);
+    uuid::Uuid::from_slice(&hash[..16]).map(|id| id.simple().to_string()).unwrap_or_default()
+}
+
+fn source(text: &str) -> Result<Destination, String> {
+    text.parse::<Destination>().map_err(|error| error.to_string())
+}
+
+fn usual_state_dir() -> Option<PathBuf> {
+    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let folder = set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")))?;
+    Some(folder.join("instance"))
+}

@@ -1,0 +1,86 @@
+//! Looks for what lies in the way of a start: files that are there and should not be, or the other way round.
+
+use std::fs;
+use std::path::Path;
+
+use crate::shell::cpf_file::CpfFile;
+use crate::shell::folder::InstanceFolder;
+use crate::shell::host;
+use crate::shell::license::{License, date, days_between};
+use crate::world::facts::{ExpiredCertificate, Obstacles};
+use crate::world::parameters::Parameters;
+
+/// Everything that is found.
+pub fn find(
+    folder: &InstanceFolder,
+    cpf: &CpfFile,
+    parameters: &Parameters,
+    license: &License,
+    at: &jiff::Zoned,
+) -> Obstacles {
+    Obstacles {
+        mismatch_wij: folder.manager().join("MISMATCH.WIJ").exists(),
+        encryption_key_missing: encryption_key_missing(&folder.encryption()),
+        locked_elsewhere: locked_elsewhere(parameters),
+        needed_databases_absent: needed_databases_absent(cpf, parameters),
+        license_days_left: license.days_left(at),
+        expired_certificates: expired_certificates(&folder.certificates(), at),
+    }
+}
+
+/// The stand-in's `encryption.conf` says `key=<file>`: that file is read at each start, and nobody is asked.
+fn encryption_key_missing(settings: &Path) -> bool {
+    let Ok(text) = fs::read_to_string(settings) else { return false };
+    let key = text.lines().find_map(|line| line.trim().strip_prefix("key="));
+    !key.is_some_and(|key| fs::metadata(key).is_ok_and(|found| found.is_file() && found.len() > 0))
+}
+
+/// The first line of a lock file names the host that has mounted the database.
+fn locked_elsewhere(parameters: &Parameters) -> Vec<(String, String)> {
+    let own = host::system().node;
+    let locked = |directory: &String| {
+        let text = fs::read_to_string(Path::new(directory).join("iris.lck")).ok()?;
+        let host = text.lines().next()?.trim().to_owned();
+        (!host.is_empty() && host != own).then(|| (directory.clone(), host))
+    };
+    parameters.databases.iter().filter_map(|(_, directory)| locked(directory)).collect()
+}
+
+/// `[Namespaces] NAME=GLOBALS,ROUTINES,TEMP`: each a database by its name.
+fn needed_databases_absent(cpf: &CpfFile, parameters: &Parameters) -> Vec<String> {
+    let names = cpf.document().entries("Namespaces").flat_map(|entry| entry.value.split(','));
+    let directories = names.filter_map(|name| parameters.database(name.trim()));
+    let mut absent: Vec<String> = directories
+        .filter(|directory| !Path::new(directory).join("IRIS.DAT").is_file())
+        .map(str::to_owned)
+        .collect();
+    absent.sort();
+    absent.dedup();
+    absent
+}
+
+/// One file for each certificate, with lines `serial=`, `issuer=`, `subject=` and `expires=`; a real instance has them
+/// in its security database.
+fn expired_certificates(folder: &Path, at: &jiff::Zoned) -> Vec<ExpiredCertificate> {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut expired: Vec<ExpiredCertificate> = files
+        .filter_map(|file| {
+            let text = fs::read_to_string(file.path()).ok()?;
+            let value = |name: &str| {
+                let line = text.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix('='));
+                line.map(|value| value.trim().to_owned())
+            };
+            let expired_on = date(&value("expires")?)?;
+            Some(ExpiredCertificate {
+                serial: value("serial")?,
+                issuer: value("issuer")?,
+                subject: value("subject")?,
+                expired_on,
+                days_ago: days_between(expired_on, at.date()),
+            })
+        })
+        .filter(|certificate| certificate.days_ago > 0)
+        .collect();
+    expired.sort_by(|a, b| a.serial.cmp(&b.serial));
+    expired
+}

@@ -1,0 +1,91 @@
+//! What a start says about things that lie in its way, and where it ends because of them.
+
+use crate::world::act::{Act, Alarm, Category, Entry, Severity, Writer};
+use crate::world::facts::{Obstacles, StartFacts};
+use crate::world::{PASS_CYCLE, Phase, World};
+
+/// Seven days are a warning, five and fewer an alert [MG].
+const WARN_DAYS: i64 = 7;
+const ALERT_DAYS: i64 = 5;
+
+impl World {
+    /// The start ends in single-user mode: the instance is up, and nobody can log on.
+    pub(super) fn single_user(&mut self, mut acts: Vec<Act>) -> Vec<Act> {
+        self.phase = Phase::Running { single_user: true, panic: false };
+        self.sum_up(&mut acts);
+        acts.extend([Act::Wake(PASS_CYCLE, Alarm::Pass), Act::Ready]);
+        acts
+    }
+
+    /// A former comparison of WIJ and databases found blocks that differ: only a person can tell which are right.
+    pub(super) fn mismatch(&self) -> Vec<Act> {
+        let help = format!(
+            "Startup aborted, entering single user mode. Enter IRIS with iris terminal {} -B and D ^STURECOV for help \
+             recovering",
+            self.identity.name
+        );
+        [(Severity::Warning, "There exists a MISMATCH.WIJ file."), (Severity::Severe, &help)]
+            .map(|(severity, text)| Entry::utility(severity, text).into())
+            .into()
+    }
+
+    /// Databases that another host has mounted are left alone.
+    pub(super) fn locked_databases(&self, obstacles: &Obstacles) -> Vec<Act> {
+        let known = self.parameters.as_ref().map(|known| known.databases.as_slice()).unwrap_or_default();
+        let told = obstacles.locked_elsewhere.iter().map(|(directory, host)| {
+            let number = known.iter().position(|(_, there)| there == directory).unwrap_or_default();
+            let text = format!("DB({directory}) might be in use from ({host}) sfn({number})");
+            Entry::kernel(Writer::Asker, Severity::Warning, text).into()
+        });
+        told.collect()
+    }
+}
+
+/// What is looked at once logons are possible: license, certificates, the databases of namespaces.
+pub(super) fn daily_checks(facts: &StartFacts) -> Vec<Act> {
+    let Obstacles { needed_databases_absent, license_days_left, expired_certificates, .. } = &facts.obstacles;
+    let mut acts: Vec<Act> = needed_databases_absent
+        .iter()
+        .map(|directory| {
+            let text = format!(
+                "Error rebuilding Extent index: ERROR #5002: ObjectScript error: \
+                 <DIRECTORY>RebuildExtentIndexNS+27^%ocsExtent *{directory}"
+            );
+            Entry::utility(Severity::Severe, text).into()
+        })
+        .collect();
+    if let Some(days) = license_days_left.filter(|days| (0..=WARN_DAYS).contains(days)) {
+        let severity = if days <= ALERT_DAYS { Severity::Severe } else { Severity::Warning };
+        // No real line is known; the words are those of the catalogue's guess.
+        acts.push(monitor(severity, format!("[SYSTEM MONITOR] License expires in {days} days")));
+    }
+    for certificate in expired_certificates {
+        let text = format!(
+            "Certificate {} Issuer {} (Subject {})  expired {} days ago ({}).",
+            certificate.serial,
+            certificate.issuer,
+            certificate.subject,
+            certificate.days_ago,
+            certificate.expired_on
+        );
+        acts.push(monitor(Severity::Fatal, text));
+    }
+    if !expired_certificates.is_empty() {
+        let count = expired_certificates.len();
+        let text =
+            format!("{count} SSL/TLS, X.509 Certificate(s) have expired. See messages.log for details.");
+        acts.push(monitor(Severity::Fatal, text));
+    }
+    acts
+}
+
+/// The encryption key cannot be had, and the databases that need it cannot be read.
+pub(super) fn key_failure() -> Act {
+    let text =
+        "Failure activating required database encryption key. Startup aborted, entering single user mode.";
+    Entry::utility(Severity::Severe, text).into()
+}
+
+fn monitor(severity: Severity, text: String) -> Act {
+    Entry { writer: Writer::Control, severity, category: Category::Utility, text }.into()
+}

@@ -1,0 +1,133 @@
+//! What lies in the way of an instance: each is a file that is there and should not be, or the other way round, and
+//! each goes with it.
+
+mod support;
+
+use std::fs;
+use std::io::Write as _;
+use std::net::TcpStream;
+
+use support::{Bench, wait_until};
+
+/// Severity of the last entry that holds this text.
+fn severity_of(bench: &Bench, text: &str) -> Option<u8> {
+    let entries = bench.entries();
+    let entry = entries.iter().rev().find(|entry| entry.message_text().contains(text))?;
+    Some(entry.header.as_ref()?.severity?.as_u8())
+}
+
+/// The start that follows says it; the one after the cause is gone does not.
+fn caused(bench: &Bench, text: &str, severity: u8, cause: impl Fn(), cure: impl Fn()) {
+    bench.start();
+    bench.stop();
+    cause();
+    bench.start();
+    assert_eq!(severity_of(bench, text), Some(severity), "{text}");
+    let told = bench.log().matches(text).count();
+    cure();
+    bench.iris_ok(&["restart", "PROD", "quietly"]);
+    assert_eq!(bench.log().matches(text).count(), told, "{text}: it goes with its cause");
+    assert_eq!(bench.state().0, "running");
+}
+
+#[test]
+fn a_mismatch_wij_ends_the_start_in_single_user_mode() {
+    let bench = Bench::new();
+    let file = bench.path("PROD/mgr/MISMATCH.WIJ");
+    let cure =
+        || {
+            assert_eq!(bench.state().0, "sign-on inhibited");
+            assert!(bench.log().contains(
+                "Startup aborted, entering single user mode. Enter IRIS with iris terminal PROD -B"
+            ));
+            fs::rename(&file, bench.path("PROD/mgr/MISMATCH.WIJ.seen")).unwrap();
+        };
+    caused(&bench, "There exists a MISMATCH.WIJ file.", 1, || fs::write(&file, "x").unwrap(), cure);
+}
+
+#[test]
+fn a_missing_encryption_key_ends_the_start_in_single_user_mode() {
+    let bench = Bench::new();
+    let key = bench.path("PROD/mgr/db.key");
+    fs::write(&key, "key").unwrap();
+    fs::write(bench.path("PROD/mgr/encryption.conf"), format!("key={}\n", key.display())).unwrap();
+    let cure = || {
+        assert_eq!(bench.state().0, "sign-on inhibited");
+        fs::write(&key, "key").unwrap();
+    };
+    let text =
+        "Failure activating required database encryption key. Startup aborted, entering single user mode.";
+    caused(&bench, text, 2, || fs::remove_file(&key).unwrap(), cure);
+}
+
+#[test]
+fn a_database_that_another_host_has_is_left_alone() {
+    let bench = Bench::new();
+    let lock = bench.path("PROD/mgr/irisaudit/iris.lck");
+    caused(
+        &bench,
+        "might be in use from (db-host-2) sfn(",
+        1,
+        || fs::write(&lock, "db-host-2\n").unwrap(),
+        || fs::remove_file(&lock).unwrap(),
+    );
+}
+
+#[test]
+fn a_namespace_without_its_database_says_so() {
+    let bench = Bench::new();
+    let file = bench.path("PROD/mgr/user/IRIS.DAT");
+    let text = "Error rebuilding Extent index: ERROR #5002: ObjectScript error: <DIRECTORY>";
+    caused(&bench, text, 2, || fs::remove_file(&file).unwrap(), || fs::write(&file, b"").unwrap());
+}
+
+#[test]
+fn certificates_and_licenses_have_a_last_day() {
+    let bench = Bench::new();
+    fs::create_dir(bench.path("PROD/mgr/certificates")).unwrap();
+    let file = bench.path("PROD/mgr/certificates/old.txt");
+    let certificate = "serial=17\nissuer=CN=CA\nsubject=CN=service.example.test\nexpires=2024-05-11\n";
+    caused(
+        &bench,
+        "Certificate 17 Issuer CN=CA (Subject CN=service.example.test)  expired ",
+        3,
+        || fs::write(&file, certificate).unwrap(),
+        || fs::remove_file(&file).unwrap(),
+    );
+    let key = bench.path("PROD/mgr/iris.key");
+    let good = fs::read_to_string(&key).unwrap();
+    bench.stop();
+    fs::write(&key, format!("{good}ExpirationDate=01/31/2024\n")).unwrap();
+    bench.start();
+    assert_eq!(bench.last_entry("LMF Error: No valid license key.").map(|entry| entry.0), Some(2));
+}
+
+#[test]
+fn a_damaged_block_freezes_the_instance_when_it_is_met() {
+    let bench = Bench::new();
+    fs::write(bench.path("PROD/mgr/user/IRIS.DAT"), b"what a failing disk left").unwrap();
+    bench.start();
+    assert_eq!(bench.state().1, "ok", "nobody has met it yet");
+    bench.sim("load", &["--database-mb", "1"]);
+    wait_until("it freezes", || bench.state().1 == "hung");
+    let text = "*** SERIOUS INTERSYSTEMS IRIS ERROR THAT COULD CAUSE DATABASE DEGRADATION";
+    assert!(bench.log().contains(text));
+    assert_eq!(bench.last_entry("Suspending system due to <DATABASE> error").map(|entry| entry.0), Some(0));
+    fs::write(bench.path("PROD/mgr/user/IRIS.DAT"), b"").unwrap();
+    bench.iris_ok(&["restart", "PROD", "quietly"]);
+    let passes = bench.told()["passes"].as_u64().unwrap();
+    wait_until("it writes again", || bench.told()["passes"].as_u64().unwrap() > passes);
+    assert_ne!(bench.state().1, "hung");
+}
+
+#[test]
+fn a_program_that_crashes_takes_its_session_along_and_nothing_else() {
+    let bench = Bench::new();
+    bench.start();
+    let mut session = TcpStream::connect(("127.0.0.1", bench.port())).unwrap();
+    wait_until("the session", || bench.told()["sessions"] == 1);
+    session.write_all(b"CRASH\n").unwrap();
+    wait_until("its end", || bench.told()["sessions"] == 0);
+    assert_eq!(severity_of(&bench, "caught signal 11."), Some(3));
+    assert_eq!(bench.state().0, "running");
+}

@@ -1,0 +1,114 @@
+//! Rows about log messages as they stand in a file, and the rules that hold for each.
+
+use serde::Deserialize;
+
+use crate::condition::{Answer, Condition, Place, Restart, Wording};
+use crate::error_type::ErrorType;
+use crate::text::{folded, is_kebab_case};
+
+/// A row as it stands in the file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConditionRow {
+    id: String,
+    /// With `example`, left out when nobody knows a wording.
+    #[serde(default)]
+    texts: Vec<String>,
+    #[serde(default)]
+    example: String,
+    #[serde(default)]
+    other_wordings: Vec<Wording>,
+    class: ErrorType,
+    severities: Vec<u8>,
+    categories: Vec<String>,
+    #[serde(default)]
+    place: Place,
+    #[serde(default = "yes")]
+    wording_known: bool,
+    cause: String,
+    gather: Vec<String>,
+    remedy: String,
+    answer: Answer,
+    restart: Restart,
+    #[serde(default)]
+    must_not_restart: bool,
+    source: String,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl ConditionRow {
+    pub fn into_condition(self) -> Condition {
+        let has_wording = self.wording_known || !self.texts.is_empty() || !self.example.is_empty();
+        let first = Wording { texts: self.texts, example: self.example };
+        let wordings = has_wording.then_some(first).into_iter().chain(self.other_wordings).collect();
+        Condition {
+            id: self.id,
+            wordings,
+            class: self.class,
+            severities: self.severities,
+            categories: self.categories,
+            place: self.place,
+            wording_known: self.wording_known,
+            cause: self.cause,
+            gather: self.gather,
+            remedy: self.remedy,
+            answer: self.answer,
+            restart: self.restart,
+            must_not_restart: self.must_not_restart,
+            source: self.source,
+        }
+    }
+}
+
+/// The rules that hold for each row alone.
+pub fn check(condition: &Condition) -> Result<(), String> {
+    if !is_kebab_case(&condition.id) {
+        return Err("id must be lower-case words joined by hyphens, at most 64 bytes".to_owned());
+    }
+    for wording in &condition.wordings {
+        if wording.texts.is_empty() || wording.texts.iter().any(|text| folded(text).is_empty()) {
+            return Err("texts must hold at least one part, and no part may be blank".to_owned());
+        }
+        if wording.texts.iter().all(|text| folded(text).len() < 4) {
+            return Err("texts must hold a part of at least four characters".to_owned());
+        }
+        if !occur_in_order(&wording.texts, &wording.example) {
+            return Err(format!("the texts {:?} do not occur in this order in the example", wording.texts));
+        }
+    }
+    if let Some(severity) = condition.severities.iter().find(|severity| **severity > 3) {
+        return Err(format!("severities must be 0..=3, found {severity}"));
+    }
+    let bad_category = |name: &&String| {
+        name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._".contains(&byte))
+    };
+    if let Some(category) = condition.categories.iter().find(bad_category) {
+        return Err(format!("categories are letters, digits, dots and underscores, found \"{category}\""));
+    }
+    for (name, text) in
+        [("cause", &condition.cause), ("remedy", &condition.remedy), ("source", &condition.source)]
+    {
+        if text.trim().is_empty() {
+            return Err(format!("{name} must not be empty; write \"unknown\" where nobody knows"));
+        }
+    }
+    if condition.must_not_restart && condition.answer == Answer::Remedy {
+        return Err("a condition that must not be restarted is answered by a person".to_owned());
+    }
+    Ok(())
+}
+
+fn occur_in_order(texts: &[String], example: &str) -> bool {
+    let example = folded(example);
+    let mut rest = example.as_str();
+    texts.iter().all(|text| match rest.split_once(&folded(text)) {
+        Some((_, after)) => {
+            rest = after;
+            true
+        }
+        None => false,
+    })
+}

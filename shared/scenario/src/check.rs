@@ -1,0 +1,288 @@
+//! Whether a scenario makes sense: above all, whether its truth can be reached.
+
+use std::fmt;
+
+use instance_knowledge::{Condition, Restart, condition, kernel_parameter, parameter};
+
+use crate::scenario::{Scenario, Symptom};
+use crate::step::Step;
+use crate::target::Target;
+use crate::truth::{Answer, Remedy, Truth};
+
+/// Something in a scenario that makes no sense: where, and which rule it breaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// `truth 1`, `fault 2`, `world` ...
+    pub place: String,
+    /// The rule, with the value that breaks it.
+    pub rule: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.rule)
+    }
+}
+
+/// Every fault of a scenario.
+pub fn faults(scenario: &Scenario) -> Vec<Fault> {
+    let mut found = Found(Vec::new());
+    whole(scenario, &mut found);
+    steps(scenario, &mut found);
+    for (number, truth) in scenario.truth.iter().enumerate() {
+        let place = format!("truth {}", number + 1);
+        for rule in truth_rules(truth, scenario) {
+            found.note(&place, rule);
+        }
+    }
+    found.0
+}
+
+struct Found(Vec<Fault>);
+
+impl Found {
+    fn note(&mut self, place: &str, rule: impl Into<String>) {
+        self.0.push(Fault { place: place.to_owned(), rule: rule.into() });
+    }
+}
+
+fn whole(scenario: &Scenario, found: &mut Found) {
+    if scenario.title.trim().is_empty() {
+        found.note("title", "says nothing");
+    }
+    if scenario.truth.is_empty() {
+        found.note("truth", "there is none, so nothing could be scored");
+    }
+    if scenario.symptom.len() != scenario.truth.len() {
+        found.note(
+            "symptom",
+            format!(
+                "one for each truth is needed: there are {} for {}",
+                scenario.symptom.len(),
+                scenario.truth.len()
+            ),
+        );
+    }
+    for (number, symptom) in scenario.symptom.iter().enumerate() {
+        if *symptom == Symptom::default() {
+            found.note(&format!("symptom {}", number + 1), "names nothing that could be seen");
+        }
+    }
+    if scenario.by_hand.trim().is_empty() {
+        found.note("by_hand", "says nothing, so nobody could show that the cause is real");
+    }
+    let world = &scenario.world;
+    if !(1..=1000).contains(&world.speed) {
+        found.note("world", format!("speed must be 1 to 1000, not {}", world.speed));
+    }
+    if !["2024.2", "2025.2"].contains(&world.version.as_str()) {
+        found.note("world", format!("version must be 2024.2 or 2025.2, not {}", world.version));
+    }
+    for amount in [world.globals_mb, world.memory_mb, world.huge_pages] {
+        if !amount.is_possible() {
+            found.note("world", "a range ends before it begins");
+        }
+    }
+}
+
+fn steps(scenario: &Scenario, found: &mut Found) {
+    if scenario.fault.is_empty() {
+        found.note("fault", "nothing is done, so nothing can break");
+    }
+    let mut triggered = false;
+    for (number, step) in scenario.fault.iter().enumerate() {
+        let place = format!("fault {}", number + 1);
+        if triggered && step.changes_files() {
+            // The pipeline may act by then, and its changes could not be told from ours.
+            found.note(&place, "what changes files comes before whatever lets the trouble begin");
+        }
+        triggered |= step.is_trigger();
+    }
+    let both = [("setup", &scenario.setup), ("fault", &scenario.fault)];
+    for (kind, steps) in both {
+        for (number, step) in steps.iter().enumerate() {
+            let place = format!("{kind} {}", number + 1);
+            if kind == "setup" && !step.changes_files() {
+                found.note(
+                    &place,
+                    "before the first start only files, kernel values and disks can be changed",
+                );
+            }
+            if step.amounts().into_iter().any(|amount| !amount.is_possible()) {
+                found.note(&place, "a range ends before it begins");
+            }
+            // A scenario may come from anywhere, and must not reach out of the world that is made for it.
+            for path in step.paths() {
+                let inside = ["{dir}/", "{mgr}/", "{host}/"].iter().any(|root| path.starts_with(root));
+                if !inside || path.split('/').any(|part| part == "..") {
+                    found.note(
+                        &place,
+                        format!(
+                            "\"{path}\" does not begin with {{dir}}/, {{mgr}}/ or {{host}}/, or leaves it"
+                        ),
+                    );
+                }
+            }
+            if let Step::Kernel { name, .. } = step
+                && kernel_parameter(name).is_none()
+            {
+                found.note(&place, format!("no kernel parameter \"{name}\" is known"));
+            }
+        }
+    }
+}
+
+fn truth_rules(truth: &Truth, scenario: &Scenario) -> Vec<String> {
+    let Some(row) = condition(&truth.condition) else {
+        return vec![format!("no row \"{}\" is in the error catalogue", truth.condition)];
+    };
+    let mut rules = Vec::new();
+    if truth.cause.trim().is_empty() {
+        rules.push("the cause says nothing".to_owned());
+    }
+    match (truth.answer, truth.remedies.is_empty()) {
+        (Answer::Remedy, true) => {
+            rules.push("the answer is a remedy, and none is accepted: it could never be reached".to_owned());
+        }
+        (Answer::Person | Answer::Nothing, false) => {
+            rules.push("nothing is to be changed, so no remedy can be accepted".to_owned());
+        }
+        _ => {}
+    }
+    let reasons: Vec<Option<String>> =
+        truth.remedies.iter().map(|remedy| why_out_of_reach(remedy, truth, row, scenario)).collect();
+    if !reasons.is_empty() && reasons.iter().all(Option::is_some) {
+        let told: Vec<String> = reasons.into_iter().flatten().collect();
+        rules.push(format!("no accepted remedy can reach it: {}", told.join("; ")));
+    }
+    rules
+}
+
+/// Why a remedy could not be done, or would not cure.
+fn why_out_of_reach(remedy: &Remedy, truth: &Truth, row: &Condition, scenario: &Scenario) -> Option<String> {
+    if remedy.changes.is_empty() && !remedy.restart {
+        return Some("a remedy that changes nothing".to_owned());
+    }
+    if remedy.restart && row.must_not_restart {
+        return Some(format!("the catalogue forbids a restart for {}", row.id));
+    }
+    if !remedy.restart && row.restart == Restart::Yes {
+        return Some(format!("the catalogue says that {} needs a restart", row.id));
+    }
+    if let Some(forbidden) = truth.must_not_touch.iter().find(|target| remedy.allows(target)) {
+        return Some(format!("{forbidden} must not be touched"));
+    }
+    if remedy.value.is_some() && remedy.changes.len() != 1 {
+        return Some("a value needs exactly one change".to_owned());
+    }
+    let value = remedy.value.as_deref();
+    remedy.changes.iter().find_map(|target| why_impossible(target, value, scenario))
+}
+
+fn why_impossible(target: &Target, value: Option<&str>, scenario: &Scenario) -> Option<String> {
+    match target {
+        Target::Cpf { section, parameter: name } => {
+            let Some(known) =
+                parameter(section, name).filter(|known| known.is_held_by(&scenario.world.version))
+            else {
+                return Some(format!("IRIS {} knows no {target}", scenario.world.version));
+            };
+            if let Some(Err(fault)) = value.map(|value| known.check(value)) {
+                return Some(format!("{target} cannot be that: {fault}"));
+            }
+            let left_by_the_fault = scenario.fault.iter().rev().find_map(|step| match step {
+                Step::Cpf { section: at, parameter, value } if at == section && parameter == name => {
+                    Some(value)
+                }
+                _ => None,
+            });
+            (value.is_some() && left_by_the_fault.map(String::as_str) == value)
+                .then(|| format!("{target} has that value already, by the fault itself"))
+        }
+        Target::Kernel(name) => {
+            kernel_parameter(name).is_none().then(|| format!("no agent may change {target}"))
+        }
+        Target::File(_) => Some(format!("no agent changes {target}")),
+        Target::Instance => Some("a restart is written restart = true".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::scenario::Scenario;
+    use crate::template::template;
+
+    /// The template with a text in another's place, and the fault that comes of it.
+    fn told(from: &str, to: &str) -> String {
+        let good = template("mine");
+        assert!(good.contains(from), "the template does not hold {from:?}");
+        Scenario::read("mine", &good.replacen(from, to, 1)).expect_err("it must be refused").to_string()
+    }
+
+    #[test]
+    fn the_template_is_a_scenario() {
+        Scenario::read("mine", &template("mine")).unwrap();
+    }
+
+    #[test]
+    fn an_unknown_key_is_told_with_its_place() {
+        let error = told("category = ", "colour = \"red\"\ncategory = ");
+        assert!(error.contains("scenario \"mine\" cannot be read") && error.contains("colour"), "{error}");
+        let error = told("do = \"load\"", "do = \"load\"\nheavily = true");
+        assert!(error.contains("heavily"), "{error}");
+        assert!(told("do = \"load\"", "do = \"explode\"").contains("explode"));
+    }
+
+    #[test]
+    fn a_truth_that_no_accepted_remedy_can_reach_is_refused() {
+        for (from, to, rule) in [
+            ("restart = true", "restart = false", "says that global-buffers-insufficient needs a restart"),
+            ("cpf [config] globals", "cpf [config] golbals", "IRIS 2025.2 knows no cpf [config] golbals"),
+            (
+                "cpf [config] globals",
+                "kernel kernel.core_pattern",
+                "no agent may change kernel kernel.core_pattern",
+            ),
+            ("cpf [config] globals", "file mgr/iris.key", "no agent changes file mgr/iris.key"),
+            ("must_not_touch = []", "must_not_touch = [\"cpf [config] globals\"]", "must not be touched"),
+            ("must_not_touch = []", "must_not_touch = [\"instance\"]", "instance must not be touched"),
+            ("answer = \"remedy\"", "answer = \"person\"", "so no remedy can be accepted"),
+            (
+                "[[truth.remedies]]",
+                "[[truth.remedies]]\nvalue = \"many\"",
+                "cpf [config] globals cannot be that",
+            ),
+            (
+                "global-buffers-insufficient\"",
+                "mismatch-wij-present\"",
+                "forbids a restart for mismatch-wij-present",
+            ),
+            ("global-buffers-insufficient\"", "bad-luck\"", "no row \"bad-luck\" is in the error catalogue"),
+        ] {
+            let error = told(from, to);
+            assert!(error.contains(rule), "{error}\nshould tell: {rule}");
+        }
+        let good = template("mine");
+        let remedies = good.find("[[truth.remedies]]").unwrap();
+        let without = &good[..remedies];
+        let error = Scenario::read("mine", without).unwrap_err().to_string();
+        assert!(error.contains("none is accepted: it could never be reached"), "{error}");
+    }
+
+    #[test]
+    fn a_scenario_stays_in_its_own_world_and_its_steps_in_order() {
+        let step = |text: &str| format!("[[fault]]\n{text}\n\n[[fault]]\ndo = \"load\"");
+        for path in ["/etc/passwd", "{dir}/../../x", "mgr/iris.key"] {
+            let error =
+                told("[[fault]]\ndo = \"load\"", &step(&format!("do = \"remove\"\nfile = \"{path}\"")));
+            assert!(error.contains("does not begin with {dir}/"), "{error}");
+        }
+        let late = format!(
+            "{}\n[[fault]]\ndo = \"kernel\"\nname = \"vm.swappiness\"\nvalue = 1\n",
+            template("mine")
+        );
+        let error = Scenario::read("mine", &late).unwrap_err().to_string();
+        assert!(error.contains("fault 2: what changes files comes before"), "{error}");
+        assert!(told("from = 140", "from = 900").contains("a range ends before it begins"));
+    }
+}

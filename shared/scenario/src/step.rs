@@ -1,0 +1,166 @@
+//! What can be done to a world.
+
+use serde::Deserialize;
+
+use crate::seed::Amount;
+
+/// One thing that is done. `{dir}` in a path or text stands for the instance's folder, `{mgr}` for its manager
+/// directory and `{host}` for the host's `/proc`, each without a slash at its end.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Step {
+    /// Set a value in `iris.cpf`; nothing is started.
+    Cpf {
+        /// Section without brackets.
+        section: String,
+        /// Key.
+        parameter: String,
+        /// As it will stand there.
+        value: String,
+    },
+    /// Replace a text that a file holds exactly once.
+    Edit {
+        /// The file.
+        file: String,
+        /// What must stand there once.
+        find: String,
+        /// What will.
+        put: String,
+    },
+    /// Write a file, with the folders that it needs.
+    Write {
+        /// The file.
+        file: String,
+        /// All of its content.
+        text: String,
+    },
+    /// Remove a file, or a folder with all that is in it.
+    Remove {
+        /// File or folder.
+        file: String,
+    },
+    /// Set a kernel value of the host.
+    Kernel {
+        /// With dots: `vm.nr_hugepages`.
+        name: String,
+        /// As the kernel would show it.
+        value: Amount,
+    },
+    /// Give a folder a small disk of its own (a tmpfs; only root may). What lies in it moves along.
+    Disk {
+        /// The folder.
+        folder: String,
+        /// Its size, MB.
+        mb: u32,
+    },
+    /// Another program listens on a port of the instance.
+    HoldPort {
+        /// Which.
+        port: Port,
+    },
+    /// `iris start`, also with another CPF. It may fail.
+    Start {
+        /// Instead of the instance's own.
+        #[serde(default)]
+        cpf: Option<String>,
+    },
+    /// `iris stop`.
+    Stop {},
+    /// `iris merge`. It may fail.
+    Merge {
+        /// The merge file.
+        file: String,
+    },
+    /// What the users do from now on; what is not named stays.
+    Load {
+        /// MB of changed blocks between two passes.
+        #[serde(default)]
+        dirty_mb: Option<Amount>,
+        /// MB of journal.
+        #[serde(default)]
+        journal_mb: Option<Amount>,
+        /// MB of the database USER.
+        #[serde(default)]
+        database_mb: Option<Amount>,
+    },
+    /// So many sessions in all are held from now on, and opened again when they break.
+    Sessions {
+        /// How many.
+        count: Amount,
+        /// Each begins a transaction and does not end it. Default false.
+        #[serde(default)]
+        transaction: bool,
+        /// Each crashes once a second, as a program with a fault does. Default false.
+        #[serde(default)]
+        crash: bool,
+    },
+    /// Kill a process of the instance, as the OOM killer does.
+    Kill {
+        /// `CONTROL`, `WRTDMN`, `AUXWD`, `GARCOL`, `JRNDMN`, `EXPDMN`.
+        process: String,
+    },
+    /// SIGTERM to the instance, as a host that goes down sends it.
+    Terminate {},
+    /// Nothing, for a while.
+    Wait {
+        /// Seconds.
+        seconds: u32,
+    },
+}
+
+/// A port of the instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Port {
+    /// `[Startup] DefaultPort`
+    Superserver,
+    /// `[Startup] WebServerPort`
+    WebServer,
+}
+
+impl Step {
+    /// Does it change what is compared afterwards: files, kernel values?
+    pub fn changes_files(&self) -> bool {
+        matches!(
+            self,
+            Self::Cpf { .. }
+                | Self::Edit { .. }
+                | Self::Write { .. }
+                | Self::Remove { .. }
+                | Self::Kernel { .. }
+                | Self::Disk { .. }
+        )
+    }
+
+    /// May trouble begin with it? Then the pipeline may act from here on.
+    pub fn is_trigger(&self) -> bool {
+        !self.changes_files() && !matches!(self, Self::Stop {} | Self::HoldPort { .. } | Self::Wait { .. })
+    }
+
+    /// Paths that it names.
+    pub fn paths(&self) -> Vec<&str> {
+        match self {
+            Self::Edit { file, .. }
+            | Self::Write { file, .. }
+            | Self::Remove { file }
+            | Self::Merge { file } => {
+                vec![file]
+            }
+            Self::Disk { folder, .. } => vec![folder],
+            Self::Start { cpf: Some(cpf) } => vec![cpf],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Amounts that it names.
+    pub fn amounts(&self) -> Vec<Amount> {
+        match self {
+            Self::Kernel { value, .. } => vec![*value],
+            Self::Sessions { count, .. } => vec![*count],
+            Self::Load { dirty_mb, journal_mb, database_mb } => {
+                [dirty_mb, journal_mb, database_mb].into_iter().flatten().copied().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! What every server that tests start needs: a free port, and an end that comes with its test.
+
+use std::{
+    net::TcpListener,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+/// A shell that reads from us. When this process ends in whatever way, the reading ends, and it kills the server.
+pub(crate) fn guard(server: u32, folder: &Path) -> Child {
+    Command::new("sh")
+        .args(["-c", "read -r _; kill -9 \"$1\"; rm -rf \"$2\"", "guard", &server.to_string()])
+        .arg(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a shell can be started")
+}
+
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
+    listener.local_addr().expect("a bound socket has an address").port()
+}

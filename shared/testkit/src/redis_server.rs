@@ -1,0 +1,145 @@
+//! A real `redis-server` child on a free loopback port, keeping nothing on disk.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use crate::child::{free_port, guard};
+
+/// Names the server explicitly; else the one on PATH is taken.
+const VARIABLE: &str = "INSTANCE_REDIS_SERVER";
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A running Redis. Dropping it kills it.
+#[derive(Debug)]
+pub struct RedisServer {
+    folder: TempDir,
+    port: u16,
+    running: Option<(Child, Child)>,
+}
+
+impl RedisServer {
+    /// Starts a server and waits until it answers.
+    pub fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("instance-redis-").tempdir();
+        let mut server =
+            Self { folder: folder.expect("a temporary folder can be made"), port: 0, running: None };
+        // Between finding a free port and taking it another process may be faster: then try another port.
+        for _ in 0..5 {
+            server.port = free_port();
+            if server.launch() {
+                return server;
+            }
+        }
+        panic!("redis-server did not start");
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Kills the server as a power cut would, and waits until it is gone.
+    pub fn kill9(&mut self) {
+        if let Some((mut server, mut guard)) = self.running.take() {
+            // The guard first: once the server is gone, its id may belong to somebody else.
+            let _ = guard.kill();
+            let _ = guard.wait();
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+    }
+
+    /// Starts the server again on the same port, empty. Kills a running one first.
+    pub fn restart(&mut self) {
+        self.kill9();
+        let deadline = Instant::now() + START_TIMEOUT;
+        while !self.launch() {
+            assert!(Instant::now() < deadline, "redis-server did not start again");
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Sends one command and gives the raw answer.
+    pub fn command(&self, words: &[&str]) -> String {
+        self.exchange(words).unwrap_or_else(|error| panic!("redis-server did not answer: {error}"))
+    }
+
+    fn exchange(&self, words: &[&str]) -> std::io::Result<String> {
+        let mut connection = TcpStream::connect(("127.0.0.1", self.port))?;
+        connection.set_read_timeout(Some(START_TIMEOUT))?;
+        let head = format!("*{}\r\n", words.len());
+        let request =
+            words.iter().fold(head, |request, word| request + &format!("${}\r\n{word}\r\n", word.len()));
+        connection.write_all(request.as_bytes())?;
+        let mut answer = [0; 4_096];
+        let length = connection.read(&mut answer)?;
+        Ok(String::from_utf8_lossy(&answer[..length]).into_owned())
+    }
+
+    fn launch(&mut self) -> bool {
+        let program = std::env::var_os(VARIABLE).filter(|named| !named.is_empty());
+        let program = program.unwrap_or_else(|| "redis-server".into());
+        let server = Command::new(&program)
+            .args([
+                "--bind",
+                "127.0.0.1",
+                "--port",
+                &self.port.to_string(),
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+            ])
+            .arg("--dir")
+            .arg(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut server = server.unwrap_or_else(|error| {
+            let program = Path::new(&program).display();
+            panic!("could not start {program}: {error}; install it (Debian: apt-get install redis-server)")
+        });
+        let guard = guard(server.id(), self.folder.path());
+        let deadline = Instant::now() + START_TIMEOUT;
+        while Instant::now() < deadline && matches!(server.try_wait(), Ok(None)) {
+            let told = format!("process_id:{}\r", server.id());
+            if self.exchange(&["info", "server"]).is_ok_and(|answer| answer.contains(&told)) {
+                self.running = Some((server, guard));
+                return true;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        self.running = Some((server, guard));
+        self.kill9();
+        false
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill9();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_answers_until_it_is_killed_and_again_when_it_is_back() {
+        let mut server = RedisServer::start();
+        assert_eq!(server.command(&["set", "a", "1"]), "+OK\r\n");
+        server.kill9();
+        assert!(server.exchange(&["get", "a"]).is_err());
+        server.restart();
+        assert_eq!(server.command(&["get", "a"]), "$-1\r\n", "it keeps nothing");
+    }
+}

@@ -1,0 +1,31 @@
+//! Brings IrisMessages to consumers outside, and RemediationCommands in from senders outside: over HTTP, through a
+//! folder, or over NATS, behind one interface each.
+//!
+//! Invariant: a send answers delivered, away (it may work later) or refused (it never will); nothing is assumed.
+//! Invariant: a message that is sent again is recognisable: same id in the header, same name of the file.
+//! Invariant: a source hands nothing out again that was settled, also after a restart.
+//!
+//! May be imported by the generator, the CLI and tests. Imports bus and contract.
+//!
+//! Absent on purpose: TLS. A consumer behind `https` is reached through a proxy beside this process.
+
+mod transport; // Read this first: what a transport is.
+
+mod folder;
+mod http;
+mod nats;
+
+mod destination;
+mod retry;
+
+mod source; // The other way: commands that come in.
+mod source_folder;
+mod source_http;
+
+pub use crate::destination::{Destination, InvalidDestination};
+pub use crate::folder::Folder;
+pub use crate::http::{DEFAULT_TIMEOUT, Http};
+pub use crate::nats::Nats;
+pub use crate::retry::{PAUSES, deliver};
+pub use crate::source::{Found, Settled, Source, SourceError, open};
+pub use crate::transport::{InvalidOutgoing, Outgoing, SendError, Transport};

@@ -1,0 +1,9 @@
+//! Models against a real endpoint on the loopback interface, and a real Redis.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod desk; // Read this first: a model set up for a test.
+
+mod asking;
+mod remembering;
+mod telling;
