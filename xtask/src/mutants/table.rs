@@ -37,6 +37,8 @@ const CPF_FOLDER: Check = Check::Tests { package: "instance-config-agent", filte
 const CPF_CHANGES: Check = Check::Tests { package: "instance-config-agent", filter: "tests::changes::" };
 /// What is said when the kernel takes another value than it was given.
 const SHORT_KERNEL: Check = Check::Tests { package: "instance-os-agent", filter: "tests::short_kernel::" };
+/// The agent dies when its first step is done, and nobody else knows.
+const DEATH_BEFORE_RESULT: Check = Check::Death { case: "os-agent agent.result-to-publish:1 forward" };
 /// The agent dies when its restart has happened and nothing says so yet.
 const DEATH_AFTER_RESTART: Check = Check::Death { case: "restart-agent agent.effect-over:1 forward" };
 
@@ -86,6 +88,7 @@ pub const MUTANTS: &[Mutant] = &[
     // What an agent promises.
     found_by(DEATH_AFTER_RESTART, "agent.effect-before-intent"),
     found_by(DEATH_AFTER_RESTART, "agent.intent-not-probed"),
+    found_by(DEATH_BEFORE_RESULT, "agent.ack-before-result"),
     found_by(STEPS, "agent.result-before-done"),
     found_by(STEPS, "agent.not-after-ignored"),
     found_by(STEPS, "agent.kill-switch-cached"),
