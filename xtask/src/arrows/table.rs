@@ -24,7 +24,6 @@ pub enum Errors {
     Told,
 }
 
-const SERVICE: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis"];
 const GENERATOR: &[&str] =
     &["contract", "iris", "knowledge", "invent", "transport", "clock", "planner", "bus", "chassis"];
 const AGENT: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "agent"];
