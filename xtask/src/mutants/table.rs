@@ -26,6 +26,8 @@ const fn breaks(rule: &'static str, name: &'static str) -> Mutant {
 
 /// A run of the simulation over this many seeds.
 const SIMULATION: Check = Check::Simulation { seeds: 1_000 };
+/// A router stands still, and then an agent.
+const SUSPEND: Check = Check::Suspend { faults: 2 };
 /// What the ledger holds after any power cut.
 const LEDGER: Check = Check::Tests { package: "instance-agent", filter: "ledger::tests::" };
 /// What a step does that comes twice, late, under a halt, or after a crash.
@@ -67,6 +69,8 @@ pub const MUTANTS: &[Mutant] = &[
     found_by(SIMULATION, "engine.turn-lost-midway"),
     found_by(SIMULATION, "engine.lost-write-not-looked-for"),
     found_by(SIMULATION, "engine.ack-before-accepted"),
+    // Who may act.
+    found_by(SUSPEND, "router.lost-lease-ignored"),
     // What the simulation's model of an agent does wrong: no line of the product, but each rule is seen to bite.
     breaks("I1 (one effect a step)", "simulated.intent-not-probed"),
     breaks("I2 (nothing is left unanswered)", "simulated.settled-before-result"),
