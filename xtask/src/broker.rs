@@ -17,7 +17,7 @@ const LONG_LIMIT: Duration = Duration::from_hours(2);
 
 #[derive(clap::Args, Default)]
 pub struct Options {
-    /// Only this part: kill, freeze, ack-window, cluster or takeover.
+    /// Only this part: kill, freeze, ack-window, cluster, takeover or suspend.
     #[arg(long, value_name = "PART")]
     only: Option<String>,
     /// Faults of each part.

@@ -10,7 +10,7 @@ use futures::{
     stream::{FuturesOrdered, FuturesUnordered},
 };
 use instance_bus::{BusError, Deliveries, Delivery, Lease, LogFollow, LogMessage};
-use instance_chassis::crash_point;
+use instance_chassis::{crash_point, mutant};
 use instance_contract::{
     RemediationId, Shard,
     subject::{self, RecordKind},
@@ -92,7 +92,7 @@ async fn read_while_owned(
             _ = renewal.tick() => renew(lease).await?,
         }
         if !lease.is_fresh() {
-            return Err(Error::LeaseLost { shard });
+            lost(lease)?;
         }
     }
 }
@@ -103,7 +103,12 @@ async fn renew(lease: &mut Lease) -> Result<(), Error> {
         true
     });
     crash_point("router.lease-renewed");
-    if is_ours { Ok(()) } else { Err(Error::LeaseLost { shard: lease.shard() }) }
+    if is_ours { Ok(()) } else { lost(lease) }
+}
+
+/// Not ours any more, or not known to be.
+fn lost(lease: &Lease) -> Result<(), Error> {
+    if mutant("router.lost-lease-ignored") { Ok(()) } else { Err(Error::LeaseLost { shard: lease.shard() }) }
 }
 
 impl Driver<'_> {
@@ -143,7 +148,7 @@ impl Driver<'_> {
         loop {
             let wake = self.wake();
             if !lease.is_fresh() {
-                return Err(Error::LeaseLost { shard: self.shard });
+                lost(lease)?;
             }
             tokio::select! {
                 biased;

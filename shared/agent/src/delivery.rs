@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use instance_bus::{DeadLetterReason, Delivery, Headers, PublishError, topology};
-use instance_chassis::crash_point;
+use instance_chassis::{crash_point, mutant};
 use instance_contract::{
     Action, Shard, StepCommand, ToolResult,
     subject::{self, RecordKind},
@@ -43,6 +43,12 @@ async fn attend<A: Agent>(desk: &Arc<Desk<A>>, delivery: Delivery) {
     crash_point("agent.step-taken");
     let settled = match read(desk, &delivery) {
         Err(reason) => delivery.dead_letter(reason).await,
+        Ok((order, shard)) if mutant("agent.ack-before-result") => {
+            let settled = delivery.done().await;
+            let subject = result_subject(&order, shard);
+            let _ = answer(desk, order, &subject).await;
+            settled
+        }
         Ok((order, shard)) => match carry_out(desk, &delivery, order, shard).await {
             Ok(Stored::Yes) => {
                 crash_point("agent.step-to-settle");
@@ -97,17 +103,9 @@ async fn carry_out<A: Agent>(
     order: StepCommand,
     shard: Shard,
 ) -> Result<Stored, AgentError> {
-    let record = RecordKind::Result { step: order.step_id.clone(), attempt: order.attempt };
-    let subject = subject::record(shard, order.remediation_id, &record);
+    let subject = result_subject(&order, shard);
     let is_verify = matches!(order.action, Action::Verify(_));
-    let work = async {
-        let result = result_of(desk, order).await?;
-        tell(&result);
-        crash_point("agent.result-to-publish");
-        let stored = store(desk, &subject, &result).await;
-        crash_point("agent.result-published");
-        Ok(stored)
-    };
+    let work = answer(desk, order, &subject);
     let was_answered = was_answered(desk, shard, &subject);
     tokio::pin!(work, was_answered);
     let mut ticks = time::interval_at(time::Instant::now() + STILL_WORKING_EVERY, STILL_WORKING_EVERY);
@@ -126,6 +124,25 @@ async fn carry_out<A: Agent>(
             }
         }
     }
+}
+
+fn result_subject(order: &StepCommand, shard: Shard) -> subject::Subject {
+    let record = RecordKind::Result { step: order.step_id.clone(), attempt: order.attempt };
+    subject::record(shard, order.remediation_id, &record)
+}
+
+/// Does the work and stores its result.
+async fn answer<A: Agent>(
+    desk: &Arc<Desk<A>>,
+    order: StepCommand,
+    subject: &subject::Subject,
+) -> Result<Stored, AgentError> {
+    let result = result_of(desk, order).await?;
+    tell(&result);
+    crash_point("agent.result-to-publish");
+    let stored = store(desk, subject, &result).await;
+    crash_point("agent.result-published");
+    Ok(stored)
 }
 
 /// Returns when the result is there already, a while after the work has begun. A server that was killed forgets what was

@@ -22,14 +22,12 @@ pub struct Message {
 
 impl Message {
     /// From `$JS.ACK.<stream>.<consumer>.<delivered>.<stream sequence>.<consumer sequence>.<time>.<pending>`.
-    fn of(subject: &str) -> Option<Self> {
+    /// And which delivery of it this was, from 1.
+    fn of(subject: &str) -> Option<(Self, usize)> {
         let tokens: Vec<&str> = subject.split('.').collect();
-        let [_, _, stream, consumer, _, sequence, ..] = tokens.as_slice() else { return None };
-        Some(Self {
-            stream: (*stream).to_owned(),
-            consumer: (*consumer).to_owned(),
-            sequence: sequence.parse().ok()?,
-        })
+        let [_, _, stream, consumer, delivered, sequence, ..] = tokens.as_slice() else { return None };
+        let (stream, consumer) = ((*stream).to_owned(), (*consumer).to_owned());
+        Some((Self { stream, consumer, sequence: sequence.parse().ok()? }, delivered.parse().ok()?))
     }
 }
 
@@ -44,6 +42,8 @@ struct Seen {
     /// How often each message was acknowledged.
     times: HashMap<Message, usize>,
     recent: VecDeque<(Instant, Message)>,
+    /// Acknowledgements of deliveries that were not the first.
+    again: usize,
 }
 
 impl Acks {
@@ -57,18 +57,19 @@ impl Acks {
         while let Some(ack) = acks.next().await {
             // The others ask for more time, or for another delivery.
             if ack.payload.starts_with(b"+ACK")
-                && let Some(message) = Message::of(&ack.subject)
+                && let Some((message, delivery)) = Message::of(&ack.subject)
             {
-                self.note(message);
+                self.note(message, delivery);
             }
         }
     }
 
-    fn note(&self, message: Message) {
+    fn note(&self, message: Message, delivery: usize) {
         let now = Instant::now();
         let mut seen = self.lock();
         *seen.times.entry(message.clone()).or_default() += 1;
         seen.recent.push_back((now, message));
+        seen.again += usize::from(delivery > 1);
         while seen.recent.front().is_some_and(|(at, _)| at.elapsed() > RECENT) {
             seen.recent.pop_front();
         }
@@ -99,6 +100,11 @@ impl Acks {
     /// How many acknowledgements the broker was given a second time, third time, and so on.
     pub fn replayed(&self) -> usize {
         self.lock().times.values().map(|times| times - 1).sum()
+    }
+
+    /// How many deliveries that were not the first of their message have been settled.
+    pub fn again(&self) -> usize {
+        self.lock().again
     }
 
     fn lock(&self) -> MutexGuard<'_, Seen> {

@@ -2,7 +2,7 @@
 //!
 //! Real nats-servers, two real routers and two real config-agents over real CPFs, under a steady load of plans of three
 //! steps. The servers are killed, frozen, killed just after acknowledgements; in a cluster the leader of a stream is
-//! killed; routers die and their shards go to the other one; routers and agents are killed at random counts while all
+//! killed; routers die and their shards go to the other one; routers and agents stand still in the middle of a plan and go on; routers and agents are killed at random counts while all
 //! that happens. Every command that a stream has taken must end in one WorkflowTrace that tells the truth, with each
 //! effect there once, counted at the files by code that the agents do not share.
 //!
@@ -22,6 +22,7 @@ mod services;
 mod site; // Where it happens.
 
 mod acks; // What the broker forgot.
+mod records; // What the logs hold.
 mod verdict; // What is there afterwards.
 mod witness;
 

@@ -15,10 +15,13 @@ pub enum Part {
     Cluster,
     /// Routers die, and their shards go to the other one or back to themselves.
     Takeover,
+    /// A router or an agent stands still in the middle of a plan, and goes on.
+    Suspend,
 }
 
 impl Part {
-    pub const ALL: [Self; 5] = [Self::Kill, Self::Freeze, Self::AckWindow, Self::Cluster, Self::Takeover];
+    pub const ALL: [Self; 6] =
+        [Self::Kill, Self::Freeze, Self::AckWindow, Self::Cluster, Self::Takeover, Self::Suspend];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -27,6 +30,7 @@ impl Part {
             Self::AckWindow => "ack-window",
             Self::Cluster => "cluster",
             Self::Takeover => "takeover",
+            Self::Suspend => "suspend",
         }
     }
 
@@ -46,15 +50,15 @@ impl Part {
         }
     }
 
-    /// Faults of the broker (or of routers, in the last part): in CI, and in the long form.
+    /// Faults of the broker (or of services, in the last two parts): in CI, and in the long form.
     const fn faults(self, long: bool) -> usize {
         match (self, long) {
-            (Self::Kill | Self::AckWindow | Self::Takeover, false) => 6,
+            (Self::Kill | Self::AckWindow | Self::Takeover | Self::Suspend, false) => 6,
             (Self::Freeze, false) => 2,
             (Self::Cluster, false) => 3,
             (Self::Kill | Self::AckWindow, true) => 60,
             (Self::Freeze, true) => 20,
-            (Self::Cluster | Self::Takeover, true) => 30,
+            (Self::Cluster | Self::Takeover | Self::Suspend, true) => 30,
         }
     }
 }

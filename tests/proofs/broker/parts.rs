@@ -2,6 +2,7 @@
 
 mod broker; // The server, or the leader of three.
 mod deaths; // Routers and agents, meanwhile.
+mod suspend; // Routers and agents that stand still.
 mod takeover; // Shards that change hands.
 
 use std::{
@@ -18,6 +19,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::{
     options::{Dose, Part},
     processes::source_tree,
+    records,
     report::Outcome,
     site::{SHARDS, Site},
     unsettled::unsettled,
@@ -71,6 +73,7 @@ pub async fn play(part: Part, dose: Dose) -> Result<Outcome> {
             Part::AckWindow => trouble.ack_window().await,
             Part::Cluster => trouble.cluster().await,
             Part::Takeover => trouble.takeover().await,
+            Part::Suspend => trouble.suspend().await,
         }
     };
     let played = futures::future::try_join(faults, deaths).await;
@@ -82,8 +85,10 @@ pub async fn play(part: Part, dose: Dose) -> Result<Outcome> {
         }
     };
     let mut outcome = trouble.outcome;
-    outcome.count("agent killed meanwhile", agents);
-    if part != Part::Takeover {
+    if part != Part::Suspend {
+        outcome.count("agent killed meanwhile", agents);
+    }
+    if !matches!(part, Part::Takeover | Part::Suspend) {
         outcome.count("router killed meanwhile", routers);
     }
     come_to_rest(&site, part, &last, &mut outcome).await?;
@@ -129,6 +134,7 @@ async fn come_to_rest(site: &Site, part: Part, last: &LastFault, outcome: &mut O
     let sent = site.load.sent();
     ensure!(!sent.is_empty(), "nothing was asked for");
     outcome.verdict = Verdict::over(site, &sent, last.at(), part.bound()).await?;
+    outcome.faults.extend(records::faults(&client).await?);
     outcome.replayed = site.acks.replayed();
     outcome.unacknowledged = site.load.unacknowledged();
     outcome.own_exits = site.services.own_exits();

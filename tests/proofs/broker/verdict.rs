@@ -6,12 +6,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use async_nats::jetstream::{
-    self,
-    consumer::{AckPolicy, pull},
-};
-use futures::StreamExt as _;
-use instance_bus::topology;
 use instance_contract::{RemediationId, Shard, subject};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -19,6 +13,7 @@ use serde_json::Value;
 use crate::{
     load::Sent,
     plan::KEYS,
+    records,
     site::{INSTANCES, SHARDS, Site},
 };
 
@@ -151,33 +146,21 @@ impl Verdict {
     }
 }
 
-/// Everything that has ended in a shard, with a reader that shares nothing with the services.
+/// Everything that has ended in a shard.
 async fn read(
     client: &async_nats::Client,
     shard: Shard,
     ends: &mut HashMap<RemediationId, Vec<Ended>>,
 ) -> Result<()> {
-    let stream = jetstream::new(client.clone()).get_stream(topology::remediations(shard)).await?;
-    let config = pull::Config {
-        filter_subject: subject::records_of(shard, "ended").to_string(),
-        ack_policy: AckPolicy::None,
-        ..pull::Config::default()
-    };
-    let mut consumer = stream.create_consumer(config).await?;
-    let mut left = consumer.info().await?.num_pending;
-    while left > 0 {
-        let mut batch = consumer.fetch().max_messages(500).messages().await?;
-        while let Some(message) = batch.next().await {
-            let message = message.map_err(|error| anyhow::anyhow!(error))?;
-            let info = message.info().map_err(|error| anyhow::anyhow!(error))?;
-            let (_, id, _) = subject::parse_record(&message.subject).context("no record")?;
-            let at = Timestamp::from_nanosecond(info.published.unix_timestamp_nanos())?;
-            let trace = serde_json::from_slice(&message.payload)?;
-            ends.entry(id).or_default().push(Ended { trace, at, sequence: info.stream_sequence });
-            left = left.saturating_sub(1);
-        }
-    }
-    Ok(())
+    records::read(client, shard, subject::records_of(shard, "ended").as_str(), |message| {
+        let info = message.info().map_err(|error| anyhow::anyhow!(error))?;
+        let (_, id, _) = subject::parse_record(&message.subject).context("no record")?;
+        let at = Timestamp::from_nanosecond(info.published.unix_timestamp_nanos())?;
+        let trace = serde_json::from_slice(&message.payload)?;
+        ends.entry(id).or_default().push(Ended { trace, at, sequence: info.stream_sequence });
+        Ok(())
+    })
+    .await
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {

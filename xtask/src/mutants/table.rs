@@ -26,6 +26,8 @@ const fn breaks(rule: &'static str, name: &'static str) -> Mutant {
 
 /// A run of the simulation over this many seeds.
 const SIMULATION: Check = Check::Simulation { seeds: 1_000 };
+/// A router stands still, and then an agent.
+const SUSPEND: Check = Check::Suspend { faults: 2 };
 /// What the ledger holds after any power cut.
 const LEDGER: Check = Check::Tests { package: "instance-agent", filter: "ledger::tests::" };
 /// What a step does that comes twice, late, under a halt, or after a crash.
@@ -37,6 +39,8 @@ const CPF_FOLDER: Check = Check::Tests { package: "instance-config-agent", filte
 const CPF_CHANGES: Check = Check::Tests { package: "instance-config-agent", filter: "tests::changes::" };
 /// What is said when the kernel takes another value than it was given.
 const SHORT_KERNEL: Check = Check::Tests { package: "instance-os-agent", filter: "tests::short_kernel::" };
+/// The agent dies when its first step is done, and nobody else knows.
+const DEATH_BEFORE_RESULT: Check = Check::Death { case: "os-agent agent.result-to-publish:1 forward" };
 /// The agent dies when its restart has happened and nothing says so yet.
 const DEATH_AFTER_RESTART: Check = Check::Death { case: "restart-agent agent.effect-over:1 forward" };
 
@@ -65,6 +69,8 @@ pub const MUTANTS: &[Mutant] = &[
     found_by(SIMULATION, "engine.turn-lost-midway"),
     found_by(SIMULATION, "engine.lost-write-not-looked-for"),
     found_by(SIMULATION, "engine.ack-before-accepted"),
+    // Who may act.
+    found_by(SUSPEND, "router.lost-lease-ignored"),
     // What the simulation's model of an agent does wrong: no line of the product, but each rule is seen to bite.
     breaks("I1 (one effect a step)", "simulated.intent-not-probed"),
     breaks("I2 (nothing is left unanswered)", "simulated.settled-before-result"),
@@ -86,6 +92,7 @@ pub const MUTANTS: &[Mutant] = &[
     // What an agent promises.
     found_by(DEATH_AFTER_RESTART, "agent.effect-before-intent"),
     found_by(DEATH_AFTER_RESTART, "agent.intent-not-probed"),
+    found_by(DEATH_BEFORE_RESULT, "agent.ack-before-result"),
     found_by(STEPS, "agent.result-before-done"),
     found_by(STEPS, "agent.not-after-ignored"),
     found_by(STEPS, "agent.kill-switch-cached"),

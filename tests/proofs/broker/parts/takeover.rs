@@ -50,7 +50,7 @@ impl Trouble<'_> {
     }
 
     /// Whoever has most to lose.
-    fn victim(&self) -> Result<&'static str> {
+    pub(super) fn victim(&self) -> Result<&'static str> {
         let owners = self.site.feed.owners();
         let shards = |router: &&str| owners.values().filter(|owner| *owner == router).count();
         ROUTERS.into_iter().max_by_key(shards).context("there are two routers")
@@ -99,13 +99,13 @@ impl Trouble<'_> {
         Ok(told)
     }
 
-    fn shards_of(&self, router: &str) -> Vec<u16> {
+    pub(super) fn shards_of(&self, router: &str) -> Vec<u16> {
         let owners = self.site.feed.owners();
         owners.into_iter().filter(|(_, owner)| owner == router).map(|(shard, _)| shard).collect()
     }
 
     /// The first record of an owner in each of the shards after a death.
-    async fn first_taken(&self, shards: &[u16], died_at: Timestamp) -> Result<Vec<Taken>> {
+    pub(super) async fn first_taken(&self, shards: &[u16], died_at: Timestamp) -> Result<Vec<Taken>> {
         let look = |feed: &Feed| {
             let taken = feed.taken();
             let first = |shard: &u16| taken.iter().find(|it| it.shard == *shard && it.at >= died_at).cloned();
