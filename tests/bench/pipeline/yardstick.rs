@@ -17,6 +17,7 @@ pub fn build(folder: &Path, target: &Path) -> Result<Option<PathBuf>> {
     // Its own lock file would be written beside its manifest, which is not ours to change.
     let copy = target.join("source");
     copy_folder(folder, &copy)?;
+    stand_alone(&copy.join("Cargo.toml"))?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .args(["build", "--release", "--quiet", "--manifest-path"])
@@ -26,6 +27,16 @@ pub fn build(folder: &Path, target: &Path) -> Result<Option<PathBuf>> {
         .context("could not run cargo for the yardstick")?;
     ensure!(status.success(), "the yardstick could not be built ({status})");
     Ok(Some(target.join("release/limits")))
+}
+
+/// The copy lies below our own workspace, and cargo must not take it for a member that was forgotten.
+fn stand_alone(manifest: &Path) -> Result<()> {
+    let text = std::fs::read_to_string(manifest).context("could not read the yardstick's manifest")?;
+    if text.lines().any(|line| line.trim() == "[workspace]") {
+        return Ok(());
+    }
+    std::fs::write(manifest, text + "\n[workspace]\n")
+        .context("could not write the copy of the yardstick's manifest")
 }
 
 /// Its figures for the fused chain of `steps` steps.
