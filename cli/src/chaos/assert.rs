@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use super::{
+    folder::{FOLDER, LAST, label},
     report,
-    run::{FOLDER, LAST, label},
 };
 use crate::{
     exit::{Exit, Stop},

@@ -16,10 +16,11 @@ use instance_scenario::{Scenario, Verdict};
 use serde_json::{Value, json};
 
 use super::{
-    lanes, library,
+    folder::{self, FOLDER, label},
+    lanes,
+    library::Chosen,
     one::{self, Growth, Played, QUIET},
     report::{Outcome, Report},
-    run::{FOLDER, label, make_folder},
     world::{INSTANCE, World},
 };
 use crate::{
@@ -38,21 +39,11 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Built-in scenarios, or files with their path
-    #[arg(value_name = "NAME", conflicts_with = "all")]
-    names: Vec<String>,
-    /// All that are built in
-    #[arg(long)]
-    all: bool,
+    #[command(flatten)]
+    chosen: Chosen,
     /// Only what needs no pipeline: the trouble stays by itself, and goes by hand
     #[arg(long)]
     world_only: bool,
-    /// Chooses the numbers that a scenario leaves open
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
-    /// How many at a time
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    jobs: usize,
     /// Name under which the score of the runs is kept, for `instance chaos assert`
     #[arg(long, value_name = "LABEL", default_value = "control", value_parser = label)]
     label: String,
@@ -72,13 +63,14 @@ struct Controls {
 }
 
 pub fn run(args: &Args, session: &Session) -> Result<Exit> {
-    let scenarios = library::chosen(&args.names, args.all)?;
+    let scenarios = args.chosen.scenarios()?;
     pipeline::all_programs()?;
-    let (folder, _lock) = make_folder(&args.dir, &args.label)?;
-    let (began, seed, world_only, quiet) = (Instant::now(), args.seed, args.world_only, session.global.quiet);
+    let (folder, _lock) = folder::make(&args.dir, &args.label)?;
+    let (began, seed, world_only, quiet) =
+        (Instant::now(), args.chosen.seed, args.world_only, session.global.quiet);
     let results = lanes::side_by_side(
         &scenarios,
-        args.jobs,
+        args.chosen.jobs,
         &folder,
         |result: &Result<Controls>| !result.as_ref().is_ok_and(Controls::all_hold),
         move |scenario, own, stop| {
@@ -289,7 +281,7 @@ fn keep_the_score(
         Outcome::of(scenario, played)
     };
     let outcomes = rows.into_iter().map(outcome).collect();
-    let report = Report { label: args.label.clone(), seed: args.seed, wall, outcomes };
+    let report = Report { label: args.label.clone(), seed: args.chosen.seed, wall, outcomes };
     report.write(folder)?;
     if !session.json() {
         report.print(session)?;

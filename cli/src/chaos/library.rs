@@ -7,16 +7,35 @@ use instance_scenario::{Scenario, built_in, built_in_named};
 
 use crate::exit::{Exit, Stop};
 
-/// The named ones, or all that are built in.
-pub fn chosen(names: &[String], all: bool) -> Result<Vec<Scenario>> {
-    if all {
-        return Ok(built_in().to_vec());
+/// Which scenarios are played, and how.
+#[derive(Debug, clap::Args)]
+pub struct Chosen {
+    /// Built-in scenarios, or files with their path
+    #[arg(value_name = "NAME", conflicts_with = "all")]
+    names: Vec<String>,
+    /// All that are built in
+    #[arg(long)]
+    all: bool,
+    /// Chooses the numbers that a scenario leaves open
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// How many at a time
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub jobs: usize,
+}
+
+impl Chosen {
+    /// The named ones, or all that are built in.
+    pub fn scenarios(&self) -> Result<Vec<Scenario>> {
+        if self.all {
+            return Ok(built_in().to_vec());
+        }
+        if self.names.is_empty() {
+            let text = "name a scenario, or take all of them with --all";
+            return Err(Stop::new(Exit::Usage, text).next("`instance chaos list` shows them").into());
+        }
+        self.names.iter().map(|name| one(name)).collect()
     }
-    if names.is_empty() {
-        let text = "name a scenario, or take all of them with --all";
-        return Err(Stop::new(Exit::Usage, text).next("`instance chaos list` shows them").into());
-    }
-    names.iter().map(|name| one(name)).collect()
 }
 
 /// A scenario by its name, or by the path of its file.

@@ -11,6 +11,7 @@ mod world; // What it plays in.
 mod pipeline;
 mod watch;
 
+mod folder;
 mod lanes;
 mod library;
 

@@ -12,10 +12,10 @@ use instance_contract::{IrisMessage, subject};
 use instance_scenario::{Recording, Scenario, template};
 
 use super::{
+    folder::{self, FOLDER},
     lanes,
     pipeline::Pipeline,
     record::without_time,
-    run::{FOLDER, make_folder},
     watch::Watch,
     world::World,
 };
@@ -58,7 +58,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
         Stop::new(Exit::BadConfiguration, text)
     })?;
     pipeline::all_programs()?;
-    let (folder, _lock) = make_folder(&args.dir, "replay")?;
+    let (folder, _lock) = folder::make(&args.dir, "replay")?;
     let given = lanes::runtime()?.block_on(again(&recording, &folder))?;
     if given == recording.commands {
         // Nothing in it that the recording does not hold.
