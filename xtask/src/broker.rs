@@ -10,7 +10,7 @@ use crate::command;
 use crate::nats_server;
 use crate::workspace::Workspace;
 
-/// It takes some four minutes; one that hangs must not eat CI's time.
+/// It takes some five minutes; one that hangs must not eat CI's time.
 const LIMIT: Duration = Duration::from_mins(15);
 /// Ten times the faults.
 const LONG_LIMIT: Duration = Duration::from_hours(2);

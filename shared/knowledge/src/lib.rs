@@ -36,7 +36,7 @@
 //!   `remedy`. A new way to compute a value is a new case of [`Formula`] with its own test.
 //!
 //! Then `cargo test -p instance-knowledge`. Users extend conditions, CPF and kernel parameters without a build:
-//! [`Catalogue::with_extra`], which the setting `knowledge_dir` of each service reads a folder into.
+//! [`Catalogue::with_extra`], which the setting `knowledge_dir` of generator and agents reads a folder into.
 
 mod catalogue;
 mod census;
