@@ -125,7 +125,8 @@ impl Eyes<'_> {
     }
 }
 
-/// As [`break_it`], with open eyes: what a fault does takes time, and nobody waits for its end.
+/// As [`break_it`], with open eyes: what a fault does takes time, and nobody waits for its end. Gives the world before the
+/// first step that trouble can come from.
 async fn break_it_watched(
     scenario: &Scenario,
     world: &World,
@@ -155,16 +156,12 @@ async fn break_it_watched(
     snapshot.map_or_else(|| world.look(), Ok)
 }
 
-/// Does what the fault says; the world before the first step that trouble can come from.
-pub fn break_it(scenario: &Scenario, world: &World) -> Result<Snapshot> {
-    let mut snapshot = None;
+/// Does what the fault says, with nobody watching.
+pub fn break_it(scenario: &Scenario, world: &World) -> Result<()> {
     for (number, step) in scenario.fault.iter().enumerate() {
-        if step.is_trigger() && snapshot.is_none() {
-            snapshot = Some(world.look()?);
-        }
         world.perform(step).with_context(|| format!("could not do step {} of the fault", number + 1))?;
     }
-    snapshot.map_or_else(|| world.look(), Ok)
+    Ok(())
 }
 
 /// Everything that is other than after the fault, starts of the instance too.

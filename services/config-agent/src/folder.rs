@@ -125,11 +125,9 @@ impl Folder {
     /// Makes open files durable, and the names in the folder with them. All wait at the same time, so that a disk which
     /// can take them together is waited for once.
     pub fn sync_together(&self, files: &[(&str, &File)]) -> Result<(), FileError> {
+        let Some(((last, last_file), others)) = files.split_last() else { return self.sync() };
         std::thread::scope(|scope| {
             let names = scope.spawn(|| nix::unistd::fsync(&self.handle));
-            let Some(((last, last_file), others)) = files.split_last() else {
-                return self.change(Call::SyncFolder, || Ok(joined(names)?));
-            };
             let waits: Vec<_> =
                 others.iter().map(|(name, file)| (*name, scope.spawn(|| file.sync_all()))).collect();
             let last_synced = last_file.sync_all();

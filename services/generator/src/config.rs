@@ -37,7 +37,7 @@ pub struct Config {
     pub emulated_instance: InstanceName,
     /// Publish what requests on the bus ask to invent? A request may also say so itself. Default: false.
     pub publish_invented: bool,
-    /// Logs whose severe and fatal entries become templates at start, besides those built in. Default: none.
+    /// Logs whose entries become templates at start, severe and fatal ones first, besides those built in. Default: none.
     pub learn_from: Vec<PathBuf>,
     /// Consumers outside that are sent every stored message of this bus. Default: none.
     pub deliver: Vec<ConsumerSettings>,

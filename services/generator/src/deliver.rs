@@ -232,7 +232,12 @@ impl Outbox<'_> {
 
     /// Nothing is left to do about this message.
     fn close(&mut self, sequence: u64) {
+        // What comes before the oldest is done; the others do not move the place.
+        let was_oldest = self.open.first() == Some(&sequence);
         self.open.remove(&sequence);
+        if !was_oldest {
+            return;
+        }
         let done = self.open.first().map_or(self.last, |oldest| oldest.checked_sub(1));
         if let Some(done) = done
             && let Err(error) = self.place.write(done)

@@ -234,7 +234,7 @@ fn checked(
             let pages = wanted.new_value.parse().expect("the catalogue takes canonical decimals only");
             memory.check_pool(pages, config.memory_reserve_mb)?;
         }
-        // Where it is not known, the forecast has told it, and a person has agreed.
+        // Where it is not known now, nothing is held against the value; a forecast made then tells it as dangerous.
         least = needs::least(parameter, host, config, &memory).unwrap_or_default();
     }
     check::check_minimum(parameter, &wanted.new_value, instances, least)?;

@@ -61,8 +61,11 @@ fn of_empty_pool(
 ) -> Option<String> {
     let memory = host.memory().ok()?;
     let empties = parameter.name == huge_pages::PARAMETER && value == "0" && memory.huge_pages_total > 0;
+    if !empties {
+        return None;
+    }
     let needed = needs::pages_of_host(host, config, &memory).ok()?;
-    (empties && needed > 0).then(|| {
+    (needed > 0).then(|| {
         format!("without huge pages the instances of this host take {needed} pages' worth of ordinary memory at their next start")
     })
 }

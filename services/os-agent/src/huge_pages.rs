@@ -60,12 +60,11 @@ impl HostMemory {
 /// What is to be said about a pool of `pages`, when the instances of the host need `needed` in all.
 pub fn warnings(pages: u64, needed: Option<u64>, host: &HostMemory) -> Vec<String> {
     let mut warnings = Vec::new();
-    match needed {
-        Some(needed) if pages > 0 && pages < needed => warnings.push(format!(
+    // Where nobody knows the need, `conflicts` tells it.
+    if let Some(needed) = needed.filter(|needed| pages > 0 && pages < *needed) {
+        warnings.push(format!(
             "the CPFs of this host ask for about {needed} huge pages: with {pages} an instance may use none of them"
-        )),
-        // Nobody knows, which speaks against every value.
-        Some(_) | None => {}
+        ));
     }
     let used = host.huge_pages_total.saturating_sub(host.huge_pages_free);
     if pages < used {

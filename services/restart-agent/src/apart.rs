@@ -18,6 +18,8 @@ use instance_agent::host::{Finished, HostError, Program};
 use instance_contract::InstanceName;
 use serde::{Deserialize, Serialize};
 
+use crate::error::whole;
+
 /// The first argument of such a process.
 const WORD: &str = "run-iris";
 /// Longer than any step may take.
@@ -122,13 +124,14 @@ fn answer(iris: &Path) -> Answer {
 fn understand(line: &str) -> Result<Question, String> {
     let question: Question = serde_json::from_str(line).map_err(|error| error.to_string())?;
     let words: Vec<&str> = question.words.iter().map(String::as_str).collect();
-    let (name, fits) = match words[..] {
+    let name = match words[..] {
         ["qlist", name]
         | ["start" | "force" | "stop", name, "quietly"]
-        | ["stop", name, "nofailover", "quietly"] => (name, true),
-        _ => ("", false),
+        | ["stop", name, "nofailover", "quietly"] => name,
+        // No name of an instance.
+        _ => "",
     };
-    if fits && name.parse::<InstanceName>().is_ok() {
+    if name.parse::<InstanceName>().is_ok() {
         return Ok(question);
     }
     Err(format!("\"iris {}\" is not what this program is for", words.join(" ").escape_debug()))
@@ -183,12 +186,6 @@ fn read_line(connection: &mut UnixStream, until: Instant) -> io::Result<Vec<u8>>
         }
     }
     Ok(line)
-}
-
-/// The message with its sources: it goes on as one text.
-fn whole(error: &HostError) -> String {
-    let source = std::error::Error::source(error).map(ToString::to_string);
-    source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }
 
 #[cfg(test)]

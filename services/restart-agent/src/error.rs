@@ -135,7 +135,7 @@ impl From<RestartError> for Failure {
 }
 
 /// The message with all of its sources: it goes on as one text.
-fn whole(error: &dyn std::error::Error) -> String {
+pub fn whole(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(source) = next {

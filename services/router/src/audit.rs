@@ -41,15 +41,15 @@ impl Halt {
 
 /// Keeps the trail of a shard for as long as it is polled.
 pub(crate) async fn keep(bus: &Bus, shard: Shard) -> std::convert::Infallible {
-    let mut is_told = false;
+    let mut told = String::new();
     loop {
         let Err(halt) = write(bus, shard, None).await else { continue };
         let error = instance_chassis::error_chain(&halt);
-        if halt.is_ordinary() || is_told {
+        if halt.is_ordinary() || error == told {
             tracing::debug!(error, %shard, "looks for the end of the audit trail again");
         } else {
             tracing::warn!(error, %shard, "the audit trail waits; plans do not");
-            is_told = true;
+            told = error;
         }
         tokio::time::sleep(TRY_AGAIN).await;
     }

@@ -105,8 +105,8 @@ fn asker(command: &RemediationCommand, word: ActionWord, policy: &Policy) -> Opt
     (!allowed).then(|| Fault::new("requested_by", &command.requested_by, rule))
 }
 
-/// Why policy's time windows do not let an action begin at this instant. Asked before a plan is made, and again before
-/// each attempt at a step: an approval or a queue may have taken hours.
+/// Why policy's time windows do not let an action begin at this instant. Asked of all that is still to be sent,
+/// at every decision: an approval or a queue may have taken hours.
 pub fn still_allowed(action: &Action, now: Timestamp, policy: &Policy) -> Result<(), String> {
     let why = ActionWord::of(action).and_then(|word| outside_windows(word, now, policy));
     why.map_or(Ok(()), Err)

@@ -43,12 +43,20 @@ impl Http {
             .header("Instance-Schema", schema)
             .header("traceparent", message.traceparent())
             .body(message.payload.clone());
-        let answer = request.send().await.map_err(|error| SendError::away(&self.name, innermost(&error)))?;
+        let mut answer =
+            request.send().await.map_err(|error| SendError::away(&self.name, innermost(&error)))?;
         let status = answer.status();
         if status.is_success() {
             return Ok(());
         }
-        let text: String = answer.text().await.unwrap_or_default().chars().take(LONGEST_ANSWER).collect();
+        // No more than is told on: a consumer's error page may be of any size. A character has four bytes at most.
+        let mut body = Vec::new();
+        while body.len() < 4 * LONGEST_ANSWER
+            && let Ok(Some(chunk)) = answer.chunk().await
+        {
+            body.extend_from_slice(&chunk);
+        }
+        let text: String = String::from_utf8_lossy(&body).chars().take(LONGEST_ANSWER).collect();
         let told = format!("{status}: {text}");
         match status {
             // The message itself is what is wrong.

@@ -2,8 +2,8 @@
 //!
 //! Real nats-servers, two real routers and two real config-agents over real CPFs, under a steady load of plans of three
 //! steps. The servers are killed, frozen, killed just after acknowledgements; in a cluster the leader of a stream is
-//! killed; routers die and their shards go to the other one; routers and agents stand still in the middle of a plan and go on; routers and agents are killed at random counts while all
-//! that happens. Every command that a stream has taken must end in one WorkflowTrace that tells the truth, with each
+//! killed; routers die and their shards go to the other one. Meanwhile routers and agents are killed at random counts. In
+//! a part of its own, where nothing else happens, they stand still in the middle of a plan and go on. Every command that a stream has taken must end in one WorkflowTrace that tells the truth, with each
 //! effect there once, counted at the files by code that the agents do not share.
 //!
 //! Each part of it happens in a world of its own. Faults come by counts of ended plans, drawn from the seed.

@@ -278,14 +278,9 @@ impl World {
     pub fn set_cpf(&self, section: &str, parameter: &str, value: &str) -> Result<()> {
         let path = self.cpf();
         let text = fs::read(&path).with_context(|| format!("could not read \"{}\"", path.display()))?;
-        let document = Document::parse(&text);
-        let line = document
-            .line_of(section, parameter)
-            .with_context(|| format!("the CPF has no [{section}] {parameter}"))?;
-        let mut lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
-        let new = format!("{parameter}={value}");
-        lines[line - 1] = new.as_bytes();
-        fs::write(&path, lines.join(&b'\n'))
+        let mut document = Document::parse(&text);
+        document.set(section, parameter, value)?;
+        fs::write(&path, document.to_bytes())
             .with_context(|| format!("could not write \"{}\"", path.display()))
     }
 

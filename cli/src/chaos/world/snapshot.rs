@@ -27,7 +27,6 @@ impl Snapshot {
     pub fn take(instance: &Path, host: &Path, pipeline: &Path) -> io::Result<Self> {
         let mut found = BTreeMap::new();
         collect(instance, instance, &mut found)?;
-        found.retain(|path, _| !is_the_instances_own(path));
         let cpf = found.remove("iris.cpf").unwrap_or_default();
         let mut snapshot = Self { parameters: parameters(&cpf), cpf, ..Self::default() };
         snapshot.files = found;

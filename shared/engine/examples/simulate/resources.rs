@@ -176,7 +176,7 @@ impl Resources {
         self.written.iter().filter_map(|written| Some((written, written.by.as_ref()?)))
     }
 
-    /// Is this change of an open plan still to come, or has it been made? `None` when it is neither.
+    /// Has this change of a plan been made?
     pub fn is_made(&self, id: RemediationId, change: &Change) -> bool {
         self.effects().any(|(_, by)| by.id == id && by.step == change.step)
     }
