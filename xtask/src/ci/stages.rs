@@ -11,7 +11,7 @@ use crate::nats_server::{self, Pinned};
 use crate::workspace::Workspace;
 use crate::{
     arrows, bench, broker, census, chaos, command, crash, error_pages, generate, mutants, simulate, sizes,
-    test, units,
+    soak, test, units,
 };
 
 /// The faults that the demo picks from differ by seed, so that all three agents act over these.
@@ -54,6 +54,8 @@ pub enum Stage {
     Broker,
     /// Every scenario breaks for a real cause, and nobody does harm.
     Chaos,
+    /// Many instances, broken and healed without pause: nothing lost, nothing grown.
+    Soak,
     /// Each planted fault is found by the proof that must find it.
     Mutants,
     /// An agent that lies is found out, for each agent.
@@ -93,6 +95,7 @@ impl Stage {
             Self::Crash => crash::run(workspace, &crash::Options::default()),
             Self::Broker => broker::run(workspace, &broker::Options::default()),
             Self::Chaos => chaos::run(workspace, &chaos::Options::default()),
+            Self::Soak => soak::run(workspace, &soak::Options::default()),
             Self::Mutants => mutants::run(workspace, &mutants::Options::default()),
             Self::Sabotage => sabotage(workspace),
             Self::BreakMidway => break_midway(workspace),
