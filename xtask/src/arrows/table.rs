@@ -54,6 +54,7 @@ pub const ROOMS: &[Room] = &[
     library("invent", "shared/invent", &["contract", "iris", "knowledge"]),
     library("planner", "shared/planner", &["contract", "knowledge"]),
     library("scenario", "shared/scenario", &["knowledge"]),
+    library("advice", "shared/advice", &["contract", "knowledge", "llm", "planner"]),
     library("engine", "shared/engine", &["contract", "planner"]),
     library("bus", "shared/bus", &["contract", "clock"]),
     library("transport", "shared/transport", &["contract", "bus"]),
