@@ -45,10 +45,7 @@ mod tests {
         learn("plainwordxyz");
         learn("plainwordxyz-and-more");
         learn("abc");
-        assert_eq!(
-            crate::redact("a plainwordxyz-and-more, plainwordxyz."),
-            "a [secret], [secret]."
-        );
+        assert_eq!(crate::redact("a plainwordxyz-and-more, plainwordxyz."), "a [secret], [secret].");
         assert_eq!(crate::redact("abc stays"), "abc stays");
     }
 }

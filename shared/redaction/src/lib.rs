@@ -27,6 +27,11 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// As [`redact`], without the learned values: the same text gives the same words in every process.
+pub fn redact_by_shape(text: &str) -> Cow<'_, str> {
+    shapes::black_out(text)
+}
+
 /// As [`redact`], and long runs of hex digits too (the license key of an `iris.key`): for text on its way to a model, which
 /// needs no digest.
 pub fn redact_strictly(text: &str) -> Cow<'_, str> {

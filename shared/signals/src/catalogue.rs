@@ -140,8 +140,7 @@ mod tests {
     fn what_is_used_stands_in_the_table_of_attributes() {
         let known: BTreeSet<_> = attributes::ALL.iter().map(|attribute| attribute.name).collect();
         let of_metrics = crate::all().flat_map(|instrument| instrument.metric().labels.iter().copied());
-        let of_spans =
-            spans::ALL.iter().flat_map(|span| span.always.iter().chain(span.sometimes).copied());
+        let of_spans = spans::ALL.iter().flat_map(|span| span.always.iter().chain(span.sometimes).copied());
         for attribute in of_metrics.chain(of_spans) {
             assert!(known.contains(attribute.name), "{}", attribute.name);
         }

@@ -12,7 +12,9 @@ const HEAD: &str = include_str!("head.md");
 /// The whole page.
 pub fn page() -> String {
     let mut page = HEAD.to_owned();
-    page.push_str("\n## Spans\n\n| name | kind | told by | what | parent and links |\n|---|---|---|---|---|\n");
+    page.push_str(
+        "\n## Spans\n\n| name | kind | told by | what | parent and links |\n|---|---|---|---|---|\n",
+    );
     for span in spans::ALL {
         let cells = [&ticks(span.name), kind_of_span(span.kind), span.told_by, span.help, span.relation];
         row(&mut page, &cells);
@@ -26,7 +28,9 @@ pub fn page() -> String {
     for metric in all().map(Instrument::metric) {
         metric_row(&mut page, metric);
     }
-    page.push_str("\n`target_info` carries the resource attributes of the process. Bounds of histograms:\n\n");
+    page.push_str(
+        "\n`target_info` carries the resource attributes of the process. Bounds of histograms:\n\n",
+    );
     for metric in all().map(Instrument::metric).filter(|metric| metric.kind == Kind::Histogram) {
         let bounds: Vec<String> = metric.buckets.iter().map(ToString::to_string).collect();
         writeln!(page, "- {}: {}", ticks(metric.name), bounds.join(", ")).expect(NEVER);

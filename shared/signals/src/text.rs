@@ -120,7 +120,8 @@ impl Page {
         let mut so_far = 0;
         for (place, count) in measured.counts.iter().enumerate() {
             so_far += count;
-            let bound = metric.buckets.get(place).map_or_else(|| "+Inf".to_owned(), |bound| format!("{bound:?}"));
+            let bound =
+                metric.buckets.get(place).map_or_else(|| "+Inf".to_owned(), |bound| format!("{bound:?}"));
             let with_bound = [labels, &[format!("le=\"{bound}\"")]].concat();
             let exemplar = match (self.format, measured.exemplars.get(place)) {
                 (Format::OpenMetrics, Some(Some(exemplar))) => told(exemplar),
@@ -174,7 +175,9 @@ mod tests {
 
         let old = page(Format::Prometheus);
         assert!(old.contains("# TYPE instance_remediation_count_total counter\n"), "{old}");
-        assert!(old.contains("instance_remediation_count_total{instance_remediation_status=\"success\"} 2\n"));
+        assert!(
+            old.contains("instance_remediation_count_total{instance_remediation_status=\"success\"} 2\n")
+        );
         assert!(old.contains("process_memory_usage_bytes 1024\n"), "{old}");
         assert!(old.contains("target_info{service_name=\"instance-\\\"x\\\"\"} 1\n"), "{old}");
         assert!(!old.contains("EOF") && !old.contains("# UNIT"));

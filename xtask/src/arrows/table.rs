@@ -24,10 +24,21 @@ pub enum Errors {
     Told,
 }
 
-const GENERATOR: &[&str] =
-    &["contract", "iris", "knowledge", "invent", "transport", "clock", "planner", "bus", "chassis", "signals"];
+const GENERATOR: &[&str] = &[
+    "contract",
+    "iris",
+    "knowledge",
+    "invent",
+    "transport",
+    "clock",
+    "planner",
+    "bus",
+    "chassis",
+    "signals",
+];
 const AGENT: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "agent"];
-const ROUTER: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "engine", "signals"];
+const ROUTER: &[&str] =
+    &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "engine", "signals"];
 const CLI: &[&str] = &[
     "contract",
     "iris",
@@ -64,7 +75,11 @@ pub const ROOMS: &[Room] = &[
     library("transport", "shared/transport", &["contract", "bus"]),
     library("chassis", "shared/chassis", &["contract", "clock", "bus", "telemetry", "signals", "redaction"]),
     // iris and knowledge: docs/decisions/0001-agents-share-their-eyes.md
-    library("agent", "shared/agent", &["contract", "iris", "knowledge", "clock", "bus", "chassis", "signals"]),
+    library(
+        "agent",
+        "shared/agent",
+        &["contract", "iris", "knowledge", "clock", "bus", "chassis", "signals"],
+    ),
     told("testkit", "shared/testkit", Imports::Only(&["contract", "iris", "clock", "bus"])),
     library("generator", "services/generator", GENERATOR),
     library("router", "services/router", ROUTER),

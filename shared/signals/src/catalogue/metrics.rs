@@ -1,9 +1,9 @@
 //! What is counted and measured. A new one is one row here; `cargo xtask generate` tells it in `docs/telemetry.md`.
 
 use super::attributes::{
-    AI_MODEL, AI_OPERATION, AI_PROVIDER, AI_TOKEN_TYPE, APPROVAL, BREAKER, CACHE_RESULT, CHECK, COMMAND_OUTCOME,
-    DEAD_REASON, ERROR_TYPE, GROUP, LEVEL, OPERATION, PHASE, REMEDIATION_STATUS, SEVERITY, SHARD, STEP_STATUS,
-    STREAM, SYSTEM, TEMPLATE, TOOL, VERDICT,
+    AI_MODEL, AI_OPERATION, AI_PROVIDER, AI_TOKEN_TYPE, APPROVAL, BREAKER, CACHE_RESULT, CHECK,
+    COMMAND_OUTCOME, DEAD_REASON, ERROR_TYPE, GROUP, LEVEL, OPERATION, PHASE, REMEDIATION_STATUS, SEVERITY,
+    SHARD, STEP_STATUS, STREAM, SYSTEM, TEMPLATE, TOOL, VERDICT,
 };
 use super::{Kind, Metric, NO_LABELS};
 use crate::instrument::{Counter, Gauge, Histogram, Instrument};
@@ -28,7 +28,8 @@ const SECONDS: Metric = Metric { kind: Kind::Histogram, unit: "s", ..PLAIN };
 const MODEL: Metric = Metric { told_by_its_room: true, ..PLAIN };
 
 /// Advised by the messaging conventions.
-const MESSAGE_SECONDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+const MESSAGE_SECONDS: &[f64] =
+    &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 /// A sync of a good disk takes 0.1 ms, one of a bad disk a second.
 const SYNC_SECONDS: &[f64] =
     &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
@@ -40,8 +41,20 @@ const MODEL_SECONDS: &[f64] =
     &[0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
 /// Advised for tokens: powers of four.
 const TOKENS: &[f64] = &[
-    1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262_144.0, 1_048_576.0, 4_194_304.0,
-    16_777_216.0, 67_108_864.0,
+    1.0,
+    4.0,
+    16.0,
+    64.0,
+    256.0,
+    1024.0,
+    4096.0,
+    16384.0,
+    65536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
+    67_108_864.0,
 ];
 
 macro_rules! metrics {

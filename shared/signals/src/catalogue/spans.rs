@@ -1,11 +1,12 @@
 //! What is traced.
 
 use super::attributes::{
-    AI_CONVERSATION, AI_FINISH, AI_INPUT_TEXT, AI_INPUT_TOKENS, AI_MAX_TOKENS, AI_MODEL, AI_OPERATION, AI_OUTPUT,
-    AI_OUTPUT_TEXT, AI_OUTPUT_TOKENS, AI_PROVIDER, AI_RESPONSE_ID, AI_RESPONSE_MODEL, AI_SEED, AI_STREAM,
-    AI_SYSTEM_TEXT, AI_TEMPERATURE, ANONYMOUS, CLIENT_ID, COMMAND_ID, CONVERSATION, DELIVERY_COUNT, DESTINATION,
-    ERROR_TYPE, GROUP, INSTANCE, MESSAGE_ID, OFFSET, OPENAI_API, OPENAI_FINGERPRINT, OPERATION, OPERATION_TYPE,
-    SEQUENCE, SERVER_ADDRESS, SERVER_PORT, STREAM, SUBSCRIPTION, SYSTEM, TEMPLATE, TEMPORARY,
+    AI_CONVERSATION, AI_FINISH, AI_INPUT_TEXT, AI_INPUT_TOKENS, AI_MAX_TOKENS, AI_MODEL, AI_OPERATION,
+    AI_OUTPUT, AI_OUTPUT_TEXT, AI_OUTPUT_TOKENS, AI_PROVIDER, AI_RESPONSE_ID, AI_RESPONSE_MODEL, AI_SEED,
+    AI_STREAM, AI_SYSTEM_TEXT, AI_TEMPERATURE, ANONYMOUS, CLIENT_ID, COMMAND_ID, CONVERSATION,
+    DELIVERY_COUNT, DESTINATION, ERROR_TYPE, GROUP, INSTANCE, MESSAGE_ID, OFFSET, OPENAI_API,
+    OPENAI_FINGERPRINT, OPERATION, OPERATION_TYPE, SEQUENCE, SERVER_ADDRESS, SERVER_PORT, STREAM,
+    SUBSCRIPTION, SYSTEM, TEMPLATE, TEMPORARY,
 };
 use super::{Span, SpanKind};
 
@@ -37,8 +38,16 @@ pub static ALL: &[Span] = &[
         relation: "child of the span that published the message, and linked to it",
         always: &[&SYSTEM, &OPERATION, &OPERATION_TYPE, &TEMPLATE, &DESTINATION, &CLIENT_ID],
         sometimes: &[
-            &SUBSCRIPTION, &GROUP, &MESSAGE_ID, &CONVERSATION, &STREAM, &SEQUENCE, &DELIVERY_COUNT, &SERVER_ADDRESS,
-            &SERVER_PORT, &ERROR_TYPE,
+            &SUBSCRIPTION,
+            &GROUP,
+            &MESSAGE_ID,
+            &CONVERSATION,
+            &STREAM,
+            &SEQUENCE,
+            &DELIVERY_COUNT,
+            &SERVER_ADDRESS,
+            &SERVER_PORT,
+            &ERROR_TYPE,
         ],
     },
     Span {
@@ -102,12 +111,30 @@ pub static ALL: &[Span] = &[
         help: "One question to one model, all its tries included",
         relation: "child of what is under way",
         always: &[
-            &AI_OPERATION, &AI_PROVIDER, &AI_MODEL, &AI_TEMPERATURE, &AI_SEED, &AI_MAX_TOKENS, &AI_STREAM, &AI_OUTPUT,
-            &OPENAI_API, &SERVER_ADDRESS, &SERVER_PORT,
+            &AI_OPERATION,
+            &AI_PROVIDER,
+            &AI_MODEL,
+            &AI_TEMPERATURE,
+            &AI_SEED,
+            &AI_MAX_TOKENS,
+            &AI_STREAM,
+            &AI_OUTPUT,
+            &OPENAI_API,
+            &SERVER_ADDRESS,
+            &SERVER_PORT,
         ],
         sometimes: &[
-            &AI_CONVERSATION, &AI_RESPONSE_ID, &AI_RESPONSE_MODEL, &AI_FINISH, &AI_INPUT_TOKENS, &AI_OUTPUT_TOKENS,
-            &OPENAI_FINGERPRINT, &AI_SYSTEM_TEXT, &AI_INPUT_TEXT, &AI_OUTPUT_TEXT, &ERROR_TYPE,
+            &AI_CONVERSATION,
+            &AI_RESPONSE_ID,
+            &AI_RESPONSE_MODEL,
+            &AI_FINISH,
+            &AI_INPUT_TOKENS,
+            &AI_OUTPUT_TOKENS,
+            &OPENAI_FINGERPRINT,
+            &AI_SYSTEM_TEXT,
+            &AI_INPUT_TEXT,
+            &AI_OUTPUT_TEXT,
+            &ERROR_TYPE,
         ],
     },
 ];
