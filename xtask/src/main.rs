@@ -13,6 +13,7 @@ mod broker;
 mod census;
 mod chaos;
 mod ci;
+mod containers;
 mod crash;
 mod demo;
 mod error_pages;
@@ -78,6 +79,8 @@ enum Task {
     Chaos(chaos::Options),
     /// Plant faults one at a time, and see that the proofs find each.
     Mutants(mutants::Options),
+    /// Bring compose.yaml up on a real container engine, kill containers in the middle of a remediation, and judge.
+    Containers(containers::Options),
     /// Run a benchmark.
     Bench(bench::Options),
 }
@@ -110,6 +113,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Broker(options) => broker::run(&workspace, &options),
         Task::Chaos(options) => chaos::run(&workspace, &options),
         Task::Mutants(options) => mutants::run(&workspace, &options),
+        Task::Containers(options) => containers::run(&workspace, &options),
         Task::Bench(options) => bench::run(&workspace, &options),
     }
 }
