@@ -33,6 +33,7 @@ mod kill_switch;
 mod kv;
 mod lease;
 mod log;
+mod owned;
 mod reader;
 mod request;
 mod settings;
@@ -56,6 +57,7 @@ pub use crate::{
     kv::{AlreadyServed, HaltOrder, OpenHint, ServedBy},
     lease::{Lease, LeaseHolder},
     log::LogFollow,
+    owned::Ownership,
     publish::{PublishError, Written},
     reader::LogMessage,
     request::{Inbox, Reply, RequestError},
