@@ -234,7 +234,7 @@ fn story(text: &str) -> Result<Story, String> {
         word => word
             .parse()
             .map(Story::One)
-            .map_err(|_| format!("must be {} or all", Phase::ALL.map(Phase::as_str).join(", "))),
+            .map_err(|_| format!("must be all, or {}", Phase::RULE)),
     }
 }
 

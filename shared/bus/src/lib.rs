@@ -34,6 +34,7 @@ mod kv;
 mod lease;
 mod log;
 mod measure;
+mod owned;
 mod reader;
 mod request;
 mod settings;
@@ -57,6 +58,7 @@ pub use crate::{
     kv::{AlreadyServed, HaltOrder, OpenHint, ServedBy},
     lease::{Lease, LeaseHolder},
     log::LogFollow,
+    owned::Ownership,
     publish::{PublishError, Written},
     reader::LogMessage,
     request::{Inbox, Reply, RequestError},

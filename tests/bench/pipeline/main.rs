@@ -10,6 +10,7 @@ mod orders;
 mod pipeline; // Ours and the limit, as processes with a client.
 mod scale; // Many in flight, many kept, many open.
 
+mod gate;
 mod measure;
 mod populate;
 mod report;
@@ -133,7 +134,7 @@ async fn measure_all(arguments: &Arguments) -> Result<ExitCode> {
     let programs = programs(&arguments.log)?;
     println!("{}", machine::line()?);
     if let Some(at_most) = arguments.gate_cpu {
-        return gate_cpu(arguments, &programs, at_most).await;
+        return gate::cpu(arguments, &programs, at_most).await;
     }
     let mut rows = Vec::new();
     for part in &arguments.parts {
@@ -153,20 +154,6 @@ async fn measure_all(arguments: &Arguments) -> Result<ExitCode> {
     }
     let met = report::table(&rows);
     Ok(if arguments.strict && !met { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-/// The one figure that is steady on a busy machine.
-async fn gate_cpu(arguments: &Arguments, programs: &Programs, at_most: f64) -> Result<ExitCode> {
-    let (steps, lanes) = (3, 64);
-    let mut running = Vec::new();
-    for orders in sides(steps, arguments.shards) {
-        let started = Pipeline::start(programs, orders, arguments.sync, arguments.shards, lanes).await?;
-        running.push(Arc::new(started));
-    }
-    let seen = in_turns(arguments, &running, lanes).await?;
-    let figure = format!("{steps} steps, {lanes} in flight: CPU of server, router, agent, us");
-    let row = Row::ratio(figure, seen[0].cpu_each(), seen[1].cpu_each(), Goal::AtMost(at_most));
-    Ok(if report::table(&[row]) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Ours, and the bare chain of as many steps, `verify` included.
