@@ -107,6 +107,7 @@ fn programs(world: &World, folder: &Path, url: &str, tails: bool) -> Result<Vec<
             "generator" => {
                 file.set("poll_ms", 50).set("quiet_ms", 200).set("start_at", "beginning");
             }
+            pipeline::ANALYST => {}
             _ => {
                 file.set("proc_root", world.host().to_string_lossy().into_owned());
             }
@@ -119,7 +120,6 @@ fn programs(world: &World, folder: &Path, url: &str, tails: bool) -> Result<Vec<
         }
         programs.push(pipeline::service(name, &file.write(folder)?, url)?);
     }
-    programs.push(pipeline::respond(url)?);
     for program in &mut programs {
         program.clean_environment = true;
     }

@@ -28,6 +28,7 @@ const GENERATOR: &[&str] =
     &["contract", "iris", "knowledge", "invent", "transport", "clock", "planner", "bus", "chassis"];
 const AGENT: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "agent"];
 const ROUTER: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "engine"];
+const ANALYST: &[&str] = &["contract", "iris", "knowledge", "clock", "bus", "chassis", "diagnosis", "llm"];
 const CLI: &[&str] = &[
     "contract",
     "iris",
@@ -37,6 +38,7 @@ const CLI: &[&str] = &[
     "clock",
     "planner",
     "engine",
+    "diagnosis",
     "scenario",
     "bus",
     "telemetry",
@@ -53,6 +55,7 @@ pub const ROOMS: &[Room] = &[
     library("knowledge", "shared/knowledge", &["iris"]),
     library("invent", "shared/invent", &["contract", "iris", "knowledge"]),
     library("planner", "shared/planner", &["contract", "knowledge"]),
+    library("diagnosis", "shared/diagnosis", &["contract", "knowledge"]),
     library("scenario", "shared/scenario", &["knowledge"]),
     library("engine", "shared/engine", &["contract", "planner"]),
     library("bus", "shared/bus", &["contract", "clock"]),
@@ -63,6 +66,7 @@ pub const ROOMS: &[Room] = &[
     told("testkit", "shared/testkit", Imports::Only(&["contract", "iris", "clock", "bus"])),
     library("generator", "services/generator", GENERATOR),
     library("router", "services/router", ROUTER),
+    library("analyst", "services/analyst", ANALYST),
     library("config-agent", "services/config-agent", AGENT),
     library("os-agent", "services/os-agent", AGENT),
     library("restart-agent", "services/restart-agent", AGENT),
