@@ -187,8 +187,13 @@ impl Watch {
     /// What is left to people.
     fn finding(&mut self, finding: &Finding) {
         self.active_at = Instant::now();
-        if let (Decision::Person { .. }, Some(condition)) = (&finding.decision, &finding.condition) {
-            self.left_to_a_person.push(condition.as_str().to_owned());
+        if !matches!(finding.decision, Decision::Person { .. }) {
+            return;
         }
+        // Who is told of the whole is told of its parts: the entries are in the finding.
+        let parts =
+            finding.evidence.iter().filter_map(|entry| self.of_message.get(&entry.message_id).cloned());
+        let whole = finding.condition.iter().map(|condition| condition.as_str().to_owned());
+        self.left_to_a_person.extend(parts.filter(|condition| !condition.is_empty()).chain(whole));
     }
 }
