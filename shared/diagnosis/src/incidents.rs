@@ -207,8 +207,12 @@ impl Incidents {
         incident.take(sighting, now);
         match incident.stage {
             // Read back from the log without its entries, and here they are again.
-            Stage::Triage { .. } if was_empty && incident.condition.is_some() => self.triage(id, now, actions),
-            Stage::Triage { .. } if was_empty => incident.stage = Stage::Triage { until: now + self.limits.triage },
+            Stage::Triage { .. } if was_empty && incident.condition.is_some() => {
+                self.triage(id, now, actions)
+            }
+            Stage::Triage { .. } if was_empty => {
+                incident.stage = Stage::Triage { until: now + self.limits.triage }
+            }
             Stage::Person if incident.written > told => {
                 let why = "it has become graver since a person was told".to_owned();
                 self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions);
