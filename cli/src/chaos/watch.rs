@@ -1,7 +1,7 @@
 //! What is seen of a run on the bus, while it goes on.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -12,7 +12,9 @@ use futures::{
 };
 use instance_bus::{Bus, BusError, Deliveries, Durability, LogFollow, LogMessage, StartAt};
 use instance_contract::{
-    Action, Decision, Finding, IrisMessage, MessageId, RemediationCommand, RemediationId, StepStatus, subject,
+    Action, Decision, Finding, IncidentId, IrisMessage, MessageId, RemediationCommand, RemediationId,
+    StepStatus,
+    subject::{self, IncidentRecord},
 };
 use instance_diagnosis::targets;
 use instance_engine::Record;
@@ -41,6 +43,8 @@ pub struct Watch {
     /// In the order in which they were accepted or refused.
     pub commands: Vec<RemediationCommand>,
     pub ended_at: Option<Duration>,
+    /// Incidents of which nothing is said yet: somebody thinks.
+    undecided: BTreeSet<IncidentId>,
     of_message: BTreeMap<MessageId, String>,
 }
 
@@ -59,10 +63,10 @@ impl Watch {
             let follow = bus.follow(shard, &[subject::shard_log(shard)], 1);
             endless(follow)
         });
-        let findings = endless(bus.follow_incidents(&[subject::findings()], 1));
+        let incidents = endless(bus.follow_incidents(&[subject::incidents()], 1));
         Ok(Self {
             messages: bus.errors(Durability::Ephemeral, StartAt::First).await?,
-            records: select_all(follows.chain([findings])),
+            records: select_all(follows.chain([incidents])),
             since: Instant::now(),
             active_at: Instant::now(),
             detected: BTreeMap::new(),
@@ -71,6 +75,7 @@ impl Watch {
             remediations: BTreeMap::new(),
             commands: Vec::new(),
             ended_at: None,
+            undecided: BTreeSet::new(),
             of_message: BTreeMap::new(),
         })
     }
@@ -81,9 +86,10 @@ impl Watch {
         self.active_at = self.since;
     }
 
-    /// Is a remediation under way?
+    /// Is a remediation under way, or an incident not judged yet?
     pub fn is_busy(&self) -> bool {
-        self.remediations.values().any(|remediation| remediation.ended.is_none())
+        !self.undecided.is_empty()
+            || self.remediations.values().any(|remediation| remediation.ended.is_none())
     }
 
     /// Takes in what happens within that time.
@@ -148,8 +154,11 @@ impl Watch {
     }
 
     fn record(&mut self, message: &LogMessage) -> Result<()> {
-        if subject::parse_incident(&message.subject).is_some() {
-            self.finding(&message.json()?);
+        if let Some((incident, kind)) = subject::parse_incident(&message.subject) {
+            self.incident(incident, kind);
+            if matches!(kind, IncidentRecord::Finding(_)) {
+                self.finding(&message.json()?);
+            }
             return Ok(());
         }
         let Some((_, id, kind)) = subject::parse_record(&message.subject) else { return Ok(()) };
@@ -182,6 +191,14 @@ impl Watch {
             self.commands.push(command.clone());
             self.remediations.insert(id, Remediation { command, ended: None, calls_a_person: false });
         }
+    }
+
+    fn incident(&mut self, incident: IncidentId, kind: IncidentRecord) {
+        match kind {
+            IncidentRecord::Opened => self.undecided.insert(incident),
+            _ => self.undecided.remove(&incident),
+        };
+        self.active_at = Instant::now();
     }
 
     /// What is left to people.
