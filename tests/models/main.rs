@@ -3,6 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod desk; // Read this first: a model set up for a test.
+mod scene;
+
+mod adversary;
+mod corpus;
 
 mod asking;
 mod remembering;
