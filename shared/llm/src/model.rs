@@ -320,6 +320,8 @@ impl Shared {
         progress.usage.input_tokens += usage.input_tokens;
         progress.usage.output_tokens += usage.output_tokens;
         progress.micro_usd += cost;
+        let failed = outcome.as_ref().err().map(crate::CallError::kind);
+        telemetry::called(&provider.settings, cost, failed.as_deref());
         match &outcome {
             Err(error) if error.is_failure_of_the_service() => permit.failed(&error.kind()),
             // "Too many calls" is an answer too; what it asks for is kept beside the breaker.
