@@ -7,8 +7,8 @@ use instance_contract::Verdict;
 
 use crate::{
     approve, audit, breaker, bus, chaos, classify, completions, consume, cost, cpf, dead_letter, demo,
-    doctor, exit::Exit, generate, halt, history, hosts, knowledge, log, man, model, orchestrate, replay, respond,
-    schema, session, session::Session, status, trace, up, validate,
+    doctor, exit::Exit, generate, halt, history, hosts, knowledge, log, man, model, orchestrate, replay,
+    respond, schema, session, session::Session, status, trace, up, validate,
 };
 
 const EXAMPLES: &str = "\

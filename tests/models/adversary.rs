@@ -45,7 +45,9 @@ impl Adversary {
         let next = Arc::new(AtomicUsize::new(0));
         let place = Arc::clone(&next);
         let answers = shapes();
-        server.answer_with(move |_| Some(answers[place.fetch_add(1, Ordering::Relaxed) % answers.len()].clone()));
+        server.answer_with(move |_| {
+            Some(answers[place.fetch_add(1, Ordering::Relaxed) % answers.len()].clone())
+        });
         Self { next }
     }
 
@@ -61,7 +63,8 @@ fn choice(option: impl Into<Value>, numbers: &[i64], confidence: impl Into<Value
 
 /// One answer of each shape. Legal ones are among them: the greatest and the least that is allowed.
 fn shapes() -> Vec<ModelAnswer> {
-    let step = json!({"id": "s", "tool": "iris_restart", "parameters": {"force": true}, "instance": "FINANCE"});
+    let step =
+        json!({"id": "s", "tool": "iris_restart", "parameters": {"force": true}, "instance": "FINANCE"});
     let legal = [
         choice(0, &[512], 1.0),
         choice(0, &[320], 0.5),

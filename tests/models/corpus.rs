@@ -160,7 +160,8 @@ async fn a_hostile_model_that_is_shown_hostile_entries_stays_inside_what_is_allo
         let advisor = Advisor { model: &model, account: &account, least_confidence: 0.5 };
         let decision = scene.decide(&entries, Some(advisor)).await;
         let effect = scene.effect(&decision);
-        let allowed = effect.starts_with("globals=") || effect == "hugepages=379" || case.may.contains(&effect);
+        let allowed =
+            effect.starts_with("globals=") || effect == "hugepages=379" || case.may.contains(&effect);
         assert!(scene.command(&decision).is_none() || allowed, "{}: {effect}", case.id);
         effects.insert(effect);
 

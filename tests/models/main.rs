@@ -9,5 +9,6 @@ mod adversary;
 mod corpus;
 
 mod asking;
+mod improvising;
 mod remembering;
 mod telling;

@@ -75,8 +75,20 @@ fn looked_at(text: &str) -> usize {
 
 /// Words after which people write a secret, with and without a sign in between.
 const NAMES: [&str; 14] = [
-    "password", "passwd", "passphrase", "passcode", "pwd", "kennwort", "passwort", "contraseña", "senha", "пароль",
-    "密码", "パスワード", "wachtwoord", "lozinka",
+    "password",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "pwd",
+    "kennwort",
+    "passwort",
+    "contraseña",
+    "senha",
+    "пароль",
+    "密码",
+    "パスワード",
+    "wachtwoord",
+    "lozinka",
 ];
 const SIGNS: [&str; 6] = ["", "is", "was", "ist", "lautet", "es"];
 /// A sign may stand so many words behind the name: the password for the backup volume is ...
@@ -177,7 +189,11 @@ mod tests {
 
     #[test]
     fn a_secret_that_is_cut_in_half_is_not_looked_at() {
-        let text = format!("{} {}sk-proj-AbCdEf0123456789AbCdEf0123456789", "=\"\"".repeat(100), "password=\"x ".repeat(1_361));
+        let text = format!(
+            "{} {}sk-proj-AbCdEf0123456789AbCdEf0123456789",
+            "=\"\"".repeat(100),
+            "password=\"x ".repeat(1_361)
+        );
         assert!(!Excerpt::of(&text).as_str().contains("AbCd"));
     }
 
