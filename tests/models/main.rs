@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod cases;
 mod desk; // Read this first: a model set up for a test.
 mod scene;
 
@@ -10,5 +11,6 @@ mod corpus;
 
 mod asking;
 mod improvising;
+mod ready;
 mod remembering;
 mod telling;
