@@ -20,6 +20,7 @@ mod generate;
 mod mutants;
 mod simulate;
 mod sizes;
+mod soak;
 mod test;
 mod tools;
 mod units;
@@ -76,6 +77,8 @@ enum Task {
     Broker(broker::Options),
     /// Break stand-in instances for every built-in cause: is each real, who heals it, and does the truth stay sealed?
     Chaos(chaos::Options),
+    /// Break and heal many instances without pause, and watch for loss and growth.
+    Soak(soak::Options),
     /// Plant faults one at a time, and see that the proofs find each.
     Mutants(mutants::Options),
     /// Run a benchmark.
@@ -109,6 +112,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Crash(options) => crash::run(&workspace, &options),
         Task::Broker(options) => broker::run(&workspace, &options),
         Task::Chaos(options) => chaos::run(&workspace, &options),
+        Task::Soak(options) => soak::run(&workspace, &options),
         Task::Mutants(options) => mutants::run(&workspace, &options),
         Task::Bench(options) => bench::run(&workspace, &options),
     }

@@ -10,6 +10,7 @@ use instance_bus::{Bus, BusError, LogMessage, PublishError};
 use instance_chassis::crash_point;
 use instance_contract::{AuditRecord, AuditRecords, Shard, subject};
 use instance_engine::audit::{Source, Trail};
+use instance_signals::metrics::{AUDIT_FAILURES, AUDIT_RECORDS};
 use tokio::time::{Instant, timeout_at};
 
 /// A message is written when the log is quiet for so long,
@@ -48,6 +49,7 @@ pub(crate) async fn keep(bus: &Bus, shard: Shard) -> std::convert::Infallible {
         if halt.is_ordinary() || error == told {
             tracing::debug!(error, %shard, "looks for the end of the audit trail again");
         } else {
+            AUDIT_FAILURES.add(1, &[]);
             tracing::warn!(error, %shard, "the audit trail waits; plans do not");
             told = error;
         }
@@ -90,9 +92,11 @@ async fn write(bus: &Bus, shard: Shard, until: Option<u64>) -> Result<(), Halt> 
             let Ok(message) = timeout_at(deadline.min(quiet), log.next()).await else { break };
             records.push(tell(bus, shard, &mut trail, &message?).await?);
         }
+        let count = records.len() as u64;
         let payload = serde_json::to_vec(&AuditRecords::new(records)).expect("records are plain JSON");
         crash_point("router.audit-to-write");
         after = bus.append_audit(shard, after, payload.into()).await?.sequence;
+        AUDIT_RECORDS.add(count, &[]);
         crash_point("router.audit-written");
         if is_done(&trail) {
             return Ok(());

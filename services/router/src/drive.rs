@@ -21,7 +21,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 use tracing::{Instrument as _, Span};
 
 use crate::{
-    Error, Router, facts,
+    Error, Router, count, facts,
     hint::Hints,
     intake::Taken,
     own, perform,
@@ -156,6 +156,7 @@ impl Driver<'_> {
                 _ = renewal.tick() => {
                     renew(lease).await?;
                     self.tell_next_owner();
+                    count::standing(self.shard, &self.core, self.intake.len());
                 }
                 Ok(()) = halted.changed() => {
                     let halted = *halted.borrow_and_update();
@@ -211,7 +212,10 @@ impl Driver<'_> {
         let Some((kind, at, sequence, record)) = perform::decoded(message) else { return };
         match kind {
             RecordKind::Result { .. } => crash_point("router.result-read"),
-            _ => crash_point("router.approval-read"),
+            _ => {
+                crash_point("router.approval-read");
+                count::heard(&record);
+            }
         }
         let span = match kind {
             // A person's client has a trace of its own, or none; the story goes on in that of the remediation.

@@ -8,7 +8,7 @@ use instance_chassis::crash_point;
 use instance_contract::{Owner, Shard, subject};
 use instance_engine::next_epoch;
 
-use crate::{Error, Router, audit, drive};
+use crate::{Error, Router, audit, count, drive};
 
 /// How long a router that leaves goes on telling what was done.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -47,10 +47,12 @@ async fn drive_while_owned(router: &Router, lease: &mut Lease) {
         Ok(taken) => {
             let epoch = taken.epoch;
             tracing::info!(%shard, epoch, "took the shard");
+            count::taken(shard);
             let driven = tokio::select! {
                 driven = drive::drive(router, lease, &taken) => driven,
                 never = audit::keep(&router.bus, shard) => match never {},
             };
+            count::left(shard);
             match driven {
                 Ok(()) => tracing::info!(%shard, epoch, "left the shard"),
                 Err(error) => {

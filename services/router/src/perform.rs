@@ -11,7 +11,7 @@ use instance_contract::{
 use instance_engine::{Event, Logged, Record};
 use jiff::Timestamp;
 
-use crate::{Router, intake};
+use crate::{Router, count, intake};
 
 /// Between two tries to read the log.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -36,6 +36,7 @@ pub(crate) async fn write(
                 tracing::debug!(remediation = %id, record = %kind, "recorded");
             }
             has_written(&kind);
+            count::written(&record);
             Event::Recorded { id, kind, at: now, sequence: written.sequence, record }
         }
         Err(PublishError::Exists { .. }) => standing(bus, shard, id, kind, &subject).await,
@@ -67,6 +68,7 @@ pub(crate) async fn begin(
         Ok(written) => {
             tracing::info!(remediation = %id, record = %kind, "recorded");
             has_written(&kind);
+            count::begun(&kind, &record);
             Event::Recorded { id, kind, at: now, sequence: written.sequence, record }
         }
         Err(PublishError::Exists { .. }) => used(router, id, kind).await,

@@ -33,6 +33,7 @@ mod kill_switch;
 mod kv;
 mod lease;
 mod log;
+mod measure;
 mod reader;
 mod request;
 mod settings;

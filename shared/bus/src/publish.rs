@@ -5,14 +5,14 @@ use bytes::Bytes;
 use instance_contract::subject::Subject;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use crate::{
     Bus, BusError, Headers,
     api::{RETRY_PAUSE, TEMPORARILY_UNAVAILABLE},
     connect::UNAVAILABLE_FOR,
     headers::{EXPECTED_LAST_SUBJECT_SEQUENCE, MESSAGE_ID},
-    topology, trace,
+    measure, topology, trace,
 };
 
 /// A message that the stream has taken.
@@ -181,6 +181,7 @@ impl Bus {
         payload: Bytes,
         mut headers: Headers,
     ) -> Result<(), PublishError> {
+        let began = std::time::Instant::now();
         let span = trace::publish_span(self, subject.as_str(), headers.get(MESSAGE_ID));
         trace::inject(&span, headers.map_mut());
         let send = self.client.publish_with_headers(subject.to_string(), headers.into_map(), payload);
@@ -191,10 +192,7 @@ impl Bus {
             }
             None => Err(PublishError::Unknown { subject: subject.to_string() }),
         };
-        if let Err(error) = &outcome {
-            trace::fail(&span, error.kind());
-        }
-        outcome
+        told(subject.as_str(), began, &span, outcome)
     }
 
     /// Publishes to a stream inside a PRODUCER span whose context goes into the headers.
@@ -204,13 +202,11 @@ impl Bus {
         payload: Bytes,
         mut headers: Headers,
     ) -> Result<Written, PublishError> {
+        let began = std::time::Instant::now();
         let span = trace::publish_span(self, subject, headers.get(MESSAGE_ID));
         trace::inject(&span, headers.map_mut());
         let outcome = self.publish_stored(subject, payload, headers).instrument(span.clone()).await;
-        if let Err(error) = &outcome {
-            trace::fail(&span, error.kind());
-        }
-        outcome
+        told(subject, began, &span, outcome)
     }
 
     /// Publishes to a stream and reads its answer. No span: KV writes come here directly.
@@ -263,6 +259,22 @@ impl Bus {
             }
         }))
     }
+}
+
+/// Tells how a publishing went: in its span, and in the metrics with the same word.
+fn told<T>(
+    subject: &str,
+    began: std::time::Instant,
+    span: &Span,
+    outcome: Result<T, PublishError>,
+) -> Result<T, PublishError> {
+    let failed = outcome.as_ref().err().map(PublishError::kind);
+    if let Some(kind) = failed {
+        trace::fail(span, kind);
+    }
+    // Measured inside the span, so that the value can name its trace.
+    span.in_scope(|| measure::published(subject, began, failed));
+    outcome
 }
 
 fn encode(subject: &Subject, message: &impl Serialize) -> Result<Bytes, PublishError> {

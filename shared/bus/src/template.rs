@@ -30,6 +30,13 @@ pub(crate) fn of(subject: &str) -> Option<&'static str> {
     })
 }
 
+/// The remediation that one of our subjects is about.
+pub(crate) fn remediation_in(subject: &str) -> Option<&str> {
+    let (_shard, rest) = subject.strip_prefix("instance.v1.remediation.")?.split_once('.')?;
+    let id = rest.split('.').next()?;
+    (id != "owner").then_some(id)
+}
+
 #[cfg(test)]
 mod tests {
     use instance_contract::{AgentKind, AskKind, Attempt, HostName, RemediationId, Shard, StepId, subject};
@@ -48,6 +55,8 @@ mod tests {
         );
         let asked = subject::ask(AgentKind::Os, &host, AskKind::Facts);
         assert_eq!(of(asked.as_str()), Some("instance.v1.ask.{agent}.{host}.facts"));
+        assert_eq!(remediation_in(made.as_str()), Some("6f1d2c0a-52b7-4c43-9a3e-1b6077a1d5c8"));
+        assert_eq!(remediation_in(subject::owner(Shard(3), 7).as_str()), None);
         assert_eq!(of("instance.v1.command.2.PROD"), of("instance.v1.command.PROD"));
     }
 

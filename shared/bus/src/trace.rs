@@ -90,9 +90,28 @@ pub(crate) fn publish_span(bus: &Bus, subject: &str, message_id: Option<&str>) -
         messaging.destination.temporary = temporary,
         messaging.destination.anonymous = temporary,
         messaging.message.id = message_id,
+        messaging.message.conversation_id = template::remediation_in(subject),
         messaging.client.id = bus.server.connection,
         server.address = address,
         server.port = port,
+        error.type = Empty,
+    )
+}
+
+/// INTERNAL span of a question and its answer. Where spans are not told in full: the current one.
+pub(crate) fn request_span(subject: &str) -> Span {
+    if !is_told_in_full() {
+        return Span::current();
+    }
+    let name = match template::of(subject) {
+        Some(template) => format!("request {template}"),
+        None => "request".to_owned(),
+    };
+    tracing::info_span!(
+        "request",
+        otel.name = name,
+        otel.kind = "internal",
+        otel.status_code = Empty,
         error.type = Empty,
     )
 }
@@ -134,6 +153,7 @@ pub(crate) fn process_span(
         messaging.destination.subscription.name = subscription,
         messaging.consumer.group.name = delivered.map(|message| message.consumer),
         messaging.message.id = headers.get(crate::headers::MESSAGE_ID),
+        messaging.message.conversation_id = template::remediation_in(subject),
         messaging.client.id = bus.server.connection,
         messaging.nats.stream = delivered.map(|message| message.stream),
         messaging.nats.sequence = delivered.map(|message| message.sequence),

@@ -3,11 +3,9 @@
 //! This lowers what can leak and how much a text can say. It is not what keeps a model from acting: that is
 //! [`Choices`](crate::Choices), which is made before any text is read.
 
-mod secrets;
-
 use std::fmt;
 
-pub use self::secrets::redact;
+use instance_redaction::redact_strictly;
 
 /// An excerpt is at most so many characters long, unless its maker says less.
 pub const LONGEST_EXCERPT: usize = 512;
@@ -31,7 +29,7 @@ impl Excerpt {
         // Secrets first: what hides in a secret must not split it, so invisible characters go before that.
         let visible: String = text[..end].chars().filter_map(shown).collect();
         let longest = longest.min(LONGEST_EXCERPT);
-        let redacted = redact(&visible);
+        let redacted = redact_strictly(&visible);
         let mut kept: String = redacted.chars().take(longest).collect();
         if kept.len() < redacted.len() || end < text.len() {
             kept.push('…');

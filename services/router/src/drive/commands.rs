@@ -9,7 +9,7 @@ use tracing::{Instrument as _, Span};
 
 use super::Driver;
 use crate::{
-    Error,
+    Error, count,
     intake::{self, Taken},
     perform,
 };
@@ -54,6 +54,7 @@ impl Driver<'_> {
             }
             Ok(Taken::Illegal { id, answer, ended }) => self.refuse(delivery, id, *answer, ended, span),
             Ok(Taken::Unreadable { answer, reason }) => {
+                count::unreadable();
                 self.settle(delivery, *answer, Some(reason), span);
             }
             // Dropped unsettled: it comes again.
