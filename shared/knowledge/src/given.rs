@@ -15,7 +15,7 @@ pub struct Given {
     pub test: Test,
     /// Whether it counts as so when nobody knows the fact. False unless the row says otherwise.
     pub when_unknown: bool,
-    /// What to tell where it is not so.
+    /// What to tell where it is not so; runbooks need it, cases say why as a whole.
     pub why: String,
 }
 
@@ -30,6 +30,8 @@ pub enum Test {
     AtLeast(u64),
     /// It is a number not above this.
     AtMost(u64),
+    /// It is known, or is not.
+    Known(bool),
     /// It has the value of that other fact.
     SameAs(String),
     /// Both are known, and that other fact has another value.
@@ -52,8 +54,12 @@ impl Given {
     }
 
     fn holds_if_known(&self, facts: &Facts) -> Option<bool> {
+        if let Test::Known(wanted) = self.test {
+            return Some(facts.get(&self.fact).is_some() == wanted);
+        }
         let value = facts.get(&self.fact)?;
         Some(match &self.test {
+            Test::Known(_) => true,
             Test::Is(wanted) => value == wanted,
             Test::IsNot(other) => value != other,
             Test::AtLeast(bound) => matches!(value, FactValue::Number(number) if number >= bound),
@@ -73,12 +79,10 @@ impl Given {
             Test::Is(value) | Test::IsNot(value) => kind.fits(value),
             Test::AtLeast(_) | Test::AtMost(_) => kind == FactKind::Number,
             Test::SameAs(other) | Test::OtherThan(other) => kind == kind_of(other)?,
+            Test::Known(_) => true,
         };
         if !fits {
             return Err(format!("the test does not fit \"{}\", which is {kind}", self.fact));
-        }
-        if self.why.trim().is_empty() {
-            return Err(format!("why must say what it means when \"{}\" is not so", self.fact));
         }
         Ok(())
     }
@@ -93,10 +97,12 @@ struct GivenRow {
     is_not: Option<FactValue>,
     at_least: Option<u64>,
     at_most: Option<u64>,
+    known: Option<bool>,
     same_as: Option<String>,
     other_than: Option<String>,
     #[serde(default)]
     when_unknown: bool,
+    #[serde(default)]
     why: String,
 }
 
@@ -109,13 +115,14 @@ impl TryFrom<GivenRow> for Given {
             row.is_not.map(Test::IsNot),
             row.at_least.map(Test::AtLeast),
             row.at_most.map(Test::AtMost),
+            row.known.map(Test::Known),
             row.same_as.map(Test::SameAs),
             row.other_than.map(Test::OtherThan),
         ];
         let mut tests = tests.into_iter().flatten();
         let (Some(test), None) = (tests.next(), tests.next()) else {
             return Err(format!(
-                "exactly one of is, is_not, at_least, at_most, same_as, other_than must be said of \"{}\"",
+                "exactly one of is, is_not, at_least, at_most, known, same_as, other_than must be said of \"{}\"",
                 row.fact
             ));
         };
@@ -163,7 +170,6 @@ mod tests {
             ("fact = \"host.huge-pages\"\nis = \"many\"\nwhy = \"x\"", "does not fit"),
             ("fact = \"cpf.path\"\nat_least = 1\nwhy = \"x\"", "does not fit"),
             ("fact = \"cpf.path\"\nsame_as = \"host.huge-pages\"\nwhy = \"x\"", "does not fit"),
-            ("fact = \"cpf.path\"\nis = \"x\"\nwhy = \" \"", "why must say"),
         ] {
             let error = given(text).and_then(|given| given.check()).unwrap_err();
             assert!(error.contains(rule), "{error}");

@@ -43,6 +43,7 @@ mod census;
 mod condition; // Read this first: what a row about a log message says.
 mod error_type;
 mod matcher;
+mod severity;
 
 mod cpf_danger;
 mod cpf_parameter;
@@ -64,7 +65,7 @@ mod value;
 
 pub use crate::catalogue::{Catalogue, condition, conditions};
 pub use crate::census::{Count, census};
-pub use crate::condition::{Answer, Condition, Place, Restart, Wording};
+pub use crate::condition::{Answer, Case, Condition, Decision, Frequency, Place, Restart, Wording};
 pub use crate::cpf_danger::{Danger, HostRoom, dangers};
 pub use crate::cpf_parameter::{
     Activation, Parameter, ParameterKind, parameter, parameters, parameters_of, suggest,
@@ -84,4 +85,5 @@ pub use crate::matcher::{AlreadyInForce, Matcher};
 pub use crate::propose::{HostMemory, ProposalError, ProposedChange, propose};
 pub use crate::remedy::{Formula, Priority, Remedy, Target, remedies, remedy_for};
 pub use crate::rows::DataError;
+pub use crate::severity::{Raised, RaisedBy, raised};
 pub use crate::value::ValueFault;

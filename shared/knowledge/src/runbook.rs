@@ -44,6 +44,10 @@ pub struct Runbook {
     pub risk: Risk,
     /// What the risk is, in words.
     pub risk_why: String,
+    /// For how long it may wait for other conditions of the same instance, so that one restart serves all of them, in
+    /// seconds, 0 to 60. Default 0: it is urgent.
+    #[serde(default)]
+    pub company_seconds: u32,
     /// What must never be touched on the way, in words and targets.
     pub never_touch: Vec<String>,
     /// Tag of the source; explained in the crate's README.

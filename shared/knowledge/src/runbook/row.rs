@@ -112,10 +112,15 @@ fn check(name: &str, runbook: &Runbook) -> Result<(), String> {
             return Err(format!("it cannot both cure and bring about \"{condition}\""));
         }
     }
-    for given in
-        runbook.precondition.iter().chain(runbook.step.iter().flat_map(|row| row.only_if.iter().flatten()))
-    {
+    let of_steps = runbook.step.iter().flat_map(|row| row.only_if.iter().flatten());
+    for given in runbook.precondition.iter().chain(of_steps) {
         given.check()?;
+        if given.why.trim().is_empty() {
+            return Err(format!("why must say what it means when \"{}\" is not so", given.fact));
+        }
+    }
+    if runbook.company_seconds > 60 {
+        return Err(format!("company_seconds must be 0 to 60, found {}", runbook.company_seconds));
     }
     check_steps(runbook)
 }
