@@ -4,7 +4,10 @@ mod learnt;
 
 use anyhow::Result;
 use instance_contract::{IncidentOutcome, InstanceName, subject};
-use instance_knowledge::{Condition, Matcher, Remedy, condition, conditions, remedies};
+use instance_knowledge::{
+    Condition, Matcher, condition, conditions,
+    runbook::{Runbook, runbooks_for},
+};
 use serde_json::{Value, json};
 
 use self::learnt::Learnt;
@@ -84,21 +87,10 @@ fn meant(what: &str) -> Vec<&'static str> {
     meant
 }
 
-fn runbooks(row: &Condition) -> Vec<&'static Remedy> {
-    remedies().iter().filter(|remedy| remedy.condition == row.id).collect()
-}
-
 fn tell(row: &Condition, learnt: &Learnt) -> Result<()> {
     print(rows::text_of(row))?;
-    let runbooks = runbooks(row);
-    for remedy in &runbooks {
-        print(format_args!("\nrunbook {}", remedy.condition))?;
-        let line = |name: &str, value: &str| print(format_args!("  {name:9} {}", printable(value)));
-        line("does", &remedy.recommended_action)?;
-        line("by", &remedy.tools.join(", then "))?;
-        line("cures", if remedy.cures { "yes" } else { "no: it only looks, and a person does the rest" })?;
-        line("source", &remedy.source)?;
-    }
+    let runbooks = runbooks_for(&row.id);
+    runbooks.iter().try_for_each(|runbook| print(format_args!("\n{}", text_of(runbook))))?;
     if runbooks.is_empty() {
         print("\nno runbook: nothing is done about it without a person")?;
     }
@@ -122,17 +114,45 @@ fn tell(row: &Condition, learnt: &Learnt) -> Result<()> {
     ))
 }
 
-fn document(row: &Condition, learnt: &Learnt) -> Value {
-    let runbooks: Vec<Value> = runbooks(row)
-        .into_iter()
-        .map(|remedy| {
-            json!({
-                "id": remedy.condition, "recommended_action": remedy.recommended_action, "tools": remedy.tools,
-                "cures": remedy.cures, "requires_restart": remedy.restart, "priority": remedy.priority.as_str(),
-                "source": remedy.source,
-            })
-        })
+/// A runbook for people.
+fn text_of(runbook: &Runbook) -> String {
+    let mut lines = vec![format!("runbook {}", runbook.id)];
+    let mut add = |name: &str, value: &str| lines.push(format!("  {name:11} {}", printable(value)));
+    add("does", &runbook.action);
+    let steps: Vec<String> = runbook.step.iter().map(|step| step.target.label()).collect();
+    add("changes", &steps.join(", then "));
+    add("cures", if runbook.cures { "yes" } else { "no: it only looks, and a person does the rest" });
+    add("risk", &format!("{}: {}", runbook.risk.as_str(), runbook.risk_why));
+    for precondition in &runbook.precondition {
+        add("not when", &precondition.why);
+    }
+    if !runbook.never_touch.is_empty() {
+        add("never", &format!("touches {}", runbook.never_touch.join("; ")));
+    }
+    for sign in &runbook.verification.success_signs {
+        add("cured when", sign);
+    }
+    add("source", &runbook.source);
+    lines.join("\n")
+}
+
+fn runbook_document(runbook: &Runbook) -> Value {
+    let steps: Vec<Value> = runbook
+        .step
+        .iter()
+        .map(|step| json!({"id": step.id, "target": step.target.label(), "tool": step.target.tool()}))
         .collect();
+    let not_when: Vec<&str> = runbook.precondition.iter().map(|given| given.why.as_str()).collect();
+    json!({
+        "id": runbook.id, "action": runbook.action, "conditions": runbook.conditions, "cures": runbook.cures,
+        "priority": runbook.priority.as_str(), "risk": runbook.risk.as_str(), "risk_why": runbook.risk_why,
+        "steps": steps, "not_when": not_when, "never_touch": runbook.never_touch,
+        "success_signs": runbook.verification.success_signs, "source": runbook.source,
+    })
+}
+
+fn document(row: &Condition, learnt: &Learnt) -> Value {
+    let runbooks: Vec<Value> = runbooks_for(&row.id).into_iter().map(runbook_document).collect();
     let rows: Vec<Value> = learnt
         .rows()
         .map(|(key, tries)| {
@@ -152,6 +172,27 @@ fn document(row: &Condition, learnt: &Learnt) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_condition_is_told_with_the_runbooks_that_answer_it() {
+        let row = find("huge-pages-too-few").unwrap();
+        let told = document(row, &Learnt::default());
+        let runbook = &told["runbooks"][0];
+        assert_eq!(
+            (&runbook["id"], &runbook["steps"][0]["target"]),
+            (&json!("add-huge-pages"), &json!("kernel vm.nr_hugepages"))
+        );
+        let text = text_of(runbooks_for(&row.id)[0]);
+        assert!(
+            text.contains("changes     kernel vm.nr_hugepages, then instance") && text.contains("not when"),
+            "{text}"
+        );
+        let told = document(find("license-limit-exceeded").unwrap(), &Learnt::default());
+        assert!(
+            told["runbooks"].as_array().unwrap().iter().all(|runbook| runbook["cures"] == false),
+            "{told}"
+        );
+    }
 
     #[test]
     fn what_was_meant_is_suggested() {
