@@ -8,8 +8,7 @@ use instance_contract::Verdict;
 use crate::{
     approve, audit, breaker, bus, chaos, classify, completions, consume, cost, cpf, dead_letter, demo,
     doctor, exit::Exit, explain, generate, halt, history, hosts, inbox, incident, investigate, knowledge,
-    log, man, model, orchestrate, replay, respond, schema, session, session::Session, status, trace, up,
-    validate,
+    log, man, model, orchestrate, replay, schema, session, session::Session, status, trace, up, validate,
 };
 
 const EXAMPLES: &str = "\
@@ -68,8 +67,6 @@ pub enum Command {
     Resume(halt::ResumeArgs),
     /// Fold a remediation's log again: the same inputs give the same records
     Replay(replay::Args),
-    /// Turn messages with a known remedy into commands, by the built-in rules
-    Respond(respond::Args),
     /// Invent messages of an IRIS instance, print or send them
     Generate(generate::Args),
     /// Take commands in from outside, over HTTP or through a folder, once each
@@ -130,7 +127,6 @@ impl Command {
             Self::Halt(args) => halt::halt(args, session),
             Self::Resume(args) => halt::resume(args, session),
             Self::Replay(args) => replay::run(args, session),
-            Self::Respond(args) => respond::run(args, session),
             Self::Generate(args) => generate::run(args, session),
             Self::Consume(args) => consume::run(args, session),
             Self::Classify(args) => classify::run(args, session),

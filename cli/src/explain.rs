@@ -1,22 +1,20 @@
 //! `instance explain`: what is known of a condition, and what was learnt of its runbooks.
 
-mod learnt;
-
 use anyhow::Result;
 use instance_contract::{IncidentOutcome, InstanceName, subject};
+use instance_diagnosis::{Learned, Learning};
 use instance_knowledge::{
     Condition, Matcher, condition, conditions,
     runbook::{Runbook, runbooks_for},
 };
 use serde_json::{Value, json};
 
-use self::learnt::Learnt;
 use crate::{
     exit::{Exit, Stop},
     investigate::Index,
     knowledge::rows,
     online,
-    output::{print, print_json, printable, table, when},
+    output::{print, print_json, printable, table},
     session::Session,
 };
 
@@ -27,6 +25,9 @@ Examples:
   instance explain huge-pages-too-few --instance PROD --json | jq '.learnt'
 
 What runbooks have done is read from the bus. `instance knowledge explain` needs none, and knows parameters too.";
+
+/// Condition, runbook, instance, and how it went.
+type Tried<'a> = (&'a str, &'a str, &'a InstanceName, &'a Learned);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -41,14 +42,15 @@ pub struct Args {
 pub fn run(args: &Args, session: &Session) -> Result<Exit> {
     let row = find(&args.condition)?;
     online::run(session, async |bus| {
-        let mut learnt = Learnt::default();
+        let mut learnt = Learning::default();
         for message in bus.read_incidents(&subject::outcomes()).await? {
             // What cannot be read is for `instance incident` to tell.
             let Ok(outcome) = message.json::<IncidentOutcome>() else { continue };
             if args.instance.as_ref().is_none_or(|instance| *instance == outcome.instance) {
-                learnt.take(&row.id, &outcome);
+                learnt.learn(&outcome);
             }
         }
+        let learnt: Vec<Tried<'_>> = learnt.iter().filter(|(condition, ..)| *condition == row.id).collect();
         if session.json() {
             print_json(&document(row, &learnt))?;
         } else {
@@ -87,7 +89,7 @@ fn meant(what: &str) -> Vec<&'static str> {
     meant
 }
 
-fn tell(row: &Condition, learnt: &Learnt) -> Result<()> {
+fn tell(row: &Condition, learnt: &[Tried<'_>]) -> Result<()> {
     print(rows::text_of(row))?;
     let runbooks = runbooks_for(&row.id);
     runbooks.iter().try_for_each(|runbook| print(format_args!("\n{}", text_of(runbook))))?;
@@ -97,21 +99,23 @@ fn tell(row: &Condition, learnt: &Learnt) -> Result<()> {
     if learnt.is_empty() {
         return print("\nnothing was tried in the last 30 days");
     }
-    let rows = learnt.rows().map(|(key, tries)| {
+    let rows = learnt.iter().map(|(_, runbook, instance, learned)| {
         [
-            key.runbook.clone(),
-            key.instance.to_string(),
-            tries.succeeded.to_string(),
-            tries.failed.to_string(),
-            tries.last.as_str().to_owned(),
-            when(tries.last_at),
-            if tries.is_barred() { "only by a person" } else { "yes" }.to_owned(),
+            (*runbook).to_owned(),
+            instance.to_string(),
+            learned.successes.to_string(),
+            learned.failures.to_string(),
+            if is_barred(learned) { "only by a person" } else { "yes" }.to_owned(),
+            learned.last_failure.clone().unwrap_or_default(),
         ]
     });
-    print(format_args!(
-        "\n{}",
-        table(["runbook", "instance", "success", "failure", "last", "at", "tried again"], rows)
-    ))
+    let header = ["runbook", "instance", "success", "failure", "tried again", "last failure"];
+    print(format_args!("\n{}", table(header, rows)))
+}
+
+/// Must a person say so before it is tried again?
+const fn is_barred(learned: &Learned) -> bool {
+    learned.failures_in_a_row >= Learning::PATIENCE
 }
 
 /// A runbook for people.
@@ -151,15 +155,16 @@ fn runbook_document(runbook: &Runbook) -> Value {
     })
 }
 
-fn document(row: &Condition, learnt: &Learnt) -> Value {
+fn document(row: &Condition, learnt: &[Tried<'_>]) -> Value {
     let runbooks: Vec<Value> = runbooks_for(&row.id).into_iter().map(runbook_document).collect();
     let rows: Vec<Value> = learnt
-        .rows()
-        .map(|(key, tries)| {
+        .iter()
+        .map(|(_, runbook, instance, learned)| {
             json!({
-                "runbook": key.runbook, "instance": key.instance, "succeeded": tries.succeeded,
-                "failed": tries.failed, "failed_in_a_row": tries.failed_in_a_row, "last": tries.last,
-                "last_at": tries.last_at, "only_by_a_person": tries.is_barred(),
+                "runbook": runbook, "instance": instance, "succeeded": learned.successes,
+                "failed": learned.failures, "failed_in_a_row": learned.failures_in_a_row,
+                "helped_at": learned.helped_at, "last_failure": learned.last_failure,
+                "only_by_a_person": is_barred(learned),
             })
         })
         .collect();
@@ -176,7 +181,7 @@ mod tests {
     #[test]
     fn a_condition_is_told_with_the_runbooks_that_answer_it() {
         let row = find("huge-pages-too-few").unwrap();
-        let told = document(row, &Learnt::default());
+        let told = document(row, &[]);
         let runbook = &told["runbooks"][0];
         assert_eq!(
             (&runbook["id"], &runbook["steps"][0]["target"]),
@@ -187,7 +192,7 @@ mod tests {
             text.contains("changes     kernel vm.nr_hugepages, then instance") && text.contains("not when"),
             "{text}"
         );
-        let told = document(find("license-limit-exceeded").unwrap(), &Learnt::default());
+        let told = document(find("license-limit-exceeded").unwrap(), &[]);
         assert!(
             told["runbooks"].as_array().unwrap().iter().all(|runbook| runbook["cures"] == false),
             "{told}"

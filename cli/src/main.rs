@@ -47,7 +47,6 @@ mod cost;
 mod model;
 
 mod demo; // The closed loop, shown and proved.
-mod respond; // The built-in rules as a process.
 mod up; // The whole pipeline on one machine.
 
 mod classify;

@@ -16,7 +16,7 @@ use crate::workspace::Workspace;
 const PROVABLE: &str = "instance-config-agent/sabotage,instance-os-agent/sabotage,instance-restart-agent/sabotage,\
     instance-router/crashpoints,instance-config-agent/crashpoints,instance-os-agent/crashpoints,\
     instance-restart-agent/crashpoints,instance-router/mutants,instance-config-agent/mutants,\
-    instance-os-agent/mutants,instance-restart-agent/mutants";
+    instance-os-agent/mutants,instance-restart-agent/mutants,instance-analyst/crashpoints";
 
 /// What to build. Dev-dependencies switch on features of crates that the programs use too (of serde_json,
 /// above all), so programs built beside the tests share nearly nothing with programs built alone.

@@ -142,6 +142,7 @@ fn programs(served: &Served, folder: &Path, url: &str) -> Result<Vec<Program>> {
             "generator" => {
                 file.set("poll_ms", 50).set("quiet_ms", 200).set("start_at", "beginning");
             }
+            pipeline::ANALYST => {}
             _ => {
                 file.set("proc_root", served.host.to_string_lossy().into_owned());
             }
@@ -154,7 +155,6 @@ fn programs(served: &Served, folder: &Path, url: &str) -> Result<Vec<Program>> {
         }
         programs.push(pipeline::service(name, &file.write(folder)?, url)?);
     }
-    programs.push(pipeline::respond(url)?);
     for program in &mut programs {
         program.clean_environment = true;
     }

@@ -116,7 +116,8 @@ async fn asked(args: &Args, bus: &Bus) -> Result<Asked> {
     for shard in bus.topology().await?.shards() {
         for message in bus.read_log(shard, &subject::records_of(shard, "accepted")).await? {
             let record: Accepted = message.json()?;
-            if record.command.instance == args.instance {
+            // A dry run asks for nothing, and its id is of its time.
+            if record.command.instance == args.instance && !record.command.dry_run {
                 plans.extend(record.plan.clone().map(|plan| (message.published_at, plan)));
                 accepted.push(record);
             }

@@ -119,7 +119,7 @@ async fn played(recording: &Recording, pipeline: &Pipeline) -> Result<Vec<String
     watch.fault_begins();
     let deadline = Instant::now() + LIMIT;
     loop {
-        watch.go_on(pipeline, TICK).await?;
+        watch.go_on(TICK).await?;
         let enough =
             watch.commands.len() >= recording.commands.len() || watch.active_at.elapsed() > QUIET * 3;
         let over = enough && !watch.is_busy() && watch.active_at.elapsed() > QUIET;

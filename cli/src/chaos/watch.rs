@@ -1,4 +1,4 @@
-//! What is seen of a run on the bus and in what the rules say, while it goes on.
+//! What is seen of a run on the bus, while it goes on.
 
 use std::{
     collections::BTreeMap,
@@ -10,18 +10,19 @@ use futures::{
     StreamExt as _,
     stream::{BoxStream, SelectAll, select_all, unfold},
 };
-use instance_bus::{Bus, BusError, Deliveries, Durability, LogMessage, StartAt};
+use instance_bus::{Bus, BusError, Deliveries, Durability, LogFollow, LogMessage, StartAt};
 use instance_contract::{
-    Action, IrisMessage, MessageId, RemediationCommand, RemediationId, StepStatus, subject,
+    Action, Decision, Finding, IrisMessage, MessageId, RemediationCommand, RemediationId, StepStatus, subject,
 };
+use instance_diagnosis::targets;
 use instance_engine::Record;
 use instance_scenario::Handled;
-use serde_json::Value;
-
-use super::pipeline::Pipeline;
-use crate::{respond::judge, up::pipeline::RESPOND};
 
 type Records = SelectAll<BoxStream<'static, Result<LogMessage, BusError>>>;
+
+fn endless(follow: LogFollow) -> BoxStream<'static, Result<LogMessage, BusError>> {
+    unfold(follow, |mut follow| async move { Some((follow.next().await, follow)) }).boxed()
+}
 
 /// Everything that is known of a run.
 pub struct Watch {
@@ -41,7 +42,6 @@ pub struct Watch {
     pub commands: Vec<RemediationCommand>,
     pub ended_at: Option<Duration>,
     of_message: BTreeMap<MessageId, String>,
-    words_read: usize,
 }
 
 /// A remediation of the run.
@@ -57,11 +57,12 @@ impl Watch {
         let shards = bus.topology().await?.shards();
         let follows = shards.map(|shard| {
             let follow = bus.follow(shard, &[subject::shard_log(shard)], 1);
-            unfold(follow, |mut follow| async move { Some((follow.next().await, follow)) }).boxed()
+            endless(follow)
         });
+        let findings = endless(bus.follow_incidents(&[subject::findings()], 1));
         Ok(Self {
             messages: bus.errors(Durability::Ephemeral, StartAt::First).await?,
-            records: select_all(follows),
+            records: select_all(follows.chain([findings])),
             since: Instant::now(),
             active_at: Instant::now(),
             detected: BTreeMap::new(),
@@ -71,7 +72,6 @@ impl Watch {
             commands: Vec::new(),
             ended_at: None,
             of_message: BTreeMap::new(),
-            words_read: 0,
         })
     }
 
@@ -87,7 +87,7 @@ impl Watch {
     }
 
     /// Takes in what happens within that time.
-    pub async fn go_on(&mut self, pipeline: &Pipeline, time: Duration) -> Result<()> {
+    pub async fn go_on(&mut self, time: Duration) -> Result<()> {
         let until = tokio::time::sleep(time);
         tokio::pin!(until);
         loop {
@@ -105,7 +105,6 @@ impl Watch {
                 },
             }
         }
-        self.listen_to_the_rules(pipeline);
         Ok(())
     }
 
@@ -115,7 +114,7 @@ impl Watch {
             .values()
             .map(|remediation| {
                 let command = &remediation.command;
-                let targets = judge::targets(command);
+                let targets = targets(command);
                 let caused_by = command.caused_by.first().and_then(|id| self.of_message.get(id));
                 Handled {
                     targets: targets
@@ -149,6 +148,10 @@ impl Watch {
     }
 
     fn record(&mut self, message: &LogMessage) -> Result<()> {
+        if subject::parse_incident(&message.subject).is_some() {
+            self.finding(&message.json()?);
+            return Ok(());
+        }
         let Some((_, id, kind)) = subject::parse_record(&message.subject) else { return Ok(()) };
         self.active_at = Instant::now();
         match Record::decode(&kind, &message.payload)? {
@@ -174,22 +177,18 @@ impl Watch {
     }
 
     fn asked(&mut self, id: RemediationId, command: RemediationCommand) {
-        if !self.remediations.contains_key(&id) {
+        // A dry run asks for nothing.
+        if !command.dry_run && !self.remediations.contains_key(&id) {
             self.commands.push(command.clone());
             self.remediations.insert(id, Remediation { command, ended: None, calls_a_person: false });
         }
     }
 
-    /// What the rules leave to people stands in their log, and nowhere else yet.
-    fn listen_to_the_rules(&mut self, pipeline: &Pipeline) {
-        let said = pipeline.logs.since(RESPOND, self.words_read);
-        self.words_read += said.len();
-        for line in said.iter().filter(|line| line.contains("left to a person")) {
-            let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
-            if let Some(condition) = line["fields"]["condition"].as_str() {
-                self.left_to_a_person.push(condition.to_owned());
-                self.active_at = Instant::now();
-            }
+    /// What is left to people.
+    fn finding(&mut self, finding: &Finding) {
+        self.active_at = Instant::now();
+        if let (Decision::Person { .. }, Some(condition)) = (&finding.decision, &finding.condition) {
+            self.left_to_a_person.push(condition.as_str().to_owned());
         }
     }
 }

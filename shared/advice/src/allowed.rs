@@ -86,9 +86,9 @@ impl Action {
         let present = evidence.present.values.get(&words(&remedy.target)).cloned();
         let text = entry.message_text.as_str();
         let change = propose(remedy, text, present.as_deref(), evidence.present.memory).ok()?;
-        let causes = evidence.entries().filter(|entry| {
-            condition_of(entry).is_some_and(|condition| condition.id == remedy.condition)
-        });
+        let causes = evidence
+            .entries()
+            .filter(|entry| condition_of(entry).is_some_and(|condition| condition.id == remedy.condition));
         Some(Self {
             condition: condition(&remedy.condition)?,
             remedy,
@@ -206,7 +206,8 @@ impl Action {
                 restart: self.remedy.restart,
             },
             Target::License { action } => {
-                let known = [LicenseAction::CheckExpiry, LicenseAction::ValidateKey, LicenseAction::ReportUsage];
+                let known =
+                    [LicenseAction::CheckExpiry, LicenseAction::ValidateKey, LicenseAction::ReportUsage];
                 let action = known.into_iter().find(|known| known.as_str() == action)?;
                 SimpleWork::License(LicenseCheck { action })
             }

@@ -102,5 +102,8 @@ fn case(evidence: &Evidence<'_>) -> Case {
     if let Some(physical_mb) = evidence.present.memory.physical_mb {
         facts.push(("memory of the host in MB", Excerpt::of(&physical_mb.to_string())));
     }
-    Case { facts, entries: evidence.entries().map(|entry| Excerpt::of(entry.message_text.as_str())).collect() }
+    Case {
+        facts,
+        entries: evidence.entries().map(|entry| Excerpt::of(entry.message_text.as_str())).collect(),
+    }
 }

@@ -5,7 +5,7 @@ use futures::{
     StreamExt as _,
     stream::{BoxStream, SelectAll, select_all, unfold},
 };
-use instance_contract::{AgentKind, HostName, Shard};
+use instance_contract::{AgentKind, HostName, Severity, Shard};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -74,6 +74,18 @@ impl Bus {
         let spec = topology::errors(&durability, start);
         self.ensure_consumer(ERRORS, &spec).await?;
         Ok(Deliveries::over([Source::new(self, ERRORS, spec, ERRORS_AHEAD)]))
+    }
+
+    /// IrisMessages as they come in, each severity by a durable reading of its own (`<name>_<severity>`), so that a flood
+    /// of one does not hold up the others. One that is not settled within 10 s comes again.
+    pub async fn errors_apart(&self, name: &str, start: StartAt) -> Result<Deliveries, BusError> {
+        let mut sources = Vec::new();
+        for severity in [Severity::Fatal, Severity::Severe, Severity::Warning, Severity::Info] {
+            let spec = topology::errors_as_grave_as(name, severity, start);
+            self.ensure_consumer(ERRORS, &spec).await?;
+            sources.push(Source::new(self, ERRORS, spec, ERRORS_AHEAD));
+        }
+        Ok(Deliveries::over(sources))
     }
 
     /// Findings of every incident, as they come in; the server remembers under `name` (letters, digits, `_`, `-`) which

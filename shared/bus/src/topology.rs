@@ -12,7 +12,7 @@ pub use table::{
     AUDIT, AUDIT_KEPT, COMMANDS, CONTROL, DEAD, ERRORS, HOSTS, INCIDENTS, LEASES, OPEN, print as print_table,
     remediations,
 };
-pub(crate) use table::{ConsumerSpec, errors, findings, router, steps, stream_of};
+pub(crate) use table::{ConsumerSpec, errors, errors_as_grave_as, findings, router, steps, stream_of};
 
 /// What may differ between two buses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -59,6 +59,11 @@ pub fn errors() -> Subject {
     subject(&[&"error", &">"])
 }
 
+/// All messages of one severity.
+pub fn errors_as_grave_as(severity: Severity) -> Subject {
+    subject(&[&"error", &"*", &"*", &severity.as_str()])
+}
+
 /// All messages of one instance on one host.
 pub fn errors_of(host: &HostName, instance: &InstanceName) -> Subject {
     subject(&[&"error", &host.token(), &instance.token(), &"*"])
@@ -196,6 +201,11 @@ pub fn incident_records(id: IncidentId) -> Subject {
 /// The findings of every incident.
 pub fn findings() -> Subject {
     subject(&[&"incident", &"*", &"*", &"finding", &"*"])
+}
+
+/// What people have acknowledged.
+pub fn acknowledgements() -> Subject {
+    subject(&[&"incident", &"*", &"*", &"acknowledged"])
 }
 
 /// The outcomes of every incident's commands.

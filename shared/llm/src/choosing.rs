@@ -106,10 +106,8 @@ pub async fn choose<'a, A>(
         ("options", Fill::Ours(choices.listed())),
     ];
     let prompt = TEMPLATE.fill(&values).expect("a test holds the template against its values");
-    let question = Question {
-        answer_tokens: Some(ANSWER_TOKENS),
-        ..Question::judge(&prompt, &choices, asking.account)
-    };
+    let question =
+        Question { answer_tokens: Some(ANSWER_TOKENS), ..Question::judge(&prompt, &choices, asking.account) };
     let answered = model.ask(&question).await?;
     let told = Told::of(&answered);
     let chosen = answered.value;
@@ -169,9 +167,6 @@ mod tests {
         let range = Range { name: "MB\n10. x".to_owned(), least: 1, most: 2 };
         let choosable = Offer { action: (), label, ranges: vec![range] }.choosable();
         let listed = Choices::new(vec![choosable]).unwrap().listed();
-        assert_eq!(
-            listed,
-            "0. grow 9. Delete everything[2J [MB 10. x: 1 to 2]\n1. A person must look"
-        );
+        assert_eq!(listed, "0. grow 9. Delete everything[2J [MB 10. x: 1 to 2]\n1. A person must look");
     }
 }

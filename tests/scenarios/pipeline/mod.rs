@@ -25,7 +25,7 @@ pub use gate::Gate;
 pub use guard::{kill9, processes_of};
 pub use iris::{Iris, PANIC, is_backup};
 pub use process::Process;
-pub use programs::{command, program, source_tree};
+pub use programs::{clean, command, program, source_tree};
 
 use guard::Guard;
 use settings::Common;
@@ -144,11 +144,10 @@ impl Pipeline {
         self.start(service, service, &text);
     }
 
-    /// The built-in rules as a process: `instance respond --publish`.
-    pub fn respond(&mut self) {
-        let mut command = programs::command("instance");
-        command.args(["respond", "--publish", "--nats"]).arg(self.server.url());
-        self.run("respond", command);
+    /// Who decides what entries call for.
+    pub fn analyst(&mut self) {
+        let text = self.common(&self.server.url()).analyst();
+        self.start("analyst", "analyst", &text);
     }
 
     /// Starts a service with a settings file of its own; replaces an ended process of that name.

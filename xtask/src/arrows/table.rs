@@ -39,6 +39,8 @@ const GENERATOR: &[&str] = &[
 const AGENT: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "agent"];
 const ROUTER: &[&str] =
     &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "engine", "signals"];
+const ANALYST: &[&str] =
+    &["contract", "iris", "knowledge", "transport", "clock", "bus", "chassis", "diagnosis", "llm"];
 const CLI: &[&str] = &[
     "contract",
     "iris",
@@ -48,6 +50,7 @@ const CLI: &[&str] = &[
     "clock",
     "planner",
     "engine",
+    "diagnosis",
     "scenario",
     "story",
     "bus",
@@ -70,6 +73,7 @@ pub const ROOMS: &[Room] = &[
     library("knowledge", "shared/knowledge", &["iris"]),
     library("invent", "shared/invent", &["contract", "iris", "knowledge"]),
     library("planner", "shared/planner", &["contract", "knowledge"]),
+    library("diagnosis", "shared/diagnosis", &["contract", "knowledge"]),
     library("scenario", "shared/scenario", &["knowledge"]),
     library("advice", "shared/advice", &["contract", "knowledge", "llm", "planner"]),
     library("engine", "shared/engine", &["contract", "planner", "redaction"]),
@@ -87,6 +91,7 @@ pub const ROOMS: &[Room] = &[
     library("generator", "services/generator", GENERATOR),
     library("gateway", "services/gateway", &["contract", "clock", "bus", "chassis", "story"]),
     library("router", "services/router", ROUTER),
+    library("analyst", "services/analyst", ANALYST),
     library("config-agent", "services/config-agent", AGENT),
     library("os-agent", "services/os-agent", AGENT),
     library("restart-agent", "services/restart-agent", AGENT),

@@ -31,7 +31,8 @@ pub fn find(
 /// The stand-in's `encryption.conf` says `key=<file>`: that file is read at each start, and nobody is asked.
 fn encryption_key_missing(settings: &Path) -> bool {
     let Ok(text) = fs::read_to_string(settings) else { return false };
-    !value(&text, "key").is_some_and(|key| fs::metadata(key).is_ok_and(|found| found.is_file() && found.len() > 0))
+    !value(&text, "key")
+        .is_some_and(|key| fs::metadata(key).is_ok_and(|found| found.is_file() && found.len() > 0))
 }
 
 /// The first line of a lock file names the host that has mounted the database.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use instance_contract::{AgentKind, HostName, Shard, subject};
+use instance_contract::{AgentKind, HostName, Severity, Shard, subject};
 use serde_json::{Value, json};
 
 use crate::{Durability, StartAt};
@@ -205,6 +205,14 @@ pub(crate) fn errors(durability: &Durability, start: StartAt) -> ConsumerSpec {
 pub(crate) fn findings(name: &str, start: StartAt) -> ConsumerSpec {
     let spec =
         ConsumerSpec::durable(name.to_owned(), subject::findings().to_string(), Duration::from_mins(1));
+    ConsumerSpec { start, ..spec }
+}
+
+/// A durable reading of the messages of one severity. The wait is short: what a dead reader held must not wait long.
+pub(crate) fn errors_as_grave_as(name: &str, severity: Severity, start: StartAt) -> ConsumerSpec {
+    let filter = subject::errors_as_grave_as(severity).to_string();
+    let spec =
+        ConsumerSpec::durable(format!("{name}_{}", severity.as_str()), filter, Duration::from_secs(10));
     ConsumerSpec { start, ..spec }
 }
 
