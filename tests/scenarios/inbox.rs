@@ -1,18 +1,18 @@
 //! What waits for a person: seen, taken in hand once, told whole, explained, and asked about in plain words.
 
-use std::fs;
+use std::{fs, process::Command, time::Duration};
 
 use instance_bus::{Bus, Headers};
 use instance_clock::{Clock as _, SystemClock};
 use instance_contract::{CommandId, IrisMessage, subject, subject::IncidentRecord};
-use instance_testkit::{ModelAnswer, ModelServer, NatsServer, TestIncident};
+use instance_testkit::{Endpoint, ModelAnswer, ModelServer, NatsServer, Seen, TestIncident, eventually};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
     command_line::{alone, json},
-    pipeline::Ran,
+    pipeline::{Process, Ran, command},
 };
 
 const CONDITION: &str = "license-limit-exceeded";
@@ -212,4 +212,51 @@ async fn a_question_is_answered_from_what_is_kept_and_a_model_finds_words_at_mos
     let calls = server.calls();
     assert_eq!(desk.run(&[&asked[..], &["--no-model"]].concat()).code, 0);
     assert_eq!(server.calls(), calls);
+}
+
+/// An analyst that tells a webhook, as its settings file says.
+fn analyst(desk: &Desk, folder: &std::path::Path, webhook: std::net::SocketAddr) -> Process {
+    let file = folder.join("analyst.toml");
+    let text = format!(
+        "host = \"db1\"\ngrace_seconds = 20\n[nats]\nurl = \"{}\"\n[analyst]\nanalysis_seconds = 1\n\
+         [analyst.webhook]\nurl = \"http://{webhook}/hook\"\n",
+        desk.server.url()
+    );
+    fs::write(&file, text).unwrap();
+    let mut start: Command = command("instance-analyst");
+    Process::start("analyst", folder, start.arg("--config").arg(&file))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_is_called_over_the_deaths_of_the_analyst_and_of_the_webhook() {
+    const PATIENCE: Duration = Duration::from_mins(1);
+    let (folder, seen, address) = (tempfile::tempdir().unwrap(), Seen::default(), Endpoint::nobody());
+    let server = NatsServer::start();
+    let bus = instance_testkit::bus(&server).await;
+    let now = SystemClock.now();
+    let incident = TestIncident::new("PROD", Some(CONDITION), 1, TEXT, now);
+    let desk = Desk { server, bus, incident };
+    let mut first = analyst(&desk, folder.path(), address);
+    log(&desk.bus, &desk.incident, now).await;
+    let waiting = || async {
+        let ran = desk.run(&["inbox", "list", "--json"]);
+        (ran.code == 1).then(|| json(&ran)["incidents"][0].clone())
+    };
+    let found = eventually(PATIENCE, waiting).await;
+    assert_eq!((&found["instance"], &found["condition"]), (&json!("PROD"), &json!(CONDITION)));
+    eventually(PATIENCE, || async { first.log().contains("did not take a finding").then_some(()) }).await;
+    first.kill9();
+
+    let _webhook = Endpoint::start(address, &seen, |_, times| if times == 1 { 503 } else { 200 });
+    let second = analyst(&desk, folder.path(), address);
+    let key = found["finding_id"].as_str().unwrap();
+    eventually(PATIENCE, || async { seen.answered(200).contains_key(key).then_some(()) }).await;
+    assert_eq!((seen.answered(503)[key], seen.answered(200)[key]), (1, 1), "{:?}\n{}", seen.all(), second.log());
+    let id = found["incident_id"].as_str().unwrap();
+    assert_eq!(desk.run(&["inbox", "ack", id, "--note", "a larger key is ordered"]).code, 0);
+    eventually(PATIENCE, || async {
+        let told = desk.run(&["incident", id]);
+        (told.code == 0 && told.stdout.contains("closed    acknowledged")).then_some(())
+    })
+    .await;
 }
