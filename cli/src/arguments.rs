@@ -7,8 +7,8 @@ use instance_contract::Verdict;
 
 use crate::{
     approve, audit, breaker, bus, chaos, classify, completions, consume, cost, cpf, dead_letter, demo,
-    doctor, exit::Exit, generate, halt, history, hosts, knowledge, log, man, model, orchestrate, replay,
-    schema, session, session::Session, status, trace, up, validate,
+    doctor, exit::Exit, explain, generate, halt, history, hosts, inbox, incident, investigate, knowledge,
+    log, man, model, orchestrate, replay, schema, session, session::Session, status, trace, up, validate,
 };
 
 const EXAMPLES: &str = "\
@@ -75,6 +75,14 @@ pub enum Command {
     Classify(classify::Args),
     /// Check that everything is there, and say what to do
     Doctor(doctor::Args),
+    /// What waits for a person, and saying that it is in hand
+    Inbox(inbox::Args),
+    /// The whole story of an incident: entries, findings, what was done, what came of it, what it cost
+    Incident(incident::Args),
+    /// What is known of a condition: its row, its runbooks, and how they have done on which instance
+    Explain(explain::Args),
+    /// Answer a question about what happened, in plain words, with the evidence; changes nothing
+    Investigate(investigate::Args),
     /// Which agent serves which IRIS instance, and where
     Hosts(hosts::Args),
     /// Make or check the streams on NATS
@@ -123,6 +131,10 @@ impl Command {
             Self::Consume(args) => consume::run(args, session),
             Self::Classify(args) => classify::run(args, session),
             Self::Doctor(args) => doctor::run(args, session),
+            Self::Inbox(args) => inbox::run(args, session),
+            Self::Incident(args) => incident::run(args, session),
+            Self::Explain(args) => explain::run(args, session),
+            Self::Investigate(args) => investigate::run(args, session),
             Self::Hosts(args) => hosts::run(args, session),
             Self::Bus(args) => bus::run(args, session),
             Self::DeadLetter(args) => dead_letter::run(args, session),

@@ -36,6 +36,12 @@ mod trace;
 
 mod chaos; // Scenarios with a sealed truth, and their score.
 
+mod incident; // Incidents, as people meet them: one whole story.
+
+mod explain;
+mod inbox;
+mod investigate;
+
 mod breaker; // What asks language models.
 mod cost;
 mod model;

@@ -23,6 +23,8 @@ mod generator_once;
 mod outside;
 
 mod command_line;
+mod inbox;
+mod mistakes;
 mod model_desk;
 mod operator;
 mod plain_client;

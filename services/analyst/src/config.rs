@@ -1,9 +1,10 @@
 //! Settings of the analyst.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use instance_contract::InstanceName;
 use instance_diagnosis::Limits;
+use instance_transport::Webhook;
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
@@ -39,6 +40,23 @@ pub struct Config {
     pub similarity: f64,
     /// A folder of `*.toml` with rows of your own, the same that the other services have. Default: none.
     pub knowledge_dir: Option<PathBuf>,
+    /// Who is told of every finding that calls a person, besides the inbox. Default: nobody.
+    pub webhook: Option<WebhookSettings>,
+}
+
+/// An endpoint that takes findings as JSON, by HTTP POST.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookSettings {
+    /// `http://host:port/path`. What is secret belongs into `token_file`.
+    #[serde(deserialize_with = "webhook_url")]
+    pub url: String,
+    /// How long it may take for each try, 1..=7 seconds. Default: 5.
+    #[serde(default = "five", deserialize_with = "try_seconds")]
+    pub timeout_seconds: u32,
+    /// File with a token that goes along as `Authorization: Bearer`. Default: none.
+    #[serde(default)]
+    pub token_file: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -55,6 +73,7 @@ impl Default for Config {
             resolution_seconds: 3600,
             similarity: 0.82,
             knowledge_dir: None,
+            webhook: None,
         }
     }
 }
@@ -86,6 +105,22 @@ fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     } else {
         Err(D::Error::custom("must be from 1 to 86400"))
     }
+}
+
+fn webhook_url<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let url = String::deserialize(from)?;
+    Webhook::new(&url, Duration::from_secs(1), None).map_err(D::Error::custom)?;
+    Ok(url)
+}
+
+const fn five() -> u32 {
+    5
+}
+
+/// Eight tries in a row must fit into the minute after which the bus delivers again.
+fn try_seconds<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    let seconds = u32::deserialize(from)?;
+    if (1..=7).contains(&seconds) { Ok(seconds) } else { Err(D::Error::custom("must be from 1 to 7")) }
 }
 
 fn share<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {

@@ -15,6 +15,14 @@ pub enum Error {
     Knowledge(#[from] instance_knowledge::DataError),
     #[error("could not put the rows in force")]
     InForce(#[from] instance_knowledge::AlreadyInForce),
+    #[error("could not read the webhook's token from \"{path}\"")]
+    WebhookToken {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("could not use the setting \"webhook\"")]
+    Webhook(#[from] instance_transport::InvalidWebhook),
     #[error("could not use the bus")]
     Bus(#[from] instance_bus::BusError),
     #[error("could not publish")]

@@ -18,6 +18,7 @@ mod desk; // Read this first: events in, actions out.
 
 mod books; // What is read at the start, and followed.
 mod facts;
+mod webhook;
 mod write;
 
 use std::{collections::HashMap, time::Duration};
@@ -42,8 +43,9 @@ pub async fn run(ctx: Context<Config>) -> Result<(), Error> {
         while service.next().await.is_some() {}
         std::future::pending::<()>().await;
     };
+    let work = async { tokio::try_join!(desk::work(&ctx, topology), webhook::call(&ctx)).map(drop) };
     tokio::select! {
-        outcome = desk::work(&ctx, topology) => outcome,
+        outcome = work => outcome,
         () = discovered => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! The audit trail: appended to behind its newest message, and read up to its end.
+//! The audit trail: appended to behind its newest message, and read up to its end. Other streams are read so too.
 
 use bytes::Bytes;
 use instance_contract::{
@@ -11,7 +11,7 @@ use crate::{
     connect::UNAVAILABLE_FOR,
     headers::EXPECTED_LAST_SUBJECT_SEQUENCE,
     reader::Reader,
-    topology::{self, AUDIT},
+    topology::{self, AUDIT, ERRORS},
 };
 
 impl Bus {
@@ -42,6 +42,11 @@ impl Bus {
     /// A shard's remediation log from its oldest message on, up to the end at the time of the call.
     pub async fn read_whole_log(&self, shard: Shard) -> Result<Reading, BusError> {
         Reading::of(self, &topology::remediations(shard), subject::shard_log(shard)).await
+    }
+
+    /// IrisMessages under a filter, from the oldest that is kept to the end at the time of the call.
+    pub async fn read_errors(&self, filter: Subject) -> Result<Reading, BusError> {
+        Reading::of(self, ERRORS, filter).await
     }
 }
 

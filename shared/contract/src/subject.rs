@@ -69,6 +69,11 @@ pub fn errors_of(host: &HostName, instance: &InstanceName) -> Subject {
     subject(&[&"error", &host.token(), &instance.token(), &"*"])
 }
 
+/// All messages of one instance, on whichever host.
+pub fn errors_about(instance: &InstanceName) -> Subject {
+    subject(&[&"error", &"*", &instance.token(), &"*"])
+}
+
 /// Where anybody publishes a RemediationCommand. The server stores it under its shard.
 pub fn command(instance: &InstanceName) -> Subject {
     subject(&[&"command", &instance.token()])

@@ -10,6 +10,7 @@
 mod nats_server; // Read this first: the one thing that nearly every test needs.
 
 mod child;
+mod endpoint;
 mod eventually;
 mod incidents;
 mod iris_folder;
@@ -25,6 +26,7 @@ use instance_bus::{Bus, Resolved, TopologyOptions};
 use instance_clock::SystemClock;
 
 pub use crate::{
+    endpoint::{Endpoint, Posted, Seen},
     eventually::eventually,
     incidents::TestIncident,
     iris_folder::IrisFolder,

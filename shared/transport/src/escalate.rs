@@ -56,7 +56,7 @@ impl Escalation {
     }
 
     /// Tells one finding, once, and settles it by what came of that.
-    pub async fn tell(&self, delivery: Delivery) -> Result<Told, BusError> {
+    pub async fn tell(&mut self, delivery: Delivery) -> Result<Told, BusError> {
         let finding: Finding = match delivery.json() {
             Ok(finding) => finding,
             Err(error) => {
@@ -70,7 +70,7 @@ impl Escalation {
             delivery.done().await?;
             return Ok(Told::NotAsked);
         }
-        if self.is_acknowledged(&finding).await? {
+        if is_acknowledged(&self.bus, &finding).await? {
             delivery.done().await?;
             return Ok(Told::Acknowledged);
         }
@@ -99,12 +99,12 @@ impl Escalation {
             }
         }
     }
+}
 
-    async fn is_acknowledged(&self, finding: &Finding) -> Result<bool, BusError> {
-        let Finding { instance, incident_id, .. } = finding;
-        let subject = subject::incident(instance, *incident_id, IncidentRecord::Acknowledged);
-        Ok(!self.bus.read_incidents(&subject).await?.is_empty())
-    }
+async fn is_acknowledged(bus: &Bus, finding: &Finding) -> Result<bool, BusError> {
+    let Finding { instance, incident_id, .. } = finding;
+    let subject = subject::incident(instance, *incident_id, IncidentRecord::Acknowledged);
+    Ok(!bus.read_incidents(&subject).await?.is_empty())
 }
 
 /// 1 s, 2 s, doubling to a minute.

@@ -25,7 +25,7 @@ pub use gate::Gate;
 pub use guard::{kill9, processes_of};
 pub use iris::{Iris, PANIC, is_backup};
 pub use process::Process;
-pub use programs::{command, program, source_tree};
+pub use programs::{clean, command, program, source_tree};
 
 use guard::Guard;
 use settings::Common;

@@ -41,7 +41,8 @@ const GENERATOR: &[&str] = &[
 const AGENT: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "agent"];
 const ROUTER: &[&str] =
     &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "engine", "signals"];
-const ANALYST: &[&str] = &["contract", "iris", "knowledge", "clock", "bus", "chassis", "diagnosis", "llm"];
+const ANALYST: &[&str] =
+    &["contract", "iris", "knowledge", "transport", "clock", "bus", "chassis", "diagnosis", "llm"];
 const CLI: &[&str] = &[
     "contract",
     "iris",
