@@ -1,5 +1,5 @@
-//! What demo and tests need from outside the tree: a `nats-server`, and for tests `nats-py` (the bare client) and a
-//! `redis-server`.
+//! What demo and tests need from outside the tree: a `nats-server`, and for tests `nats-py` (the bare client), a
+//! `redis-server`, Prometheus and Alertmanager.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::nats_server::{self, Pinned};
 use crate::pip::{self, Pin};
+use crate::prometheus;
 use crate::redis_server;
 use crate::workspace::Workspace;
 
@@ -36,6 +37,7 @@ pub struct Tools {
     pub nats_server: PathBuf,
     nats_py: PathBuf,
     redis_server: Option<PathBuf>,
+    prometheus: bool,
 }
 
 impl Tools {
@@ -45,6 +47,7 @@ impl Tools {
             nats_server: nats_server::find(workspace)?,
             nats_py: nats_py(workspace)?,
             redis_server: redis_server::find()?,
+            prometheus: prometheus::are_here()?,
         })
     }
 
@@ -53,6 +56,9 @@ impl Tools {
         command.env(nats_server::VARIABLE, &self.nats_server).env(PYTHON_VARIABLE, &self.nats_py);
         let redis_server = self.redis_server.as_deref().unwrap_or(Path::new(redis_server::NONE));
         command.env(redis_server::VARIABLE, redis_server);
+        if !self.prometheus {
+            command.env(prometheus::VARIABLE, prometheus::NONE);
+        }
     }
 }
 
