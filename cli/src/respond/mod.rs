@@ -88,6 +88,7 @@ fn telemetry() -> Result<Option<Telemetry>> {
         version: env!("CARGO_PKG_VERSION"),
         host: host.trim(),
         process_id: Uuid::new_v4(),
+        profile: None,
     };
     let format = if std::io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
     let log_filter = LogFilter::try_from("info,async_nats=warn".to_owned())
@@ -128,6 +129,13 @@ async fn respond(args: &Args, bus: Bus) -> Result<Exit> {
     tracing::info!("draining");
     bus.drain().await?;
     Ok(Exit::Done)
+}
+
+/// From the message on the bus to the command.
+fn count(now: Timestamp, published_at: Timestamp) {
+    if let Ok(since) = std::time::Duration::try_from(now.duration_since(published_at)) {
+        instance_signals::metrics::INCIDENT_DURATION.record(since.as_secs_f64(), &["diagnose"]);
+    }
 }
 
 /// One place for all instances together, and one for each that is answered alone.
@@ -231,6 +239,7 @@ impl Responder<'_> {
         match judge::command(message, remedy, &present, published_at) {
             Ok(command) => {
                 self.ask(condition, &command).await?;
+                count(now, published_at);
                 self.repeats.published(&command, now);
                 if !remedy.cures {
                     let why =

@@ -17,7 +17,9 @@ use uuid::Uuid;
 use crate::arguments::{self, Arguments, Purpose};
 use crate::context::Context;
 use crate::drain::Drain;
+use crate::endpoint::Endpoint;
 use crate::exit::{BAD_CONFIGURATION, Ending};
+use crate::health::Health;
 use crate::lifecycle::{self, Begin, Run};
 use crate::notify::Supervisor;
 use crate::settings::{self, Fault, Faults, Layered, Settings, Sources};
@@ -142,7 +144,11 @@ where
         version: service.version,
         host: settings.host.as_str(),
         process_id,
+        profile: layered.profile.as_deref(),
     };
+    for secret in settings.bus.secrets() {
+        instance_redaction::learn(&secret);
+    }
     let telemetry = match instance_telemetry::start(&who, &settings.telemetry, &|name| sources.variable(name))
     {
         Ok(telemetry) => telemetry,
@@ -155,7 +161,8 @@ where
     instance_bus::tell_in_full(telemetry.exports_traces());
     let profile = layered.profile.as_deref().unwrap_or("none");
     tracing::info!(version = service.version, host = who.host, %process_id, profile, "started");
-    let supervisor = Supervisor::at(sources.variable("NOTIFY_SOCKET"));
+    let supervisor = Supervisor::at(sources.variable("NOTIFY_SOCKET"))
+        .watched(sources.variable("WATCHDOG_USEC").as_deref(), sources.variable("WATCHDOG_PID").as_deref());
     let wait_for_bus = arguments.wait_for_bus;
     let (prepared, begin) = prepare(service, settings, process_id, &telemetry, wait_for_bus, supervisor);
     let ending = in_runtime(lifecycle::live(prepared, begin, run));
@@ -176,7 +183,8 @@ fn prepare<C: Send + 'static>(
 ) -> (Run, Begin<C>) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (drain, tasks) = (Drain::new(), TaskTracker::new());
-    let Settings { own: config, bus: resolved, host, grace, carriers, .. } = settings;
+    let Settings { own: config, bus: resolved, host, grace, carriers, telemetry: told } = settings;
+    let endpoint = Endpoint { health: Health::new(drain.clone()), resource: telemetry.resource().to_vec() };
     let given = (clock.clone(), drain.clone(), tasks.clone(), telemetry.meter());
     let begin = move |bus| {
         let (clock, drain, tasks, meter) = given;
@@ -191,6 +199,8 @@ fn prepare<C: Send + 'static>(
         tasks,
         grace: Duration::from_secs(grace.0),
         supervisor,
+        listen: told.listen,
+        endpoint: Arc::new(endpoint),
     };
     (run, Box::new(begin))
 }
