@@ -15,6 +15,7 @@ mod killed_midway;
 mod one_trace;
 mod restarts;
 mod routed;
+mod telemetry;
 mod unwound;
 
 mod bad_input;

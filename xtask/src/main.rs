@@ -30,6 +30,7 @@ mod command;
 mod manifest;
 mod nats_server;
 mod pip;
+mod prometheus;
 mod redis_server;
 
 use std::process::ExitCode;

@@ -27,22 +27,28 @@ pub fn find() -> Result<Option<PathBuf>> {
     if let Some(found) = on_path("redis-server") {
         return Ok(Some(found));
     }
-    let root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
-    let Some(apt_get) = on_path("apt-get").filter(|_| root) else {
+    let Some(apt_get) = apt_get_of_root() else {
         eprintln!(
             "xtask: there is no redis-server here, so the tests that need one are left out; install it (Debian and \
              Ubuntu: apt-get install redis-server) or name one with {VARIABLE}=/path/to/redis-server"
         );
         return Ok(None);
     };
-    install(&apt_get)?;
+    install(&apt_get, "redis-server")?;
     on_path("redis-server").context("redis-server was installed and is not on PATH").map(Some)
 }
 
-fn install(apt_get: &Path) -> Result<()> {
-    eprintln!("xtask: installing redis-server with apt-get");
+/// `apt-get`, where there is one and we may use it.
+pub fn apt_get_of_root() -> Option<PathBuf> {
+    let root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+    on_path("apt-get").filter(|_| root)
+}
+
+/// Install a package of Debian; its service is not started.
+pub fn install(apt_get: &Path, package: &str) -> Result<()> {
+    eprintln!("xtask: installing {package} with apt-get");
     apt(apt_get, &["update", "--quiet=2"])?;
-    apt(apt_get, &["install", "--quiet=2", "--yes", "--no-install-recommends", "redis-server"])
+    apt(apt_get, &["install", "--quiet=2", "--yes", "--no-install-recommends", package])
 }
 
 fn apt(program: &Path, arguments: &[&str]) -> Result<()> {
@@ -59,7 +65,8 @@ fn apt(program: &Path, arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn on_path(name: &str) -> Option<PathBuf> {
+/// A program by its name.
+pub fn on_path(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
 }

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use opentelemetry::InstrumentationScope;
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity};
 use opentelemetry_sdk::logs::{SdkLogRecord, SdkLogger, SdkLoggerProvider};
 use tracing::field::{Field, Visit};
@@ -26,8 +27,8 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    pub fn new(provider: &SdkLoggerProvider, scope: &'static str, limit: Limit) -> Self {
-        Self { logger: provider.logger(scope), limit }
+    pub fn new(provider: &SdkLoggerProvider, scope: InstrumentationScope, limit: Limit) -> Self {
+        Self { logger: provider.logger_with_scope(scope), limit }
     }
 }
 

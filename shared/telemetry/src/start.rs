@@ -9,7 +9,7 @@ use instance_signals::Format;
 use opentelemetry::metrics::{Meter, MeterProvider as _};
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry::{Context, global};
+use opentelemetry::{Context, InstrumentationScope, global};
 use opentelemetry_otlp::ExporterBuildError;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use tracing::level_filters::LevelFilter;
@@ -28,8 +28,14 @@ use crate::safe::Limits;
 use crate::settings::{LogFormat, Settings};
 use crate::{process, resource, told_metrics};
 
-/// The scope name on everything this process exports.
-const SCOPE: &str = "instance";
+/// The scope on everything this process exports.
+fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder("instance")
+        .with_version(env!("CARGO_PKG_VERSION"))
+        // The semantic conventions whose names we use.
+        .with_schema_url("https://opentelemetry.io/schemas/1.42.0")
+        .build()
+}
 
 /// Code that works for the exporters. Exporting what it says would make more of it, for ever.
 const EXPORTERS_OWN: [&str; 7] = ["opentelemetry", "reqwest", "hyper", "h2", "tower", "rustls", "mio"];
@@ -105,7 +111,7 @@ pub fn start(service: &Service<'_>, settings: &Settings, lookup: Lookup<'_>) -> 
 impl Telemetry {
     /// Makes counters and histograms; they go nowhere when no metrics endpoint is set.
     pub fn meter(&self) -> Meter {
-        self.providers.meter.meter(SCOPE)
+        self.providers.meter.meter_with_scope(scope())
     }
 
     /// True when spans go somewhere; else they are only there for their ids.
@@ -180,7 +186,7 @@ where
     // The trace layer stands first: it makes a span's context current before anybody logs inside it.
     let mut layers: Layers = vec![spans(&providers), lines(settings, name, lookup, stderr)];
     if let Some(logger) = &providers.logger {
-        let records = Records::new(logger, SCOPE, limits.records);
+        let records = Records::new(logger, scope(), limits.records);
         let wanted = settings.log_filter.to_env_filter();
         layers.push(records.with_filter(filter::filter_fn(is_ours)).with_filter(wanted).boxed());
     }
@@ -191,7 +197,7 @@ where
 /// log, where the conventions want them, and are not copied into spans.
 fn spans(providers: &Providers) -> Box<dyn Layer<Registry> + Send + Sync> {
     tracing_opentelemetry::layer()
-        .with_tracer(providers.tracer.tracer(SCOPE))
+        .with_tracer(providers.tracer.tracer_with_scope(scope()))
         .with_error_fields_to_exceptions(false)
         .with_error_records_to_exceptions(false)
         .with_location(false)
