@@ -27,7 +27,7 @@ pub fn start(session: &Session) -> Result<Option<Telemetry>> {
         log_filter: LogFilter::try_from(filter.to_owned()).context("the filter above is legal")?,
         log_format: LogFormat::Text,
         otlp_endpoint: None,
-        listen: None,
+        ..Settings::default()
     };
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = if host.trim().is_empty() { "unknown" } else { host.trim() };

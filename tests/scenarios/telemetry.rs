@@ -242,3 +242,33 @@ fn check_report(report: &Value) {
     assert!(report["logs_in_spans"].as_u64().unwrap() > 0, "{report}");
     println!("{report:#}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_takes_everything_and_answers_nothing_stops_no_work() {
+    // Connections are made by the kernel, and nobody ever reads from them.
+    let black_hole = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut pipeline = Pipeline::new(&[]).await;
+    pipeline.variable("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{}", black_hole.local_addr().unwrap()));
+    // Queues that are full at once, and exports that are always due.
+    for (name, value) in [
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "16"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "8"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "10"),
+        ("OTEL_BLRP_MAX_QUEUE_SIZE", "16"),
+        ("OTEL_BLRP_SCHEDULE_DELAY", "10"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "50"),
+    ] {
+        pipeline.variable(name, value);
+    }
+    pipeline.iris.start();
+    pipeline.everything().await;
+    for round in 0..20 {
+        let mut wish = wish::set_cpf("globals", &format!("0,0,{},0,0,0", 300 + round), false);
+        wish["dry_run"] = true.into();
+        let answer = pipeline.ask(&wish).await;
+        let trace = pipeline.ended(answer.remediation_id.unwrap()).await;
+        assert_eq!(trace.overall_status.as_str(), "dry_run", "{}", pipeline.logs());
+    }
+    // What could not be sent is given up within the grace period, and the exit is a good one.
+    pipeline.drained().await;
+}

@@ -18,6 +18,7 @@ mod demo;
 mod error_pages;
 mod generate;
 mod mutants;
+mod phoenix;
 mod simulate;
 mod sizes;
 mod test;
@@ -79,6 +80,8 @@ enum Task {
     Chaos(chaos::Options),
     /// Plant faults one at a time, and see that the proofs find each.
     Mutants(mutants::Options),
+    /// Show the demo's spans to Phoenix, a consumer of others, and ask it for the tree (installs about 1 GB; not in CI).
+    Phoenix,
     /// Run a benchmark.
     Bench(bench::Options),
 }
@@ -111,6 +114,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Broker(options) => broker::run(&workspace, &options),
         Task::Chaos(options) => chaos::run(&workspace, &options),
         Task::Mutants(options) => mutants::run(&workspace, &options),
+        Task::Phoenix => phoenix::run(&workspace),
         Task::Bench(options) => bench::run(&workspace, &options),
     }
 }

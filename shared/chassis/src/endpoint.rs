@@ -99,6 +99,7 @@ impl Endpoint {
             "/metrics" => {
                 let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
                 let format = Format::asked_for(accept.unwrap_or_default());
+                self.health.look().await;
                 let page = instance_telemetry::scrape(format, &self.resource);
                 response(StatusCode::OK, format.content_type(), page)
             }

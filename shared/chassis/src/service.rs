@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use instance_clock::{Clock, SystemClock};
-use instance_telemetry::{Telemetry, error_chain};
+use instance_telemetry::{ProcessParent, Telemetry, error_chain};
 use serde::de::DeserializeOwned;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -159,6 +159,7 @@ where
         }
     };
     instance_bus::tell_in_full(telemetry.exports_traces());
+    instance_bus::continue_traces(settings.telemetry.process_parent == ProcessParent::Creation);
     let profile = layered.profile.as_deref().unwrap_or("none");
     tracing::info!(version = service.version, host = who.host, %process_id, profile, "started");
     let supervisor = Supervisor::at(sources.variable("NOTIFY_SOCKET"))

@@ -32,6 +32,6 @@ pub use opentelemetry::metrics::Meter;
 
 pub use crate::destinations::Signal;
 pub use crate::error_chain::error_chain;
-pub use crate::settings::{Endpoint, InvalidSetting, LogFilter, LogFormat, Settings};
+pub use crate::settings::{Endpoint, InvalidSetting, LogFilter, LogFormat, ProcessParent, Settings};
 pub use crate::start::{Error, Service, Telemetry, check, scrape, start};
 pub use instance_signals::Format;

@@ -21,6 +21,20 @@ pub struct Settings {
     /// Where HTTP answers `/livez`, `/readyz` and `/metrics`, e.g. `127.0.0.1:9464`; no password, so an address that only
     /// the scraper reaches. Default: nowhere.
     pub listen: Option<SocketAddr>,
+    /// What the span of handling a message hangs on: `creation`, the span that published it, so that an incident is one
+    /// trace; `link-only`, nothing, so that each handling is a trace of its own with a link. Default: `creation`.
+    pub process_parent: ProcessParent,
+}
+
+/// What the span of handling a message hangs on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProcessParent {
+    /// The span that published the message.
+    #[default]
+    Creation,
+    /// Nothing; it is linked to that span.
+    LinkOnly,
 }
 
 /// How a log line on stderr looks.
