@@ -7,8 +7,8 @@ use instance_contract::Verdict;
 
 use crate::{
     approve, audit, breaker, bus, chaos, classify, completions, consume, cost, cpf, dead_letter, demo,
-    doctor, exit::Exit, generate, halt, history, hosts, knowledge, log, model, orchestrate, replay, respond,
-    schema, session, session::Session, status, trace, up, validate,
+    doctor, exit::Exit, generate, halt, history, hosts, knowledge, log, man, model, orchestrate, replay,
+    respond, schema, session, session::Session, status, trace, up, validate,
 };
 
 const EXAMPLES: &str = "\
@@ -101,6 +101,8 @@ pub enum Command {
     Model(model::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
+    /// Print a manual page, or write all of them
+    Man(man::Args),
 }
 
 impl Command {
@@ -136,6 +138,7 @@ impl Command {
             Self::Cost(args) => cost::run(args, session),
             Self::Model(args) => model::run(args, session),
             Self::Completions(args) => completions::run(args),
+            Self::Man(args) => man::run(args, session),
         }
     }
 }

@@ -50,6 +50,7 @@ mod cpf;
 mod knowledge;
 mod log;
 mod log_count;
+mod man;
 mod schema;
 mod validate;
 

@@ -13,6 +13,7 @@ mod broker;
 mod census;
 mod chaos;
 mod ci;
+mod containers;
 mod crash;
 mod demo;
 mod error_pages;
@@ -21,6 +22,7 @@ mod mutants;
 mod phoenix;
 mod simulate;
 mod sizes;
+mod soak;
 mod test;
 mod tools;
 mod units;
@@ -78,10 +80,14 @@ enum Task {
     Broker(broker::Options),
     /// Break stand-in instances for every built-in cause: is each real, who heals it, and does the truth stay sealed?
     Chaos(chaos::Options),
+    /// Break and heal many instances without pause, and watch for loss and growth.
+    Soak(soak::Options),
     /// Plant faults one at a time, and see that the proofs find each.
     Mutants(mutants::Options),
     /// Show the demo's spans to Phoenix, a consumer of others, and ask it for the tree (installs about 1 GB; not in CI).
     Phoenix,
+    /// Bring compose.yaml up on a real container engine, kill containers in the middle of a remediation, and judge.
+    Containers(containers::Options),
     /// Run a benchmark.
     Bench(bench::Options),
 }
@@ -113,8 +119,10 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Crash(options) => crash::run(&workspace, &options),
         Task::Broker(options) => broker::run(&workspace, &options),
         Task::Chaos(options) => chaos::run(&workspace, &options),
+        Task::Soak(options) => soak::run(&workspace, &options),
         Task::Mutants(options) => mutants::run(&workspace, &options),
         Task::Phoenix => phoenix::run(&workspace),
+        Task::Containers(options) => containers::run(&workspace, &options),
         Task::Bench(options) => bench::run(&workspace, &options),
     }
 }

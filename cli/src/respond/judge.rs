@@ -37,7 +37,9 @@ pub fn judge(message: &IrisMessage) -> Judgement {
     match (remedy_for(&condition.id), condition.answer) {
         (Some(remedy), _) => Judgement::Remedy(condition, remedy),
         // What IRIS itself calls information needs nobody.
-        (None, Answer::Person) if message.severity >= Severity::Warning => Judgement::Person(condition),
+        (None, Answer::Person | Answer::Remedy) if message.severity >= Severity::Warning => {
+            Judgement::Person(condition)
+        }
         _ => Judgement::Nothing,
     }
 }

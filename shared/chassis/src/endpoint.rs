@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-use crate::health::Health;
+use crate::readiness::Readiness;
 
 /// Connections that are answered at the same time.
 const AT_ONCE: usize = 8;
@@ -31,7 +31,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 
 /// What is answered from.
 pub(crate) struct Endpoint {
-    pub health: Health,
+    pub readiness: Readiness,
     /// What is true of the whole process, by name.
     pub resource: Vec<(String, String)>,
 }
@@ -92,14 +92,14 @@ impl Endpoint {
             "/readyz" => {
                 let asked = request.uri().query().unwrap_or_default();
                 let verbose = asked.split('&').any(|word| word == "verbose" || word.starts_with("verbose="));
-                let report = self.health.look().await;
+                let report = self.readiness.look().await;
                 let status = if report.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
                 response(status, TEXT, if verbose { report.in_full() } else { report.in_short() })
             }
             "/metrics" => {
                 let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
                 let format = Format::asked_for(accept.unwrap_or_default());
-                self.health.look().await;
+                self.readiness.look().await;
                 let page = instance_telemetry::scrape(format, &self.resource);
                 response(StatusCode::OK, format.content_type(), page)
             }

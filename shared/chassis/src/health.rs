@@ -1,101 +1,117 @@
-//! Whether this process can do its work now.
+//! How this process is, told to whoever asks on this machine: `instance health`.
+//!
+//! A socket in the abstract namespace of the network: no port to choose, no file to leave behind, no folder that must be
+//! writable, no shell to ask with. Its name tells role and process: `@instance-health/<role>/<pid>`. Who connects is told one
+//! line of JSON; nothing that they say is read. That the answer comes shows that the event loop turns.
 
-use std::fmt::Write as _;
+use std::io;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener as StdListener};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use instance_bus::Bus;
-use instance_signals::metrics::READY;
-use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::UnixListener;
+use tokio_util::task::TaskTracker;
 
 use crate::drain::Drain;
 
-/// However often somebody asks, the server is asked once in this time.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
-/// A probe does not wait longer.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// What comes before role and process in the name of the socket.
+const PREFIX: &str = "instance-health";
+/// An asker that does not take its answer is left.
+const ANSWER_LIMIT: Duration = Duration::from_secs(1);
+/// After an accept that failed, for want of descriptors above all.
+const PAUSE: Duration = Duration::from_secs(1);
 
-/// What is looked at. Clones look at the same.
+/// How far this process is.
 #[derive(Clone)]
 pub(crate) struct Health {
     drain: Drain,
-    /// Once there is a connection.
     bus: Arc<OnceLock<Bus>>,
-    streams: Arc<Mutex<Option<(Instant, Result<String, String>)>>>,
 }
-
-/// What a look gave: each thing, and what is wrong with it.
-pub(crate) struct Report(Vec<(&'static str, Result<String, String>)>);
 
 impl Health {
     pub fn new(drain: Drain) -> Self {
-        Self { drain, bus: Arc::default(), streams: Arc::default() }
+        Self { drain, bus: Arc::default() }
     }
 
-    pub fn connected(&self, bus: &Bus) {
-        // A process has one connection; it heals itself.
-        let _ = self.bus.set(bus.clone());
+    /// The service has its connection, and takes work as long as that stands.
+    pub fn connected(&self, bus: Bus) {
+        // A process connects once.
+        let _ = self.bus.set(bus);
     }
 
-    pub async fn look(&self) -> Report {
-        let drain = if self.drain.is_requested() {
-            Err("nothing new is taken".to_owned())
-        } else {
-            Ok("takes work".to_owned())
-        };
-        let bus = match self.bus.get() {
-            None => Err("not connected yet".to_owned()),
-            Some(bus) if bus.is_connected() => Ok(format!("connected to {}", bus.servers())),
-            Some(bus) => Err(format!("{} does not answer", bus.servers())),
-        };
-        let streams = match self.bus.get() {
-            Some(connected) if bus.is_ok() => self.streams(connected).await,
-            _ => Err("not known without a connection".to_owned()),
-        };
-        let report = Report(vec![("drain", drain), ("bus", bus), ("streams", streams)]);
-        for (check, found) in &report.0 {
-            READY.set(i64::from(found.is_ok()), &[check]);
+    /// `ready`, or what is in the way.
+    fn word(&self) -> &'static str {
+        match self.bus.get() {
+            _ if self.drain.is_requested() => "draining",
+            None => "waiting_for_bus",
+            Some(bus) if bus.is_connected() => "ready",
+            Some(_) => "bus_lost",
         }
-        report
     }
 
-    async fn streams(&self, bus: &Bus) -> Result<String, String> {
-        let mut kept = self.streams.lock().await;
-        if let Some((at, found)) = kept.as_ref()
-            && at.elapsed() < LOOK_AGAIN
-        {
-            return found.clone();
+    /// Answers until the process ends. One that cannot listen still does its work.
+    pub fn listen(&self, role: &str) {
+        match bind(role) {
+            Ok(listener) => drop(TaskTracker::new().spawn(answer(listener, role.to_owned(), self.clone()))),
+            Err(error) => tracing::warn!(%error, "nobody can ask for the health of this process"),
         }
-        let found = match timeout(PATIENCE, bus.topology()).await {
-            Ok(Ok(topology)) => Ok(format!("{} shards", topology.shards().len())),
-            Ok(Err(error)) => Err(instance_telemetry::error_chain(&error)),
-            Err(_) => Err("no answer in time".to_owned()),
-        };
-        *kept = Some((Instant::now(), found.clone()));
-        found
     }
 }
 
-impl Report {
-    pub fn is_ready(&self) -> bool {
-        self.0.iter().all(|(_, found)| found.is_ok())
+fn bind(role: &str) -> io::Result<UnixListener> {
+    let name = format!("{PREFIX}/{role}/{}", std::process::id());
+    let listener = StdListener::bind_addr(&SocketAddr::from_abstract_name(name)?)?;
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
+}
+
+async fn answer(listener: UnixListener, role: String, health: Health) {
+    loop {
+        let Ok((mut asker, _)) = listener.accept().await else {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
+        let word = health.word();
+        let line = json!({
+            "schema": "instance.v1.health", "role": role, "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION"),
+            "state": word, "ready": word == "ready",
+        });
+        // Whoever does not listen does not want to know.
+        let _ = tokio::time::timeout(ANSWER_LIMIT, asker.write_all(format!("{line}\n").as_bytes())).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    fn asked(role: &str) -> serde_json::Value {
+        let name = format!("{PREFIX}/{role}/{}", std::process::id());
+        let mut stream = UnixStream::connect_addr(&SocketAddr::from_abstract_name(name).unwrap()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        serde_json::from_str(&text).unwrap()
     }
 
-    pub fn in_short(&self) -> String {
-        if self.is_ready() { "ok\n".to_owned() } else { "not ready\n".to_owned() }
-    }
-
-    /// A line for each thing, as Kubernetes writes them, and the sum.
-    pub fn in_full(&self) -> String {
-        let mut page = String::new();
-        for (check, found) in &self.0 {
-            let written = match found {
-                Ok(detail) => writeln!(page, "[+]{check} ok: {detail}"),
-                Err(why) => writeln!(page, "[-]{check} failed: {}", instance_redaction::redact(why)),
-            };
-            written.expect("writing to a String does not fail");
-        }
-        page + &self.in_short()
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_asks_is_told_and_may_ask_again() {
+        let drain = Drain::new();
+        let health = Health::new(drain.clone());
+        health.listen("test-role");
+        let told = tokio::task::spawn_blocking(|| asked("test-role")).await.unwrap();
+        assert_eq!((&told["state"], &told["ready"]), (&"waiting_for_bus".into(), &false.into()), "{told}");
+        drain.request();
+        let told = tokio::task::spawn_blocking(|| asked("test-role")).await.unwrap();
+        assert_eq!(told["state"], "draining", "{told}");
+        // A second one of the same name in this process is no reason to fail.
+        Health::new(drain).listen("test-role");
     }
 }

@@ -44,6 +44,7 @@ mod host;
 mod lifecycle;
 mod mutant;
 mod notify;
+mod readiness;
 mod settings;
 mod texts;
 

@@ -19,9 +19,9 @@ use crate::context::Context;
 use crate::drain::Drain;
 use crate::endpoint::Endpoint;
 use crate::exit::{BAD_CONFIGURATION, Ending};
-use crate::health::Health;
 use crate::lifecycle::{self, Begin, Run};
 use crate::notify::Supervisor;
+use crate::readiness::Readiness;
 use crate::settings::{self, Fault, Faults, Layered, Settings, Sources};
 
 /// Where a machine's settings files lie.
@@ -100,6 +100,9 @@ impl<C: DeserializeOwned + Send + 'static> Configured<C> {
             Ok(arguments) => arguments,
             Err(answer) => return answered(&answer),
         };
+        if arguments.purpose == Purpose::PrintSchema {
+            return printed(&format!("{:#}\n", settings::schema::<C>(service.name)));
+        }
         let sources = sources(service.name, &arguments, environment);
         let (settings, layered) = match settings::read::<C>(&sources) {
             Ok(read) => read,
@@ -108,7 +111,9 @@ impl<C: DeserializeOwned + Send + 'static> Configured<C> {
         match arguments.purpose {
             Purpose::CheckSettings => ExitCode::SUCCESS,
             Purpose::PrintSettings => printed(&settings::print(&settings, &layered)),
-            Purpose::Serve => serve(service, settings, &layered, &sources, &arguments, run),
+            Purpose::Serve | Purpose::PrintSchema => {
+                serve(service, settings, &layered, &sources, &arguments, run)
+            }
         }
     }
 }
@@ -161,7 +166,7 @@ where
     instance_bus::tell_in_full(telemetry.exports_traces());
     instance_bus::continue_traces(settings.telemetry.process_parent == ProcessParent::Creation);
     let profile = layered.profile.as_deref().unwrap_or("none");
-    tracing::info!(version = service.version, host = who.host, %process_id, profile, "started");
+    tracing::info!(version = service.version, host = who.host, %process_id, profile, dry_run = settings.dry_run, "started");
     let supervisor = Supervisor::at(sources.variable("NOTIFY_SOCKET"))
         .watched(sources.variable("WATCHDOG_USEC").as_deref(), sources.variable("WATCHDOG_PID").as_deref());
     let wait_for_bus = arguments.wait_for_bus;
@@ -184,12 +189,26 @@ fn prepare<C: Send + 'static>(
 ) -> (Run, Begin<C>) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (drain, tasks) = (Drain::new(), TaskTracker::new());
-    let Settings { own: config, bus: resolved, host, grace, carriers, telemetry: told } = settings;
-    let endpoint = Endpoint { health: Health::new(drain.clone()), resource: telemetry.resource().to_vec() };
+    let Settings { own: config, bus: resolved, host, grace, carriers, dry_run, telemetry: told, .. } =
+        settings;
+    let endpoint =
+        Endpoint { readiness: Readiness::new(drain.clone()), resource: telemetry.resource().to_vec() };
     let given = (clock.clone(), drain.clone(), tasks.clone(), telemetry.meter());
     let begin = move |bus| {
         let (clock, drain, tasks, meter) = given;
-        Context { config, bus, clock, drain, tasks, name: service.name, process_id, host, carriers, meter }
+        Context {
+            config,
+            bus,
+            clock,
+            drain,
+            tasks,
+            name: service.name,
+            process_id,
+            host,
+            carriers,
+            dry_run,
+            meter,
+        }
     };
     let run = Run {
         name: service.name,

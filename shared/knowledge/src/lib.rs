@@ -52,8 +52,11 @@ mod host_setting;
 mod instance_fact;
 mod kernel_parameter;
 
+mod facts;
+mod given;
 mod propose;
 mod remedy;
+pub mod runbook; // The answers to conditions: what is done, in which order, with which values.
 
 mod rows;
 mod text;
@@ -69,6 +72,8 @@ pub use crate::cpf_parameter::{
 pub use crate::cpf_section::{Section, SectionKind, is_list_section, section, sections};
 pub use crate::cpf_version::{CpfVersion, cpf_versions, is_known_cpf_version};
 pub use crate::error_type::{ErrorType, classify_error_type};
+pub use crate::facts::{Asked, EntryText, Fact, FactKind, FactValue, Facts, UnknownFact, fact, facts};
+pub use crate::given::{Given, Test};
 pub use crate::host_setting::{HostSetting, host_settings};
 pub use crate::instance_fact::{Door, InstanceFact, instance_facts};
 pub use crate::kernel_parameter::{

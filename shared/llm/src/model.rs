@@ -135,6 +135,11 @@ impl Model {
         !self.0.providers.is_empty()
     }
 
+    /// May entries of a log be shown to it?
+    pub fn shows_entries(&self) -> bool {
+        self.0.settings.show_entries
+    }
+
     /// The breakers of all outside services: providers, and the levels of the cache that others serve.
     pub fn breakers(&self) -> impl Iterator<Item = &Arc<Breaker>> {
         self.0.providers.iter().map(|provider| &provider.breaker).chain(self.0.cache.breakers())

@@ -11,6 +11,7 @@ mod nats_server; // Read this first: the one thing that nearly every test needs.
 
 mod child;
 mod eventually;
+mod incidents;
 mod iris_folder;
 mod model_server;
 mod order;
@@ -25,6 +26,7 @@ use instance_clock::SystemClock;
 
 pub use crate::{
     eventually::eventually,
+    incidents::TestIncident,
     iris_folder::IrisFolder,
     model_server::{ModelAnswer, ModelCall, ModelServer},
     nats_server::NatsServer,

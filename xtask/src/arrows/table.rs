@@ -49,6 +49,7 @@ const CLI: &[&str] = &[
     "planner",
     "engine",
     "scenario",
+    "story",
     "bus",
     "telemetry",
     "signals",
@@ -70,9 +71,11 @@ pub const ROOMS: &[Room] = &[
     library("invent", "shared/invent", &["contract", "iris", "knowledge"]),
     library("planner", "shared/planner", &["contract", "knowledge"]),
     library("scenario", "shared/scenario", &["knowledge"]),
+    library("advice", "shared/advice", &["contract", "knowledge", "llm", "planner"]),
     library("engine", "shared/engine", &["contract", "planner", "redaction"]),
     library("bus", "shared/bus", &["contract", "clock", "signals"]),
     library("transport", "shared/transport", &["contract", "bus"]),
+    library("story", "shared/story", &["contract", "engine", "bus"]),
     library("chassis", "shared/chassis", &["contract", "clock", "bus", "telemetry", "signals", "redaction"]),
     // iris and knowledge: docs/decisions/0001-agents-share-their-eyes.md
     library(
@@ -82,6 +85,7 @@ pub const ROOMS: &[Room] = &[
     ),
     told("testkit", "shared/testkit", Imports::Only(&["contract", "iris", "clock", "bus"])),
     library("generator", "services/generator", GENERATOR),
+    library("gateway", "services/gateway", &["contract", "clock", "bus", "chassis", "story"]),
     library("router", "services/router", ROUTER),
     library("config-agent", "services/config-agent", AGENT),
     library("os-agent", "services/os-agent", AGENT),

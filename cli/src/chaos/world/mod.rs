@@ -1,7 +1,7 @@
 //! The world of one scenario: a stand-in instance on a made-up host, its users, its disks, and what is done to it.
 
 mod disks;
-mod files;
+pub mod files; // Recordings are written the same way.
 mod programs;
 pub mod snapshot; // What is compared afterwards.
 mod users;

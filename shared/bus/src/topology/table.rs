@@ -13,6 +13,8 @@ pub const ERRORS: &str = "INSTANCE_ERRORS";
 pub const COMMANDS: &str = "INSTANCE_COMMANDS";
 /// Decisions and effects, for auditors.
 pub const AUDIT: &str = "INSTANCE_AUDIT";
+/// What the analyst has found, and what people and remediations made of it.
+pub const INCIDENTS: &str = "INSTANCE_INCIDENTS";
 /// What nobody could handle.
 pub const DEAD: &str = "INSTANCE_DEAD";
 /// Bucket: who owns which shard, as long as it is renewed.
@@ -46,6 +48,7 @@ pub(crate) fn stream_of(subject: &str) -> Option<String> {
         "error" => Some(ERRORS.to_owned()),
         "command" => Some(COMMANDS.to_owned()),
         "audit" => Some(AUDIT.to_owned()),
+        "incident" => Some(INCIDENTS.to_owned()),
         "dead" => Some(DEAD.to_owned()),
         "remediation" => Some(format!("{REMEDIATIONS}{}", tokens.next()?)),
         _ => None,
@@ -84,6 +87,7 @@ pub(crate) fn streams(shards: u16, replicas: u8) -> Vec<StreamSpec> {
         stream(ERRORS, &subject::errors(), DAY, "old"),
         commands(shards),
         stream(AUDIT, &subject::audits(), AUDIT_KEPT, "old"),
+        incidents(),
         stream(DEAD, &subject::dead_letters(), DAY * 90, "old"),
     ];
     for shard in (0..shards).map(Shard) {
@@ -118,6 +122,13 @@ fn stream(name: &str, subject: &subject::Subject, max_age: Duration, discard: &s
         ("duplicate_window", nanoseconds(DUPLICATES)),
     ];
     StreamSpec { name: name.to_owned(), fields }
+}
+
+/// Records of incidents. As in the remediation log, each subject is written once.
+fn incidents() -> StreamSpec {
+    let mut spec = stream(INCIDENTS, &subject::incidents(), DAY * 30, "new");
+    spec.fields.push(("allow_direct", json!(true)));
+    spec
 }
 
 /// A command is kept until it is accepted, however long the router is away; one that is too old is ended as expired.
@@ -188,6 +199,13 @@ pub(crate) fn errors(durability: &Durability, start: StartAt) -> ConsumerSpec {
     };
     let spec = ConsumerSpec::durable(name, subject::errors().to_string(), Duration::from_secs(30));
     ConsumerSpec { start, forgotten_after, ..spec }
+}
+
+/// A durable reading of the findings, for who tells them on. The wait is that of a webhook that does not answer.
+pub(crate) fn findings(name: &str, start: StartAt) -> ConsumerSpec {
+    let spec =
+        ConsumerSpec::durable(name.to_owned(), subject::findings().to_string(), Duration::from_mins(1));
+    ConsumerSpec { start, ..spec }
 }
 
 impl ConsumerSpec {

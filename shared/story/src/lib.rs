@@ -1,20 +1,25 @@
-//! One remediation as its records tell it. What they come to is the engine's fold.
+//! One remediation as its records tell it: for whoever shows remediations (command line, gateway). What the records come
+//! to is the engine's fold.
+//!
+//! Invariant: nothing is kept here; each call reads the remediation log.
+//! Invariant: a record that cannot be read is told beside the others, and hides none of them.
+//!
+//! May be imported by cli, gateway and tests. Imports contract, engine and bus.
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result};
-use instance_bus::{Bus, LogMessage};
+use instance_bus::{Bus, BusError, LogMessage};
 use instance_contract::{
     CommandId, Ended, OverallStatus, RemediationCommand, RemediationId, Risk, Shard, StepId, StepOutline,
     StepStatus, ToolResult, WorkflowTrace,
     subject::{self, RecordKind, parse_record},
 };
-use instance_engine::{Phase, Record, Remediation};
+use instance_engine::{Record, Remediation};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::exit::{Exit, Stop};
+pub use instance_engine::Phase;
 
 /// The records of one remediation, oldest first.
 pub struct Story {
@@ -38,34 +43,26 @@ pub struct StepRow {
     pub outline: Option<StepOutline>,
 }
 
-/// Finds a remediation by its id or by that of its command.
-pub async fn find(bus: &Bus, id: Uuid) -> Result<Story> {
+/// Finds a remediation by its id or by that of its command. `None` when the bus knows neither.
+pub async fn find(bus: &Bus, id: Uuid) -> Result<Option<Story>, BusError> {
     let as_command = RemediationId::from(CommandId::from_uuid(id));
     for id in [RemediationId::from_uuid(id), as_command] {
         let messages = bus.find_remediation(id).await?;
         if let Some(story) = stories(&messages).into_iter().next() {
-            return Ok(story);
+            return Ok(Some(story));
         }
     }
-    let stop = Stop::new(Exit::NotFound, format_args!("no remediation and no command has the id {id}"));
-    Err(stop.next("`instance status` and `instance history` list what there is").into())
+    Ok(None)
 }
 
 /// Every remediation that the bus remembers, oldest first.
-pub async fn all(bus: &Bus) -> Result<Vec<Story>> {
+pub async fn all(bus: &Bus) -> Result<Vec<Story>, BusError> {
     let mut all = Vec::new();
     for shard in bus.topology().await?.shards() {
         all.extend(stories(&bus.read_log(shard, &subject::shard_log(shard)).await?));
     }
     all.sort_by_key(Story::began_at);
     Ok(all)
-}
-
-/// A record from a message of the log; `None` for what is not about one remediation.
-pub fn record(message: &LogMessage) -> Result<Option<(Shard, RemediationId, RecordKind, Record)>> {
-    let Some((shard, id, kind)) = parse_record(&message.subject) else { return Ok(None) };
-    let record = Record::decode(&kind, &message.payload).context("could not read the remediation log")?;
-    Ok(Some((shard, id, kind, record)))
 }
 
 /// The stories that some messages tell. A record that cannot be read is noted in its story: one of them must not hide
@@ -294,17 +291,6 @@ fn state(phase: Phase, ended: Option<&WorkflowTrace>) -> &'static str {
         (Phase::Queued, None) => "pending",
         (Phase::WaitingApproval, None) => "validating",
         (Phase::Running | Phase::Unwinding | Phase::Ended, None) => "executing",
-    }
-}
-
-/// The exit code for the end of a remediation.
-pub const fn exit_of(status: OverallStatus) -> Exit {
-    match status {
-        OverallStatus::Success | OverallStatus::DryRun => Exit::Done,
-        OverallStatus::Failure => Exit::Failure,
-        OverallStatus::Refused | OverallStatus::Expired => Exit::Refused,
-        OverallStatus::Partial => Exit::NotVerified,
-        OverallStatus::Undone => Exit::Undone,
     }
 }
 
