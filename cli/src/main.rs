@@ -79,7 +79,8 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) if exit::is_closed_pipe(&error) => Exit::Done.into(),
         Err(error) => {
-            eprintln!("instance: {}", output::printable(&exit::told(&error)));
+            let told = instance_redaction::redacted(exit::told(&error));
+            eprintln!("instance: {}", output::printable(&told));
             if let Some(next) = exit::next_step(&error) {
                 eprintln!("  {next}");
             }

@@ -17,6 +17,7 @@ mod monitored;
 mod one_trace;
 mod restarts;
 mod routed;
+mod telemetry;
 mod unwound;
 
 mod bad_input;

@@ -19,6 +19,7 @@ mod demo;
 mod error_pages;
 mod generate;
 mod mutants;
+mod phoenix;
 mod simulate;
 mod sizes;
 mod soak;
@@ -33,6 +34,7 @@ mod manifest;
 mod nats_server;
 mod pip;
 mod prometheus;
+mod promtool;
 mod redis_server;
 
 use std::process::ExitCode;
@@ -83,6 +85,8 @@ enum Task {
     Soak(soak::Options),
     /// Plant faults one at a time, and see that the proofs find each.
     Mutants(mutants::Options),
+    /// Show the demo's spans to Phoenix, a consumer of others, and ask it for the tree (installs about 1 GB; not in CI).
+    Phoenix,
     /// Bring compose.yaml up on a real container engine, kill containers in the middle of a remediation, and judge.
     Containers(containers::Options),
     /// Run a benchmark.
@@ -118,6 +122,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Chaos(options) => chaos::run(&workspace, &options),
         Task::Soak(options) => soak::run(&workspace, &options),
         Task::Mutants(options) => mutants::run(&workspace, &options),
+        Task::Phoenix => phoenix::run(&workspace),
         Task::Containers(options) => containers::run(&workspace, &options),
         Task::Bench(options) => bench::run(&workspace, &options),
     }

@@ -65,5 +65,5 @@ pub use crate::{
     settings::{InvalidSettings, Resolved, Settings},
     story::continue_from,
     topology::{Finding, InitOutcome, Topology, TopologyOptions},
-    trace::{current_trace_id, current_traceparent, parent_from, tell_in_full},
+    trace::{continue_traces, current_trace_id, current_traceparent, parent_from, tell_in_full},
 };

@@ -67,11 +67,7 @@ pub struct Programs {
 
 impl Programs {
     /// After they were built.
-    pub fn find(
-        workspace: &Workspace,
-        checks: &[Check],
-        tests: Vec<(Check, PathBuf)>,
-    ) -> Result<Self> {
+    pub fn find(workspace: &Workspace, checks: &[Check], tests: Vec<(Check, PathBuf)>) -> Result<Self> {
         let logs = workspace.target.join("mutants");
         fs::create_dir_all(&logs).with_context(|| format!("could not create {}", logs.display()))?;
         let found = Self {
@@ -165,7 +161,9 @@ fn has_looked(check: Check, said: &str) -> bool {
         Check::Simulation { .. } => said.contains(" plans"),
         Check::Death { .. } => said.contains("1 deaths"),
         Check::Suspend { .. } => said.contains("1 parts, 0 failures"),
-        Check::Tests { .. } | Check::TestsOnServer { .. } => said.contains("test result: ok.") && !said.contains("ok. 0 passed"),
+        Check::Tests { .. } | Check::TestsOnServer { .. } => {
+            said.contains("test result: ok.") && !said.contains("ok. 0 passed")
+        }
     }
 }
 
