@@ -6,9 +6,9 @@ use clap::{Parser, Subcommand};
 use instance_contract::Verdict;
 
 use crate::{
-    approve, audit, breaker, bus, chaos, classify, completions, consume, cost, cpf, dead_letter, demo,
-    doctor, exit::Exit, generate, halt, history, hosts, knowledge, log, model, orchestrate, replay, respond,
-    schema, session, session::Session, status, trace, up, validate,
+    approve, audit, breaker, bus, chaos, classify, completions, config, consume, cost, cpf, dead_letter,
+    demo, doctor, exit::Exit, generate, halt, health, history, hosts, knowledge, log, model, orchestrate,
+    replay, respond, schema, session, session::Session, status, trace, up, validate,
 };
 
 const EXAMPLES: &str = "\
@@ -77,6 +77,10 @@ pub enum Command {
     Classify(classify::Args),
     /// Check that everything is there, and say what to do
     Doctor(doctor::Args),
+    /// Is a service of this machine ready? For probes
+    Health(health::Args),
+    /// The settings of the services on this machine
+    Config(config::Args),
     /// Which agent serves which IRIS instance, and where
     Hosts(hosts::Args),
     /// Make or check the streams on NATS
@@ -124,6 +128,8 @@ impl Command {
             Self::Consume(args) => consume::run(args, session),
             Self::Classify(args) => classify::run(args, session),
             Self::Doctor(args) => doctor::run(args, session),
+            Self::Health(args) => health::run(args, session),
+            Self::Config(args) => config::run(args, session),
             Self::Hosts(args) => hosts::run(args, session),
             Self::Bus(args) => bus::run(args, session),
             Self::DeadLetter(args) => dead_letter::run(args, session),

@@ -21,6 +21,7 @@ mod generate;
 mod mutants;
 mod simulate;
 mod sizes;
+mod supply_chain;
 mod test;
 mod tools;
 mod units;
@@ -31,6 +32,7 @@ mod command;
 mod manifest;
 mod nats_server;
 mod pip;
+mod python_tools;
 mod redis_server;
 
 use std::process::ExitCode;
@@ -79,6 +81,8 @@ enum Task {
     Chaos(chaos::Options),
     /// Plant faults one at a time, and see that the proofs find each.
     Mutants(mutants::Options),
+    /// Hold licences and sources of dependencies to deny.toml, look for secrets, write the bill of materials.
+    SupplyChain,
     /// Bring compose.yaml up on a real container engine, kill containers in the middle of a remediation, and judge.
     Containers(containers::Options),
     /// Run a benchmark.
@@ -113,6 +117,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Broker(options) => broker::run(&workspace, &options),
         Task::Chaos(options) => chaos::run(&workspace, &options),
         Task::Mutants(options) => mutants::run(&workspace, &options),
+        Task::SupplyChain => supply_chain::run(&workspace),
         Task::Containers(options) => containers::run(&workspace, &options),
         Task::Bench(options) => bench::run(&workspace, &options),
     }
