@@ -22,6 +22,8 @@ mod unwound;
 
 mod bad_input;
 mod chaos;
+mod chaos_toolkit;
+mod chart;
 mod generator_once;
 mod outside;
 
@@ -33,5 +35,6 @@ mod operator;
 mod plain_client;
 
 mod asyncapi;
+mod permissions;
 mod readme;
 mod settings;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::binaries::{self, Scope};
 use crate::command;
+use crate::error_pages::handbook;
 use crate::workspace::Workspace;
 
 /// Where the JSON Schemas and the AsyncAPI document lie. Everything in there is generated.
@@ -33,6 +34,10 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if !options.check {
         fs::write(&page, telemetry_page(workspace)?)
             .with_context(|| format!("could not write \"{}\"", page.display()))?;
+        let (now, fresh) = handbook::read(&workspace.root)?;
+        if now != fresh {
+            fs::write(workspace.root.join(handbook::FILE), fresh).context("could not write the handbook")?;
+        }
         return write_schemas(workspace, &kept);
     }
     let fresh = workspace.target.join("generated");

@@ -9,6 +9,7 @@ use anyhow::Result;
 use crate::bench;
 use crate::binaries::{self, Scope};
 use crate::command;
+use crate::python_tools;
 use crate::tools::Tools;
 use crate::workspace::Workspace;
 
@@ -39,6 +40,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let mut tests = cargo_test(workspace, options);
     tests.args(&options.arguments);
     tools.hand_to(&mut tests);
+    python_tools::hand_to(workspace, &mut tests);
     let outcome = command::run(&mut tests);
     eprintln!("xtask: build {:.1} s, tests {:.1} s", built.as_secs_f64(), started.elapsed().as_secs_f64());
     outcome
