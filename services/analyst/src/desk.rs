@@ -33,8 +33,14 @@ pub(crate) async fn work(ctx: &Context<Config>, topology: Topology) -> Result<()
     let (mut books, undone) = Books::open(&ctx.bus, topology, &mut core, now).await?;
     let start = now.checked_sub(ctx.config.max_age()).unwrap_or(Timestamp::MIN);
     let mut entries = ctx.bus.errors_apart(READER, StartAt::Time(start)).await?;
-    let mut desk =
-        Desk { ctx, core, held: HashMap::new(), spans: HashMap::new(), asking: FuturesUnordered::new() };
+    let mut desk = Desk {
+        ctx,
+        core,
+        held: HashMap::new(),
+        spans: HashMap::new(),
+        heard: HashMap::new(),
+        asking: FuturesUnordered::new(),
+    };
     desk.perform(undone).await?;
     let (all, open) = desk.core.counts();
     tracing::info!(incidents = all, open, rules = ctx.config.rules, "answering messages");
@@ -69,6 +75,8 @@ struct Desk<'a> {
     held: HashMap<MessageId, Delivery>,
     /// In which trace an incident is told of.
     spans: HashMap<IncidentId, Span>,
+    /// When an incident that may still lead to a command was first heard of.
+    heard: HashMap<IncidentId, Timestamp>,
     asking: FuturesUnordered<BoxFuture<'static, (IncidentId, Gathered)>>,
 }
 
@@ -91,8 +99,10 @@ impl Desk<'_> {
             let span = delivery.span();
             if self.spans.len() >= SPANS {
                 self.spans.clear();
+                self.heard.clear();
             }
             for action in &actions {
+                self.heard.entry(action.incident()).or_insert(delivery.published_at());
                 self.spans.entry(action.incident()).or_insert_with(|| span.clone());
             }
         }
@@ -162,6 +172,11 @@ impl Desk<'_> {
                 }
                 Action::Publish { command, .. } if !foreign.contains(&id) => {
                     write::command(bus, drain, &command).instrument(span).await?;
+                    if !command.dry_run
+                        && let Some(heard) = self.heard.remove(&id)
+                    {
+                        count(self.ctx.clock.now(), heard);
+                    }
                 }
                 Action::Publish { .. } => {}
             }
@@ -178,6 +193,13 @@ impl Desk<'_> {
             crash_point("analyst.entry-to-settle");
             settled(delivery.done_unconfirmed().await);
         }
+    }
+}
+
+/// From the entry on the bus to the command.
+fn count(now: Timestamp, heard: Timestamp) {
+    if let Ok(since) = Duration::try_from(now.duration_since(heard)) {
+        instance_signals::metrics::INCIDENT_DURATION.record(since.as_secs_f64(), &["diagnose"]);
     }
 }
 
