@@ -231,10 +231,7 @@ fn destination(text: &str) -> Result<Destination, String> {
 fn story(text: &str) -> Result<Story, String> {
     match text {
         "all" => Ok(Story::All),
-        word => word
-            .parse()
-            .map(Story::One)
-            .map_err(|_| format!("must be all, or {}", Phase::RULE)),
+        word => word.parse().map(Story::One).map_err(|_| format!("must be all, or {}", Phase::RULE)),
     }
 }
 

@@ -24,6 +24,7 @@ mod audit;
 mod carriers; // What nothing acts on.
 mod failure;
 mod generation_request;
+mod notice;
 mod plan;
 mod remediation;
 
@@ -48,6 +49,7 @@ pub use ids::{
     Shard, StepId, StepKey, Token, TraceId,
 };
 pub use iris_message::{IrisMessage, MessageText};
+pub use notice::{Notice, NoticeKind, NoticeSource};
 pub use plan::{Change, Plan, PlannedStep, Risk, StepOutline};
 pub use remediation::{
     Accepted, ApprovalAnswered, ApprovalAsked, Because, Ended, Owner, Planned, StepCommand, Verdict,

@@ -31,6 +31,8 @@ const DAY: Duration = Duration::from_hours(24);
 pub const AUDIT_KEPT: Duration = Duration::from_hours(24 * 365);
 /// How long a message id is remembered; never longer than the messages live.
 const DUPLICATES: Duration = Duration::from_mins(2);
+/// As many values of a key as a bucket may remember.
+const MOST_REVISIONS: u8 = 64;
 /// The server's word for "without limit".
 const NO_LIMIT: i64 = -1;
 
@@ -106,7 +108,7 @@ pub(crate) fn streams(shards: u16, replicas: u8) -> Vec<StreamSpec> {
     streams.extend([
         bucket(LEASES, 3 * SECOND),
         bucket(HOSTS, Duration::ZERO),
-        bucket(CONTROL, Duration::ZERO),
+        control(),
         bucket(OPEN, Duration::ZERO),
     ]);
     if replicas > 0 {
@@ -159,6 +161,13 @@ fn bucket(name: &str, max_age: Duration) -> StreamSpec {
         ("allow_direct", json!(true)),
     ];
     StreamSpec { name: format!("KV_{name}"), fields }
+}
+
+/// The kill switch, with what was done to it: the audit trail tells of each order, also of those that no router saw in time.
+fn control() -> StreamSpec {
+    let mut spec = bucket(CONTROL, Duration::ZERO);
+    spec.set("max_msgs_per_subject", json!(MOST_REVISIONS));
+    spec
 }
 
 /// A consumer that is pulled and settled message by message.
