@@ -71,10 +71,10 @@ impl StreamSpec {
     }
 
     /// Another value for a field that stands there.
-    fn set(&mut self, name: &str, new: Value) {
+    fn set(&mut self, name: &str, new: &Value) {
         for (field, value) in &mut self.fields {
             if *field == name {
-                value.clone_from(&new);
+                value.clone_from(new);
             }
         }
     }
@@ -101,7 +101,7 @@ pub(crate) fn streams(shards: u16, replicas: u8) -> Vec<StreamSpec> {
         let mut spec = stream(&remediations(shard), &subject::shard_log(shard), DAY * 30, "new");
         spec.fields.push(("allow_direct", json!(true)));
         // A record is written once, whoever writes it and whatever else it asks of the log.
-        spec.set("max_msgs_per_subject", json!(1));
+        spec.set("max_msgs_per_subject", &json!(1));
         spec.fields.push(("discard_new_per_subject", json!(true)));
         streams.push(spec);
     }
@@ -138,7 +138,7 @@ fn stream(name: &str, subject: &subject::Subject, max_age: Duration, discard: &s
 fn commands(shards: u16) -> StreamSpec {
     let mut spec = stream(COMMANDS, &subject::commands(), Duration::ZERO, "new");
     let (source, destination) = subject::command_transform(shards);
-    spec.set("retention", json!("workqueue"));
+    spec.set("retention", &json!("workqueue"));
     spec.fields.push(("subject_transform", json!({ "src": source, "dest": destination })));
     spec
 }
@@ -166,7 +166,7 @@ fn bucket(name: &str, max_age: Duration) -> StreamSpec {
 /// The kill switch, with what was done to it: the audit trail tells of each order, also of those that no router saw in time.
 fn control() -> StreamSpec {
     let mut spec = bucket(CONTROL, Duration::ZERO);
-    spec.set("max_msgs_per_subject", json!(MOST_REVISIONS));
+    spec.set("max_msgs_per_subject", &json!(MOST_REVISIONS));
     spec
 }
 
