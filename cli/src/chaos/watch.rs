@@ -43,9 +43,9 @@ pub struct Watch {
     /// In the order in which they were accepted or refused.
     pub commands: Vec<RemediationCommand>,
     pub ended_at: Option<Duration>,
-    /// Incidents of which nothing is said yet: somebody thinks.
-    undecided: BTreeSet<IncidentId>,
     of_message: BTreeMap<MessageId, String>,
+    /// Incidents without a finding.
+    undecided: BTreeSet<IncidentId>,
 }
 
 /// A remediation of the run.
@@ -75,8 +75,8 @@ impl Watch {
             remediations: BTreeMap::new(),
             commands: Vec::new(),
             ended_at: None,
-            undecided: BTreeSet::new(),
             of_message: BTreeMap::new(),
+            undecided: BTreeSet::new(),
         })
     }
 
@@ -86,7 +86,7 @@ impl Watch {
         self.active_at = self.since;
     }
 
-    /// Is a remediation under way, or an incident not judged yet?
+    /// Is a remediation under way, or something being thought about?
     pub fn is_busy(&self) -> bool {
         !self.undecided.is_empty()
             || self.remediations.values().any(|remediation| remediation.ended.is_none())
@@ -154,12 +154,8 @@ impl Watch {
     }
 
     fn record(&mut self, message: &LogMessage) -> Result<()> {
-        if let Some((incident, kind)) = subject::parse_incident(&message.subject) {
-            self.incident(incident, kind);
-            if matches!(kind, IncidentRecord::Finding(_)) {
-                self.finding(&message.json()?);
-            }
-            return Ok(());
+        if let Some((id, kind)) = subject::parse_incident(&message.subject) {
+            return self.incident(id, kind, message);
         }
         let Some((_, id, kind)) = subject::parse_record(&message.subject) else { return Ok(()) };
         self.active_at = Instant::now();
@@ -193,19 +189,29 @@ impl Watch {
         }
     }
 
-    fn incident(&mut self, incident: IncidentId, kind: IncidentRecord) {
-        match kind {
-            IncidentRecord::Opened => self.undecided.insert(incident),
-            _ => self.undecided.remove(&incident),
-        };
+    fn incident(&mut self, id: IncidentId, kind: IncidentRecord, message: &LogMessage) -> Result<()> {
         self.active_at = Instant::now();
+        match kind {
+            IncidentRecord::Opened => drop(self.undecided.insert(id)),
+            IncidentRecord::Finding(_) => {
+                self.undecided.remove(&id);
+                self.finding(&message.json()?);
+            }
+            IncidentRecord::Closed => drop(self.undecided.remove(&id)),
+            IncidentRecord::Outcome(_) | IncidentRecord::Acknowledged => {}
+        }
+        Ok(())
     }
 
     /// What is left to people.
     fn finding(&mut self, finding: &Finding) {
-        self.active_at = Instant::now();
-        if let (Decision::Person { .. }, Some(condition)) = (&finding.decision, &finding.condition) {
-            self.left_to_a_person.push(condition.as_str().to_owned());
+        if !matches!(finding.decision, Decision::Person { .. }) {
+            return;
         }
+        // Who is told of the whole is told of its parts: the entries are in the finding.
+        let parts =
+            finding.evidence.iter().filter_map(|entry| self.of_message.get(&entry.message_id).cloned());
+        let whole = finding.condition.iter().map(|condition| condition.as_str().to_owned());
+        self.left_to_a_person.extend(parts.filter(|condition| !condition.is_empty()).chain(whole));
     }
 }
