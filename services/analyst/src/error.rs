@@ -15,6 +15,8 @@ pub enum Error {
     Knowledge(#[from] instance_knowledge::DataError),
     #[error("could not put the rows in force")]
     InForce(#[from] instance_knowledge::AlreadyInForce),
+    #[error("could not set up the model of the settings")]
+    Model(#[from] instance_llm::SetupError),
     #[error("could not use the bus")]
     Bus(#[from] instance_bus::BusError),
     #[error("could not publish")]

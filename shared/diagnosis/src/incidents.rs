@@ -68,6 +68,7 @@ impl Incidents {
         match event {
             Event::Entry(message) => self.entry(message, now, &mut actions),
             Event::Gathered { incident, gathered } => self.gathered(*incident, gathered, now, &mut actions),
+            Event::Advised { incident, advice } => self.advised(*incident, advice, now, &mut actions),
             Event::Accepted(accepted) => self.accepted(accepted),
             Event::Planned(planned) => self.planned(planned),
             Event::Ended(trace) => self.ended(trace, now, &mut actions),
@@ -207,8 +208,12 @@ impl Incidents {
         incident.take(sighting, now);
         match incident.stage {
             // Read back from the log without its entries, and here they are again.
-            Stage::Triage { .. } if was_empty && incident.condition.is_some() => self.triage(id, now, actions),
-            Stage::Triage { .. } if was_empty => incident.stage = Stage::Triage { until: now + self.limits.triage },
+            Stage::Triage { .. } if was_empty && incident.condition.is_some() => {
+                self.triage(id, now, actions)
+            }
+            Stage::Triage { .. } if was_empty => {
+                incident.stage = Stage::Triage { until: now + self.limits.triage }
+            }
             Stage::Person if incident.written > told => {
                 let why = "it has become graver since a person was told".to_owned();
                 self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions);
@@ -291,6 +296,10 @@ impl Incidents {
             }
             None => {
                 let why = "nobody knows this text, and it is grave".to_owned();
+                if self.limits.model {
+                    // What the facts support may be chosen by a model.
+                    return self.gather(id, now, actions);
+                }
                 self.call_a_person(id, DiagnosisPhase::Triage, why, now, actions);
             }
         }
