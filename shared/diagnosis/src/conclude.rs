@@ -80,13 +80,10 @@ impl Incidents {
         let Some(incident) = self.all.get_mut(&id) else { return };
         let company = SignedDuration::from_secs(answer::company_seconds(runbook).into());
         let until = incident.opened_at + company;
-        if now < until {
-            incident.stage = Stage::Company { since, until, runbook };
-            return;
-        }
-        match answer::answer(runbook, &incident.facts) {
-            Ok(answer) => self.attempt(id, answer, Vec::new(), since, now, actions),
-            Err(why) => self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions),
+        incident.stage = Stage::Company { since, until, runbook };
+        // Who is urgent waits for nobody, and takes along who waits.
+        if now >= until {
+            self.together(id, now, actions);
         }
     }
 

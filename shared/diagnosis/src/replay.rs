@@ -87,7 +87,7 @@ impl Incidents {
             }
         }
         // Their entries come again, for they were not settled; from now on there is time for that.
-        for incident in self.all.values_mut().filter(|incident| incident.findings == 0) {
+        for incident in self.all.values_mut().filter(|it| it.findings == 0 && !it.is_closed()) {
             incident.stage = Stage::Triage { until: now + self.limits.analysis };
         }
         actions

@@ -90,7 +90,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// No subject is written twice (the world sees to it), every command stands in a finding before, no two commands of
     /// one target are open at a time, and nothing panics; whoever dies at whatever moment.
