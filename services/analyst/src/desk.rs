@@ -9,12 +9,13 @@ use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::Futures
 use instance_bus::{BusError, DeadLetterReason, Delivery, LogMessage, StartAt, Topology};
 use instance_chassis::{Context, crash_point, error_chain};
 use instance_contract::{IncidentId, IrisMessage, MessageId, Origin};
-use instance_diagnosis::{Action, Event, Gathered, Incidents};
+use instance_diagnosis::{Action, Advice, Event, Gathered, Incidents};
+use instance_llm::Model;
 use jiff::Timestamp;
 use tracing::{Instrument as _, Span};
 
 use crate::{
-    Config, Error,
+    Config, Error, ask,
     books::{self, Books},
     facts, write,
 };
@@ -27,7 +28,11 @@ const TICK: Duration = Duration::from_millis(200);
 const SPANS: usize = 1024;
 
 /// Works until drained.
-pub(crate) async fn work(ctx: &Context<Config>, topology: Topology) -> Result<(), Error> {
+pub(crate) async fn work(
+    ctx: &Context<Config>,
+    topology: Topology,
+    model: Option<Model>,
+) -> Result<(), Error> {
     let mut core = Incidents::new(ctx.config.limits());
     let now = ctx.clock.now();
     let (mut books, undone) = Books::open(&ctx.bus, topology, &mut core, now).await?;
@@ -40,13 +45,15 @@ pub(crate) async fn work(ctx: &Context<Config>, topology: Topology) -> Result<()
         spans: HashMap::new(),
         heard: HashMap::new(),
         asking: FuturesUnordered::new(),
+        consulting: FuturesUnordered::new(),
+        model,
     };
     desk.perform(undone).await?;
     let (all, open) = desk.core.counts();
     tracing::info!(incidents = all, open, rules = ctx.config.rules, "answering messages");
     let mut ticks = tokio::time::interval(TICK);
     loop {
-        let asking = desk.asking.len() > 0;
+        let (asking, consulting) = (!desk.asking.is_empty(), !desk.consulting.is_empty());
         tokio::select! {
             () = ctx.drain.requested() => break,
             delivery = entries.next() => match delivery {
@@ -60,6 +67,9 @@ pub(crate) async fn work(ctx: &Context<Config>, topology: Topology) -> Result<()
             },
             Some((incident, gathered)) = desk.asking.next(), if asking => {
                 desk.gathered(incident, gathered).await?;
+            }
+            Some((incident, advice)) = desk.consulting.next(), if consulting => {
+                desk.advised(incident, advice).await?;
             }
             _ = ticks.tick() => desk.tick().await?,
         }
@@ -78,6 +88,8 @@ struct Desk<'a> {
     /// When an incident that may still lead to a command was first heard of.
     heard: HashMap<IncidentId, Timestamp>,
     asking: FuturesUnordered<BoxFuture<'static, (IncidentId, Gathered)>>,
+    consulting: FuturesUnordered<BoxFuture<'static, (IncidentId, Advice)>>,
+    model: Option<Model>,
 }
 
 impl Desk<'_> {
@@ -141,6 +153,11 @@ impl Desk<'_> {
         self.perform(actions).await
     }
 
+    async fn advised(&mut self, incident: IncidentId, advice: Advice) -> Result<(), Error> {
+        let actions = self.core.handle(&Event::Advised { incident, advice }, self.ctx.clock.now());
+        self.perform(actions).await
+    }
+
     async fn tick(&mut self) -> Result<(), Error> {
         let actions = self.core.handle(&Event::Tick, self.ctx.clock.now());
         self.perform(actions).await
@@ -161,6 +178,14 @@ impl Desk<'_> {
                 Action::Gather { incident, instance, needs } => {
                     let asking = facts::gather(bus.clone(), incident, instance, needs);
                     self.asking.push(asking.instrument(span).boxed());
+                }
+                Action::Consult { incident, consultation } => {
+                    // The limits say that there is one.
+                    if let Some(model) = self.model.clone() {
+                        let session = format!("analyst-{}", self.ctx.process_id.simple());
+                        let consulting = ask::ask(model, session, incident, *consultation);
+                        self.consulting.push(consulting.instrument(span).boxed());
+                    }
                 }
                 Action::Record { subject, record, .. } => {
                     if matches!(*record, instance_diagnosis::Record::Finding(_)) {
