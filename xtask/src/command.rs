@@ -34,6 +34,17 @@ pub fn run(command: &mut Command) -> Result<()> {
     must_succeed(&line, status)
 }
 
+/// Run to the end and give what it printed; fail naming the command line and the last that it said.
+pub fn capture(command: &mut Command) -> Result<String> {
+    let line = line(command);
+    let output = command.output().with_context(|| format!("could not start \"{line}\""))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    bail!("\"{line}\" failed ({}): {}", output.status, said.trim_end().lines().last().unwrap_or_default())
+}
+
 /// As [`run`], but ended after `limit`: politely first, so that it can take its own children along.
 pub fn run_within(command: &mut Command, limit: Duration) -> Result<ExitStatus> {
     let line = show(command);

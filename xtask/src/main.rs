@@ -13,6 +13,7 @@ mod broker;
 mod census;
 mod chaos;
 mod ci;
+mod containers;
 mod crash;
 mod demo;
 mod error_pages;
@@ -81,6 +82,8 @@ enum Task {
     Soak(soak::Options),
     /// Plant faults one at a time, and see that the proofs find each.
     Mutants(mutants::Options),
+    /// Bring compose.yaml up on a real container engine, kill containers in the middle of a remediation, and judge.
+    Containers(containers::Options),
     /// Run a benchmark.
     Bench(bench::Options),
 }
@@ -114,6 +117,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Chaos(options) => chaos::run(&workspace, &options),
         Task::Soak(options) => soak::run(&workspace, &options),
         Task::Mutants(options) => mutants::run(&workspace, &options),
+        Task::Containers(options) => containers::run(&workspace, &options),
         Task::Bench(options) => bench::run(&workspace, &options),
     }
 }

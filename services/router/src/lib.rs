@@ -47,6 +47,8 @@ struct Router {
     process: String,
     policy: Policy,
     default_instance: Option<instance_contract::InstanceName>,
+    /// Every command is a dry run, whatever it says.
+    dry_run: bool,
     /// All shards, ours or not: a command id must be new in each of them.
     shards: Vec<Shard>,
     lookups: lookup::Lookups,
@@ -75,6 +77,7 @@ pub async fn run(ctx: Context<Config>) -> Result<(), Error> {
         process: ctx.process_id.to_string(),
         policy,
         default_instance: ctx.config.default_instance.clone(),
+        dry_run: ctx.dry_run,
         hosts: ctx.bus.hosts_by_instance().await?,
         shards: shards.clone(),
         lookups,

@@ -28,8 +28,7 @@
 //! ```
 //!
 //! Absent on purpose: reloading settings while running (restart the process: its state is on the bus or in its
-//! ledger), a user's own settings file, an HTTP health endpoint (the bus's discovery answers), and any way out of the
-//! process other than returning.
+//! ledger), a user's own settings file, and any way out of the process other than returning.
 
 mod service; // Read this first: what `main` says.
 
@@ -39,6 +38,7 @@ mod drain;
 mod arguments;
 mod crash;
 mod exit;
+mod health;
 mod host;
 mod lifecycle;
 mod mutant;

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::context::Context;
 use crate::drain::Drain;
 use crate::exit::{Ending, StopSignal};
+use crate::health::Health;
 use crate::notify::Supervisor;
 
 /// Between two tries to reach the bus.
@@ -50,10 +51,12 @@ where
         }
     };
     let (drain, grace, supervisor) = (run.drain.clone(), run.grace, run.supervisor.clone());
-    supervise(work(run, begin, service), &drain, signals, grace, &supervisor).await
+    let health = Health::new(drain.clone());
+    health.listen(run.name);
+    supervise(work(run, begin, service, health), &drain, signals, grace, &supervisor).await
 }
 
-async fn work<C, F, Fut, E>(run: Run, begin: Begin<C>, service: F) -> Ending
+async fn work<C, F, Fut, E>(run: Run, begin: Begin<C>, service: F, health: Health) -> Ending
 where
     F: FnOnce(Context<C>) -> Fut,
     Fut: Future<Output = Result<(), E>>,
@@ -65,6 +68,7 @@ where
         Err(ending) => return ending,
     };
     run.supervisor.ready();
+    health.connected(bus.clone());
     tracing::info!(server = bus.server_version(), servers = bus.servers(), "connected");
     let outcome = service(begin(bus.clone())).await;
     // Whoever is on the tracker learns that nothing follows, and is waited for.

@@ -98,6 +98,9 @@ impl<C: DeserializeOwned + Send + 'static> Configured<C> {
             Ok(arguments) => arguments,
             Err(answer) => return answered(&answer),
         };
+        if arguments.purpose == Purpose::PrintSchema {
+            return printed(&format!("{:#}\n", settings::schema::<C>(service.name)));
+        }
         let sources = sources(service.name, &arguments, environment);
         let (settings, layered) = match settings::read::<C>(&sources) {
             Ok(read) => read,
@@ -106,7 +109,9 @@ impl<C: DeserializeOwned + Send + 'static> Configured<C> {
         match arguments.purpose {
             Purpose::CheckSettings => ExitCode::SUCCESS,
             Purpose::PrintSettings => printed(&settings::print(&settings, &layered)),
-            Purpose::Serve => serve(service, settings, &layered, &sources, &arguments, run),
+            Purpose::Serve | Purpose::PrintSchema => {
+                serve(service, settings, &layered, &sources, &arguments, run)
+            }
         }
     }
 }
@@ -154,7 +159,7 @@ where
     };
     instance_bus::tell_in_full(telemetry.exports_traces());
     let profile = layered.profile.as_deref().unwrap_or("none");
-    tracing::info!(version = service.version, host = who.host, %process_id, profile, "started");
+    tracing::info!(version = service.version, host = who.host, %process_id, profile, dry_run = settings.dry_run, "started");
     let supervisor = Supervisor::at(sources.variable("NOTIFY_SOCKET"));
     let wait_for_bus = arguments.wait_for_bus;
     let (prepared, begin) = prepare(service, settings, process_id, &telemetry, wait_for_bus, supervisor);
@@ -176,11 +181,23 @@ fn prepare<C: Send + 'static>(
 ) -> (Run, Begin<C>) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (drain, tasks) = (Drain::new(), TaskTracker::new());
-    let Settings { own: config, bus: resolved, host, grace, carriers, .. } = settings;
+    let Settings { own: config, bus: resolved, host, grace, carriers, dry_run, .. } = settings;
     let given = (clock.clone(), drain.clone(), tasks.clone(), telemetry.meter());
     let begin = move |bus| {
         let (clock, drain, tasks, meter) = given;
-        Context { config, bus, clock, drain, tasks, name: service.name, process_id, host, carriers, meter }
+        Context {
+            config,
+            bus,
+            clock,
+            drain,
+            tasks,
+            name: service.name,
+            process_id,
+            host,
+            carriers,
+            dry_run,
+            meter,
+        }
     };
     let run = Run {
         name: service.name,

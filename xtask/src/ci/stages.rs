@@ -7,11 +7,12 @@ use anyhow::{Result, bail};
 use clap::ValueEnum as _;
 
 use crate::binaries::{self, Scope};
+use crate::containers::Binaries;
 use crate::nats_server::{self, Pinned};
 use crate::workspace::Workspace;
 use crate::{
-    arrows, bench, broker, census, chaos, command, crash, error_pages, generate, mutants, simulate, sizes,
-    soak, test, units,
+    arrows, bench, broker, census, chaos, command, containers, crash, error_pages, generate, mutants,
+    simulate, sizes, soak, test, units,
 };
 
 /// The faults that the demo picks from differ by seed, so that all three agents act over these.
@@ -64,6 +65,8 @@ pub enum Stage {
     BreakMidway,
     /// The bus contract on the oldest supported server.
     BusOldest,
+    /// compose.yaml on a container engine, where one can run.
+    Containers,
     /// What a plan costs in CPU, beside the bare chain of hops: the one figure that a busy machine leaves alone.
     BenchCpu,
 }
@@ -100,6 +103,9 @@ impl Stage {
             Self::Sabotage => sabotage(workspace),
             Self::BreakMidway => break_midway(workspace),
             Self::BusOldest => bus_on_oldest_server(workspace),
+            Self::Containers => {
+                containers::run(workspace, &containers::Options { binaries: Binaries::Debug, keep: false })
+            }
             Self::BenchCpu => bench::cpu_gate(workspace),
         }
     }

@@ -100,6 +100,7 @@ impl Desk {
             process_id: Uuid::new_v4(),
             host: host(),
             carriers,
+            dry_run: false,
             meter: opentelemetry::global::meter("test"),
         };
         let runtime =
