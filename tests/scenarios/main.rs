@@ -17,18 +17,24 @@ mod monitored;
 mod one_trace;
 mod restarts;
 mod routed;
+mod telemetry;
 mod unwound;
 
 mod bad_input;
 mod chaos;
+mod chaos_toolkit;
+mod chart;
 mod generator_once;
 mod outside;
 
 mod command_line;
+mod inbox;
+mod mistakes;
 mod model_desk;
 mod operator;
 mod plain_client;
 
 mod asyncapi;
+mod permissions;
 mod readme;
 mod settings;

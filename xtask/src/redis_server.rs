@@ -65,6 +65,7 @@ fn apt(program: &Path, arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// A program by its name.
 pub fn on_path(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())

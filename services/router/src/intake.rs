@@ -45,7 +45,8 @@ pub(crate) async fn take(router: &Router, delivery: &Delivery, now: Timestamp) -
             let faults = Faults::one("instance", &command.instance, "must be the one that the subject names");
             illegal(router, bytes, faults, older.trace_id, now).await
         }
-        Ok(command) => {
+        Ok(mut command) => {
+            command.dry_run |= router.dry_run;
             let needed: Vec<AgentKind> = questions(&command).iter().map(|question| question.agent).collect();
             let hosts = router.hosts.of(&command.instance, &needed).await?;
             let digest = Digest::of(bytes);

@@ -16,6 +16,8 @@ mod own; // Who may drive a shard.
 mod drive; // Events in, effects out.
 mod takeover; // What a new owner reads.
 
+mod count; // What is told of it in numbers.
+
 mod audit; // Beside the plans: what was decided and done, told on.
 mod facts;
 mod hint;
@@ -45,6 +47,8 @@ struct Router {
     process: String,
     policy: Policy,
     default_instance: Option<instance_contract::InstanceName>,
+    /// Every command is a dry run, whatever it says.
+    dry_run: bool,
     /// All shards, ours or not: a command id must be new in each of them.
     shards: Vec<Shard>,
     lookups: lookup::Lookups,
@@ -73,6 +77,7 @@ pub async fn run(ctx: Context<Config>) -> Result<(), Error> {
         process: ctx.process_id.to_string(),
         policy,
         default_instance: ctx.config.default_instance.clone(),
+        dry_run: ctx.dry_run,
         hosts: ctx.bus.hosts_by_instance().await?,
         shards: shards.clone(),
         lookups,

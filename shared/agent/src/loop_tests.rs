@@ -95,6 +95,7 @@ impl Fixture {
             process_id: uuid::Uuid::new_v4(),
             host: host.parse().unwrap(),
             carriers: instance_contract::Carriers::default(),
+            dry_run: false,
             meter: opentelemetry::global::meter("test"),
         }
     }

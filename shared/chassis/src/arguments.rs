@@ -33,6 +33,7 @@ pub(crate) enum Purpose {
     Serve,
     CheckSettings,
     PrintSettings,
+    PrintSchema,
 }
 
 /// Reads the command line; what clap hands back instead (help, version, a usage error) prints itself.
@@ -57,6 +58,8 @@ fn purpose(matches: &ArgMatches) -> Purpose {
         Purpose::CheckSettings
     } else if matches.get_flag("print-config") {
         Purpose::PrintSettings
+    } else if matches.get_flag("print-config-schema") {
+        Purpose::PrintSchema
     } else {
         Purpose::Serve
     }
@@ -75,6 +78,14 @@ fn assignments(matches: &ArgMatches) -> Vec<Assignment> {
         if let Some(value) = matches.get_one::<String>(flag) {
             all.push(Assignment { flag: format!("--{flag}"), key: key.to_owned(), value: value.clone() });
         }
+    }
+    // Last, so that no file, profile, variable or `--set` takes it back.
+    if matches.get_flag("dry-run") {
+        all.push(Assignment {
+            flag: "--dry-run".to_owned(),
+            key: "dry_run".to_owned(),
+            value: "true".to_owned(),
+        });
     }
     all
 }
@@ -102,11 +113,22 @@ fn command(service: &'static str, description: &'static str, version: &'static s
             "FILTER",
             "Log filter, e.g. info,instance_bus=debug; the same as --set telemetry.log_filter=FILTER",
         ))
+        .arg(
+            switch(
+                "dry-run",
+                "Changes nothing: a router only plans, an agent refuses to act; beats every setting",
+            )
+            .short('n'),
+        )
         .arg(switch("no-wait", "Ends with exit code 7 when NATS does not answer, instead of waiting for it"))
         .arg(switch("check-config", "Reads the settings, says what is wrong with them, and ends"))
         .arg(
             switch("print-config", "Prints the settings in force and where each came from, and ends")
                 .conflicts_with("check-config"),
+        )
+        .arg(
+            switch("print-config-schema", "Prints the JSON Schema of the settings file, and ends")
+                .conflicts_with_all(["check-config", "print-config"]),
         )
 }
 
@@ -130,8 +152,8 @@ fn after_help(service: &str) -> String {
         "\
 Settings, later wins:
   defaults, /etc/instance/{service}.toml, --config FILE, the profile's tables in these files,
-  the environment, flags. A file holds host, grace_seconds, carriers, and the tables [nats], [telemetry]
-  and [{service}]; a profile's values are in [production.nats], [production.{service}] and so on.
+  the environment, flags. A file holds host, grace_seconds, carriers, dry_run, and the tables [nats],
+  [telemetry] and [{service}]; a profile's values are in [production.nats], [production.{service}] and so on.
   --print-config shows every key with its value and where that came from.
 
 Environment:
@@ -140,6 +162,7 @@ Environment:
   INSTANCE_HOST, INSTANCE_GRACE_SECONDS; an empty variable counts as unset
   NATS_URL, NATS_CREDS, ...     as the nats command reads them; settings beat them
   OTEL_EXPORTER_OTLP_ENDPOINT   where traces, logs and metrics go (http/protobuf); unset: nowhere
+  INSTANCE_TELEMETRY__LISTEN    where /livez, /readyz and /metrics are answered; unset: nowhere
 
 Exit codes:
   0 drained   1 failed   2 wrong usage   7 NATS unreachable (--no-wait)   78 bad settings
@@ -165,6 +188,13 @@ mod tests {
         assert_eq!(told, [("nats.url", "nats://a"), ("router.x", "a=b"), ("nats.url", "nats://b")]);
         assert!(arguments.wait_for_bus);
         assert_eq!(arguments.purpose, Purpose::Serve);
+    }
+
+    #[test]
+    fn a_dry_run_is_said_last_and_so_beats_all_else() {
+        let arguments = parsed(&["-n", "--set", "dry_run=false", "--profile", "production"]).unwrap();
+        let last = arguments.assignments.last().unwrap();
+        assert_eq!((last.key.as_str(), last.value.as_str()), ("dry_run", "true"));
     }
 
     #[test]

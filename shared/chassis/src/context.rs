@@ -31,6 +31,8 @@ pub struct Context<C> {
     pub host: HostName,
     /// What carries Instance itself, and is never acted on.
     pub carriers: Carriers,
+    /// Change nothing, whatever is asked for: the setting `dry_run`, or `--dry-run`.
+    pub dry_run: bool,
     /// Makes counters and histograms; they go nowhere when no metrics endpoint is set.
     pub meter: Meter,
 }

@@ -6,7 +6,7 @@
 //! of the grace period stops now; the process always returns from `main`.
 //! Invariant: nothing here knows any one service by name.
 //!
-//! May be imported by agent and services. Imports contract, clock, bus and telemetry.
+//! May be imported by agent and services. Imports contract, clock, bus, telemetry, signals and redaction.
 //!
 //! A service's `main` names it and nothing else:
 //!
@@ -28,8 +28,7 @@
 //! ```
 //!
 //! Absent on purpose: reloading settings while running (restart the process: its state is on the bus or in its
-//! ledger), a user's own settings file, an HTTP health endpoint (the bus's discovery answers), and any way out of the
-//! process other than returning.
+//! ledger), a user's own settings file, and any way out of the process other than returning.
 
 mod service; // Read this first: what `main` says.
 
@@ -38,11 +37,14 @@ mod drain;
 
 mod arguments;
 mod crash;
+mod endpoint; // /livez, /readyz, /metrics.
 mod exit;
+mod health;
 mod host;
 mod lifecycle;
 mod mutant;
 mod notify;
+mod readiness;
 mod settings;
 mod texts;
 

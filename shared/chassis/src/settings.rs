@@ -6,6 +6,7 @@ mod typed; // From values to a type, telling every fault.
 
 mod effective;
 mod nearest;
+mod schema; // What keys there are, for programs.
 
 use std::path::Path;
 
@@ -19,6 +20,7 @@ use crate::host;
 pub(crate) use self::effective::print;
 pub use self::fault::{Fault, Faults};
 pub(crate) use self::layers::{Layered, Sources};
+pub(crate) use self::schema::of as schema;
 
 /// Everything a service is told at its start.
 pub(crate) struct Settings<C> {
@@ -28,6 +30,7 @@ pub(crate) struct Settings<C> {
     pub host: HostName,
     pub grace: Grace,
     pub carriers: Carriers,
+    pub dry_run: bool,
 }
 
 /// The keys that stand before the first table.
@@ -41,6 +44,8 @@ pub(crate) struct Common {
     /// Names of the IRIS instances and hosts that carry Instance itself: nothing acts on them. The same list for every
     /// service. Default: none.
     pub carriers: Carriers,
+    /// Change nothing: a router only plans, an agent refuses to act. The flag `--dry-run` beats it. Default: false.
+    pub dry_run: bool,
 }
 
 /// How long a drain may take, in seconds. Invariant: 1..=3600.
@@ -91,8 +96,8 @@ pub(crate) fn read<C: DeserializeOwned>(sources: &Sources<'_>) -> Result<(Settin
     });
     match (common, bus, telemetry, own, host) {
         (Some(common), Some(bus), Some(telemetry), Some(own), Some(host)) if faults.is_empty() => {
-            let Common { grace_seconds: grace, carriers, .. } = common;
-            Ok((Settings { own, bus, telemetry, host, grace, carriers }, layered))
+            let Common { grace_seconds: grace, carriers, dry_run, .. } = common;
+            Ok((Settings { own, bus, telemetry, host, grace, carriers, dry_run }, layered))
         }
         _ => Err(faults),
     }

@@ -168,11 +168,10 @@ impl Pipeline {
         self.start(service, service, &text);
     }
 
-    /// The built-in rules as a process: `instance respond --publish`.
-    pub fn respond(&mut self) {
-        let mut command = programs::command("instance");
-        command.args(["respond", "--publish", "--nats"]).arg(self.server.url());
-        self.run("respond", command);
+    /// Who decides what entries call for.
+    pub fn analyst(&mut self) {
+        let text = self.common(&self.server.url()).analyst();
+        self.start("analyst", "analyst", &text);
     }
 
     /// Starts a service with a settings file of its own; replaces an ended process of that name.

@@ -79,6 +79,10 @@ impl Common<'_> {
         lines.join("\n")
     }
 
+    pub fn analyst(&self) -> String {
+        format!("{}\n[analyst]\n", self.head())
+    }
+
     fn head(&self) -> String {
         format!("host = \"{HOST}\"\ngrace_seconds = 20\n\n[nats]\nurl = \"{}\"\n", self.url)
     }

@@ -201,6 +201,16 @@ fn nothing_begins_when_time_halt_token_or_the_world_forbid_it() {
     assert_eq!(fixture.agent.value(), "300");
 }
 
+#[test]
+fn an_agent_that_was_started_with_dry_run_changes_nothing() {
+    let mut fixture = Fixture::new();
+    let self_guard =
+        SelfGuard::new(instance_contract::Carriers::default(), "db1".parse().unwrap()).of_dry_run(true);
+    fixture.steps = fixture.steps.map(|steps| steps.guarded_by(self_guard));
+    fixture.check(&order(1), StepStatus::Refused, Some("dry_run"), NONE);
+    assert_eq!(fixture.steps.as_ref().unwrap().state(&order(1)).unwrap(), State::Nothing, "no intent");
+}
+
 /// The second of three layers: a router that knows nothing of it has sent the step, and the agent would do it.
 #[test]
 fn what_carries_instance_is_left_alone_by_the_loop() {

@@ -24,6 +24,7 @@ pub(crate) fn print<C: DeserializeOwned>(settings: &Settings<C>, layered: &Layer
         let told = match *key {
             "host" => format!("{:?}", settings.host.as_str()),
             "carriers" => format!("{:?}", settings.carriers.0),
+            "dry_run" => settings.dry_run.to_string(),
             _ => settings.grace.0.to_string(),
         };
         let origin = set.map_or_else(|| "default".to_owned(), |value| layered.origin(value));

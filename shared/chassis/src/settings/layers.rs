@@ -20,7 +20,7 @@ const PROFILES: [&str; 4] = ["development", "staging", "production", "testing"];
 const BENEATH: &str = "default";
 const ABOVE: &str = "global";
 /// Keys that stand before the first table.
-const COMMON_KEYS: [&str; 3] = ["host", "grace_seconds", "carriers"];
+const COMMON_KEYS: [&str; 4] = ["host", "grace_seconds", "carriers", "dry_run"];
 const SHARED_TABLES: [&str; 2] = ["nats", "telemetry"];
 
 /// Everything a setting may come from.
