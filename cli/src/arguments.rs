@@ -7,8 +7,8 @@ use instance_contract::Verdict;
 
 use crate::{
     approve, audit, breaker, bus, chaos, classify, completions, config, consume, cost, cpf, dead_letter,
-    demo, doctor, exit::Exit, generate, halt, health, history, hosts, knowledge, log, model, orchestrate,
-    replay, respond, schema, session, session::Session, status, trace, up, validate,
+    demo, doctor, exit::Exit, generate, halt, health, history, hosts, install, knowledge, log, man, model,
+    orchestrate, profile, replay, respond, schema, session, session::Session, status, trace, up, validate,
 };
 
 const EXAMPLES: &str = "\
@@ -81,6 +81,10 @@ pub enum Command {
     Health(health::Args),
     /// The settings of the services on this machine
     Config(config::Args),
+    /// Put programs, units and settings where Debian would
+    Install(install::Args),
+    /// How fast this machine and this bus are, and whether they were faster before
+    Profile(profile::Args),
     /// Which agent serves which IRIS instance, and where
     Hosts(hosts::Args),
     /// Make or check the streams on NATS
@@ -103,6 +107,8 @@ pub enum Command {
     Cost(cost::Args),
     /// Language models: ask each one a question that has a right answer
     Model(model::Args),
+    /// Write a manual page for each command
+    Man(man::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -130,6 +136,8 @@ impl Command {
             Self::Doctor(args) => doctor::run(args, session),
             Self::Health(args) => health::run(args, session),
             Self::Config(args) => config::run(args, session),
+            Self::Install(args) => install::run(args, session),
+            Self::Profile(args) => profile::run(args, session),
             Self::Hosts(args) => hosts::run(args, session),
             Self::Bus(args) => bus::run(args, session),
             Self::DeadLetter(args) => dead_letter::run(args, session),
@@ -141,6 +149,7 @@ impl Command {
             Self::Breaker(args) => breaker::run(args, session),
             Self::Cost(args) => cost::run(args, session),
             Self::Model(args) => model::run(args, session),
+            Self::Man(args) => man::run(args, session),
             Self::Completions(args) => completions::run(args),
         }
     }

@@ -31,7 +31,9 @@ mod halt;
 mod health;
 mod history;
 mod hosts;
+mod install;
 mod orchestrate;
+mod profile;
 mod replay;
 mod status;
 mod trace;
@@ -52,6 +54,7 @@ mod cpf;
 mod knowledge;
 mod log;
 mod log_count;
+mod man;
 mod schema;
 mod validate;
 

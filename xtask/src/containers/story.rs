@@ -25,6 +25,7 @@ pub fn tell(compose: &Compose) -> Result<()> {
     wait_for("all roles", || everybody_is_there(compose))?;
     println!("up: {} roles answer after {:.0} s", ROLES.len(), started.elapsed().as_secs_f64());
     hardened(compose)?;
+    wait_for("healthy containers", || all_are_healthy(compose))?;
 
     let starts = starts(compose)?;
     let id = ask(compose)?;
@@ -38,6 +39,7 @@ pub fn tell(compose: &Compose) -> Result<()> {
     let status = trace["overall_status"].as_str().or_else(|| trace["trace"]["overall_status"].as_str());
     ensure!(status == Some("success"), "the remediation did not end well: {trace}");
     once(compose, starts)?;
+    wait_for("healthy containers, the killed ones too", || all_are_healthy(compose))?;
     println!(
         "remediation {id}: success; the router (pid {router}) and config-agent (pid {agent}) were killed in the middle and \
          came back; one change of the CPF, one start of the instance"
@@ -76,6 +78,18 @@ fn hardened(compose: &Compose) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// By what the containers' own health checks say.
+fn all_are_healthy(compose: &Compose) -> Result<bool> {
+    for role in ROLES.iter().filter(|role| **role != "restart-agent").chain(&["iris"]) {
+        let words = ["inspect", "--format", "{{.State.Health.Status}}"];
+        let told = compose.engine.capture(&[&words[..], &[&compose.container(role)?]].concat())?;
+        if told.trim() != "healthy" {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn everybody_is_there(compose: &Compose) -> Result<bool> {
