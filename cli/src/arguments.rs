@@ -7,8 +7,9 @@ use instance_contract::Verdict;
 
 use crate::{
     approve, audit, breaker, bus, chaos, classify, completions, config, consume, cost, cpf, dead_letter,
-    demo, doctor, exit::Exit, generate, halt, health, history, hosts, install, knowledge, log, man, model,
-    orchestrate, profile, replay, respond, schema, session, session::Session, status, trace, up, validate,
+    demo, doctor, exit::Exit, explain, generate, halt, health, history, hosts, inbox, incident, install,
+    investigate, knowledge, log, man, model, orchestrate, profile, replay, schema, session, session::Session,
+    status, trace, up, validate,
 };
 
 const EXAMPLES: &str = "\
@@ -67,8 +68,6 @@ pub enum Command {
     Resume(halt::ResumeArgs),
     /// Fold a remediation's log again: the same inputs give the same records
     Replay(replay::Args),
-    /// Turn messages with a known remedy into commands, by the built-in rules
-    Respond(respond::Args),
     /// Invent messages of an IRIS instance, print or send them
     Generate(generate::Args),
     /// Take commands in from outside, over HTTP or through a folder, once each
@@ -77,6 +76,14 @@ pub enum Command {
     Classify(classify::Args),
     /// Check that everything is there, and say what to do
     Doctor(doctor::Args),
+    /// What waits for a person, and saying that it is in hand
+    Inbox(inbox::Args),
+    /// The whole story of an incident: entries, findings, what was done, what came of it, what it cost
+    Incident(incident::Args),
+    /// What is known of a condition: its row, its runbooks, and how they have done on which instance
+    Explain(explain::Args),
+    /// Answer a question about what happened, in plain words, with the evidence; changes nothing
+    Investigate(investigate::Args),
     /// Is a service of this machine ready? For probes
     Health(health::Args),
     /// The settings of the services on this machine
@@ -107,10 +114,10 @@ pub enum Command {
     Cost(cost::Args),
     /// Language models: ask each one a question that has a right answer
     Model(model::Args),
-    /// Write a manual page for each command
-    Man(man::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
+    /// Print a manual page, or write all of them
+    Man(man::Args),
 }
 
 impl Command {
@@ -129,11 +136,14 @@ impl Command {
             Self::Halt(args) => halt::halt(args, session),
             Self::Resume(args) => halt::resume(args, session),
             Self::Replay(args) => replay::run(args, session),
-            Self::Respond(args) => respond::run(args, session),
             Self::Generate(args) => generate::run(args, session),
             Self::Consume(args) => consume::run(args, session),
             Self::Classify(args) => classify::run(args, session),
             Self::Doctor(args) => doctor::run(args, session),
+            Self::Inbox(args) => inbox::run(args, session),
+            Self::Incident(args) => incident::run(args, session),
+            Self::Explain(args) => explain::run(args, session),
+            Self::Investigate(args) => investigate::run(args, session),
             Self::Health(args) => health::run(args, session),
             Self::Config(args) => config::run(args, session),
             Self::Install(args) => install::run(args, session),
@@ -149,8 +159,8 @@ impl Command {
             Self::Breaker(args) => breaker::run(args, session),
             Self::Cost(args) => cost::run(args, session),
             Self::Model(args) => model::run(args, session),
-            Self::Man(args) => man::run(args, session),
             Self::Completions(args) => completions::run(args),
+            Self::Man(args) => man::run(args, session),
         }
     }
 }

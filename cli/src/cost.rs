@@ -1,9 +1,14 @@
 //! `instance cost`: what language models have cost. Asked of the processes that spend, or read from their folder.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
+use instance_bus::Bus;
 use instance_clock::SystemClock;
 use instance_llm::{
     CostReport,
@@ -37,25 +42,31 @@ pub struct Args {
 
 pub fn run(args: &Args, session: &Session) -> Result<Exit> {
     if let Some(folder) = &args.folder {
-        if !folder.join("spent").is_dir() {
-            let stop =
-                Stop::new(Exit::NotFound, format_args!("\"{}\" holds no record of costs", folder.display()));
-            return Err(stop.next("it is `folder` among the settings of language models").into());
-        }
-        let limits = settings::model(&session.global, None)?.budget;
-        let report = budget::read(&limits, folder, Arc::new(SystemClock))?;
-        return tell(&[report], session);
+        return tell(&[of_folder(folder, session)?], session);
     }
-    online::run(session, async |bus| {
-        // Processes of one host share a folder: it is told once.
-        let mut reports = BTreeMap::new();
-        for answer in breaker::ask(&bus, session, operate::COST, Bytes::new()).await? {
-            let report: Option<CostReport> = serde_json::from_slice(&answer.body)
-                .with_context(|| format!("could not read what {} answered", answer.service))?;
-            reports.extend(report.map(|report| (report.ledger, report)));
-        }
-        tell(&reports.into_values().collect::<Vec<_>>(), session)
-    })
+    online::run(session, async |bus| tell(&of_processes(&bus, session).await?, session))
+}
+
+/// What one folder knows.
+pub fn of_folder(folder: &Path, session: &Session) -> Result<CostReport> {
+    if !folder.join("spent").is_dir() {
+        let stop =
+            Stop::new(Exit::NotFound, format_args!("\"{}\" holds no record of costs", folder.display()));
+        return Err(stop.next("it is `folder` among the settings of language models").into());
+    }
+    let limits = settings::model(&session.global, None)?.budget;
+    Ok(budget::read(&limits, folder, Arc::new(SystemClock))?)
+}
+
+/// What every process that asks models knows. Processes of one host share a folder: it is told once.
+pub async fn of_processes(bus: &Bus, session: &Session) -> Result<Vec<CostReport>> {
+    let mut reports = BTreeMap::new();
+    for answer in breaker::ask(bus, session, operate::COST, Bytes::new()).await? {
+        let report: Option<CostReport> = serde_json::from_slice(&answer.body)
+            .with_context(|| format!("could not read what {} answered", answer.service))?;
+        reports.extend(report.map(|report| (report.ledger, report)));
+    }
+    Ok(reports.into_values().collect())
 }
 
 fn tell(reports: &[CostReport], session: &Session) -> Result<Exit> {

@@ -28,19 +28,22 @@ const UNITS: &str = "usr/lib/systemd/system";
 const SETTINGS: &str = "etc/instance";
 
 /// The units that are shipped. Adding one is adding its line.
-const SHIPPED_UNITS: [(&str, &str); 9] = [
+const SHIPPED_UNITS: [(&str, &str); 10] = [
     ("instance.target", include_str!("../../deploy/systemd/instance.target")),
+    ("instance-analyst.service", include_str!("../../deploy/systemd/instance-analyst.service")),
     ("instance-config-agent.service", include_str!("../../deploy/systemd/instance-config-agent.service")),
+    ("instance-gateway.service", include_str!("../../deploy/systemd/instance-gateway.service")),
     ("instance-generator.service", include_str!("../../deploy/systemd/instance-generator.service")),
     ("instance-iris.socket", include_str!("../../deploy/systemd/instance-iris.socket")),
     ("instance-iris@.service", include_str!("../../deploy/systemd/instance-iris@.service")),
     ("instance-os-agent.service", include_str!("../../deploy/systemd/instance-os-agent.service")),
-    ("instance-respond.service", include_str!("../../deploy/systemd/instance-respond.service")),
     ("instance-restart-agent.service", include_str!("../../deploy/systemd/instance-restart-agent.service")),
     ("instance-router.service", include_str!("../../deploy/systemd/instance-router.service")),
 ];
 const SYSUSERS: &str = include_str!("../../deploy/systemd/instance.sysusers.conf");
 const TMPFILES: &str = include_str!("../../deploy/systemd/instance.tmpfiles.conf");
+/// No part of `instance up`.
+const GATEWAY: &str = include_str!("../../deploy/config/gateway.toml");
 /// No fake `iris` on a real host.
 const NOT_INSTALLED: [&str; 1] = ["instance-iris-sim"];
 
@@ -122,13 +125,11 @@ fn layout(programs: &Path) -> Result<Vec<File>> {
         files.push(File { path, from: Source::Program(program), mode: 0o755, is_the_operators: false });
     }
     files.extend(SHIPPED_UNITS.iter().map(|(name, unit)| text(Path::new(UNITS).join(name), unit, false)));
-    for (name, page) in crate::man::pages()? {
-        files.push(text(Path::new("usr/share/man/man1").join(name), &String::from_utf8_lossy(&page), false));
-    }
     files.push(text("usr/lib/sysusers.d/instance.conf".into(), SYSUSERS, false));
     files.push(text("usr/lib/tmpfiles.d/instance.conf".into(), TMPFILES, false));
-    for service in SERVICES {
-        files.push(text(Path::new(SETTINGS).join(format!("{service}.toml")), shipped(service), true));
+    let settings = SERVICES.iter().map(|service| (*service, shipped(service))).chain([("gateway", GATEWAY)]);
+    for (service, settings) in settings {
+        files.push(text(Path::new(SETTINGS).join(format!("{service}.toml")), settings, true));
     }
     let environment =
         "# What this machine has of its own, for all services: INSTANCE_NATS__URL=nats://bus:4222\n";

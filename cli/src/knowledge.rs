@@ -1,6 +1,6 @@
 //! `instance knowledge`: what is known of log messages and parameters, built in and of a user's own.
 
-mod rows; // What one row says.
+pub mod rows; // What one row says.
 
 use std::{
     fs,

@@ -40,12 +40,17 @@ mod trace;
 
 mod chaos; // Scenarios with a sealed truth, and their score.
 
+mod incident; // Incidents, as people meet them: one whole story.
+
+mod explain;
+mod inbox;
+mod investigate;
+
 mod breaker; // What asks language models.
 mod cost;
 mod model;
 
 mod demo; // The closed loop, shown and proved.
-mod respond; // The built-in rules as a process.
 mod up; // The whole pipeline on one machine.
 
 mod classify;
@@ -78,7 +83,8 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) if exit::is_closed_pipe(&error) => Exit::Done.into(),
         Err(error) => {
-            eprintln!("instance: {}", output::printable(&exit::told(&error)));
+            let told = instance_redaction::redacted(exit::told(&error));
+            eprintln!("instance: {}", output::printable(&told));
             if let Some(next) = exit::next_step(&error) {
                 eprintln!("  {next}");
             }

@@ -1,55 +1,92 @@
-//! `instance man`: a manual page for each command.
+//! `instance man`: the manual pages, made from the same words as `--help`.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result};
-use clap::CommandFactory as _;
+use clap::{Command, CommandFactory as _};
+use clap_mangen::Man;
 
-use crate::{arguments::Arguments, exit::Exit, output::print, session::Session};
+use crate::{
+    arguments::Arguments,
+    exit::{Exit, Stop},
+    output::print,
+    session::Session,
+};
 
 const EXAMPLES: &str = "\
 Examples:
-  instance man --out ./man1                      One page a command: instance.1, instance-config-show.1 ...
-  sudo instance man --out /usr/local/share/man/man1";
+  instance man | man -l -                        The page of `instance` itself.
+  instance man cpf set | man -l -
+  instance man --out /usr/local/share/man/man1   Every page into a folder.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Folder that the pages are written into
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    /// The command whose page is wanted, like `cpf set`; without it that of `instance`
+    #[arg(value_name = "COMMAND")]
+    command: Vec<String>,
+    /// Write a page for every command, `instance-cpf-set.1`, to this folder; made when it is not there
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    out: Option<PathBuf>,
 }
 
 pub fn run(args: &Args, session: &Session) -> Result<Exit> {
-    let folder = args.out.as_path();
-    fs::create_dir_all(folder).with_context(|| format!("could not make \"{}\"", folder.display()))?;
-    let pages = pages()?;
-    for (name, page) in &pages {
-        let file = folder.join(name);
-        fs::write(&file, page).with_context(|| format!("could not write \"{}\"", file.display()))?;
-        print(file.display())?;
+    let root = complete();
+    match &args.out {
+        Some(folder) => {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("could not make the folder \"{}\"", folder.display()))?;
+            let pages = write_all(&root, folder)?;
+            session.note(format_args!("{pages} pages"));
+        }
+        None => io::stdout().lock().write_all(&page(named(&root, &args.command)?)?)?,
     }
-    session.note(format_args!("{} pages", pages.len()));
     Ok(Exit::Done)
 }
 
-/// File name and text of each page.
-pub fn pages() -> Result<Vec<(String, Vec<u8>)>> {
-    let mut pages = Vec::new();
-    let mut command = Arguments::command();
-    command.build();
-    add(&command, "instance", &mut pages)?;
-    Ok(pages)
+/// The whole command line, with global options where they may stand. Nobody wants a page about `help`.
+fn complete() -> Command {
+    let mut root = Arguments::command().disable_help_subcommand(true);
+    root.build();
+    root
 }
 
-fn add(command: &clap::Command, name: &str, pages: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(command.clone()).title(name).render(&mut page)?;
-    pages.push((format!("{name}.1"), page));
-    for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
-        add(inner, &format!("{name}-{}", inner.get_name()), pages)?;
+fn named<'a>(root: &'a Command, path: &[String]) -> Result<&'a Command> {
+    let mut command = root;
+    for name in path {
+        command = command.find_subcommand(name).ok_or_else(|| {
+            let known: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
+            let stop = Stop::new(Exit::NotFound, format_args!("there is no command \"{}\"", path.join(" ")));
+            if known.is_empty() {
+                stop.next(format_args!("`{}` has no commands of its own", command.get_name()))
+            } else {
+                stop.next(format_args!("known are {}", known.join(", ")))
+            }
+        })?;
     }
-    Ok(())
+    Ok(command)
+}
+
+fn page(command: &Command) -> Result<Vec<u8>> {
+    let mut page = Vec::new();
+    Man::new(command.clone()).render(&mut page).context("could not make a manual page")?;
+    Ok(page)
+}
+
+/// Writes the page of a command and of all below it; returns how many.
+fn write_all(command: &Command, folder: &Path) -> Result<usize> {
+    let path = folder.join(Man::new(command.clone()).get_filename());
+    fs::write(&path, page(command)?).with_context(|| format!("could not write \"{}\"", path.display()))?;
+    print(path.display())?;
+    let mut pages = 1;
+    for inner in command.get_subcommands() {
+        pages += write_all(inner, folder)?;
+    }
+    Ok(pages)
 }
 
 #[cfg(test)]
@@ -58,11 +95,23 @@ mod tests {
 
     #[test]
     fn every_command_has_a_page_with_its_examples() {
-        let pages = pages().unwrap();
-        let names: Vec<&str> = pages.iter().map(|(name, _)| name.as_str()).collect();
-        assert!(names.contains(&"instance.1") && names.contains(&"instance-config-show.1"), "{names:?}");
-        let (_, page) = pages.iter().find(|(name, _)| name == "instance-config-check.1").unwrap();
-        let text = String::from_utf8_lossy(page);
-        assert!(text.contains(".TH instance-config-check 1") && text.contains("Examples:"), "{text}");
+        fn look(command: &Command) {
+            let text = String::from_utf8(page(command).unwrap()).unwrap();
+            assert!(text.contains(".SH NAME") && text.contains(".SH SYNOPSIS"), "{}", command.get_name());
+            if command.get_subcommands().next().is_none() {
+                assert!(text.contains("Examples:"), "{} shows no example", command.get_name());
+            }
+            command.get_subcommands().for_each(look);
+        }
+        look(&complete());
+    }
+
+    #[test]
+    fn a_command_that_is_not_there_is_told_with_those_that_are() {
+        let refusal = named(&complete(), &["cpf".to_owned(), "sett".to_owned()]).unwrap_err();
+        assert_eq!(crate::exit::of(&refusal), Exit::NotFound);
+        assert!(crate::exit::next_step(&refusal).unwrap().contains("set"), "{refusal:#}");
+        let refusal = named(&complete(), &["status".to_owned(), "x".to_owned()]).unwrap_err();
+        assert!(crate::exit::next_step(&refusal).unwrap().contains("no commands of its own"));
     }
 }

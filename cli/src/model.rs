@@ -122,15 +122,19 @@ async fn check(settings: &Settings, session: &Session) -> Result<Exit> {
     Ok(if all.iter().all(|checked| checked.right) { Exit::Done } else { Exit::Failure })
 }
 
-async fn one(settings: &Settings, at: usize) -> Result<Checked> {
-    let provider = settings.providers[at].clone();
-    let alone = Settings { providers: vec![provider.clone()], ..settings.clone() };
-    let parts = Parts {
+/// What a model is given by this process.
+pub fn parts() -> Parts {
+    Parts {
         clock: Arc::new(SystemClock),
         meter: opentelemetry::global::meter("instance"),
         credentials_directory: env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
-    };
-    let model = Model::new(alone, parts).map_err(|error| {
+    }
+}
+
+async fn one(settings: &Settings, at: usize) -> Result<Checked> {
+    let provider = settings.providers[at].clone();
+    let alone = Settings { providers: vec![provider.clone()], ..settings.clone() };
+    let model = Model::new(alone, parts()).map_err(|error| {
         Stop::new(
             Exit::BadConfiguration,
             format_args!("could not set up provider \"{}\": {error}", provider.name),

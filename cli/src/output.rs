@@ -2,12 +2,16 @@
 
 use std::{
     fmt::Display,
+    fs::File,
     io::{self, Write as _},
+    path::Path,
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use serde::Serialize;
+
+use crate::exit::{Exit, Stop};
 
 /// A line of the result.
 pub fn print(line: impl Display) -> Result<()> {
@@ -21,6 +25,19 @@ pub fn print_json(document: &impl Serialize) -> Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(&text)?;
     Ok(stdout.flush()?)
+}
+
+/// A file that was not there before: what somebody keeps under that name is never overwritten.
+pub fn new_file(path: &Path, text: &str) -> Result<()> {
+    let mut file = match File::create_new(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let text = format!("\"{}\" is there already", path.display());
+            return Err(Stop::new(Exit::Refused, text).next("take another name").into());
+        }
+        Err(error) => return Err(error).with_context(|| format!("could not make \"{}\"", path.display())),
+    };
+    file.write_all(text.as_bytes()).with_context(|| format!("could not write \"{}\"", path.display()))
 }
 
 /// An instant for people: to the second, UTC.

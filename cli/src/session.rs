@@ -110,6 +110,12 @@ pub fn id(text: &str) -> Result<Uuid, String> {
     Uuid::try_parse(text).map_err(|_| rule.to_owned())
 }
 
+/// The id of an incident, or of something that belongs to one.
+pub fn incident_id(text: &str) -> Result<Uuid, String> {
+    let rule = "no id; write it in full, as `instance inbox list` and `instance incident` list it";
+    Uuid::try_parse(text).map_err(|_| rule.to_owned())
+}
+
 /// `30`, `30s`, `500ms`, `5m`, `1h`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();

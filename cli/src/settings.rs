@@ -25,9 +25,8 @@ pub fn bus(global: &Global) -> Result<Resolved> {
     let user_file = user_file(&|name| env::var(name).ok()).filter(|path| path.exists());
     let files: Vec<PathBuf> = user_file.into_iter().chain(global.config.clone()).collect();
     let variables: Vec<(String, String)> = env::vars().collect();
-    resolve(&files, &variables, global).map_err(|error| {
-        Stop::new(Exit::BadConfiguration, format_args!("could not read the settings: {error:#}")).into()
-    })
+    resolve(&files, &variables, global)
+        .map_err(|error| Stop::new(Exit::BadConfiguration, told(&error)).into())
 }
 
 /// Where language models are, and within which limits they are asked: the table `[model]`, or `[<service>.model]` as that
@@ -46,9 +45,12 @@ pub fn model(global: &Global, service: Option<&str>) -> Result<instance_llm::Set
         };
         instance_llm::Settings::deserialize(toml::Value::Table(table)).context("settings of language models")
     };
-    read().map_err(|error| {
-        Stop::new(Exit::BadConfiguration, format_args!("could not read the settings: {error:#}")).into()
-    })
+    read().map_err(|error| Stop::new(Exit::BadConfiguration, told(&error)).into())
+}
+
+/// On one line: what TOML says of a fault ends with a line end.
+fn told(error: &anyhow::Error) -> String {
+    format!("could not read the settings: {error:#}").trim_end().to_owned()
 }
 
 /// One table of the files: plain, then under `[default]`, the profile and `[global]`; later ones win.

@@ -50,6 +50,7 @@ fn what_a_plain_client_needs_is_in_it() {
         "instance.v1.remediation.{shard}.{remediation_id}.approval.{number}.answered",
         "instance.v1.remediation.{shard}.{remediation_id}.ended",
         "instance.v1.audit.{shard}",
+        "instance.v1.incident.{instance}.{incident}.finding.{number}",
         "instance.v1.generate",
     ] {
         assert!(addresses.contains(address), "{address} is not among {addresses:?}");

@@ -11,11 +11,14 @@ mod closed_loop;
 mod drained;
 mod dry_run;
 mod fewest_restarts;
+mod gateway;
 mod in_turn;
 mod killed_midway;
+mod monitored;
 mod one_trace;
 mod restarts;
 mod routed;
+mod telemetry;
 mod unwound;
 
 mod bad_input;
@@ -26,6 +29,8 @@ mod generator_once;
 mod outside;
 
 mod command_line;
+mod inbox;
+mod mistakes;
 mod model_desk;
 mod operator;
 mod plain_client;

@@ -63,7 +63,7 @@ async fn the_built_in_rule_answers_in_the_same_trace() {
     let receiver = Receiver::start();
     let mut pipeline = Pipeline::new(&["--globals", "256", "--dirty-mb", "200"]).await;
     pipeline.variable("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint());
-    pipeline.respond();
+    pipeline.analyst();
     let (_, message) = broken(&mut pipeline).await;
     let trace_id = message.trace_id.to_string();
     let id = pipeline.accepted_in(&trace_id).await;
@@ -76,11 +76,11 @@ async fn the_built_in_rule_answers_in_the_same_trace() {
     check_tree(&spans);
     spans.iter().for_each(check_names);
     // The rule looks at the memory of the host before it doubles anything, and asks os-agent for it.
-    check_story(&spans, &["config-agent", "generator", "os-agent", "respond", "restart-agent", "router"]);
+    check_story(&spans, &["analyst", "config-agent", "generator", "os-agent", "restart-agent", "router"]);
     for name in
         ["process instance.v1.error.{host}.{instance}.{severity}", "publish instance.v1.command.{instance}"]
     {
-        assert!(spans.iter().any(|span| span.service == "instance-respond" && span.name == name), "{name}");
+        assert!(spans.iter().any(|span| span.service == "instance-analyst" && span.name == name), "{name}");
     }
 }
 
@@ -239,7 +239,11 @@ impl Pipeline {
                 for shard in self.bus.topology().await.unwrap().shards() {
                     for record in self.stored(&format!("INSTANCE_REMEDIATIONS_{shard}")).await {
                         let payload: Value = serde_json::from_slice(&record.payload).unwrap();
-                        if payload["trace_id"] == trace_id && payload["schema"] == "instance.v1.accepted" {
+                        let is_dry = payload["command"]["dry_run"] == true;
+                        if payload["trace_id"] == trace_id
+                            && payload["schema"] == "instance.v1.accepted"
+                            && !is_dry
+                        {
                             return payload["remediation_id"].as_str().unwrap().parse().unwrap();
                         }
                     }

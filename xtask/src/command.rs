@@ -1,6 +1,7 @@
 //! Running other programs: shown before they start, named when they fail, ended when they hang.
 
 use std::ffi::OsStr;
+use std::io::{Read as _, Seek as _};
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -58,6 +59,22 @@ pub fn run_within(command: &mut Command, limit: Duration) -> Result<ExitStatus> 
         child.wait().with_context(|| format!("could not await \"{line}\""))?;
     }
     bail!("\"{line}\" was still running after {} s and was stopped", limit.as_secs())
+}
+
+/// As [`run_within`], with what it printed handed back instead of shown.
+pub fn run_aside(command: &mut Command, limit: Duration) -> Result<(ExitStatus, String)> {
+    let mut printed = tempfile::tempfile().context("could not make a file for what is printed")?;
+    let both = printed.try_clone().context("could not share a file")?;
+    command.stdout(both.try_clone().context("could not share a file")?).stderr(both);
+    let status = run_within(command, limit);
+    let mut text = Vec::new();
+    printed
+        .rewind()
+        .and_then(|()| printed.read_to_end(&mut text))
+        .context("could not read what was printed")?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let status = status.inspect_err(|_| eprintln!("{text}"))?;
+    Ok((status, text))
 }
 
 /// Fail naming the command line when it did.
@@ -134,6 +151,14 @@ mod tests {
     fn a_command_that_ends_in_time_gives_its_own_code() {
         let status = run_within(Command::new("sh").args(["-c", "exit 5"]), Duration::from_mins(1)).unwrap();
         assert_eq!(status.code(), Some(5));
+    }
+
+    #[test]
+    fn what_is_printed_aside_is_handed_back_in_order() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo one; echo two >&2; exit 5"]);
+        let (status, printed) = run_aside(&mut command, Duration::from_mins(1)).unwrap();
+        assert_eq!((status.code(), printed.as_str()), (Some(5), "one\ntwo\n"));
     }
 
     #[test]

@@ -19,8 +19,10 @@ mod demo;
 mod error_pages;
 mod generate;
 mod mutants;
+mod phoenix;
 mod simulate;
 mod sizes;
+mod soak;
 mod supply_chain;
 mod test;
 mod tools;
@@ -32,6 +34,8 @@ mod command;
 mod manifest;
 mod nats_server;
 mod pip;
+mod prometheus;
+mod promtool;
 mod python_tools;
 mod redis_server;
 
@@ -79,8 +83,12 @@ enum Task {
     Broker(broker::Options),
     /// Break stand-in instances for every built-in cause: is each real, who heals it, and does the truth stay sealed?
     Chaos(chaos::Options),
+    /// Break and heal many instances without pause, and watch for loss and growth.
+    Soak(soak::Options),
     /// Plant faults one at a time, and see that the proofs find each.
     Mutants(mutants::Options),
+    /// Show the demo's spans to Phoenix, a consumer of others, and ask it for the tree (installs about 1 GB; not in CI).
+    Phoenix,
     /// Hold licences and sources of dependencies to deny.toml, look for secrets, write the bill of materials.
     SupplyChain,
     /// Bring compose.yaml up on a real container engine, kill containers in the middle of a remediation, and judge.
@@ -116,7 +124,9 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Crash(options) => crash::run(&workspace, &options),
         Task::Broker(options) => broker::run(&workspace, &options),
         Task::Chaos(options) => chaos::run(&workspace, &options),
+        Task::Soak(options) => soak::run(&workspace, &options),
         Task::Mutants(options) => mutants::run(&workspace, &options),
+        Task::Phoenix => phoenix::run(&workspace),
         Task::SupplyChain => supply_chain::run(&workspace),
         Task::Containers(options) => containers::run(&workspace, &options),
         Task::Bench(options) => bench::run(&workspace, &options),

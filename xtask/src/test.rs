@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
+use crate::bench;
 use crate::binaries::{self, Scope};
 use crate::command;
 use crate::python_tools;
@@ -14,6 +15,10 @@ use crate::workspace::Workspace;
 
 #[derive(clap::Args, Default)]
 pub struct Options {
+    /// Only this: the cases for language models against a real service, with the key in INSTANCE_LIVE_MODEL_KEY (and maybe
+    /// INSTANCE_LIVE_MODEL_URL and INSTANCE_LIVE_MODEL). Without a key it says that it was skipped.
+    #[arg(long)]
+    live_model: bool,
     /// For `cargo test`, e.g. `-- -p instance-bus` or `-- name_of_a_test`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
     arguments: Vec<OsString>,
@@ -21,6 +26,9 @@ pub struct Options {
 
 /// Find the tools, build the programs that tests start, build the tests, run them; each timed apart.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    if options.live_model {
+        return bench::models(workspace, &["--live".into()]);
+    }
     let tools = Tools::ensure(workspace)?;
     eprintln!("xtask: tests use {}", tools.nats_server.display());
     let started = Instant::now();

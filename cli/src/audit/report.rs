@@ -9,7 +9,7 @@ use crate::{
     csv,
     exit::Exit,
     online,
-    output::{print, print_json, table},
+    output::{print, print_json, table, when},
     session::Session,
 };
 
@@ -108,7 +108,7 @@ fn row(record: &AuditRecord) -> [String; 5] {
     let AuditEntry { at, kind, who, what, why, instance, remediation_id, .. } = &record.entry;
     let about = [instance.as_ref().map(ToString::to_string), remediation_id.map(|id| id.to_string())];
     [
-        at.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        when(*at),
         cut(who, 40),
         cut(&format!("{}: {what}", kind.as_str()), 100),
         cut(why, 80),

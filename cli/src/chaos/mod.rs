@@ -23,6 +23,7 @@ mod record;
 mod replay;
 mod report;
 mod run;
+mod soak; // Many instances, for long.
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -50,6 +51,8 @@ enum Command {
     Record(record::Args),
     /// Play a recording again: the same messages must give the same commands
     Replay(replay::Args),
+    /// Break and heal many instances without pause, and watch for loss and growth
+    Soak(soak::Args),
     /// Was the last run what it should be? Ends with 0 when it was
     Assert(assert::Args),
 }
@@ -62,6 +65,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
         Command::Control(args) => control::run(args, session),
         Command::Record(args) => record::run(args, session),
         Command::Replay(args) => replay::run(args, session),
+        Command::Soak(args) => soak::run(args, session),
         Command::Assert(args) => assert::run(args, session),
     }
 }

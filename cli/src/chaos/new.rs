@@ -1,13 +1,13 @@
 //! `instance chaos new`
 
-use std::{fs::File, io::Write as _, path::PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use instance_scenario::template;
 
 use crate::{
     exit::{Exit, Stop},
-    output::print,
+    output::{self, print},
     session::Session,
 };
 
@@ -34,16 +34,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
         return Err(Stop::new(Exit::Usage, text).into());
     }
     let path = args.dir.join(format!("{}.toml", args.name));
-    let mut file = match File::create_new(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            let text = format!("\"{}\" is there already", path.display());
-            return Err(Stop::new(Exit::Refused, text).next("take another name").into());
-        }
-        Err(error) => return Err(error).with_context(|| format!("could not make \"{}\"", path.display())),
-    };
-    file.write_all(template(&args.name).as_bytes())
-        .with_context(|| format!("could not write \"{}\"", path.display()))?;
+    output::new_file(&path, &template(&args.name))?;
     print(path.display())?;
     session.note(format!("try it: instance chaos run {}", path.display()));
     Ok(Exit::Done)

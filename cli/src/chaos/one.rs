@@ -64,10 +64,10 @@ async fn watched(
     stop: &AtomicBool,
 ) -> Result<(Evidence, Watch)> {
     let mut watch = Watch::begin(&pipeline.bus).await?;
-    watch.go_on(pipeline, TICK).await?;
+    watch.go_on(TICK).await?;
     let growth = Growth::begin(world, scenario);
     let mut eyes = Eyes { scenario, world, growth, symptoms: vec![Shown::default(); scenario.symptom.len()] };
-    let broken = break_it_watched(scenario, world, pipeline, &mut watch, &mut eyes).await?;
+    let broken = break_it_watched(scenario, world, &mut watch, &mut eyes).await?;
     let limits = scenario.limits;
     let (show, detect) = (Duration::from_secs(limits.show), Duration::from_secs(limits.detect));
     let repair = Duration::from_secs(limits.repair);
@@ -76,7 +76,7 @@ async fn watched(
         if stop.load(Ordering::Relaxed) {
             bail!("stopped by a signal");
         }
-        watch.go_on(pipeline, TICK).await?;
+        watch.go_on(TICK).await?;
         eyes.look();
         if shown_at.is_none() && eyes.symptoms.iter().all(|symptom| symptom.at_first) {
             shown_at = Some(watch.since.elapsed());
@@ -90,7 +90,7 @@ async fn watched(
         }
     }
     let at_last = Growth::begin(world, scenario);
-    watch.go_on(pipeline, QUIET / 2).await?;
+    watch.go_on(QUIET / 2).await?;
     let mut symptoms = eyes.symptoms;
     for (shown, symptom) in symptoms.iter_mut().zip(&scenario.symptom) {
         shown.at_last = world.shows(symptom, &|text| at_last.since_the_fault(world, text));
@@ -130,7 +130,6 @@ impl Eyes<'_> {
 async fn break_it_watched(
     scenario: &Scenario,
     world: &World,
-    pipeline: &Pipeline,
     watch: &mut Watch,
     eyes: &mut Eyes<'_>,
 ) -> Result<Snapshot> {
@@ -143,12 +142,12 @@ async fn break_it_watched(
         if let Step::Wait { seconds } = step {
             let over = Instant::now() + Duration::from_secs(u64::from(*seconds));
             while Instant::now() < over {
-                watch.go_on(pipeline, TICK).await?;
+                watch.go_on(TICK).await?;
                 eyes.look();
             }
         } else {
             world.perform(step).with_context(|| format!("could not do step {} of the fault", number + 1))?;
-            watch.go_on(pipeline, Duration::ZERO).await?;
+            watch.go_on(Duration::ZERO).await?;
             eyes.look();
         }
     }

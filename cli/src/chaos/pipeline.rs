@@ -3,6 +3,8 @@
 //! Invariant: what they are given names instance, host and bus, and nothing of the scenario.
 
 use std::{
+    collections::BTreeMap,
+    ffi::OsString,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -21,7 +23,7 @@ use crate::{
         instances::Found,
         nats, pipeline,
         settings::{File, SERVICES},
-        supervisor::{Program, Supervisor},
+        supervisor::{Program, State, Supervisor},
     },
 };
 
@@ -44,23 +46,56 @@ pub struct Starting {
     pub pipeline: Pipeline,
 }
 
+/// What the services are for.
+pub struct Served {
+    /// The `iris` program of all of them.
+    pub iris: PathBuf,
+    /// `/proc` of the made-up host.
+    pub host: PathBuf,
+    pub instances: Vec<Found>,
+    /// The generator reads the instances' logs; without it nobody publishes but who replays a record.
+    pub tails: bool,
+    /// What a shell does when this process was killed.
+    pub last: Vec<OsString>,
+}
+
 impl Pipeline {
-    /// Starts the bus, lays it out, and starts the services. `tails`: the generator reads the instance's log;
-    /// without it nobody publishes but who replays a record.
+    /// For the one instance of a scenario; `tails` as in [`Served`].
     pub async fn start(world: &World, scenario: &Scenario, folder: &Path, tails: bool) -> Result<Starting> {
+        let served = Served {
+            iris: world.iris(),
+            host: world.host().to_owned(),
+            instances: vec![Found { name: world.name().to_owned(), folder: world.instance() }],
+            tails,
+            last: world.last_command(scenario),
+        };
+        Self::start_for(&served, folder).await
+    }
+
+    /// Starts the bus, lays it out, and starts the services.
+    pub async fn start_for(served: &Served, folder: &Path) -> Result<Starting> {
         fs::create_dir_all(folder).with_context(|| format!("could not make \"{}\"", folder.display()))?;
         let logs = Arc::new(ServiceLogs::new(folder)?);
-        let last = world.last_command(scenario);
-        let last: Vec<_> = last.iter().map(std::ffi::OsString::as_os_str).collect();
+        let last: Vec<_> = served.last.iter().map(OsString::as_os_str).collect();
         let guard = Guard::start(&last).context("could not start a shell")?;
         let mut supervisor = Supervisor::new(guard, logs.clone());
-        match begin(world, folder, &mut supervisor, tails).await {
+        match begin(served, folder, &mut supervisor).await {
             Ok(bus) => Ok(Starting { pipeline: Self { bus, logs, supervisor } }),
             Err(error) => {
                 supervisor.stop_now().await;
                 Err(error)
             }
         }
+    }
+
+    /// What is known of each service.
+    pub fn states(&self) -> BTreeMap<&'static str, State> {
+        self.supervisor.states()
+    }
+
+    /// Kills a service, and waits until it runs again.
+    pub async fn crash(&mut self, service: &str) {
+        self.supervisor.crash(service).await;
     }
 
     /// Ends every service, at once: what they have done stands in the log and in the world.
@@ -81,25 +116,25 @@ impl Starting {
     }
 }
 
-async fn begin(world: &World, folder: &Path, supervisor: &mut Supervisor, tails: bool) -> Result<Bus> {
+async fn begin(served: &Served, folder: &Path, supervisor: &mut Supervisor) -> Result<Bus> {
     let port = nats::free_port()?;
     let url = format!("nats://127.0.0.1:{port}");
     let bus = nats::start(supervisor, nats::server(folder, port)?, &url).await?;
     nats::init(&bus).await?;
-    for program in programs(world, folder, &url, tails)? {
+    for program in programs(served, folder, &url)? {
         supervisor.start(program);
     }
     Ok(bus)
 }
 
-fn programs(world: &World, folder: &Path, url: &str, tails: bool) -> Result<Vec<Program>> {
-    let found = [Found { name: world.name().to_owned(), folder: world.instance() }];
-    let served: &[Found] = if tails { &found } else { &[] };
+fn programs(served: &Served, folder: &Path, url: &str) -> Result<Vec<Program>> {
+    let found = &served.instances[..];
+    let tailed = if served.tails { found } else { &[] };
     let mut programs = Vec::new();
     for name in SERVICES {
         let mut file = File::read(name, None)?;
         file.set_common("host", HOST).set_in("nats", "url", url).keep_state_in(folder);
-        file.serve(&world.iris(), if name == "generator" { served } else { &found });
+        file.serve(&served.iris, if name == "generator" { tailed } else { found });
         match name {
             "router" => {
                 file.set("policy", policy()).set("name", "router-chaos");
@@ -107,8 +142,9 @@ fn programs(world: &World, folder: &Path, url: &str, tails: bool) -> Result<Vec<
             "generator" => {
                 file.set("poll_ms", 50).set("quiet_ms", 200).set("start_at", "beginning");
             }
+            pipeline::ANALYST => {}
             _ => {
-                file.set("proc_root", world.host().to_string_lossy().into_owned());
+                file.set("proc_root", served.host.to_string_lossy().into_owned());
             }
         }
         if name == "restart-agent" {
@@ -119,7 +155,6 @@ fn programs(world: &World, folder: &Path, url: &str, tails: bool) -> Result<Vec<
         }
         programs.push(pipeline::service(name, &file.write(folder)?, url)?);
     }
-    programs.push(pipeline::respond(url)?);
     for program in &mut programs {
         program.clean_environment = true;
     }

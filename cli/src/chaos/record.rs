@@ -2,8 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    io::Write as _,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -19,7 +18,7 @@ use tokio::time::timeout;
 use crate::{
     exit::{Exit, Stop},
     online,
-    output::print,
+    output::{self, print},
     session::Session,
 };
 
@@ -59,24 +58,12 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
             return Err(Stop::new(Exit::NotFound, text).next("messages are kept for 24 h").into());
         }
         let path = args.dir.join(format!("{}.recording.toml", args.name));
-        write(&path, &recording.text().context("could not write a recording")?)?;
+        output::new_file(&path, &recording.text().context("could not write a recording")?)?;
         let (messages, commands) = (recording.messages.len(), recording.commands.len());
         session.note(format!("{messages} message(s), {commands} command(s)"));
         print(path.display())?;
         Ok(Exit::Done)
     })
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    let mut file = match File::create_new(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            let text = format!("\"{}\" is there already", path.display());
-            return Err(Stop::new(Exit::Refused, text).next("take another name").into());
-        }
-        Err(error) => return Err(error).with_context(|| format!("could not make \"{}\"", path.display())),
-    };
-    file.write_all(text.as_bytes()).with_context(|| format!("could not write \"{}\"", path.display()))
 }
 
 async fn record(args: &Args, bus: &Bus) -> Result<Recording> {
@@ -129,7 +116,8 @@ async fn asked(args: &Args, bus: &Bus) -> Result<Asked> {
     for shard in bus.topology().await?.shards() {
         for message in bus.read_log(shard, &subject::records_of(shard, "accepted")).await? {
             let record: Accepted = message.json()?;
-            if record.command.instance == args.instance {
+            // A dry run asks for nothing, and its id is of its time.
+            if record.command.instance == args.instance && !record.command.dry_run {
                 plans.extend(record.plan.clone().map(|plan| (message.published_at, plan)));
                 accepted.push(record);
             }

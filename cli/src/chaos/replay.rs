@@ -17,7 +17,7 @@ use super::{
     pipeline::Pipeline,
     record::without_time,
     watch::Watch,
-    world::World,
+    world::{World, files},
 };
 use crate::{
     exit::{Exit, Stop},
@@ -98,16 +98,10 @@ async fn again(recording: &Recording, folder: &Path) -> Result<Vec<String>> {
 
 /// The values that the messages met.
 fn furnish(world: &World, recording: &Recording) -> Result<()> {
-    let write = |path: PathBuf, text: &str| {
-        fs::write(&path, text).with_context(|| format!("could not write \"{}\"", path.display()))
-    };
-    write(world.host().join("meminfo"), &recording.meminfo)?;
+    files::write(&world.host().join("meminfo"), &recording.meminfo)?;
     for (name, value) in &recording.kernel {
         let path = world.host().join("sys").join(name.replace('.', "/"));
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).with_context(|| format!("could not make \"{}\"", folder.display()))?;
-        }
-        write(path, &format!("{value}\n"))?;
+        files::write(&path, &format!("{value}\n"))?;
     }
     for (name, value) in &recording.cpf {
         let place = name.strip_prefix('[').and_then(|rest| rest.split_once("] "));
@@ -125,7 +119,7 @@ async fn played(recording: &Recording, pipeline: &Pipeline) -> Result<Vec<String
     watch.fault_begins();
     let deadline = Instant::now() + LIMIT;
     loop {
-        watch.go_on(pipeline, TICK).await?;
+        watch.go_on(TICK).await?;
         let enough =
             watch.commands.len() >= recording.commands.len() || watch.active_at.elapsed() > QUIET * 3;
         let over = enough && !watch.is_busy() && watch.active_at.elapsed() > QUIET;

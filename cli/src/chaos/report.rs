@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, fs, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
-use instance_scenario::{Mark, Scenario, Score, Sum, Verdict};
+use instance_scenario::{Mark, RULES_FROZEN_AT, Scenario, Score, Sum, Verdict};
 use serde_json::{Value, json};
 
 use super::one::Played;
@@ -59,6 +59,7 @@ impl Outcome {
         let mut document = json!({
             "name": self.scenario.name, "category": self.scenario.category.to_string(),
             "conditions": self.scenario.conditions().collect::<Vec<_>>(), "verdict": self.verdict(),
+            "added_after_rules": self.scenario.added_after_rules,
         });
         let more = match &self.played {
             Ok(played) => of_score(&played.score, played),
@@ -122,12 +123,29 @@ impl Report {
         self.outcomes.iter().filter_map(|outcome| Some(&outcome.played.as_ref().ok()?.score))
     }
 
-    /// All of them in one line.
+    /// Those that nobody could fit the rules to.
+    fn added_after_rules(&self) -> Option<Sum> {
+        let added = self.outcomes.iter().filter(|outcome| outcome.scenario.added_after_rules);
+        let sum = Sum::of(added.filter_map(|outcome| Some(&outcome.played.as_ref().ok()?.score)));
+        (sum.runs > 0).then_some(sum)
+    }
+
+    /// All of them in a few lines.
     fn conclusion(&self) -> String {
+        let all = self.of_all();
+        let Some(sum) = self.added_after_rules() else { return all };
+        let [verified, missed, wrong, invalid] = sum.verdicts;
+        format!(
+            "{all}\nof these, {} were added after the rules were frozen at {RULES_FROZEN_AT}: {}\n\
+             {verified} verified, {missed} missed, {wrong} wrong, {invalid} invalid",
+            sum.runs,
+            marks(&sum)
+        )
+    }
+
+    fn of_all(&self) -> String {
         let sum = Sum::of(self.scores());
-        let names = ["detected", "diagnosed", "fixed", "verified", "clean"];
-        let marks = names.iter().zip(sum.marks).map(|(name, (asked, done))| format!("{name} {done}/{asked}"));
-        let marks = marks.collect::<Vec<_>>().join(", ");
+        let marks = marks(&sum);
         let [verified, missed, wrong, invalid] = sum.verdicts;
         let untried = self.outcomes.len() - sum.runs;
         format!(
@@ -141,17 +159,17 @@ impl Report {
     }
 
     fn document(&self) -> Value {
-        let sum = Sum::of(self.scores());
-        let [verified, missed, wrong, invalid] = sum.verdicts;
-        let marks = |index: usize| json!({ "asked": sum.marks[index].0, "done": sum.marks[index].1 });
+        let added = |outcome: &&Outcome| outcome.scenario.added_after_rules;
+        let apart = self.added_after_rules().map(|sum| {
+            let mut document = of_sum(&sum, self.outcomes.iter().filter(added).count());
+            document["rules_frozen_at"] = json!(RULES_FROZEN_AT);
+            document
+        });
         json!({
             "schema": "instance.cli.v1.chaos_report", "label": self.label, "seed": self.seed,
             "wall_ms": milliseconds(self.wall),
-            "sum": {
-                "scenarios": self.outcomes.len(), "verified": verified, "missed": missed, "wrong": wrong,
-                "invalid": invalid, "error": self.outcomes.len() - sum.runs, "detected": marks(0),
-                "diagnosed": marks(1), "fixed": marks(2), "held": marks(3), "clean": marks(4),
-            },
+            "sum": of_sum(&Sum::of(self.scores()), self.outcomes.len()),
+            "sum_added_after_rules": apart,
             "scenarios": self.outcomes.iter().map(Outcome::document).collect::<Vec<_>>(),
         })
     }
@@ -199,6 +217,23 @@ impl Report {
         text.push_str("</testsuite>\n");
         text
     }
+}
+
+/// Every mark with how many of those that were asked for are there.
+fn marks(sum: &Sum) -> String {
+    let names = ["detected", "diagnosed", "fixed", "verified", "clean"];
+    let marks = names.iter().zip(sum.marks).map(|(name, (asked, done))| format!("{name} {done}/{asked}"));
+    marks.collect::<Vec<_>>().join(", ")
+}
+
+fn of_sum(sum: &Sum, scenarios: usize) -> Value {
+    let [verified, missed, wrong, invalid] = sum.verdicts;
+    let marks = |index: usize| json!({ "asked": sum.marks[index].0, "done": sum.marks[index].1 });
+    json!({
+        "scenarios": scenarios, "verified": verified, "missed": missed, "wrong": wrong, "invalid": invalid,
+        "error": scenarios - sum.runs, "detected": marks(0), "diagnosed": marks(1), "fixed": marks(2),
+        "held": marks(3), "clean": marks(4),
+    })
 }
 
 fn of_score(score: &Score, played: &Played) -> Value {

@@ -1,7 +1,7 @@
-//! What is seen of a run on the bus and in what the rules say, while it goes on.
+//! What is seen of a run on the bus, while it goes on.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -10,18 +10,21 @@ use futures::{
     StreamExt as _,
     stream::{BoxStream, SelectAll, select_all, unfold},
 };
-use instance_bus::{Bus, BusError, Deliveries, Durability, LogMessage, StartAt};
+use instance_bus::{Bus, BusError, Deliveries, Durability, LogFollow, LogMessage, StartAt};
 use instance_contract::{
-    Action, IrisMessage, MessageId, RemediationCommand, RemediationId, StepStatus, subject,
+    Action, Decision, Finding, IncidentId, IrisMessage, MessageId, RemediationCommand, RemediationId,
+    StepStatus,
+    subject::{self, IncidentRecord},
 };
+use instance_diagnosis::targets;
 use instance_engine::Record;
 use instance_scenario::Handled;
-use serde_json::Value;
-
-use super::pipeline::Pipeline;
-use crate::{respond::judge, up::pipeline::RESPOND};
 
 type Records = SelectAll<BoxStream<'static, Result<LogMessage, BusError>>>;
+
+fn endless(follow: LogFollow) -> BoxStream<'static, Result<LogMessage, BusError>> {
+    unfold(follow, |mut follow| async move { Some((follow.next().await, follow)) }).boxed()
+}
 
 /// Everything that is known of a run.
 pub struct Watch {
@@ -41,7 +44,8 @@ pub struct Watch {
     pub commands: Vec<RemediationCommand>,
     pub ended_at: Option<Duration>,
     of_message: BTreeMap<MessageId, String>,
-    words_read: usize,
+    /// Incidents without a finding.
+    undecided: BTreeSet<IncidentId>,
 }
 
 /// A remediation of the run.
@@ -57,11 +61,12 @@ impl Watch {
         let shards = bus.topology().await?.shards();
         let follows = shards.map(|shard| {
             let follow = bus.follow(shard, &[subject::shard_log(shard)], 1);
-            unfold(follow, |mut follow| async move { Some((follow.next().await, follow)) }).boxed()
+            endless(follow)
         });
+        let incidents = endless(bus.follow_incidents(&[subject::incidents()], 1));
         Ok(Self {
             messages: bus.errors(Durability::Ephemeral, StartAt::First).await?,
-            records: select_all(follows),
+            records: select_all(follows.chain([incidents])),
             since: Instant::now(),
             active_at: Instant::now(),
             detected: BTreeMap::new(),
@@ -71,7 +76,7 @@ impl Watch {
             commands: Vec::new(),
             ended_at: None,
             of_message: BTreeMap::new(),
-            words_read: 0,
+            undecided: BTreeSet::new(),
         })
     }
 
@@ -81,13 +86,14 @@ impl Watch {
         self.active_at = self.since;
     }
 
-    /// Is a remediation under way?
+    /// Is a remediation under way, or something being thought about?
     pub fn is_busy(&self) -> bool {
-        self.remediations.values().any(|remediation| remediation.ended.is_none())
+        !self.undecided.is_empty()
+            || self.remediations.values().any(|remediation| remediation.ended.is_none())
     }
 
     /// Takes in what happens within that time.
-    pub async fn go_on(&mut self, pipeline: &Pipeline, time: Duration) -> Result<()> {
+    pub async fn go_on(&mut self, time: Duration) -> Result<()> {
         let until = tokio::time::sleep(time);
         tokio::pin!(until);
         loop {
@@ -105,7 +111,6 @@ impl Watch {
                 },
             }
         }
-        self.listen_to_the_rules(pipeline);
         Ok(())
     }
 
@@ -115,7 +120,7 @@ impl Watch {
             .values()
             .map(|remediation| {
                 let command = &remediation.command;
-                let targets = judge::targets(command);
+                let targets = targets(command);
                 let caused_by = command.caused_by.first().and_then(|id| self.of_message.get(id));
                 Handled {
                     targets: targets
@@ -149,6 +154,9 @@ impl Watch {
     }
 
     fn record(&mut self, message: &LogMessage) -> Result<()> {
+        if let Some((id, kind)) = subject::parse_incident(&message.subject) {
+            return self.incident(id, kind, message);
+        }
         let Some((_, id, kind)) = subject::parse_record(&message.subject) else { return Ok(()) };
         self.active_at = Instant::now();
         match Record::decode(&kind, &message.payload)? {
@@ -174,22 +182,36 @@ impl Watch {
     }
 
     fn asked(&mut self, id: RemediationId, command: RemediationCommand) {
-        if !self.remediations.contains_key(&id) {
+        // A dry run asks for nothing.
+        if !command.dry_run && !self.remediations.contains_key(&id) {
             self.commands.push(command.clone());
             self.remediations.insert(id, Remediation { command, ended: None, calls_a_person: false });
         }
     }
 
-    /// What the rules leave to people stands in their log, and nowhere else yet.
-    fn listen_to_the_rules(&mut self, pipeline: &Pipeline) {
-        let said = pipeline.logs.since(RESPOND, self.words_read);
-        self.words_read += said.len();
-        for line in said.iter().filter(|line| line.contains("left to a person")) {
-            let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
-            if let Some(condition) = line["fields"]["condition"].as_str() {
-                self.left_to_a_person.push(condition.to_owned());
-                self.active_at = Instant::now();
+    fn incident(&mut self, id: IncidentId, kind: IncidentRecord, message: &LogMessage) -> Result<()> {
+        self.active_at = Instant::now();
+        match kind {
+            IncidentRecord::Opened => drop(self.undecided.insert(id)),
+            IncidentRecord::Finding(_) => {
+                self.undecided.remove(&id);
+                self.finding(&message.json()?);
             }
+            IncidentRecord::Closed => drop(self.undecided.remove(&id)),
+            IncidentRecord::Outcome(_) | IncidentRecord::Acknowledged => {}
         }
+        Ok(())
+    }
+
+    /// What is left to people.
+    fn finding(&mut self, finding: &Finding) {
+        if !matches!(finding.decision, Decision::Person { .. }) {
+            return;
+        }
+        // Who is told of the whole is told of its parts: the entries are in the finding.
+        let parts =
+            finding.evidence.iter().filter_map(|entry| self.of_message.get(&entry.message_id).cloned());
+        let whole = finding.condition.iter().map(|condition| condition.as_str().to_owned());
+        self.left_to_a_person.extend(parts.filter(|condition| !condition.is_empty()).chain(whole));
     }
 }

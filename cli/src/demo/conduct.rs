@@ -174,6 +174,9 @@ impl Conductor<'_> {
             known.traces.entry(header.to_owned()).or_default().insert(format!("header of {kind}"));
         }
         match record {
+            // A dry run goes before it, and is no remediation yet.
+            Record::Accepted(accepted) if accepted.command.dry_run => {}
+            Record::Ended(ended) if known.accepted.is_none() && is_dry(&ended.trace) => {}
             Record::Accepted(accepted) => self.accepted(known, id, accepted),
             Record::Planned(planned) => known.trace(&planned.trace_id, "plan"),
             Record::ApprovalAsked(asked) => {
@@ -305,4 +308,8 @@ fn first_words(text: &str) -> String {
         words.push_str("...");
     }
     words
+}
+
+fn is_dry(trace: &WorkflowTrace) -> bool {
+    trace.command_received.as_ref().is_some_and(|command| command.dry_run)
 }

@@ -21,7 +21,7 @@ use crate::{
     exit::{Exit, Stop},
     up::{
         instances::Found,
-        pipeline::{self, RESPOND},
+        pipeline::{self, ANALYST},
         settings::{self, AGENTS, SERVICES},
         supervisor::{Program, Sink, Supervisor},
     },
@@ -58,6 +58,7 @@ pub fn programs(
             "generator" => {
                 file.set("poll_ms", 50).set("quiet_ms", 200).set("start_at", "beginning");
             }
+            ANALYST => {}
             _ => {
                 file.set("proc_root", world.site.host.to_string_lossy().into_owned());
             }
@@ -74,7 +75,6 @@ pub fn programs(
         }
         programs.push(program);
     }
-    programs.push(pipeline::respond(url)?);
     for program in &mut programs {
         program.clean_environment = true;
     }
@@ -99,12 +99,6 @@ impl ServiceLogs {
     pub fn has(&self, service: &str, text: &str) -> bool {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         said.iter().any(|(who, line)| who == service && line.contains(text))
-    }
-
-    /// What a service has said after its first so many lines.
-    pub fn since(&self, service: &str, known: usize) -> Vec<String> {
-        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        said.iter().filter(|(who, _)| who == service).skip(known).map(|(_, line)| line.clone()).collect()
     }
 
     /// The newest lines of a service, for an error.
@@ -144,7 +138,7 @@ pub async fn ready(supervisor: &Supervisor, logs: &ServiceLogs, patience: Durati
     waits.extend([
         ("router", "read the remediation log"),
         ("generator", "connected"),
-        (RESPOND, "answering messages"),
+        (ANALYST, "answering messages"),
     ]);
     while let Some((service, _)) = waits.iter().find(|(service, word)| !logs.has(service, word)) {
         let given_up = supervisor.state(service).given_up;

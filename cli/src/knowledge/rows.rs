@@ -55,7 +55,7 @@ impl Known {
     }
 }
 
-fn document(row: &Condition) -> Value {
+pub fn document(row: &Condition) -> Value {
     let texts: Vec<&Vec<String>> = row.wordings.iter().map(|wording| &wording.texts).collect();
     json!({
         "schema": "instance.cli.v1.condition", "id": row.id, "class": row.class.as_str(), "texts": texts,
@@ -66,7 +66,7 @@ fn document(row: &Condition) -> Value {
     })
 }
 
-fn text_of(row: &Condition) -> String {
+pub fn text_of(row: &Condition) -> String {
     let mut lines = vec![format!("{} ({})", row.id, row.class)];
     let mut add = |name: &str, value: &str| lines.push(format!("  {name:9} {}", printable(value)));
     add("cause", &row.cause);

@@ -35,7 +35,7 @@ const EXAMPLES: &str = "\
 Examples:
   instance up                                      Own NATS server, the instances of `iris` on PATH.
   instance up --iris-command /tmp/sim/bin/iris     The instances of that program, e.g. of iris-sim.
-  instance up --respond                            Also turns known conditions into commands.
+  instance up --analyst                            Also decides what the entries of the logs call for.
   instance up --nats nats://10.0.0.1:4222          The services here, the bus there.
 
 Ctrl-C drains: each service finishes what it took. A second Ctrl-C stops at once.";
@@ -56,9 +56,9 @@ pub struct Args {
     /// Port of our own NATS server
     #[arg(long, value_name = "PORT", default_value_t = 4222, conflicts_with = "nats")]
     nats_port: u16,
-    /// Also run `instance respond --publish`: known conditions become commands
-    #[arg(long)]
-    respond: bool,
+    /// Also run the analyst: known conditions become commands, or a person is called
+    #[arg(long, alias = "respond")]
+    analyst: bool,
     /// Pass on what the services log as it is
     #[arg(long)]
     raw_logs: bool,
@@ -115,6 +115,9 @@ async fn start(args: &Args, session: &Session, run: &Path, supervisor: &mut Supe
     session.note(format!("NATS {} at {url}, {made} streams and consumers made", bus.server_version()));
     let served = served(args)?;
     for name in settings::SERVICES {
+        if name == pipeline::ANALYST && !args.analyst {
+            continue;
+        }
         let mut file = settings::File::read(name, args.config_dir.as_deref())?;
         file.keep_state_in(run).set_in("nats", "url", url.clone());
         match &served {
@@ -128,9 +131,6 @@ async fn start(args: &Args, session: &Session, run: &Path, supervisor: &mut Supe
             None => {}
         }
         supervisor.start(pipeline::service(name, &file.write(run)?, &url)?);
-    }
-    if args.respond {
-        supervisor.start(pipeline::respond(&url)?);
     }
     tell(session, args, served.as_ref(), run);
     Ok(())

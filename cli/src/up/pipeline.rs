@@ -10,14 +10,14 @@ use anyhow::Result;
 
 use super::{nats, programs, supervisor::Program};
 
-/// The built-in rules as a process of their own.
-pub const RESPOND: &str = "respond";
+/// Who decides what entries call for.
+pub const ANALYST: &str = "analyst";
 
 /// Who is asked to drain after whom: in the direction of the work, so that each finishes what it took while all that
 /// it needs for it is still there. First who brings new work, then the router, which would go on handing steps to
 /// agents that take none; then the agents, which finish the step in hand and write its result; the bus last.
 pub const DRAIN_ORDER: [&[&str]; 4] =
-    [&["generator", RESPOND], &["router"], &["config-agent", "os-agent", "restart-agent"], &[nats::NAME]];
+    [&["generator", ANALYST], &["router"], &["config-agent", "os-agent", "restart-agent"], &[nats::NAME]];
 
 /// Longer than the services' own grace period, which ends them by itself.
 pub const GRACE: Duration = Duration::from_secs(310);
@@ -28,18 +28,6 @@ pub fn service(name: &'static str, settings: &Path, url: &str) -> Result<Program
     Ok(Program {
         name,
         path: programs::ours(&format!("instance-{name}"))?,
-        arguments: arguments.into(),
-        variables: Vec::new(),
-        clean_environment: false,
-    })
-}
-
-/// `instance respond` as a service.
-pub fn respond(url: &str) -> Result<Program> {
-    let arguments: [OsString; 4] = ["respond".into(), "--publish".into(), "--nats".into(), url.into()];
-    Ok(Program {
-        name: RESPOND,
-        path: programs::this()?,
         arguments: arguments.into(),
         variables: Vec::new(),
         clean_environment: false,

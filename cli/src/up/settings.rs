@@ -12,7 +12,8 @@ use super::instances::Found;
 use crate::exit::{Exit, Stop};
 
 /// The services that a pipeline is made of, in the order in which they start.
-pub const SERVICES: [&str; 5] = ["router", "config-agent", "os-agent", "restart-agent", "generator"];
+pub const SERVICES: [&str; 6] =
+    ["router", "config-agent", "os-agent", "restart-agent", "generator", "analyst"];
 /// Those that look at instances.
 pub const AGENTS: [&str; 3] = ["config-agent", "os-agent", "restart-agent"];
 
@@ -64,7 +65,7 @@ impl File {
     /// State of this run lies in its folder.
     pub fn keep_state_in(&mut self, run: &Path) -> &mut Self {
         let state = run.join("state");
-        if self.service != "router" {
+        if !matches!(self.service, "router" | "analyst") {
             self.set("state_dir", text(&state.join(self.service)));
         }
         if AGENTS.contains(&self.service) {
@@ -122,6 +123,7 @@ fn text(path: &Path) -> String {
 /// The settings file of a service, as it is shipped.
 pub fn shipped(service: &str) -> &'static str {
     match service {
+        "analyst" => include_str!("../../../deploy/config/analyst.toml"),
         "generator" => include_str!("../../../deploy/config/generator.toml"),
         "config-agent" => include_str!("../../../deploy/config/config-agent.toml"),
         "os-agent" => include_str!("../../../deploy/config/os-agent.toml"),

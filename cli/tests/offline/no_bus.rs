@@ -16,7 +16,7 @@ fn nobody() -> String {
 fn an_unreachable_bus_has_its_own_code_and_says_what_to_do() {
     let nobody = nobody();
     let id = "6f1d2c0a-52b7-4c43-9a3e-1b6077a1d5c8";
-    let commands: [&[&str]; 10] = [
+    let commands: [&[&str]; 17] = [
         &["status"],
         &["trace", id],
         &["history"],
@@ -27,6 +27,13 @@ fn an_unreachable_bus_has_its_own_code_and_says_what_to_do() {
         &["generate", "--publish"],
         &["breaker", "list"],
         &["cost"],
+        &["inbox", "list"],
+        &["inbox", "show", id],
+        &["inbox", "ack", id, "--note", "mine"],
+        &["incident"],
+        &["incident", "--last"],
+        &["explain", "journal-not-started"],
+        &["investigate", "why did PROD refuse logons"],
     ];
     for command in commands {
         let mut arguments: Vec<&dyn AsRef<std::ffi::OsStr>> = vec![&"--nats", &nobody];
@@ -51,6 +58,37 @@ fn a_bad_command_is_refused_before_anything_is_sent() {
     assert!(run.stdout.contains("instance: is required"), "{run:?}");
     instance(&[&"orchestrate", &"--command-file", &file, &"--instance", &"PROD", &"--nats", &nobody])
         .exits(7);
+}
+
+#[test]
+fn what_makes_no_sense_is_told_before_anything_is_asked() {
+    let nobody = nobody();
+    for (words, code, said) in [
+        (&["explain", "journal-not-statred"][..], 8, "did you mean journal-not-started?"),
+        (&["explain", "zorkmid"], 8, "the catalogue has no condition \"zorkmid\""),
+        (&["investigate", " "], 2, "ask something, in words"),
+        (&["inbox", "ack", "7"], 2, "write it in full"),
+        (&["inbox", "ack"], 2, "required"),
+        (&["incident", "--limit", "-1"], 2, "--limit"),
+        (&["man", "cpf", "sett"], 8, "known are"),
+        (&["man", "cpf", "--out", "x"], 2, "cannot be used with"),
+    ] {
+        let mut arguments: Vec<&dyn AsRef<std::ffi::OsStr>> = vec![&"--nats", &nobody];
+        arguments.extend(words.iter().map(|word| word as &dyn AsRef<std::ffi::OsStr>));
+        let run = instance(&arguments).exits(code);
+        assert!(run.stderr.contains(said), "{words:?}: {run:?}");
+        assert_eq!(run.stdout, "", "{words:?}");
+    }
+}
+
+#[test]
+fn manual_pages_are_written_for_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = instance(&[&"man", &"--out", &folder.path()]).exits(0);
+    let page = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    assert!(page("instance.1").contains(".TH instance 1") && page("instance-cpf-set.1").contains("SYNOPSIS"));
+    assert_eq!(run.stdout.lines().count(), std::fs::read_dir(folder.path()).unwrap().count());
+    assert!(instance(&[&"man", &"inbox", &"ack"]).exits(0).stdout.contains("instance\\-inbox\\-ack"));
 }
 
 #[test]

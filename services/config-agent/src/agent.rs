@@ -78,6 +78,16 @@ impl ConfigAgent {
         Ok(settings.view(&self.config.iris_command, &self.config.proc_root))
     }
 
+    /// What the CPFs of this host's instances name, also of those that do not run now.
+    fn ports_of_instances(&self) -> Vec<u16> {
+        let read = |instance: &InstanceSettings| self.host.open(instance).ok();
+        let files = self.config.instances.iter().filter_map(read);
+        files
+            .flat_map(|file| ["DefaultPort", "WebServerPort"].map(|name| port(file.document(), name)))
+            .flatten()
+            .collect()
+    }
+
     fn license(
         &self,
         instance: &InstanceName,
@@ -107,7 +117,13 @@ impl Agent for ConfigAgent {
     fn facts(&self, instance: &InstanceName) -> Result<serde_json::Value, Failure> {
         let site = self.site(instance)?;
         let file = site.host.open(site.instance)?;
-        Ok(facts(&*file, site.host.license_key(site.instance).is_ok()))
+        let mut told = facts(&*file, site.host.license_key(site.instance).is_ok());
+        told["values"] = values(file.document());
+        told["journal"] = site.host.journal_places(&*file).facts();
+        let web_port = port(file.document(), "WebServerPort");
+        let free = web_port.and_then(|port| site.host.free_port_above(port, &self.ports_of_instances()));
+        told["free_web_port"] = json!(free);
+        Ok(told)
     }
 
     fn forecast(&self, instance: &InstanceName, action: &Action) -> ForecastReply {
@@ -198,6 +214,19 @@ fn facts(file: &dyn CpfFile, license_key_present: bool) -> serde_json::Value {
         "shutdown_timeout_seconds": document.get("Startup", "ShutdownTimeout"),
         "license_key_present": license_key_present,
     })
+}
+
+/// The values that runbooks ask for, by section and name.
+fn values(document: &cpf::Document) -> serde_json::Value {
+    let mut told = json!({});
+    for name in instance_knowledge::facts().iter().filter_map(|fact| fact.asked.as_ref()?.cpf.as_ref()) {
+        told[&name.section][&name.parameter] = json!(document.get(&name.section, &name.parameter));
+    }
+    told
+}
+
+fn port(document: &cpf::Document, parameter: &str) -> Option<u16> {
+    document.get("Startup", parameter)?.parse().ok().filter(|port| *port > 0)
 }
 
 fn not_ours(action: &Action) -> Failure {

@@ -18,6 +18,8 @@ use instance_knowledge::HostRoom;
 
 pub use local::LocalHost;
 
+use crate::places::JournalPlaces;
+
 /// Asked directly before the world is changed: may we still act?
 pub type LastLook<'a> = &'a dyn Fn() -> Result<(), Failure>;
 
@@ -28,6 +30,12 @@ pub trait Host: Debug + Send + Sync {
 
     /// Removes what a crash may have left beside the CPF and nobody would come back to: a merge file.
     fn tidy(&self, instance: &InstanceSettings) -> Result<(), Failure>;
+
+    /// Whether the journal directories that its CPF names can be used.
+    fn journal_places(&self, file: &dyn CpfFile) -> JournalPlaces;
+
+    /// The first port above `port` that nobody listens on and that is not among `taken`.
+    fn free_port_above(&self, port: u16, taken: &[u16]) -> Option<u16>;
 
     /// Memory of the machine; `None` when it cannot be told.
     fn room(&self) -> Option<HostRoom>;

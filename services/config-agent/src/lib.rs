@@ -28,6 +28,7 @@ mod folder;
 mod replace;
 
 mod license;
+mod places;
 
 mod config;
 mod error;

@@ -7,6 +7,7 @@ use instance_bus::{Bus, Headers, PublishError, current_trace_id};
 use instance_chassis::{Context, Drain, error_chain};
 use instance_clock::Clock;
 use instance_contract::{HostName, InstanceName, IrisMessage, MessageId, Origin, TraceId, subject};
+use instance_signals::metrics::{INCIDENT_DURATION, OBSERVED};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -21,6 +22,8 @@ const MESSAGES: Uuid = Uuid::from_u128(0x2f0c_6a7e_91d3_4d58_b8c4_0e5d_3a9b_7714
 /// Between two tries while the bus does not take a message.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// An older event stood in the log before anybody tailed it.
+const AFRESH: Duration = Duration::from_mins(5);
 
 /// Tails the log of one instance until the drain.
 pub async fn tail_instance(context: Context<Config>, settings: InstanceSettings) {
@@ -141,7 +144,9 @@ impl Emitter {
             headers.set(cursor::CONTINUES, &self.message_id(part, begun.offset).to_string());
         }
         let message = self.message(part, label);
-        store(&self.bus, &self.drain, &message, headers).await
+        let stored = store(&self.bus, &self.drain, &message, headers).await?;
+        count(&message, self.clock.now());
+        Some(stored)
     }
 
     fn message(&mut self, part: &Part, label: Label) -> IrisMessage {
@@ -160,6 +165,16 @@ impl Emitter {
 
     fn message_id(&self, part: &Part, offset: u64) -> MessageId {
         message_id(&[self.host.as_str(), self.instance.as_str(), &part.position.file.to_string()], offset)
+    }
+}
+
+/// A message that is on the bus, and how long after its event.
+fn count(message: &IrisMessage, now: jiff::Timestamp) {
+    OBSERVED.add(1, &[message.severity.as_str()]);
+    let since = message.occurred_at.and_then(|at| Duration::try_from(now.duration_since(at)).ok());
+    // What was read from an old log was not detected late.
+    if let Some(since) = since.filter(|since| *since < AFRESH) {
+        INCIDENT_DURATION.record(since.as_secs_f64(), &["detect"]);
     }
 }
 

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use clap::{Args, Parser, Subcommand};
 use instance_clock::SystemClock;
@@ -21,6 +23,10 @@ use crate::shell::status_file::StatusFile;
 use crate::world::Identity;
 use crate::world::act::Daemon;
 use crate::world::release::Release;
+
+/// A stop takes seconds; a control process that answers nobody for so long hangs.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// A stand-in IRIS instance: files, ports and the `iris` command of the real one.
 #[derive(Debug, Parser)]
@@ -189,9 +195,16 @@ fn load(which: &Which, dirty_mb: Option<u64>, journal_mb: Option<u64>, database_
     load.journal_mb_per_pass = journal_mb.unwrap_or(load.journal_mb_per_pass);
     load.database_mb_per_pass = database_mb.unwrap_or(load.database_mb_per_pass);
     settings.write(&path)?;
-    if ids(&instance).is_some_and(|ids| ids.control().is_some()) {
-        ask::ask(&instance.folder.manager(), &Request::Reload, |line| println!("{line}"))?
-            .ok_or("the instance did not answer")?;
+    let deadline = Instant::now() + ANSWERS_WITHIN;
+    // One that is just being stopped does not answer, and reads its settings at its next start.
+    while ids(&instance).is_some_and(|ids| ids.control().is_some()) {
+        let answered = ask::ask(&instance.folder.manager(), &Request::Reload, |line| println!("{line}"));
+        match answered {
+            Ok(Some(_)) => break,
+            Ok(None) | Err(_) if Instant::now() < deadline => thread::sleep(AGAIN),
+            Ok(None) => return Err("the instance did not answer".into()),
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(())
 }

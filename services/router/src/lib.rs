@@ -16,6 +16,8 @@ mod own; // Who may drive a shard.
 mod drive; // Events in, effects out.
 mod takeover; // What a new owner reads.
 
+mod count; // What is told of it in numbers.
+
 mod audit; // Beside the plans: what was decided and done, told on.
 mod facts;
 mod hint;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use instance_bus::Bus;
 use instance_chassis::Drain;
+use instance_signals::metrics::HALTED;
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
@@ -33,6 +34,7 @@ pub(crate) async fn watch(bus: Bus, drain: Drain, tell: watch::Sender<bool>) {
             None => *tell.borrow() || read_at.elapsed() >= UNREADABLE_FOR,
         };
         let changed = tell.send_if_modified(|was| std::mem::replace(was, thrown) != thrown);
+        HALTED.set(i64::from(thrown), &[]);
         if changed {
             tracing::warn!(halted = thrown, "the kill switch has changed");
         }

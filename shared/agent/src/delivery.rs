@@ -8,6 +8,7 @@ use instance_contract::{
     Action, Shard, StepCommand, ToolResult,
     subject::{self, RecordKind},
 };
+use instance_signals::metrics::{STEP_DURATION, STEPS, STEPS_IN_HAND};
 use tokio::time::{self, MissedTickBehavior};
 use tracing::Instrument as _;
 
@@ -36,7 +37,24 @@ enum Stored {
 
 pub async fn handle<A: Agent>(desk: Arc<Desk<A>>, delivery: Delivery) {
     let span = delivery.span();
+    let _in_hand = InHand::begin();
     attend(&desk, delivery).instrument(span).await;
+}
+
+/// A step that was taken, until it is settled or given up.
+struct InHand;
+
+impl InHand {
+    fn begin() -> Self {
+        STEPS_IN_HAND.shift(1, &[]);
+        Self
+    }
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        STEPS_IN_HAND.shift(-1, &[]);
+    }
 }
 
 async fn attend<A: Agent>(desk: &Arc<Desk<A>>, delivery: Delivery) {
@@ -164,6 +182,9 @@ async fn was_answered<A>(desk: &Desk<A>, shard: Shard, subject: &subject::Subjec
 /// A step that went as planned stands in the remediation log; the rest an operator may want to see here.
 fn tell(result: &ToolResult) {
     let (step, attempt, status) = (&result.step_id, result.attempt, result.status.as_str());
+    let labels = [result.tool_name.as_str(), status];
+    STEPS.add(1, &labels);
+    STEP_DURATION.record(Duration::from_millis(result.execution_time_ms).as_secs_f64(), &labels);
     match result.error_code.as_deref() {
         None => tracing::debug!(%step, %attempt, status, "step answered"),
         Some(code) => tracing::info!(%step, %attempt, status, code, "step answered"),

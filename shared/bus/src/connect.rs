@@ -268,7 +268,10 @@ fn reconnect_delay(attempt: usize) -> Duration {
 fn report(event: &Event) {
     match event {
         Event::Connected => tracing::info!("connected to NATS"),
-        Event::Disconnected => tracing::warn!("disconnected from NATS; reconnecting"),
+        Event::Disconnected => {
+            instance_signals::metrics::DISCONNECTS.add(1, &[]);
+            tracing::warn!("disconnected from NATS; reconnecting");
+        }
         Event::LameDuckMode => tracing::warn!("NATS server is shutting down; the connection will move"),
         Event::SlowConsumer(subscription) => {
             tracing::warn!(subscription, "messages were dropped: this process reads too slowly");

@@ -5,7 +5,7 @@ use futures::{
     StreamExt as _,
     stream::{BoxStream, SelectAll, select_all, unfold},
 };
-use instance_contract::{AgentKind, HostName, Shard};
+use instance_contract::{AgentKind, HostName, Severity, Shard};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -13,7 +13,7 @@ use crate::{
     Bus, BusError, Delivery,
     healing::Healing,
     reader::{LINK_RENEWED, pull_messages},
-    topology::{self, COMMANDS, ConsumerSpec, ERRORS},
+    topology::{self, COMMANDS, ConsumerSpec, ERRORS, INCIDENTS},
 };
 
 /// Commands taken ahead: they are accepted in milliseconds, and come back after 4 s when this process dies.
@@ -22,6 +22,7 @@ const COMMANDS_AHEAD: usize = 32;
 /// often a question is due: after every half of it.
 const STEPS_AHEAD: usize = 64;
 const ERRORS_AHEAD: usize = 100;
+const FINDINGS_AHEAD: usize = 8;
 
 /// Who remembers how far a reading of INSTANCE_ERRORS has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +74,26 @@ impl Bus {
         let spec = topology::errors(&durability, start);
         self.ensure_consumer(ERRORS, &spec).await?;
         Ok(Deliveries::over([Source::new(self, ERRORS, spec, ERRORS_AHEAD)]))
+    }
+
+    /// IrisMessages as they come in, each severity by a durable reading of its own (`<name>_<severity>`), so that a flood
+    /// of one does not hold up the others. One that is not settled within 10 s comes again.
+    pub async fn errors_apart(&self, name: &str, start: StartAt) -> Result<Deliveries, BusError> {
+        let mut sources = Vec::new();
+        for severity in [Severity::Fatal, Severity::Severe, Severity::Warning, Severity::Info] {
+            let spec = topology::errors_as_grave_as(name, severity, start);
+            self.ensure_consumer(ERRORS, &spec).await?;
+            sources.push(Source::new(self, ERRORS, spec, ERRORS_AHEAD));
+        }
+        Ok(Deliveries::over(sources))
+    }
+
+    /// Findings of every incident, as they come in; the server remembers under `name` (letters, digits, `_`, `-`) which
+    /// are settled. One that is not settled within 60 s comes again.
+    pub async fn findings(&self, name: &str, start: StartAt) -> Result<Deliveries, BusError> {
+        let spec = topology::findings(name, start);
+        self.ensure_consumer(INCIDENTS, &spec).await?;
+        Ok(Deliveries::over([Source::new(self, INCIDENTS, spec, FINDINGS_AHEAD)]))
     }
 }
 

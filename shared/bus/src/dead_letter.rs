@@ -10,6 +10,7 @@ use tracing::Instrument as _;
 use crate::{
     Bus, BusError, Headers, LogMessage, PublishError, Written,
     headers::{DEAD_DELIVERIES, DEAD_REASON, DEAD_SEQUENCE, DEAD_STREAM, DEAD_SUBJECT, REPLAY_OF},
+    measure,
     topology::DEAD,
     trace,
 };
@@ -28,14 +29,21 @@ pub enum DeadLetterReason {
     Exhausted(String),
 }
 
+impl DeadLetterReason {
+    /// `unreadable`, `refused` or `exhausted`.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "unreadable",
+            Self::Refused(_) => "refused",
+            Self::Exhausted(_) => "exhausted",
+        }
+    }
+}
+
 impl fmt::Display for DeadLetterReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (word, text) = match self {
-            Self::Unreadable(text) => ("unreadable", text),
-            Self::Refused(text) => ("refused", text),
-            Self::Exhausted(text) => ("exhausted", text),
-        };
-        write!(f, "{word}: {text}")
+        let (Self::Unreadable(text) | Self::Refused(text) | Self::Exhausted(text)) = self;
+        write!(f, "{}: {text}", self.word())
     }
 }
 
@@ -78,7 +86,11 @@ impl Bus {
     ) -> Result<Written, PublishError> {
         let origin = Origin { subject, stream: from, sequence: 0, deliveries: 1 };
         let headers = headers(&Headers::new(), reason, &origin);
-        self.publish_bytes(&subject::dead(from), payload, Some(message_id), headers).await
+        let written = self.publish_bytes(&subject::dead(from), payload, Some(message_id), headers).await?;
+        if !written.duplicate {
+            measure::dead(from, reason);
+        }
+        Ok(written)
     }
 
     /// Publishes a dead letter again as a new message in a new trace, with a header that names the original. A command

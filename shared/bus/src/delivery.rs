@@ -1,6 +1,6 @@
 //! A message that must be settled.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::RequestErrorKind;
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use crate::{
     api::timestamp,
     dead_letter,
     error::NO_ANSWER,
+    measure,
     trace::{self, Delivered},
 };
 
@@ -37,17 +38,21 @@ pub struct Delivery {
     sequence: u64,
     delivered: u64,
     published_at: Timestamp,
+    arrived: Instant,
 }
 
 impl Delivery {
     pub(crate) fn from_message(bus: &Bus, message: async_nats::jetstream::Message) -> Result<Self, BusError> {
         let info = message.info().map_err(|error| BusError::failed("read", "a delivery", error))?;
+        let delivered = u64::try_from(info.delivered).unwrap_or(1);
+        measure::delivered(&message.subject, info.stream, info.consumer, delivered, info.pending);
         Ok(Self {
             bus: bus.clone(),
+            arrived: Instant::now(),
             stream: info.stream.to_owned(),
             consumer: info.consumer.to_owned(),
             sequence: info.stream_sequence,
-            delivered: u64::try_from(info.delivered).unwrap_or(1),
+            delivered,
             published_at: timestamp(info.published.unix_timestamp_nanos()),
             settle_on: message.reply.as_ref().map(ToString::to_string).unwrap_or_default(),
             subject: message.message.subject.to_string(),
@@ -111,19 +116,22 @@ impl Delivery {
 
     /// Settled: never again. `Ok` only when the server has confirmed it; otherwise it may be delivered again.
     pub async fn done(self) -> Result<(), BusError> {
-        self.settle(Bytes::from_static(DONE)).await
+        let settled = self.settle(Bytes::from_static(DONE)).await;
+        self.told(settled, "")
     }
 
     /// Settled, and the server is not waited for: should that get lost, it comes again after its wait. For who has the
     /// answer to a repetition at hand; the server keeps an acknowledgement no safer than a lost one for its last 100 ms.
     pub async fn done_unconfirmed(self) -> Result<(), BusError> {
-        self.send("settle", Bytes::from_static(DONE)).await
+        let settled = self.send("settle", Bytes::from_static(DONE)).await;
+        self.told(settled, "")
     }
 
     /// Settled for now: again after the delay, to whoever asks then.
     pub async fn retry_after(self, delay: Duration) -> Result<(), BusError> {
         let nanoseconds = i64::try_from(delay.as_nanos()).unwrap_or(i64::MAX);
-        self.settle(format!("{RETRY} {{\"delay\": {nanoseconds}}}").into()).await
+        let settled = self.settle(format!("{RETRY} {{\"delay\": {nanoseconds}}}").into()).await;
+        self.told(settled, "retry")
     }
 
     /// Nobody can handle it: kept among the dead letters with the reason, then never delivered again.
@@ -148,13 +156,24 @@ impl Delivery {
         );
         // Not traced: a dead letter keeps the context that the message came with.
         let headers = headers.with(crate::headers::MESSAGE_ID, &message_id);
-        self.bus.publish_stored(subject.as_str(), self.payload.clone(), headers).await?;
-        self.settle(Bytes::from_static(NEVER_AGAIN)).await
+        let kept = self.bus.publish_stored(subject.as_str(), self.payload.clone(), headers).await?;
+        if !kept.duplicate {
+            measure::dead(&self.stream, &reason);
+        }
+        let settled = self.settle(Bytes::from_static(NEVER_AGAIN)).await;
+        self.told(settled, "dead_letter")
     }
 
     /// Asks for the whole wait once more. Send it every third of the wait, from beside the work.
     pub async fn still_working(&self) -> Result<(), BusError> {
         self.send("extend", Bytes::from_static(STILL_WORKING)).await
+    }
+
+    /// Counts a settlement; `how` it was settled when not done.
+    fn told(&self, settled: Result<(), BusError>, how: &'static str) -> Result<(), BusError> {
+        let how = if settled.is_ok() { how } else { "not_settled" };
+        measure::settled(&self.subject, self.arrived.elapsed(), how);
+        settled
     }
 
     /// `Ok` means sent, not received.

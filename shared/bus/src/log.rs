@@ -40,6 +40,18 @@ impl Bus {
         LogFollow::over([Reader::new(self, &topology::remediations(shard), &filters, from_sequence)])
     }
 
+    /// Everything in the log of incidents under a filter, in order, up to its end at the time of the call. Complete or
+    /// an error.
+    pub async fn read_incidents(&self, filter: &Subject) -> Result<Vec<LogMessage>, BusError> {
+        self.read_all(topology::INCIDENTS, &[filter.to_string()]).await
+    }
+
+    /// The log of incidents from a sequence on, under filters that must not overlap, for ever.
+    pub fn follow_incidents(&self, filters: &[Subject], from_sequence: u64) -> LogFollow {
+        let filters: Vec<String> = filters.iter().map(ToString::to_string).collect();
+        LogFollow::over([Reader::new(self, topology::INCIDENTS, &filters, from_sequence)])
+    }
+
     /// Everything about one remediation, in order. Empty when no shard knows it.
     pub async fn find_remediation(&self, id: RemediationId) -> Result<Vec<LogMessage>, BusError> {
         let shards = self.topology().await?.shards();

@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 use instance_contract::subject::Subject;
 use tracing::Instrument as _;
 
-use crate::{Bus, BusError, Headers, ServiceError, trace};
+use crate::{Bus, BusError, Headers, ServiceError, measure, trace};
 
 /// The answer to a request.
 #[derive(Debug, Clone)]
@@ -60,9 +60,13 @@ impl Bus {
         payload: Bytes,
         timeout: Duration,
     ) -> Result<Reply, RequestError> {
-        let span = trace::publish_span(self, subject.as_str(), None);
+        let span = trace::request_span(subject.as_str());
         let mut headers = Headers::new();
-        trace::inject(&span, headers.map_mut());
+        {
+            // Sending is all that this span covers: the far side is not waited for in it.
+            let publish = span.in_scope(|| trace::publish_span(self, subject.as_str(), None));
+            trace::inject(&publish, headers.map_mut());
+        }
         let mut request = async_nats::Request::new().payload(payload).timeout(Some(timeout));
         if !headers.is_empty() {
             request = request.headers(headers.into_map());
@@ -78,9 +82,11 @@ impl Bus {
                 }
             }),
         };
-        if let Err(error) = &outcome {
-            trace::fail(&span, error.kind());
+        let failed = outcome.as_ref().err().map(RequestError::kind);
+        if let Some(kind) = failed {
+            trace::fail(&span, kind);
         }
+        measure::asked(subject.as_str(), failed);
         outcome
     }
 

@@ -25,9 +25,21 @@ pub(crate) fn of(subject: &str) -> Option<&'static str> {
         ["ask", _, _, "probe"] => "instance.v1.ask.{agent}.{host}.probe",
         ["generate"] => "instance.v1.generate",
         ["audit", ..] => "instance.v1.audit.{shard}",
+        ["incident", _, _, "opened"] => "instance.v1.incident.{instance}.{incident}.opened",
+        ["incident", _, _, "finding", _] => "instance.v1.incident.{instance}.{incident}.finding.{number}",
+        ["incident", _, _, "outcome", _] => "instance.v1.incident.{instance}.{incident}.outcome.{command}",
+        ["incident", _, _, "acknowledged"] => "instance.v1.incident.{instance}.{incident}.acknowledged",
+        ["incident", _, _, "closed"] => "instance.v1.incident.{instance}.{incident}.closed",
         ["dead", ..] => "instance.v1.dead.{stream}",
         _ => "instance.v1.{other}",
     })
+}
+
+/// The remediation that one of our subjects is about.
+pub(crate) fn remediation_in(subject: &str) -> Option<&str> {
+    let (_shard, rest) = subject.strip_prefix("instance.v1.remediation.")?.split_once('.')?;
+    let id = rest.split('.').next()?;
+    (id != "owner").then_some(id)
 }
 
 #[cfg(test)]
@@ -48,6 +60,8 @@ mod tests {
         );
         let asked = subject::ask(AgentKind::Os, &host, AskKind::Facts);
         assert_eq!(of(asked.as_str()), Some("instance.v1.ask.{agent}.{host}.facts"));
+        assert_eq!(remediation_in(made.as_str()), Some("6f1d2c0a-52b7-4c43-9a3e-1b6077a1d5c8"));
+        assert_eq!(remediation_in(subject::owner(Shard(3), 7).as_str()), None);
         assert_eq!(of("instance.v1.command.2.PROD"), of("instance.v1.command.PROD"));
     }
 

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use crate::{Bus, BusError, LogMessage};
 
 pub use table::{
-    AUDIT, AUDIT_KEPT, COMMANDS, CONTROL, DEAD, ERRORS, HOSTS, LEASES, OPEN, print as print_table,
+    AUDIT, AUDIT_KEPT, COMMANDS, CONTROL, DEAD, ERRORS, HOSTS, INCIDENTS, LEASES, OPEN, print as print_table,
     remediations,
 };
-pub(crate) use table::{ConsumerSpec, errors, router, steps, stream_of};
+pub(crate) use table::{ConsumerSpec, errors, errors_as_grave_as, findings, router, steps, stream_of};
 
 /// What may differ between two buses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,6 +24,14 @@ pub fn tell_in_full(yes: bool) {
     TOLD_IN_FULL.store(yes, Ordering::Relaxed);
 }
 
+static CREATION_IS_PARENT: AtomicBool = AtomicBool::new(true);
+
+/// Whether handling a message is a child of the span that created it (and linked to it), so that an incident is one trace.
+/// Default: yes. Where it is not, each handling begins a trace of its own, with the link alone.
+pub fn continue_traces(yes: bool) {
+    CREATION_IS_PARENT.store(yes, Ordering::Relaxed);
+}
+
 fn is_told_in_full() -> bool {
     TOLD_IN_FULL.load(Ordering::Relaxed)
 }
@@ -90,9 +98,28 @@ pub(crate) fn publish_span(bus: &Bus, subject: &str, message_id: Option<&str>) -
         messaging.destination.temporary = temporary,
         messaging.destination.anonymous = temporary,
         messaging.message.id = message_id,
+        messaging.message.conversation_id = template::remediation_in(subject),
         messaging.client.id = bus.server.connection,
         server.address = address,
         server.port = port,
+        error.type = Empty,
+    )
+}
+
+/// INTERNAL span of a question and its answer. Where spans are not told in full: the current one.
+pub(crate) fn request_span(subject: &str) -> Span {
+    if !is_told_in_full() {
+        return Span::current();
+    }
+    let name = match template::of(subject) {
+        Some(template) => format!("request {template}"),
+        None => "request".to_owned(),
+    };
+    tracing::info_span!(
+        "request",
+        otel.name = name,
+        otel.kind = "internal",
+        otel.status_code = Empty,
         error.type = Empty,
     )
 }
@@ -134,6 +161,7 @@ pub(crate) fn process_span(
         messaging.destination.subscription.name = subscription,
         messaging.consumer.group.name = delivered.map(|message| message.consumer),
         messaging.message.id = headers.get(crate::headers::MESSAGE_ID),
+        messaging.message.conversation_id = template::remediation_in(subject),
         messaging.client.id = bus.server.connection,
         messaging.nats.stream = delivered.map(|message| message.stream),
         messaging.nats.sequence = delivered.map(|message| message.sequence),
@@ -145,8 +173,10 @@ pub(crate) fn process_span(
     let creation = extract(headers.map());
     let creation_span = creation.span().span_context().clone();
     if creation_span.is_valid() {
-        // Without a tracer there is nothing to set a parent on; handling the message goes on all the same.
-        let _ = span.set_parent(creation);
+        if CREATION_IS_PARENT.load(Ordering::Relaxed) {
+            // Without a tracer there is nothing to set a parent on; handling the message goes on all the same.
+            let _ = span.set_parent(creation);
+        }
         span.add_link(creation_span);
     }
     span

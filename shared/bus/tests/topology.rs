@@ -25,7 +25,7 @@ async fn made_once_and_found_the_second_time() {
 
     let first = bus.init(&TopologyOptions::default()).await.unwrap();
     assert!(first.iter().all(|outcome| matches!(outcome, InitOutcome::Created(_))), "{first:?}");
-    assert_eq!(first.len(), 4 + 4 + 4 + 4, "streams, shards, buckets, consumers");
+    assert_eq!(first.len(), 5 + 4 + 4 + 4, "streams, shards, buckets, consumers");
     let second = bus.init(&TopologyOptions::default()).await.unwrap();
     assert!(second.iter().all(|outcome| matches!(outcome, InitOutcome::Existing(_))), "{second:?}");
     assert_eq!(bus.topology().await.unwrap().shards, 4);

@@ -104,7 +104,11 @@ async fn a_trace_goes_from_publisher_to_handler_and_names_no_inbox() {
     assert_eq!(attribute(&publish, "messaging.message.id").as_deref(), Some("id-1"));
     assert_eq!(attribute(&process, "messaging.nats.delivery_count").as_deref(), Some("1"));
     assert_eq!(attribute(&process, "server.address").as_deref(), Some("127.0.0.1"));
-    let asked = kept.named("publish instance.v1.ask.{agent}.{host}.facts");
+    let asked = kept.named("request instance.v1.ask.{agent}.{host}.facts");
+    let question = kept.named("publish instance.v1.ask.{agent}.{host}.facts");
+    assert_eq!(question.parent_span_id, asked.span_context.span_id());
+    assert_eq!((asked.span_kind.clone(), attribute(&question, "error.type")), (SpanKind::Internal, None));
+    assert_eq!(attribute(&accepted, "messaging.message.conversation_id"), Some(id.to_string()));
     assert_eq!(attribute(&asked, "error.type").as_deref(), Some("nobody_there"));
     assert_eq!(attribute(&kept.named("publish"), "messaging.destination.temporary").as_deref(), Some("true"));
 

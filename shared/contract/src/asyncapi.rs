@@ -26,7 +26,10 @@ const STEP: (&str, &str) = ("step", "Id of the step.");
 const ATTEMPT: (&str, &str) = ("attempt", "Counted from 1.");
 const NUMBER: (&str, &str) = ("number", "Which approval of the remediation, counted from 1.");
 
-const CHANNELS: [Channel; 12] = [
+const INCIDENT: (&str, &str) = ("incident", "Id of the incident.");
+const INCIDENTS: Option<&str> = Some("INSTANCE_INCIDENTS");
+
+const CHANNELS: [Channel; 17] = [
     Channel {
         id: "errors",
         address: "instance.v1.error.{host}.{instance}.{severity}",
@@ -107,6 +110,47 @@ const CHANNELS: [Channel; 12] = [
         message: "audit_records",
         description: "The audit trail: one record for each record of the remediation log, chained by hashes.",
         stream: Some("INSTANCE_AUDIT"),
+    },
+    Channel {
+        id: "incidents",
+        address: "instance.v1.incident.{instance}.{incident}.opened",
+        parameters: &[INSTANCE, INCIDENT],
+        message: "incident_opened",
+        description: "Something is wrong with an instance, or may be.",
+        stream: INCIDENTS,
+    },
+    Channel {
+        id: "findings",
+        address: "instance.v1.incident.{instance}.{incident}.finding.{number}",
+        parameters: &[INSTANCE, INCIDENT, ("number", "Counted from 1.")],
+        message: "finding",
+        description: "What is the matter, why that is believed, and what is done about it.",
+        stream: INCIDENTS,
+    },
+    Channel {
+        id: "outcomes",
+        address: "instance.v1.incident.{instance}.{incident}.outcome.{command}",
+        parameters: &[INSTANCE, INCIDENT, ("command", "Id of the command.")],
+        message: "incident_outcome",
+        description: "What came of a command that an incident led to.",
+        stream: INCIDENTS,
+    },
+    Channel {
+        id: "acknowledgements",
+        address: "instance.v1.incident.{instance}.{incident}.acknowledged",
+        parameters: &[INSTANCE, INCIDENT],
+        message: "incident_acknowledged",
+        description: "A person has seen it. Publish it with the header Nats-Expected-Last-Subject-Sequence: 0, for the \
+                      first one counts and it is written once.",
+        stream: INCIDENTS,
+    },
+    Channel {
+        id: "closings",
+        address: "instance.v1.incident.{instance}.{incident}.closed",
+        parameters: &[INSTANCE, INCIDENT],
+        message: "incident_closed",
+        description: "The end of an incident.",
+        stream: INCIDENTS,
     },
     Channel {
         id: "answers",
@@ -190,7 +234,7 @@ fn message_json(channel: &Channel) -> Value {
         "traceparent": {"type": "string", "description": "W3C trace context; optional on the way in."},
         "Nats-Msg-Id": {"type": "string", "description": "Deduplicates within two minutes."},
     });
-    if channel.message == "approval_answered" {
+    if matches!(channel.message, "approval_answered" | "incident_acknowledged") {
         let text = "0: refused by the server when an answer stands there already.";
         properties["Nats-Expected-Last-Subject-Sequence"] =
             json!({"type": "string", "const": "0", "description": text});
@@ -246,6 +290,16 @@ fn operations() -> Value {
             "summary": "The router takes the answer of a person; it writes the expiry itself."},
         "publishAudit": {"action": "send", "channel": channel("audit"),
             "messages": messages("audit", "audit_records"), "summary": "The router tells what was decided and done."},
+        "openIncident": {"action": "send", "channel": channel("incidents"),
+            "messages": messages("incidents", "incident_opened"), "summary": "The analyst opens an incident."},
+        "publishFinding": {"action": "send", "channel": channel("findings"),
+            "messages": messages("findings", "finding"), "summary": "The analyst tells what it makes of it."},
+        "publishOutcome": {"action": "send", "channel": channel("outcomes"),
+            "messages": messages("outcomes", "incident_outcome"), "summary": "The analyst tells what came of a command."},
+        "takeAcknowledgement": {"action": "receive", "channel": channel("acknowledgements"),
+            "messages": messages("acknowledgements", "incident_acknowledged"), "summary": "The analyst hears that a person has seen it."},
+        "closeIncident": {"action": "send", "channel": channel("closings"),
+            "messages": messages("closings", "incident_closed"), "summary": "The analyst closes an incident."},
         "publishResult": {"action": "send", "channel": channel("results"),
             "messages": messages("results", "tool_result"), "summary": "An agent answers for an attempt."},
         "publishEnd": {"action": "send", "channel": channel("endings"),

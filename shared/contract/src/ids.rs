@@ -248,6 +248,36 @@ uuid_id! {
     MessageId, "message id"
 }
 
+uuid_id! {
+    /// Id of an incident: UUIDv5 of the instance, what it is about and the first message.
+    IncidentId, "incident id"
+}
+uuid_id! {
+    /// Id of a finding: UUIDv5 of the incident and the finding's number.
+    FindingId, "finding id"
+}
+
+/// Namespace of incident ids; never change it, or what is read twice would be told twice.
+const INCIDENTS: Uuid = Uuid::from_u128(0x2b0e_4f5d_91c7_4a86_b2ad_6f0c_43e8_1d97);
+
+impl IncidentId {
+    /// The same entries give the same incident, however often they are read.
+    pub fn of(instance: &InstanceName, subject_matter: &str, first: MessageId) -> Self {
+        let text = format!("{instance} {subject_matter} {first}");
+        Self(Uuid::new_v5(&INCIDENTS, text.as_bytes()))
+    }
+
+    /// The finding of that number, counted from 1.
+    pub fn finding(self, number: u32) -> FindingId {
+        FindingId(Uuid::new_v5(&self.0, format!("finding {number}").as_bytes()))
+    }
+
+    /// The command of that try (counted from 1) with a runbook: asking again after a death is asking once.
+    pub fn command(self, runbook: &str, attempt: u32) -> CommandId {
+        CommandId(Uuid::new_v5(&self.0, format!("command {runbook} {attempt}").as_bytes()))
+    }
+}
+
 /// Namespace of remediation ids; never change it, or repeated commands would run again.
 const REMEDIATIONS: Uuid = Uuid::from_u128(0x6f1d_2c0a_52b7_4c43_9a3e_1b60_77a1_d5c8);
 

@@ -24,6 +24,7 @@ mod audit;
 mod carriers; // What nothing acts on.
 mod failure;
 mod generation_request;
+mod incident;
 mod plan;
 mod remediation;
 
@@ -44,8 +45,12 @@ pub use decode::{Fault, Faults};
 pub use failure::{Cause, Failure};
 pub use generation_request::{GenerationRequest, OutputFormat};
 pub use ids::{
-    Attempt, CommandId, ConditionId, Digest, HostName, InstanceName, InvalidName, MessageId, RemediationId,
-    Shard, StepId, StepKey, Token, TraceId,
+    Attempt, CommandId, ConditionId, Digest, FindingId, HostName, IncidentId, InstanceName, InvalidName,
+    MessageId, RemediationId, Shard, StepId, StepKey, Token, TraceId,
+};
+pub use incident::{
+    CloseReason, Decision, DiagnosisPhase, Evidence, Finding, FindingSource, IncidentAcknowledged,
+    IncidentClosed, IncidentOpened, IncidentOutcome, RaisedBy,
 };
 pub use iris_message::{IrisMessage, MessageText};
 pub use plan::{Change, Plan, PlannedStep, Risk, StepOutline};

@@ -48,6 +48,16 @@ pub enum Work {
     Graph(StepGraph),
 }
 
+impl Work {
+    /// The steps that it comes to, in order.
+    pub fn steps(&self) -> Vec<StepRequest> {
+        match self {
+            Self::Simple(work) | Self::Routed(work) => work.steps(),
+            Self::Graph(graph) => graph.steps().to_vec(),
+        }
+    }
+}
+
 /// What completes a command of an older sender, who names fewer fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Older {
@@ -71,10 +81,7 @@ impl RemediationCommand {
 
     /// The steps that the work comes to, in the order of the command: id, tool, action, predecessors.
     pub fn steps(&self) -> Vec<StepRequest> {
-        match &self.work {
-            Work::Simple(work) | Work::Routed(work) => work.steps(),
-            Work::Graph(graph) => graph.steps().to_vec(),
-        }
+        self.work.steps()
     }
 
     /// Why a step is there, for people: which rule has found it, or that the command asks for it.

@@ -7,6 +7,7 @@ use crate::{
     answer::CommandAnswer,
     audit::AuditRecords,
     generation_request::GenerationRequest,
+    incident::{Finding, IncidentAcknowledged, IncidentClosed, IncidentOpened, IncidentOutcome},
     iris_message::IrisMessage,
     remediation::{Accepted, ApprovalAnswered, ApprovalAsked, Planned, StepCommand},
     remediation_command,
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// Names of the schemas, as `instance schema NAME` takes them.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 17] = [
     "iris_message",
     "remediation_command",
     "tool_result",
@@ -28,6 +29,11 @@ pub const NAMES: [&str; 12] = [
     "approval_asked",
     "approval_answered",
     "audit_records",
+    "incident_opened",
+    "finding",
+    "incident_outcome",
+    "incident_acknowledged",
+    "incident_closed",
 ];
 
 /// The schema of one contract. `None` for a name that is not in [`NAMES`].
@@ -45,6 +51,11 @@ pub fn schema(name: &str) -> Option<Value> {
         "approval_asked" => root::<ApprovalAsked>(),
         "approval_answered" => root::<ApprovalAnswered>(),
         "audit_records" => root::<AuditRecords>(),
+        "incident_opened" => root::<IncidentOpened>(),
+        "finding" => root::<Finding>(),
+        "incident_outcome" => root::<IncidentOutcome>(),
+        "incident_acknowledged" => root::<IncidentAcknowledged>(),
+        "incident_closed" => root::<IncidentClosed>(),
         _ => return None,
     };
     let mut value = schema.to_value();

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{
     ask::AskKind,
-    ids::{Attempt, HostName, InstanceName, RemediationId, Shard, StepId},
+    ids::{Attempt, CommandId, HostName, IncidentId, InstanceName, RemediationId, Shard, StepId},
     words::{AgentKind, Severity},
 };
 
@@ -59,9 +59,19 @@ pub fn errors() -> Subject {
     subject(&[&"error", &">"])
 }
 
+/// All messages of one severity.
+pub fn errors_as_grave_as(severity: Severity) -> Subject {
+    subject(&[&"error", &"*", &"*", &severity.as_str()])
+}
+
 /// All messages of one instance on one host.
 pub fn errors_of(host: &HostName, instance: &InstanceName) -> Subject {
     subject(&[&"error", &host.token(), &instance.token(), &"*"])
+}
+
+/// All messages of one instance, on whichever host.
+pub fn errors_about(instance: &InstanceName) -> Subject {
+    subject(&[&"error", &"*", &instance.token(), &"*"])
 }
 
 /// Where anybody publishes a RemediationCommand. The server stores it under its shard.
@@ -168,6 +178,41 @@ pub fn audits() -> Subject {
     subject(&[&"audit", &">"])
 }
 
+/// One record of an incident.
+pub fn incident(instance: &InstanceName, id: IncidentId, kind: IncidentRecord) -> Subject {
+    subject(&[&"incident", &instance.token(), &id, &kind])
+}
+
+/// Everything about every incident.
+pub fn incidents() -> Subject {
+    subject(&[&"incident", &">"])
+}
+
+/// Everything about every incident of one instance.
+pub fn incidents_of(instance: &InstanceName) -> Subject {
+    subject(&[&"incident", &instance.token(), &">"])
+}
+
+/// Everything about one incident, of whichever instance.
+pub fn incident_records(id: IncidentId) -> Subject {
+    subject(&[&"incident", &"*", &id, &">"])
+}
+
+/// The findings of every incident.
+pub fn findings() -> Subject {
+    subject(&[&"incident", &"*", &"*", &"finding", &"*"])
+}
+
+/// What people have acknowledged.
+pub fn acknowledgements() -> Subject {
+    subject(&[&"incident", &"*", &"*", &"acknowledged"])
+}
+
+/// The outcomes of every incident's commands.
+pub fn outcomes() -> Subject {
+    subject(&[&"incident", &"*", &"*", &"outcome", &"*"])
+}
+
 /// Dead letters that came from a stream.
 pub fn dead(stream: &str) -> Subject {
     subject(&[&"dead", &stream])
@@ -178,9 +223,49 @@ pub fn dead_letters() -> Subject {
 }
 
 /// The epoch that a takeover's subject names. `None` for anything else.
-pub fn parse_owner(subject: &str) -> Option<(Shard, u64)> {
+pub fn parse_owner(subject: &str) -> Option<u64> {
     let (shard, epoch) = subject.strip_prefix("instance.v1.remediation.")?.split_once(".owner.")?;
-    Some((Shard(shard.parse().ok()?), epoch.parse().ok()?))
+    shard.parse::<u16>().ok()?;
+    epoch.parse().ok()
+}
+
+/// What kind of record of an incident a subject names: the part after the incident id. Each is written at most once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum IncidentRecord {
+    Opened,
+    /// Counted from 1.
+    Finding(u32),
+    Outcome(CommandId),
+    Acknowledged,
+    Closed,
+}
+
+impl fmt::Display for IncidentRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Opened => f.write_str("opened"),
+            Self::Finding(number) => write!(f, "finding.{number}"),
+            Self::Outcome(command) => write!(f, "outcome.{command}"),
+            Self::Acknowledged => f.write_str("acknowledged"),
+            Self::Closed => f.write_str("closed"),
+        }
+    }
+}
+
+/// A subject of the incident log, taken apart. `None` for anything else.
+pub fn parse_incident(subject: &str) -> Option<(IncidentId, IncidentRecord)> {
+    let mut tokens = subject.strip_prefix("instance.v1.incident.")?.split('.').skip(1);
+    let id = tokens.next()?.parse().ok()?;
+    let rest: Vec<&str> = tokens.collect();
+    let kind = match rest.as_slice() {
+        ["opened"] => IncidentRecord::Opened,
+        ["finding", number] => IncidentRecord::Finding(number.parse().ok()?),
+        ["outcome", command] => IncidentRecord::Outcome(command.parse().ok()?),
+        ["acknowledged"] => IncidentRecord::Acknowledged,
+        ["closed"] => IncidentRecord::Closed,
+        _ => return None,
+    };
+    Some((id, kind))
 }
 
 /// What kind of record a subject of the remediation log names: the part after the remediation id.
@@ -264,8 +349,25 @@ mod tests {
             Some((Shard(0), id, RecordKind::Step { step: step_id, attempt: Attempt::FIRST }))
         );
         assert_eq!(parse_record(owner(Shard(0), 7).as_str()), None);
-        assert_eq!(parse_owner(owner(Shard(3), 7).as_str()), Some((Shard(3), 7)));
+        assert_eq!(parse_owner(owner(Shard(3), 7).as_str()), Some(7));
         assert_eq!(parse_owner(subject.as_str()), None);
+    }
+
+    #[test]
+    fn a_subject_of_an_incident_comes_apart_as_it_was_put_together() {
+        let id: IncidentId = "6f1d2c0a-52b7-4c43-9a3e-1b6077a1d5c8".parse().unwrap();
+        let command: CommandId = "7e1f2a30-0000-5000-8000-0000000000aa".parse().unwrap();
+        for kind in [
+            IncidentRecord::Opened,
+            IncidentRecord::Finding(3),
+            IncidentRecord::Outcome(command),
+            IncidentRecord::Acknowledged,
+            IncidentRecord::Closed,
+        ] {
+            let subject = incident(&"PROD.1".parse().unwrap(), id, kind);
+            assert_eq!(parse_incident(subject.as_str()), Some((id, kind)), "{subject}");
+        }
+        assert_eq!(parse_incident(errors().as_str()), None);
     }
 
     #[test]

@@ -6,9 +6,9 @@
 use std::{fs, path::Path};
 
 use instance_contract::{
-    Accepted, ApprovalAnswered, ApprovalAsked, AuditRecord, AuditRecords, Faults, GenerationRequest,
-    IrisMessage, Older, Plan, Planned, RemediationCommand, RemediationId, StepCommand, ToolResult, TraceId,
-    asyncapi, schema,
+    Accepted, ApprovalAnswered, ApprovalAsked, AuditRecord, AuditRecords, Faults, Finding, GenerationRequest,
+    IncidentAcknowledged, IncidentClosed, IncidentId, IncidentOpened, IncidentOutcome, IrisMessage, Older,
+    Plan, Planned, RemediationCommand, RemediationId, StepCommand, ToolResult, TraceId, asyncapi, schema,
 };
 use serde_json::{Value, json};
 
@@ -200,6 +200,11 @@ fn the_example_records_are_what_their_schemas_say() {
             "approval_asked" => again::<ApprovalAsked>(&value),
             "approval_answered" => again::<ApprovalAnswered>(&value),
             "audit_records" => again::<AuditRecords>(&value),
+            "incident_opened" => again::<IncidentOpened>(&value),
+            "finding" => again::<Finding>(&value),
+            "incident_outcome" => again::<IncidentOutcome>(&value),
+            "incident_acknowledged" => again::<IncidentAcknowledged>(&value),
+            "incident_closed" => again::<IncidentClosed>(&value),
             other => panic!("no reader for {other}"),
         };
         assert_eq!(written, value, "{name}");
@@ -210,7 +215,9 @@ fn the_example_records_are_what_their_schemas_say() {
             let optional: &[&str] = match name.as_str() {
                 "accepted" => &["plan", "facts", "traceparent"],
                 "step_command" => &["change"],
-                "approval_answered" => &["note"],
+                "approval_answered" | "incident_acknowledged" => &["note"],
+                "incident_opened" | "finding" => &["condition"],
+                "incident_outcome" => &["condition", "reason"],
                 _ => &[],
             };
             assert_eq!(
@@ -221,7 +228,7 @@ fn the_example_records_are_what_their_schemas_say() {
         }
         names.push(name);
     }
-    assert_eq!(names.len(), 6, "{names:?}");
+    assert_eq!(names.len(), 11, "{names:?}");
 }
 
 #[test]
@@ -234,6 +241,13 @@ fn digests_and_hashes_of_the_examples_are_what_they_should_be() {
     let plan = accepted.plan.unwrap();
     assert_eq!(Plan::digest_of(&plan.changes()), plan.digest);
     assert_eq!(RemediationId::from(accepted.command.command_id), accepted.remediation_id);
+    let opened: IncidentOpened = serde_json::from_value(read("incident_opened")).unwrap();
+    let (finding, about) = (read("finding"), opened.condition.unwrap());
+    assert_eq!(IncidentId::of(&opened.instance, about.as_str(), opened.entries[0]), opened.incident_id);
+    assert_eq!(finding["finding_id"], opened.incident_id.finding(1).to_string());
+    let command = opened.incident_id.command("grow-database-cache", 1);
+    assert_eq!(finding["decision"]["command_id"], command.to_string());
+    assert_eq!(read("incident_outcome")["remediation_id"], RemediationId::from(command).to_string());
     let audit = read("audit_records");
     for record in audit["records"].as_array().unwrap() {
         assert_eq!(AuditRecord::hash_of(record.as_object().unwrap()).as_str(), record["hash"], "{record:#}");

@@ -10,7 +10,7 @@
 //! Invariant: the same events give the same effects, byte for byte.
 //! Invariant: the state changes only by records that stand in the log, never by the wish to write one.
 //!
-//! May be imported by router, cli (replay, status) and tests.
+//! May be imported by router, story, cli (replay) and tests.
 
 mod core; // Events in, effects out.
 mod decide; // What happens next with one remediation.

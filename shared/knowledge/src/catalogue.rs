@@ -135,6 +135,16 @@ impl Catalogue {
                 origins.push(*file);
             }
         }
+        let appended = &self.conditions[self.conditions.len() - origins.len()..];
+        for (condition, file) in appended.iter().zip(&origins) {
+            let whole = condition.part_of.as_deref().map(|id| (id, self.condition(id)));
+            if let Some((id, found)) = whole
+                && found.is_none_or(|found| found.part_of.is_some() || found.id == condition.id)
+            {
+                let rule = format!("it cannot be a part of \"{id}\", which is no whole condition");
+                return Err(fault(file, &condition.id, rule));
+            }
+        }
         Ok(origins)
     }
 

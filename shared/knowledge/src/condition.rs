@@ -2,7 +2,10 @@
 
 use serde::Deserialize;
 
+use crate::catalogue::condition;
 use crate::error_type::ErrorType;
+use crate::facts::Facts;
+use crate::given::Given;
 
 /// One thing that goes wrong (or is quite normal), known by the text that IRIS writes about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +33,17 @@ pub struct Condition {
     pub gather: Vec<String>,
     /// What cures it, in words for a person.
     pub remedy: String,
-    /// Who acts.
+    /// Who acts, where no case says otherwise.
     pub answer: Answer,
+    /// What facts make of it: the first that holds decides, instead of `answer`.
+    pub cases: Vec<Case>,
+    /// The condition that it is a part of: where both come from one process or one start, the other one is the cause,
+    /// or tells the whole, and its cases hold for this one too.
+    pub part_of: Option<String>,
+    /// The severity that it has at least, whatever IRIS writes: parts of a serious event are logged as information.
+    pub at_least: u8,
+    /// From how many such entries on it is worse than one of them.
+    pub frequency: Frequency,
     /// Whether the cure needs the instance restarted.
     pub restart: Restart,
     /// True where an automatic restart loops, makes damage worse, or destroys evidence: nobody but a person
@@ -39,6 +51,82 @@ pub struct Condition {
     pub must_not_restart: bool,
     /// Tag of the source; explained in the crate's README.
     pub source: String,
+}
+
+/// What becomes of a condition under certain facts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Case {
+    /// All of these must be so.
+    pub when: Vec<Given>,
+    /// Who acts then.
+    pub answer: Answer,
+    /// Why, for people.
+    pub why: String,
+    /// The answer is given only when the case still holds so many seconds after the first entry; until then facts are
+    /// taken again. Default 0: at once.
+    #[serde(default)]
+    pub after_seconds: u32,
+}
+
+/// From when on many entries of one kind are worse than one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Frequency {
+    /// So many of them, 2 to 100,000 ...
+    pub count: u32,
+    /// ... within so many seconds, 1 to 86,400.
+    pub within_seconds: u32,
+}
+
+impl Default for Frequency {
+    /// Ten times (F-089), within ten minutes.
+    fn default() -> Self {
+        Self { count: 10, within_seconds: 600 }
+    }
+}
+
+/// Who acts on a condition, as facts say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Decision<'a> {
+    /// Who acts.
+    pub answer: Answer,
+    /// Why, for people: the case that holds, or what cures the condition.
+    pub why: &'a str,
+    /// Not before so many seconds after the first entry; until then facts are taken again.
+    pub after_seconds: u32,
+}
+
+impl Condition {
+    /// Who acts, given these facts. A fact that nobody knows makes no case hold that asks for its value.
+    pub fn decide(&self, facts: &Facts) -> Decision<'_> {
+        let holds = |case: &&Case| case.when.iter().all(|given| given.holds(facts));
+        let usual = Decision { answer: self.answer, why: &self.remedy, after_seconds: 0 };
+        self.all_cases().find(holds).map_or(usual, |case| Decision {
+            answer: case.answer,
+            why: &case.why,
+            after_seconds: case.after_seconds,
+        })
+    }
+
+    /// The facts that its cases look at, by name.
+    pub fn facts_needed(&self) -> impl Iterator<Item = &str> {
+        self.all_cases().flat_map(|case| &case.when).flat_map(Given::facts)
+    }
+
+    /// Its own cases, then those of the condition that it is a part of.
+    fn all_cases(&self) -> impl Iterator<Item = &Case> {
+        let whole = self.part_of.as_deref().and_then(condition);
+        self.cases.iter().chain(whole.into_iter().flat_map(|whole| &whole.cases))
+    }
+
+    /// How sure one can be that an entry with these words is this condition, in percent: a wording that was read in a
+    /// source, or one that is our guess.
+    pub fn confidence(&self) -> u8 {
+        if self.wording_known { 95 } else { 60 }
+    }
 }
 
 /// One way in which a condition is written.

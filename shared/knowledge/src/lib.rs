@@ -43,6 +43,7 @@ mod census;
 mod condition; // Read this first: what a row about a log message says.
 mod error_type;
 mod matcher;
+mod severity;
 
 mod cpf_danger;
 mod cpf_parameter;
@@ -52,8 +53,11 @@ mod host_setting;
 mod instance_fact;
 mod kernel_parameter;
 
+mod facts;
+mod given;
 mod propose;
 mod remedy;
+pub mod runbook; // The answers to conditions: what is done, in which order, with which values.
 
 mod rows;
 mod text;
@@ -61,7 +65,7 @@ mod value;
 
 pub use crate::catalogue::{Catalogue, condition, conditions};
 pub use crate::census::{Count, census};
-pub use crate::condition::{Answer, Condition, Place, Restart, Wording};
+pub use crate::condition::{Answer, Case, Condition, Decision, Frequency, Place, Restart, Wording};
 pub use crate::cpf_danger::{Danger, HostRoom, dangers};
 pub use crate::cpf_parameter::{
     Activation, Parameter, ParameterKind, parameter, parameters, parameters_of, suggest,
@@ -69,6 +73,8 @@ pub use crate::cpf_parameter::{
 pub use crate::cpf_section::{Section, SectionKind, is_list_section, section, sections};
 pub use crate::cpf_version::{CpfVersion, cpf_versions, is_known_cpf_version};
 pub use crate::error_type::{ErrorType, classify_error_type};
+pub use crate::facts::{Asked, EntryText, Fact, FactKind, FactValue, Facts, UnknownFact, fact, facts};
+pub use crate::given::{Given, Test};
 pub use crate::host_setting::{HostSetting, host_settings};
 pub use crate::instance_fact::{Door, InstanceFact, instance_facts};
 pub use crate::kernel_parameter::{
@@ -79,4 +85,5 @@ pub use crate::matcher::{AlreadyInForce, Matcher};
 pub use crate::propose::{HostMemory, ProposalError, ProposedChange, propose};
 pub use crate::remedy::{Formula, Priority, Remedy, Target, remedies, remedy_for};
 pub use crate::rows::DataError;
+pub use crate::severity::{Raised, RaisedBy, raised};
 pub use crate::value::ValueFault;

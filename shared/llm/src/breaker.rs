@@ -9,6 +9,7 @@ use std::{
 };
 
 use instance_clock::Clock;
+use instance_signals::metrics::BREAKER_OPEN;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -171,6 +172,7 @@ impl Breaker {
         if matches!(inner.state, State::Open) && now >= until {
             inner.enter(State::HalfOpen { running: 0, succeeded: 0 }, now);
         }
+        self.count(inner);
         until
     }
 
@@ -208,6 +210,11 @@ impl Breaker {
             }
             (State::Open, _) | (State::Closed { .. }, Outcome::Abandoned) => {}
         }
+        self.count(&inner);
+    }
+
+    fn count(&self, inner: &Inner) {
+        BREAKER_OPEN.set(i64::from(matches!(inner.state, State::Open)), &[&self.name]);
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

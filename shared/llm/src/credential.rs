@@ -27,7 +27,7 @@ pub enum Error {
     #[error("provider \"{provider}\" names a credential, but CREDENTIALS_DIRECTORY is not set")]
     NoCredentials { provider: String },
     #[error(
-        "others can read the key of provider \"{provider}\" in \"{path}\": take their rights away (chmod 600)"
+        "others have rights to the key of provider \"{provider}\" in \"{path}\": take their rights away (chmod 600)"
     )]
     Open { provider: String, path: PathBuf },
 }

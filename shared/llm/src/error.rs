@@ -7,7 +7,7 @@ use crate::{breaker, budget, form::WrongAnswer, provider::CallError, recording};
 pub enum Error {
     #[error("no model is set up")]
     NoModel,
-    /// Nobody was called.
+    /// The budget is spent, and nobody was called; or what a call cost could not be written down, before or after it.
     #[error(transparent)]
     Budget(#[from] budget::Error),
     #[error("no model gave an answer: {}", told(failures))]

@@ -16,6 +16,7 @@ mod model; // Read this first: how a question becomes an answer.
 mod question;
 
 mod choice; // What a model may answer.
+mod choosing;
 mod form;
 mod prompt; // What it is told.
 pub mod untrusted;
@@ -38,6 +39,7 @@ mod telemetry;
 pub use crate::{
     budget::{Account, CostReport},
     choice::{Choice, Choices, Choosable, Error as ChoicesError, Range},
+    choosing::{Asking, Case, ChoosingError, Offer, Told, Verdict, choose},
     error::{Error, Failure},
     form::{Form, Typed, WrongAnswer},
     model::{Model, Parts, SetupError},

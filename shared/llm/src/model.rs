@@ -135,6 +135,11 @@ impl Model {
         !self.0.providers.is_empty()
     }
 
+    /// May entries of a log be shown to it?
+    pub fn shows_entries(&self) -> bool {
+        self.0.settings.show_entries
+    }
+
     /// The breakers of all outside services: providers, and the levels of the cache that others serve.
     pub fn breakers(&self) -> impl Iterator<Item = &Arc<Breaker>> {
         self.0.providers.iter().map(|provider| &provider.breaker).chain(self.0.cache.breakers())
@@ -315,6 +320,8 @@ impl Shared {
         progress.usage.input_tokens += usage.input_tokens;
         progress.usage.output_tokens += usage.output_tokens;
         progress.micro_usd += cost;
+        let failed = outcome.as_ref().err().map(crate::CallError::kind);
+        telemetry::called(&provider.settings, cost, failed.as_deref());
         match &outcome {
             Err(error) if error.is_failure_of_the_service() => permit.failed(&error.kind()),
             // "Too many calls" is an answer too; what it asks for is kept beside the breaker.

@@ -32,6 +32,9 @@ pub struct Settings {
     pub record: Option<PathBuf>,
     /// Answer from this folder alone and ask nobody. Default: none.
     pub replay: Option<PathBuf>,
+    /// Show entries of a log to a model, quoted and without what looks like a secret, where it chooses among actions. Otherwise
+    /// it is told texts of the catalogue, codes and settings. Default: false.
+    pub show_entries: bool,
     /// Put questions and answers into traces. They can hold what nobody else should read. Default: false.
     pub trace_contents: bool,
 }
@@ -51,6 +54,7 @@ impl Default for Settings {
             budget: budget::Settings::default(),
             record: None,
             replay: None,
+            show_entries: false,
             trace_contents: false,
         }
     }
@@ -66,7 +70,7 @@ pub struct Provider {
     pub base_url: String,
     /// As the endpoint calls it.
     pub model: String,
-    /// File that holds the key, readable by nobody else. Default: none.
+    /// File that holds the key; refused when others than its owner and group have any right to it. Default: none.
     #[serde(default)]
     pub key_file: Option<PathBuf>,
     /// Name of the key in the folder of credentials that the service manager hands us (`$CREDENTIALS_DIRECTORY`).

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use instance_signals::metrics::{
+    AI_DURATION, AI_FIRST_CHUNK, MODEL_CACHE, MODEL_CALLS, MODEL_COST, TOKEN_USAGE,
+};
 use opentelemetry::{
     Array, KeyValue, StringValue, Value,
     metrics::{Counter, Histogram, Meter},
@@ -54,6 +57,7 @@ impl Meters {
     /// A look into the cache.
     pub fn looked_up(&self, hit: bool) {
         let result = if hit { "hit" } else { "miss" };
+        MODEL_CACHE.add(1, &[result]);
         self.lookups.add(1, &[KeyValue::new("instance.model.cache.result", result)]);
     }
 
@@ -74,17 +78,33 @@ impl Meters {
         if let Some(error) = error {
             attributes.push(KeyValue::new("error.type", error.to_owned()));
         }
+        let labels = ["chat", &provider.system, &provider.model, error.unwrap_or_default()];
         self.duration.record(took.as_secs_f64(), &attributes);
+        AI_DURATION.record(took.as_secs_f64(), &labels);
         if let Some(first) = first_piece {
             self.first_piece.record(first.as_secs_f64(), &attributes);
+            AI_FIRST_CHUNK.record(first.as_secs_f64(), &labels);
         }
         for (kind, count) in [("input", usage.input_tokens), ("output", usage.output_tokens)] {
             if count > 0 {
                 let of_kind = [&attributes[..], &[KeyValue::new("gen_ai.token.type", kind)]].concat();
                 self.tokens.record(count, &of_kind);
+                let [operation, system, model, error] = labels;
+                TOKEN_USAGE.record(real(count), &[operation, system, model, kind, error]);
             }
         }
     }
+}
+
+/// One call to an endpoint, what it cost, and how it failed.
+pub(crate) fn called(provider: &Provider, micro_usd: u64, failed: Option<&str>) {
+    MODEL_CALLS.add(1, &[&provider.system, &provider.model, failed.unwrap_or_default()]);
+    MODEL_COST.add(micro_usd, &[&provider.system, &provider.model]);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "nobody counts 2^53 tokens")]
+const fn real(tokens: u64) -> f64 {
+    tokens as f64
 }
 
 /// The CLIENT span of one operation.

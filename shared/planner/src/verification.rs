@@ -1,7 +1,7 @@
 //! What the last step has to prove, derived from what the others do.
 
 use instance_contract::{Action, ChangeCpf, ConditionId, Expectation, PlannedStep, Verify};
-use instance_knowledge::{Target, remedies};
+use instance_knowledge::runbook::{Target, cured_by};
 
 use crate::fold::is_of_processes;
 
@@ -60,7 +60,7 @@ fn last_value(steps: &[PlannedStep], index: usize) -> Option<&str> {
     changes.rev().find(|change| &change.target == target).map(|change| change.after.as_str())
 }
 
-/// The conditions that this plan is a remedy of. A remedy that has not come into force cures nothing yet.
+/// The conditions that this plan is a cure of. A change that has not come into force cures nothing yet.
 fn conditions(steps: &[PlannedStep], restart_at: Option<usize>) -> Vec<ConditionId> {
     let acts_on = |target: &Target| {
         steps.iter().any(|step| match (&step.action, target) {
@@ -75,10 +75,8 @@ fn conditions(steps: &[PlannedStep], restart_at: Option<usize>) -> Vec<Condition
             _ => false,
         })
     };
-    remedies()
-        .iter()
-        .filter(|remedy| remedy.cures && acts_on(&remedy.target))
-        .filter(|remedy| !remedy.restart || restart_at.is_some())
-        .filter_map(|remedy| remedy.condition.parse().ok())
+    cured_by(acts_on, restart_at.is_some())
+        .into_iter()
+        .filter_map(|condition| condition.parse().ok())
         .collect()
 }

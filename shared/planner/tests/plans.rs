@@ -24,7 +24,7 @@ fn a_config_change_with_restart_is_proved_in_force() {
         expect![[r#"
             config   config-agent  Medium  target of config: old -> new
             restart  restart-agent High    target of restart: old -> new
-            verify   config-agent  Low     expects CpfInForce { section: "config", parameter: "globals", value: "new" }, InstanceHealthy; quiet global-buffers-insufficient, write-daemon-died
+            verify   config-agent  Low     expects CpfInForce { section: "config", parameter: "globals", value: "new" }, InstanceHealthy; quiet global-buffers-insufficient, shared-memory-refused, write-daemon-died
             approval restart: policy wants a person to approve every restart
         "#]],
     );
@@ -66,13 +66,13 @@ fn several_changes_are_proved_one_by_one() {
     check(
         &restart,
         expect![[r#"
-        config   config-agent  Medium  cpf [config] globals, [Namespaces] OLD: [config] globals=old
-        [Namespaces] OLD=old -> [config] globals=new
-        [Namespaces] OLD
-        restart  restart-agent High    target of restart: old -> new
-        verify   config-agent  Low     expects CpfInForce { section: "config", parameter: "globals", value: "new" }, CpfAbsent { section: "Namespaces", parameter: "OLD" }, InstanceHealthy; quiet global-buffers-insufficient, write-daemon-died
-        approval restart: policy wants a person to approve every restart
-    "#]],
+            config   config-agent  Medium  cpf [config] globals, [Namespaces] OLD: [config] globals=old
+            [Namespaces] OLD=old -> [config] globals=new
+            [Namespaces] OLD
+            restart  restart-agent High    target of restart: old -> new
+            verify   config-agent  Low     expects CpfInForce { section: "config", parameter: "globals", value: "new" }, CpfAbsent { section: "Namespaces", parameter: "OLD" }, InstanceHealthy; quiet global-buffers-insufficient, shared-memory-refused, write-daemon-died
+            approval restart: policy wants a person to approve every restart
+        "#]],
     );
 }
 
@@ -100,7 +100,7 @@ fn a_cascade_runs_in_the_order_of_its_dependencies() {
             pages    os-agent      High    target of pages: old -> new
             cache    config-agent  Medium  target of cache: old -> new
             restart  restart-agent High    target of restart: old -> new
-            verify   os-agent      Low     expects KernelValue { name: "vm.nr_hugepages", value: "new" }, CpfInForce { section: "config", parameter: "globals", value: "new" }, InstanceHealthy; quiet global-buffers-insufficient, huge-pages-too-few, write-daemon-died
+            verify   os-agent      Low     expects KernelValue { name: "vm.nr_hugepages", value: "new" }, CpfInForce { section: "config", parameter: "globals", value: "new" }, InstanceHealthy; quiet global-buffers-insufficient, huge-pages-too-few, shared-memory-refused, write-daemon-died
             approval restart: policy wants a person to approve every restart
         "#]],
     );
@@ -123,7 +123,7 @@ fn several_changes_come_to_one_restart_kernel_first() {
             cache    config-agent  Medium  target of cache: old -> new
             journal  config-agent  Medium  target of journal: old -> new
             restart  restart-agent High    target of restart: old -> new
-            verify   os-agent      Low     expects KernelValue { name: "vm.nr_hugepages", value: "new" }, CpfInForce { section: "config", parameter: "globals", value: "new" }, CpfInForce { section: "Journal", parameter: "FileSizeLimit", value: "new" }, InstanceHealthy; quiet global-buffers-insufficient, huge-pages-too-few, write-daemon-died
+            verify   os-agent      Low     expects KernelValue { name: "vm.nr_hugepages", value: "new" }, CpfInForce { section: "config", parameter: "globals", value: "new" }, CpfInForce { section: "Journal", parameter: "FileSizeLimit", value: "new" }, InstanceHealthy; quiet global-buffers-insufficient, huge-pages-too-few, shared-memory-refused, write-daemon-died
             approval restart: policy wants a person to approve every restart
             warning restart "first-restart" is folded into "restart": one restart serves all changes
         "#]],

@@ -9,6 +9,10 @@ use crate::seed::Amount;
 use crate::step::Step;
 use crate::truth::Truth;
 
+/// The commit at which the rules (catalogue, facts, runbooks) were frozen: scenarios that say `added_after_rules` were
+/// written after it, and no rule was changed for them.
+pub const RULES_FROZEN_AT: &str = "4813994";
+
 /// One scenario, as its file has it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,6 +27,10 @@ pub struct Scenario {
     /// The trouble comes and goes by itself. Default false.
     #[serde(default)]
     pub flapping: bool,
+    /// Written after the rules were frozen ([`RULES_FROZEN_AT`]), so that nobody could fit them to it; its score is
+    /// told apart. Default false.
+    #[serde(default)]
+    pub added_after_rules: bool,
     /// The instance and its host before anything happens.
     #[serde(default)]
     pub world: World,

@@ -120,7 +120,8 @@ pub fn score(scenario: &Scenario, evidence: &Evidence) -> Score {
     let truths = || scenario.truth.iter().enumerate();
     let detected =
         Mark::all(truths().map(|(_, truth)| Mark::of(evidence.detected.contains_key(&truth.condition))));
-    let diagnosed = Mark::all(truths().map(|(_, truth)| Mark::of(is_diagnosed(truth, evidence))));
+    let diagnosed =
+        Mark::all(truths().map(|(_, truth)| Mark::of(is_diagnosed(truth, &scenario.truth, evidence))));
     let fixed = Mark::all(truths().map(|(number, truth)| match truth.answer {
         Answer::Remedy => {
             Mark::of(evidence.symptoms.get(number).is_some_and(|it| it.at_first && !it.at_last))
@@ -157,11 +158,11 @@ pub fn score(scenario: &Scenario, evidence: &Evidence) -> Score {
 }
 
 /// Did the pipeline draw the right conclusion about it?
-fn is_diagnosed(truth: &Truth, evidence: &Evidence) -> bool {
+fn is_diagnosed(truth: &Truth, truths: &[Truth], evidence: &Evidence) -> bool {
     let about = |handled: &&Handled| handled.condition.as_deref() == Some(truth.condition.as_str());
     let told = evidence.left_to_a_person.contains(&truth.condition);
     match truth.answer {
-        Answer::Remedy => evidence.handled.iter().any(|handled| is_accepted(handled, &truth.remedies)),
+        Answer::Remedy => evidence.handled.iter().any(|handled| is_accepted(handled, truth, truths)),
         // Who only looks and then calls a person has called one.
         Answer::Person => {
             let called = evidence.handled.iter().filter(about);
@@ -178,20 +179,29 @@ fn is_diagnosed(truth: &Truth, evidence: &Evidence) -> bool {
     }
 }
 
-fn is_accepted(handled: &Handled, remedies: &[Remedy]) -> bool {
+/// Whether a remediation is an accepted remedy of that truth: all that it wants, and nothing beside but what accepted
+/// remedies of the other truths want; so one restart may serve several.
+fn is_accepted(handled: &Handled, truth: &Truth, truths: &[Truth]) -> bool {
+    let wanted_elsewhere = |target: &Target| {
+        let others = truths.iter().filter(|other| other.condition != truth.condition);
+        others.flat_map(|other| &other.remedies).any(|remedy| remedy.changes.contains(target))
+    };
     let same = |remedy: &Remedy| {
         remedy.restart == handled.restart
-            && remedy.changes.len() == handled.targets.len()
             && remedy.changes.iter().all(|target| handled.targets.contains(target))
+            && handled
+                .targets
+                .iter()
+                .all(|target| remedy.changes.contains(target) || wanted_elsewhere(target))
     };
-    remedies.iter().any(same)
+    truth.remedies.iter().any(same)
 }
 
 /// Each fault that was to be cured has a remediation that proved its cure.
 fn are_verified(truths: &[Truth], evidence: &Evidence) -> bool {
     let curable = truths.iter().filter(|truth| truth.answer == Answer::Remedy);
     let proved = |truth: &Truth| {
-        let mut accepted = evidence.handled.iter().filter(|handled| is_accepted(handled, &truth.remedies));
+        let mut accepted = evidence.handled.iter().filter(|handled| is_accepted(handled, truth, truths));
         accepted.any(|handled| handled.ended.as_deref() == Some("success"))
     };
     curable.clone().all(proved)
@@ -224,7 +234,7 @@ fn remarks(scenario: &Scenario, evidence: &Evidence, collateral: &[Change]) -> V
         if !evidence.detected.contains_key(condition) {
             told.push(format!("nobody published {condition}"));
         }
-        if !is_diagnosed(truth, evidence) {
+        if !is_diagnosed(truth, &scenario.truth, evidence) {
             told.push(match truth.answer {
                 Answer::Remedy => {
                     format!("no accepted remedy was asked for {condition}: the rules cannot diagnose it yet")

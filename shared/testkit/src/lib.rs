@@ -10,7 +10,9 @@
 mod nats_server; // Read this first: the one thing that nearly every test needs.
 
 mod child;
+mod endpoint;
 mod eventually;
+mod incidents;
 mod iris_folder;
 mod model_server;
 mod order;
@@ -24,7 +26,9 @@ use instance_bus::{Bus, Resolved, TopologyOptions};
 use instance_clock::SystemClock;
 
 pub use crate::{
+    endpoint::{Endpoint, Posted, Seen},
     eventually::eventually,
+    incidents::TestIncident,
     iris_folder::IrisFolder,
     model_server::{ModelAnswer, ModelCall, ModelServer},
     nats_server::NatsServer,

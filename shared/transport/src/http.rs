@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use instance_contract::IrisMessage;
-use reqwest::{Client, StatusCode, Url, redirect};
+use reqwest::{Client, RequestBuilder, StatusCode, Url, redirect};
 
 use crate::destination::InvalidDestination;
 use crate::transport::{Outgoing, SendError, Transport};
@@ -43,32 +43,45 @@ impl Http {
             .header("Instance-Schema", schema)
             .header("traceparent", message.traceparent())
             .body(message.payload.clone());
-        let mut answer =
-            request.send().await.map_err(|error| SendError::away(&self.name, innermost(&error)))?;
-        let status = answer.status();
-        if status.is_success() {
-            return Ok(());
-        }
-        // No more than is told on: a consumer's error page may be of any size. A character has four bytes at most.
-        let mut body = Vec::new();
-        while body.len() < 4 * LONGEST_ANSWER
-            && let Ok(Some(chunk)) = answer.chunk().await
-        {
-            body.extend_from_slice(&chunk);
-        }
-        let text: String = String::from_utf8_lossy(&body).chars().take(LONGEST_ANSWER).collect();
-        let told = format!("{status}: {text}");
-        match status {
-            // The message itself is what is wrong.
-            StatusCode::BAD_REQUEST
+        settled(request, &self.name, is_about_the_message).await
+    }
+}
+
+/// The message itself is what is wrong.
+const fn is_about_the_message(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_REQUEST
             | StatusCode::PAYLOAD_TOO_LARGE
             | StatusCode::UNSUPPORTED_MEDIA_TYPE
-            | StatusCode::UNPROCESSABLE_ENTITY => {
-                Err(SendError::Refused { destination: self.name.clone(), answer: told })
-            }
-            _ => Err(SendError::away(&self.name, told)),
-        }
+            | StatusCode::UNPROCESSABLE_ENTITY
+    )
+}
+
+/// Sends once, and tells the three answers apart; `never` says which status no later try can change.
+pub(crate) async fn settled(
+    request: RequestBuilder,
+    name: &str,
+    never: fn(StatusCode) -> bool,
+) -> Result<(), SendError> {
+    let mut answer = request.send().await.map_err(|error| SendError::away(name, innermost(&error)))?;
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(());
     }
+    // No more than is told on: a consumer's error page may be of any size. A character has four bytes at most.
+    let mut body = Vec::new();
+    while body.len() < 4 * LONGEST_ANSWER
+        && let Ok(Some(chunk)) = answer.chunk().await
+    {
+        body.extend_from_slice(&chunk);
+    }
+    let text: String = String::from_utf8_lossy(&body).chars().take(LONGEST_ANSWER).collect();
+    let told = format!("{status}: {text}");
+    if never(status) {
+        return Err(SendError::Refused { destination: name.to_owned(), answer: told });
+    }
+    Err(SendError::away(name, told))
 }
 
 impl Transport for Http {

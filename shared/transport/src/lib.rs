@@ -5,7 +5,9 @@
 //! Invariant: a message that is sent again is recognisable: same id in the header, same name of the file.
 //! Invariant: a source hands nothing out again that was settled, also after a restart.
 //!
-//! May be imported by the generator, the CLI and tests. Imports bus and contract.
+//! Invariant: a finding that asks for a person is told to the webhook until it was taken or a person has acknowledged it.
+//!
+//! May be imported by the generator, the analyst, the CLI and tests. Imports bus and contract.
 //!
 //! Absent on purpose: TLS. A consumer behind `https` is reached through a proxy beside this process.
 
@@ -18,14 +20,19 @@ mod nats;
 mod destination;
 mod retry;
 
+mod escalate; // What a person has to look at, told to somebody outside.
+mod webhook;
+
 mod source; // The other way: commands that come in.
 mod source_folder;
 mod source_http;
 
 pub use crate::destination::{Destination, InvalidDestination};
+pub use crate::escalate::{Escalation, Told};
 pub use crate::folder::Folder;
 pub use crate::http::{DEFAULT_TIMEOUT, Http};
 pub use crate::nats::Nats;
 pub use crate::retry::{PAUSES, deliver};
 pub use crate::source::{Found, Settled, Source, SourceError, open};
 pub use crate::transport::{InvalidOutgoing, Outgoing, SendError, Transport};
+pub use crate::webhook::{InvalidWebhook, Webhook};

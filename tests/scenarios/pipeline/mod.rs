@@ -9,7 +9,13 @@ pub mod settings;
 pub mod wish;
 pub mod world;
 
-use std::{fs, path::PathBuf, process::Stdio, time::Duration};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use async_nats::jetstream::message::StreamMessage;
 use instance_bus::{Bus, Headers, LogMessage};
@@ -25,7 +31,7 @@ pub use gate::Gate;
 pub use guard::{kill9, processes_of};
 pub use iris::{Iris, PANIC, is_backup};
 pub use process::Process;
-pub use programs::{command, program, source_tree};
+pub use programs::{clean, command, program, source_tree};
 
 use guard::Guard;
 use settings::Common;
@@ -134,6 +140,24 @@ impl Pipeline {
         self.start("generator", "generator", &text);
     }
 
+    /// The gateway, for one caller; where it listens.
+    pub async fn gateway(&mut self, token: &str, may: &[&str]) -> SocketAddr {
+        let text = self.common(&self.server.url()).gateway(token, may);
+        self.start("gateway", "gateway", &text);
+        self.ready(&["gateway"]).await;
+        let lines = self.service("gateway").log_lines();
+        let told =
+            lines.iter().find_map(|line| line["fields"]["address"].as_str().or(line["address"].as_str()));
+        told.unwrap_or_else(|| panic!("the gateway does not say where it listens: {lines:#?}"))
+            .parse()
+            .unwrap()
+    }
+
+    /// A program that is none of ours, under the guard of this pipeline: its arguments must name its folder.
+    pub fn program(&mut self, name: &str, command: Command) {
+        self.run(name, command);
+    }
+
     /// A router under a name of its own; the process is `router-<name>`.
     pub fn router(&mut self, name: &str) {
         let text = self.common(&self.server.url()).router(name, &self.policy);
@@ -151,11 +175,10 @@ impl Pipeline {
         self.start(service, service, &text);
     }
 
-    /// The built-in rules as a process: `instance respond --publish`.
-    pub fn respond(&mut self) {
-        let mut command = programs::command("instance");
-        command.args(["respond", "--publish", "--nats"]).arg(self.server.url());
-        self.run("respond", command);
+    /// Who decides what entries call for.
+    pub fn analyst(&mut self) {
+        let text = self.common(&self.server.url()).analyst();
+        self.start("analyst", "analyst", &text);
     }
 
     /// Starts a service with a settings file of its own; replaces an ended process of that name.
@@ -168,7 +191,7 @@ impl Pipeline {
         self.run(name, command);
     }
 
-    fn run(&mut self, name: &str, mut command: std::process::Command) {
+    fn run(&mut self, name: &str, mut command: Command) {
         command.env("HOME", self.path("home"));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         self.services.push(Process::start(name, &self.path("logs"), &mut command));

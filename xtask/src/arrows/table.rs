@@ -24,22 +24,42 @@ pub enum Errors {
     Told,
 }
 
-const GENERATOR: &[&str] =
-    &["contract", "iris", "knowledge", "invent", "transport", "clock", "planner", "bus", "chassis"];
+const GENERATOR: &[&str] = &[
+    "contract",
+    "iris",
+    "knowledge",
+    "invent",
+    "improvise",
+    "llm",
+    "transport",
+    "clock",
+    "planner",
+    "bus",
+    "chassis",
+    "signals",
+];
 const AGENT: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "agent"];
-const ROUTER: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "engine"];
+const ROUTER: &[&str] =
+    &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "engine", "signals"];
+const ANALYST: &[&str] =
+    &["contract", "iris", "knowledge", "transport", "clock", "bus", "chassis", "diagnosis", "llm"];
 const CLI: &[&str] = &[
     "contract",
     "iris",
     "knowledge",
     "invent",
+    "improvise",
     "transport",
     "clock",
     "planner",
     "engine",
+    "diagnosis",
     "scenario",
+    "story",
     "bus",
     "telemetry",
+    "signals",
+    "redaction",
     "llm",
 ];
 
@@ -48,21 +68,34 @@ pub const ROOMS: &[Room] = &[
     library("contract", "shared/contract", &[]),
     library("iris", "shared/iris", &[]),
     library("clock", "shared/clock", &[]),
-    library("telemetry", "shared/telemetry", &[]),
-    library("llm", "shared/llm", &["clock"]),
+    // Leaves: what can be told, and what never may.
+    library("signals", "shared/signals", &[]),
+    library("redaction", "shared/redaction", &[]),
+    library("telemetry", "shared/telemetry", &["signals", "redaction"]),
+    library("llm", "shared/llm", &["clock", "signals", "redaction"]),
     library("knowledge", "shared/knowledge", &["iris"]),
     library("invent", "shared/invent", &["contract", "iris", "knowledge"]),
+    library("improvise", "shared/improvise", &["contract", "invent", "iris", "llm"]),
     library("planner", "shared/planner", &["contract", "knowledge"]),
+    library("diagnosis", "shared/diagnosis", &["contract", "knowledge"]),
     library("scenario", "shared/scenario", &["knowledge"]),
-    library("engine", "shared/engine", &["contract", "planner"]),
-    library("bus", "shared/bus", &["contract", "clock"]),
+    library("advice", "shared/advice", &["contract", "knowledge", "llm", "planner"]),
+    library("engine", "shared/engine", &["contract", "planner", "redaction"]),
+    library("bus", "shared/bus", &["contract", "clock", "signals"]),
     library("transport", "shared/transport", &["contract", "bus"]),
-    library("chassis", "shared/chassis", &["contract", "clock", "bus", "telemetry"]),
+    library("story", "shared/story", &["contract", "engine", "bus"]),
+    library("chassis", "shared/chassis", &["contract", "clock", "bus", "telemetry", "signals", "redaction"]),
     // iris and knowledge: docs/decisions/0001-agents-share-their-eyes.md
-    library("agent", "shared/agent", &["contract", "iris", "knowledge", "clock", "bus", "chassis"]),
+    library(
+        "agent",
+        "shared/agent",
+        &["contract", "iris", "knowledge", "clock", "bus", "chassis", "signals"],
+    ),
     told("testkit", "shared/testkit", Imports::Only(&["contract", "iris", "clock", "bus"])),
     library("generator", "services/generator", GENERATOR),
+    library("gateway", "services/gateway", &["contract", "clock", "bus", "chassis", "story"]),
     library("router", "services/router", ROUTER),
+    library("analyst", "services/analyst", ANALYST),
     library("config-agent", "services/config-agent", AGENT),
     library("os-agent", "services/os-agent", AGENT),
     library("restart-agent", "services/restart-agent", AGENT),

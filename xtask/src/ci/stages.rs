@@ -12,7 +12,7 @@ use crate::nats_server::{self, Pinned};
 use crate::workspace::Workspace;
 use crate::{
     arrows, bench, broker, census, chaos, command, containers, crash, error_pages, generate, mutants,
-    simulate, sizes, supply_chain, test, units,
+    simulate, sizes, soak, supply_chain, test, units,
 };
 
 /// The faults that the demo picks from differ by seed, so that all three agents act over these.
@@ -57,6 +57,8 @@ pub enum Stage {
     Broker,
     /// Every scenario breaks for a real cause, and nobody does harm.
     Chaos,
+    /// Many instances, broken and healed without pause: nothing lost, nothing grown.
+    Soak,
     /// Each planted fault is found by the proof that must find it.
     Mutants,
     /// An agent that lies is found out, for each agent.
@@ -99,6 +101,7 @@ impl Stage {
             Self::Crash => crash::run(workspace, &crash::Options::default()),
             Self::Broker => broker::run(workspace, &broker::Options::default()),
             Self::Chaos => chaos::run(workspace, &chaos::Options::default()),
+            Self::Soak => soak::run(workspace, &soak::Options::default()),
             Self::Mutants => mutants::run(workspace, &mutants::Options::default()),
             Self::Sabotage => sabotage(workspace),
             Self::BreakMidway => break_midway(workspace),
@@ -128,39 +131,43 @@ fn doc(workspace: &Workspace) -> Result<()> {
 fn demo(workspace: &Workspace) -> Result<()> {
     binaries::build(workspace, Scope::ProgramsAndTests)?;
     for seed in SEEDS {
-        healed(&demo_run(workspace, &["--seed", &seed.to_string()])?)?;
+        healed(workspace, &["--seed", &seed.to_string()])?;
     }
     Ok(())
 }
 
 fn break_midway(workspace: &Workspace) -> Result<()> {
     binaries::build(workspace, Scope::ProgramsAndTests)?;
-    healed(&demo_run(workspace, &["--break-midway"])?)
+    healed(workspace, &["--break-midway"])
 }
 
 fn sabotage(workspace: &Workspace) -> Result<()> {
     binaries::build(workspace, Scope::ProgramsAndTests)?;
     for liar in LIARS {
-        let (line, status) = demo_run(workspace, &["--sabotage", liar])?;
+        let mut demo = demo_command(workspace, &["--sabotage", liar])?;
+        let shown = command::line(&demo);
+        // What it prints is a failure on purpose: on the screen it would look like one of CI.
+        let (status, printed) = command::run_aside(&mut demo, DEMO_LIMIT)?;
         if let Some(fault) = not_found_out(status) {
-            bail!("\"{line}\" ended with {status}: {fault}");
+            bail!("{printed}\n\"{shown}\" ended with {status}: {fault}");
         }
         eprintln!("xtask: found out, as it must be ({status})");
     }
     Ok(())
 }
 
-/// Run the built demo to its end; its command line and how it ended.
-fn demo_run(workspace: &Workspace, arguments: &[&str]) -> Result<(String, ExitStatus)> {
+fn demo_command(workspace: &Workspace, arguments: &[&str]) -> Result<Command> {
     let mut demo = Command::new(workspace.program("instance"));
     demo.current_dir(&workspace.root).arg("demo").args(arguments);
     demo.env(nats_server::VARIABLE, nats_server::find(workspace)?);
-    let status = command::run_within(&mut demo, DEMO_LIMIT)?;
-    Ok((command::line(&demo), status))
+    Ok(demo)
 }
 
-fn healed((line, status): &(String, ExitStatus)) -> Result<()> {
-    command::must_succeed(line, *status)
+/// Run the built demo to its end, which must be a cure.
+fn healed(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
+    let mut demo = demo_command(workspace, arguments)?;
+    let status = command::run_within(&mut demo, DEMO_LIMIT)?;
+    command::must_succeed(&command::line(&demo), status)
 }
 
 /// Why this end of a sabotaged demo does not show that the lie was found out, if it does not.

@@ -12,7 +12,13 @@ use instance_contract::Failure;
 use instance_knowledge::HostRoom;
 
 use super::{CpfFile, Host, MergeFile, merge_file, read::Live};
-use crate::{config::Config, error::FileError, folder::Folder, license};
+use crate::{
+    config::Config,
+    error::FileError,
+    folder::Folder,
+    license,
+    places::{self, JournalPlaces},
+};
 
 /// What scripts behind the `iris` program need.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -39,6 +45,14 @@ impl Host for LocalHost {
     fn tidy(&self, instance: &InstanceSettings) -> Result<(), Failure> {
         let (folder, cpf) = Folder::of(&instance.cpf).map_err(FileError::into_failure)?;
         folder.remove(&merge_file::name(&cpf)).map_err(FileError::into_failure)
+    }
+
+    fn journal_places(&self, file: &dyn CpfFile) -> JournalPlaces {
+        JournalPlaces::of(file.document(), &file.path())
+    }
+
+    fn free_port_above(&self, port: u16, taken: &[u16]) -> Option<u16> {
+        places::free_port_above(port, taken)
     }
 
     fn room(&self) -> Option<HostRoom> {

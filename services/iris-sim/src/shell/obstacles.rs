@@ -31,8 +31,8 @@ pub fn find(
 /// The stand-in's `encryption.conf` says `key=<file>`: that file is read at each start, and nobody is asked.
 fn encryption_key_missing(settings: &Path) -> bool {
     let Ok(text) = fs::read_to_string(settings) else { return false };
-    let key = text.lines().find_map(|line| line.trim().strip_prefix("key="));
-    !key.is_some_and(|key| fs::metadata(key).is_ok_and(|found| found.is_file() && found.len() > 0))
+    !value(&text, "key")
+        .is_some_and(|key| fs::metadata(key).is_ok_and(|found| found.is_file() && found.len() > 0))
 }
 
 /// The first line of a lock file names the host that has mounted the database.
@@ -66,15 +66,11 @@ fn expired_certificates(folder: &Path, at: &jiff::Zoned) -> Vec<ExpiredCertifica
     let mut expired: Vec<ExpiredCertificate> = files
         .filter_map(|file| {
             let text = fs::read_to_string(file.path()).ok()?;
-            let value = |name: &str| {
-                let line = text.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix('='));
-                line.map(|value| value.trim().to_owned())
-            };
-            let expired_on = date(&value("expires")?)?;
+            let expired_on = date(value(&text, "expires")?)?;
             Some(ExpiredCertificate {
-                serial: value("serial")?,
-                issuer: value("issuer")?,
-                subject: value("subject")?,
+                serial: value(&text, "serial")?.to_owned(),
+                issuer: value(&text, "issuer")?.to_owned(),
+                subject: value(&text, "subject")?.to_owned(),
                 expired_on,
                 days_ago: days_between(expired_on, at.date()),
             })
@@ -83,4 +79,9 @@ fn expired_certificates(folder: &Path, at: &jiff::Zoned) -> Vec<ExpiredCertifica
         .collect();
     expired.sort_by(|a, b| a.serial.cmp(&b.serial));
     expired
+}
+
+/// What the first line `name=value` of a file says.
+fn value<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix('=')).map(str::trim)
 }

@@ -9,7 +9,7 @@ use tracing::{Instrument as _, Span};
 
 use super::Driver;
 use crate::{
-    Error,
+    Error, count,
     intake::{self, Taken},
     perform,
 };
@@ -54,6 +54,7 @@ impl Driver<'_> {
             }
             Ok(Taken::Illegal { id, answer, ended }) => self.refuse(delivery, id, *answer, ended, span),
             Ok(Taken::Unreadable { answer, reason }) => {
+                count::unreadable();
                 self.settle(delivery, *answer, Some(reason), span);
             }
             // Dropped unsettled: it comes again.
@@ -70,14 +71,14 @@ impl Driver<'_> {
         ended: Option<Box<Record>>,
         span: Span,
     ) {
-        let (router, shard) = (self.router, self.shard);
+        let (router, shard, owned) = (self.router, self.shard, self.owned);
         let then = span.clone();
         let work = async move {
             let used = || Some(format!("the command id was used before, and: {}", reasons(&answer)));
             let reason = match ended {
                 Some(record) => {
                     let elsewhere = router.lookups.is_used_elsewhere(id, shard).await;
-                    match perform::begin(router, shard, id, RecordKind::Ended, record, elsewhere).await {
+                    match perform::begin(router, owned, id, RecordKind::Ended, record, elsewhere).await {
                         Event::NotRecorded { .. } => return (None, then),
                         // A command of this id was accepted since it was looked at: its end is not ours to write.
                         Event::Used { .. } => used(),

@@ -10,6 +10,7 @@ use std::{
 
 use instance_chassis::mutant;
 use instance_contract::StepKey;
+use instance_signals::metrics::{LEDGER_FAILURES, LEDGER_RECORDS, LEDGER_SYNC};
 
 use super::{
     Disk, FILE, LedgerError, encode, failed,
@@ -112,8 +113,7 @@ impl<D: Disk> Group<D> {
         let mut disk = inner.disk.take().expect("waited for");
         let poisoned = inner.poisoned;
         drop(inner);
-        let written =
-            if poisoned { Err(LedgerError::Poisoned) } else { write_synced(&mut disk, &batch.records) };
+        let written = if poisoned { Err(LedgerError::Poisoned) } else { measured(&mut disk, &batch.records) };
 
         let mut inner = self.lock();
         inner.disk = Some(disk);
@@ -173,6 +173,19 @@ impl Outcome {
         let told = self.told.wait_while(durable, |durable| durable.is_none());
         told.unwrap_or_else(PoisonError::into_inner).expect("waited for")
     }
+}
+
+fn measured(disk: &mut impl Disk, records: &[(Record, Vec<u8>)]) -> Result<(), LedgerError> {
+    let began = std::time::Instant::now();
+    let written = write_synced(disk, records);
+    match &written {
+        Ok(()) => {
+            LEDGER_SYNC.record(began.elapsed().as_secs_f64(), &[]);
+            LEDGER_RECORDS.add(records.len() as u64, &[]);
+        }
+        Err(_) => LEDGER_FAILURES.add(1, &[]),
+    }
+    written
 }
 
 fn write_synced(disk: &mut impl Disk, records: &[(Record, Vec<u8>)]) -> Result<(), LedgerError> {

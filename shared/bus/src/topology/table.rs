@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use instance_contract::{AgentKind, HostName, Shard, subject};
+use instance_contract::{AgentKind, HostName, Severity, Shard, subject};
 use serde_json::{Value, json};
 
 use crate::{Durability, StartAt};
@@ -13,6 +13,8 @@ pub const ERRORS: &str = "INSTANCE_ERRORS";
 pub const COMMANDS: &str = "INSTANCE_COMMANDS";
 /// Decisions and effects, for auditors.
 pub const AUDIT: &str = "INSTANCE_AUDIT";
+/// What the analyst has found, and what people and remediations made of it.
+pub const INCIDENTS: &str = "INSTANCE_INCIDENTS";
 /// What nobody could handle.
 pub const DEAD: &str = "INSTANCE_DEAD";
 /// Bucket: who owns which shard, as long as it is renewed.
@@ -46,6 +48,7 @@ pub(crate) fn stream_of(subject: &str) -> Option<String> {
         "error" => Some(ERRORS.to_owned()),
         "command" => Some(COMMANDS.to_owned()),
         "audit" => Some(AUDIT.to_owned()),
+        "incident" => Some(INCIDENTS.to_owned()),
         "dead" => Some(DEAD.to_owned()),
         "remediation" => Some(format!("{REMEDIATIONS}{}", tokens.next()?)),
         _ => None,
@@ -68,6 +71,15 @@ impl StreamSpec {
         }
     }
 
+    /// Another value for a field that stands there.
+    fn set(&mut self, name: &str, new: Value) {
+        for (field, value) in &mut self.fields {
+            if *field == name {
+                value.clone_from(&new);
+            }
+        }
+    }
+
     /// What is sent to make it.
     pub(crate) fn config(&self) -> Value {
         let mut config = json!({ "name": self.name });
@@ -84,11 +96,15 @@ pub(crate) fn streams(shards: u16, replicas: u8) -> Vec<StreamSpec> {
         stream(ERRORS, &subject::errors(), DAY, "old"),
         commands(shards),
         stream(AUDIT, &subject::audits(), AUDIT_KEPT, "old"),
+        incidents(),
         stream(DEAD, &subject::dead_letters(), DAY * 90, "old"),
     ];
     for shard in (0..shards).map(Shard) {
         let mut spec = stream(&remediations(shard), &subject::shard_log(shard), DAY * 30, "new");
         spec.fields.push(("allow_direct", json!(true)));
+        // A record is written once, whoever writes it and whatever else it asks of the log.
+        spec.set("max_msgs_per_subject", json!(1));
+        spec.fields.push(("discard_new_per_subject", json!(true)));
         streams.push(spec);
     }
     streams.extend([
@@ -120,15 +136,18 @@ fn stream(name: &str, subject: &subject::Subject, max_age: Duration, discard: &s
     StreamSpec { name: name.to_owned(), fields }
 }
 
+/// Records of incidents. As in the remediation log, each subject is written once.
+fn incidents() -> StreamSpec {
+    let mut spec = stream(INCIDENTS, &subject::incidents(), DAY * 30, "new");
+    spec.fields.push(("allow_direct", json!(true)));
+    spec
+}
+
 /// A command is kept until it is accepted, however long the router is away; one that is too old is ended as expired.
 fn commands(shards: u16) -> StreamSpec {
     let mut spec = stream(COMMANDS, &subject::commands(), Duration::ZERO, "new");
     let (source, destination) = subject::command_transform(shards);
-    for (field, value) in &mut spec.fields {
-        if *field == "retention" {
-            *value = json!("workqueue");
-        }
-    }
+    spec.set("retention", json!("workqueue"));
     spec.fields.push(("subject_transform", json!({ "src": source, "dest": destination })));
     spec
 }
@@ -188,6 +207,21 @@ pub(crate) fn errors(durability: &Durability, start: StartAt) -> ConsumerSpec {
     };
     let spec = ConsumerSpec::durable(name, subject::errors().to_string(), Duration::from_secs(30));
     ConsumerSpec { start, forgotten_after, ..spec }
+}
+
+/// A durable reading of the findings, for who tells them on. The wait is that of a webhook that does not answer.
+pub(crate) fn findings(name: &str, start: StartAt) -> ConsumerSpec {
+    let spec =
+        ConsumerSpec::durable(name.to_owned(), subject::findings().to_string(), Duration::from_mins(1));
+    ConsumerSpec { start, ..spec }
+}
+
+/// A durable reading of the messages of one severity. The wait is short: what a dead reader held must not wait long.
+pub(crate) fn errors_as_grave_as(name: &str, severity: Severity, start: StartAt) -> ConsumerSpec {
+    let filter = subject::errors_as_grave_as(severity).to_string();
+    let spec =
+        ConsumerSpec::durable(format!("{name}_{}", severity.as_str()), filter, Duration::from_secs(10));
+    ConsumerSpec { start, ..spec }
 }
 
 impl ConsumerSpec {

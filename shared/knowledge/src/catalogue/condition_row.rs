@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 
-use crate::condition::{Answer, Condition, Place, Restart, Wording};
+use crate::condition::{Answer, Case, Condition, Frequency, Place, Restart, Wording};
 use crate::error_type::ErrorType;
+use crate::given::Given;
 use crate::text::{folded, is_kebab_case};
 
 /// A row as it stands in the file.
@@ -29,6 +30,13 @@ pub struct ConditionRow {
     gather: Vec<String>,
     remedy: String,
     answer: Answer,
+    #[serde(default)]
+    cases: Vec<Case>,
+    part_of: Option<String>,
+    #[serde(default)]
+    at_least: u8,
+    #[serde(default)]
+    frequency: Frequency,
     restart: Restart,
     #[serde(default)]
     must_not_restart: bool,
@@ -56,6 +64,10 @@ impl ConditionRow {
             gather: self.gather,
             remedy: self.remedy,
             answer: self.answer,
+            cases: self.cases,
+            part_of: self.part_of,
+            at_least: self.at_least,
+            frequency: self.frequency,
             restart: self.restart,
             must_not_restart: self.must_not_restart,
             source: self.source,
@@ -98,7 +110,29 @@ pub fn check(condition: &Condition) -> Result<(), String> {
     if condition.must_not_restart && condition.answer == Answer::Remedy {
         return Err("a condition that must not be restarted is answered by a person".to_owned());
     }
-    Ok(())
+    if condition.at_least > 3 {
+        return Err(format!("at_least must be 0..=3, found {}", condition.at_least));
+    }
+    let Frequency { count, within_seconds } = condition.frequency;
+    if !(2..=100_000).contains(&count) || !(1..=86_400).contains(&within_seconds) {
+        return Err("frequency must be 2 to 100000 entries within 1 to 86400 seconds".to_owned());
+    }
+    condition.cases.iter().try_for_each(|case| check_case(case, condition))
+}
+
+/// A case may take work away from people, or give it to them; a cure is the answer of the row, so that each row has
+/// one runbook for one reason.
+fn check_case(case: &Case, condition: &Condition) -> Result<(), String> {
+    if case.answer == Answer::Remedy && condition.answer != Answer::Remedy {
+        return Err("a case may not ask for a cure where the row does not".to_owned());
+    }
+    if case.when.is_empty() || case.why.trim().is_empty() {
+        return Err("a case must say when it holds, and why".to_owned());
+    }
+    if case.after_seconds > 3600 {
+        return Err(format!("after_seconds must be 0 to 3600, found {}", case.after_seconds));
+    }
+    case.when.iter().try_for_each(Given::check)
 }
 
 fn occur_in_order(texts: &[String], example: &str) -> bool {

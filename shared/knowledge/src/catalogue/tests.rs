@@ -3,6 +3,7 @@ use expect_test::expect;
 use super::{Catalogue, FILES, condition, conditions};
 use crate::condition::{Answer, Restart};
 use crate::error_type::ErrorType;
+use crate::facts::{FactValue, Facts};
 
 const ROW: &str = r#"
 [[condition]]
@@ -121,7 +122,7 @@ fn a_bad_row_is_refused_with_file_row_and_rule() {
         knowledge file "site.toml", row "disk-on-fire": categories are letters, digits, dots and underscores, found "[Site.Watch]"
         knowledge file "site.toml", row "disk-on-fire": cause must not be empty; write "unknown" where nobody knows
         knowledge file "site.toml", row "disk-on-fire": missing field `source`
-        knowledge file "site.toml", row "disk-on-fire": unknown field `sauce`, expected one of `id`, `texts`, `example`, `other_wordings`, `class`, `severities`, `categories`, `place`, `wording_known`, `cause`, `gather`, `remedy`, `answer`, `restart`, `must_not_restart`, `source`
+        knowledge file "site.toml", row "disk-on-fire": unknown field `sauce`, expected one of `id`, `texts`, `example`, `other_wordings`, `class`, `severities`, `categories`, `place`, `wording_known`, `cause`, `gather`, `remedy`, `answer`, `cases`, `part_of`, `at_least`, `frequency`, `restart`, `must_not_restart`, `source`
         knowledge file "site.toml", row "disk-on-fire": a condition that must not be restarted is answered by a person
         knowledge file "site.toml", row "conditions": unknown table; known are condition, cpf_parameter, kernel_parameter
         knowledge file "site.toml", row "condition": must be written [[condition]]
@@ -238,4 +239,57 @@ fn a_bad_parameter_of_a_user_is_refused_with_field_value_and_rule() {
         knowledge file "site.toml", row "vm.zone_reclaim_mode": value "9" of vm.zone_reclaim_mode must be one whole number from 0 to 7
         knowledge file "site.toml", row "vm.zone_reclaim_mode": missing field `source`
     "#]].assert_eq(&refusals);
+}
+
+#[test]
+fn facts_decide_whether_a_refused_file_matters() {
+    let own = |state: &str, refused: Option<&str>| {
+        let mut facts = Facts::default();
+        let mut set = |name, value: &str| facts.set(name, FactValue::Text(value.to_owned())).unwrap();
+        set("cpf.path", "/iris/iris.cpf");
+        set("instance.state", state);
+        if let Some(path) = refused {
+            set("cpf.path-refused", path);
+        }
+        facts
+    };
+    // The faults that a start names before it says which file they stand in are judged as one with it.
+    for id in ["cpf-parse-failed", "cpf-parameters-missing", "cpf-value-required"] {
+        let row = condition(id).unwrap();
+        let decided = |facts: &Facts| {
+            let decided = row.decide(facts);
+            (decided.answer, decided.after_seconds)
+        };
+        assert_eq!(decided(&own("down", Some("/iris/iris.cpf"))), (Answer::Person, 0), "{id}");
+        assert_eq!(decided(&own("running", Some("/tmp/trial.cpf"))), (Answer::None, 0), "{id}");
+        assert_eq!(decided(&own("down", Some("/tmp/trial.cpf"))), (Answer::Person, 60), "{id}");
+        assert_eq!(decided(&own("down", None)), (Answer::Person, 5), "{id}");
+        assert!(row.facts_needed().any(|name| name == "instance.state"), "{id}");
+    }
+}
+
+#[test]
+fn red_herrings_of_the_gravest_severity_need_nobody_and_their_like_do() {
+    let decided = |id: &str, facts: &[(&str, FactValue)]| {
+        let mut known = Facts::default();
+        for (name, value) in facts {
+            known.set(name, value.clone()).unwrap();
+        }
+        condition(id).unwrap().decide(&known).answer
+    };
+    let text = |text: &str| FactValue::Text(text.to_owned());
+    assert_eq!(
+        decided("certificate-expired", &[("certificate.days-expired", FactValue::Number(187))]),
+        Answer::None
+    );
+    assert_eq!(
+        decided("certificate-expired", &[("certificate.days-expired", FactValue::Number(1))]),
+        Answer::Person
+    );
+    assert_eq!(decided("certificate-expired", &[]), Answer::Person);
+    let well = [("instance.state", text("running")), ("instance.health", text("alert"))];
+    assert_eq!(decided("process-crashed", &well), Answer::None);
+    let hung = [("instance.state", text("running")), ("instance.health", text("hung"))];
+    assert_eq!(decided("process-crashed", &hung), Answer::Person);
+    assert_eq!(decided("process-crashed", &[]), Answer::Person);
 }

@@ -112,3 +112,28 @@ fn a_sum_counts_what_was_asked_for() {
     let sum = Sum::of(scores.iter());
     assert_eq!((sum.runs, sum.marks[0], sum.verdicts), (2, (2, 1), [1, 1, 0, 0]));
 }
+
+#[test]
+fn one_remediation_may_answer_two_truths_and_nothing_beside() {
+    let mut both = scenario();
+    let mut pages = both.truth[0].clone();
+    pages.condition = "huge-pages-too-few".to_owned();
+    pages.remedies[0].changes = vec!["kernel vm.nr_hugepages".parse().unwrap()];
+    both.truth.push(pages);
+    let run = |targets: &[&str]| {
+        let mut evidence = healed();
+        evidence.symptoms.push(Shown { at_first: true, at_last: false });
+        evidence.detected.insert("huge-pages-too-few".to_owned(), Duration::from_secs(1));
+        evidence.handled[0].targets = targets.iter().map(|target| target.parse().unwrap()).collect();
+        let score = score(&both, &evidence);
+        (score.diagnosed, score.verified)
+    };
+    let (cache, pages) = ("cpf [config] globals", "kernel vm.nr_hugepages");
+    assert_eq!(run(&[pages, cache]), (Mark::Yes, Mark::Yes));
+    assert_eq!(run(&[cache]), (Mark::No, Mark::No));
+    assert_eq!(run(&[pages, cache, "kernel vm.swappiness"]), (Mark::No, Mark::No));
+    // Where only one of them is true, the other change is one too many.
+    let mut evidence = healed();
+    evidence.handled[0].targets.push(pages.parse().unwrap());
+    assert_eq!(score(&scenario(), &evidence).diagnosed, Mark::No);
+}

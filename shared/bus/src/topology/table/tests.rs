@@ -18,6 +18,7 @@ fn every_stored_subject_has_its_stream() {
         "instance.v1.remediation.1.x.ended",
         "instance.v1.dead.S",
         "instance.v1.audit.a",
+        "instance.v1.incident.i.x.opened",
     ] {
         let stream = stream_of(subject).unwrap();
         assert!(names.contains(&stream), "{subject} -> {stream}");

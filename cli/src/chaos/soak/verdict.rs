@@ -1,0 +1,149 @@
+//! What a soak came to, and what of it must not be.
+
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+
+use super::{
+    Args,
+    burst::Burst,
+    resources::{Resources, Use},
+    rounds::Played,
+    tally::Tally,
+};
+use crate::{
+    output::{print, print_json, table},
+    session::{Session, Tone},
+};
+
+/// The figures, as `soak.json` has them.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    schema: &'static str,
+    minutes: u64,
+    instances: u16,
+    seed: u64,
+    seconds: u64,
+    /// Services killed.
+    kills: usize,
+    messages: usize,
+    /// Remediations by how they ended.
+    ended: BTreeMap<String, u64>,
+    /// Those that were asked for fifty at a time.
+    in_bursts: usize,
+    dead_letters: usize,
+    faults: Played,
+    services: Vec<Use>,
+    /// What must not be; empty when all is well.
+    pub problems: Vec<String>,
+}
+
+/// All that was gathered.
+pub struct Gathered {
+    pub wall: Duration,
+    pub kills: usize,
+    pub faults: Played,
+    pub burst: Burst,
+    pub tally: Tally,
+    pub resources: Resources,
+    pub dead_letters: usize,
+}
+
+impl Report {
+    pub fn new(args: &Args, gathered: Gathered) -> Self {
+        let Gathered { wall, kills, faults, burst, tally, resources, dead_letters } = gathered;
+        let services = resources.uses();
+        let mut ended = BTreeMap::new();
+        for status in tally.ended.values() {
+            *ended.entry(status.clone()).or_default() += 1;
+        }
+        let mut problems: Vec<String> = services.iter().filter_map(Use::growth).collect();
+        let mut must = |holds: bool, text: String| {
+            if !holds {
+                problems.push(text);
+            }
+        };
+        must(tally.open() == 0, format!("{} remediation(s) did not end", tally.open()));
+        must(dead_letters == 0, format!("{dead_letters} dead letter(s)"));
+        must(tally.ended_twice.is_empty(), format!("ended twice: {:?}", tally.ended_twice));
+        let lost = burst.asked.iter().filter(|id| !tally.ended.contains_key(id)).count();
+        must(lost == 0, format!("{lost} of {} commands of a burst were lost", burst.asked.len()));
+        let well: u64 = faults.values().map(|rounds| rounds.well.min(rounds.answered)).sum();
+        must(well > 0, "no instance was healed, so nothing was shown".to_owned());
+        must(kills > 0, "no service was killed, so nothing was shown".to_owned());
+        must(!services.is_empty(), "the quiet time was too short to see growth".to_owned());
+        Self {
+            schema: "instance.cli.v1.chaos_soak",
+            minutes: args.minutes,
+            instances: args.instances,
+            seed: args.seed,
+            seconds: wall.as_secs(),
+            kills,
+            messages: tally.messages(),
+            ended,
+            in_bursts: burst.asked.len(),
+            dead_letters,
+            faults,
+            services,
+            problems,
+        }
+    }
+
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let path = folder.join("soak.json");
+        let text = serde_json::to_string_pretty(self).context("a report is plain JSON")?;
+        fs::write(&path, text).with_context(|| format!("could not write \"{}\"", path.display()))
+    }
+
+    pub fn print(&self, session: &Session) -> Result<()> {
+        if session.json() {
+            return print_json(self);
+        }
+        let faults = self.faults.iter().map(|(name, rounds)| {
+            [name.clone(), rounds.played.to_string(), rounds.answered.to_string(), rounds.well.to_string()]
+        });
+        print(table(["FAULT", "ROUNDS", "ANSWERED", "WELL AFTERWARDS"], faults))?;
+        let services = self.services.iter().map(|it| {
+            let grown = |figure: fn(&super::resources::Held) -> u64| {
+                format!("{} -> {} (peak {})", figure(&it.first), figure(&it.last), figure(&it.peak))
+            };
+            let memory = format!(
+                "{:.1} -> {:.1} (peak {:.1})",
+                mb(it.first.memory_kb),
+                mb(it.last.memory_kb),
+                mb(it.peak.memory_kb)
+            );
+            [
+                it.service.to_owned(),
+                it.starts.to_string(),
+                memory,
+                grown(|held| held.files),
+                grown(|held| held.threads),
+            ]
+        });
+        print(table(["SERVICE", "STARTS", "MEMORY MB", "OPEN FILES", "THREADS"], services))?;
+        let ended: Vec<String> =
+            self.ended.iter().map(|(status, count)| format!("{count} {status}")).collect();
+        print(format!(
+            "{} instances, {} s, {} messages, {} remediations ({}), {} of them in bursts, {} services killed, {} dead letters",
+            self.instances,
+            self.seconds,
+            self.messages,
+            self.ended.values().sum::<u64>(),
+            ended.join(", "),
+            self.in_bursts,
+            self.kills,
+            self.dead_letters,
+        ))?;
+        for problem in &self.problems {
+            print(session.paint(Tone::Bad, problem))?;
+        }
+        print(if self.problems.is_empty() { "nothing lost, nothing grew" } else { "NOT as it must be" })
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "kilobytes of a process, for people")]
+fn mb(kb: u64) -> f64 {
+    kb as f64 / 1024.0
+}

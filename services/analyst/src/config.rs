@@ -1,0 +1,129 @@
+//! Settings of the analyst.
+
+use std::{path::PathBuf, time::Duration};
+
+use instance_contract::InstanceName;
+use instance_diagnosis::Limits;
+use instance_transport::Webhook;
+use jiff::SignedDuration;
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+/// Settings of the analyst, table `[analyst]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Are the built-in rules on? Without them every grave entry goes to a person. Default: true.
+    pub rules: bool,
+    /// Is a dry run made before each command? Default: true.
+    pub dry_run_first: bool,
+    /// Answer for these instances only. Default: for all.
+    pub instances: Vec<InstanceName>,
+    /// Answer invented and replayed messages too? Default: false.
+    pub emulated: bool,
+    /// How long after its end the same remediation may be asked for again, 1..=86400 seconds. Default: 900.
+    #[serde(deserialize_with = "seconds")]
+    pub again_after_seconds: u32,
+    /// Entries older than this are left alone, for nobody knows whether they still hold; 1..=86400 seconds. Default: 600.
+    #[serde(deserialize_with = "seconds")]
+    pub max_age_seconds: u32,
+    /// How long a text that nobody knows waits for its cause to show, 1..=86400 seconds. Default: 2.
+    #[serde(deserialize_with = "seconds")]
+    pub triage_seconds: u32,
+    /// How long facts may take before a person decides, 1..=86400 seconds. Default: 60.
+    #[serde(deserialize_with = "seconds")]
+    pub analysis_seconds: u32,
+    /// How long a remediation may take before a person is told, 1..=86400 seconds. Default: 3600.
+    #[serde(deserialize_with = "seconds")]
+    pub resolution_seconds: u32,
+    /// From this likeness on two unknown texts are the same trouble, 0..=1. Default: 0.82.
+    #[serde(deserialize_with = "share")]
+    pub similarity: f64,
+    /// A folder of `*.toml` with rows of your own, the same that the other services have. Default: none.
+    pub knowledge_dir: Option<PathBuf>,
+    /// Who is told of every finding that calls a person, besides the inbox. Default: nobody.
+    pub webhook: Option<WebhookSettings>,
+}
+
+/// An endpoint that takes findings as JSON, by HTTP POST.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookSettings {
+    /// `http://host:port/path`. What is secret belongs into `token_file`.
+    #[serde(deserialize_with = "webhook_url")]
+    pub url: String,
+    /// How long it may take for each try, 1..=7 seconds. Default: 5.
+    #[serde(default = "five", deserialize_with = "try_seconds")]
+    pub timeout_seconds: u32,
+    /// File with a token that goes along as `Authorization: Bearer`. Default: none.
+    #[serde(default)]
+    pub token_file: Option<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            rules: true,
+            dry_run_first: true,
+            instances: Vec::new(),
+            emulated: false,
+            again_after_seconds: 900,
+            max_age_seconds: 600,
+            triage_seconds: 2,
+            analysis_seconds: 60,
+            resolution_seconds: 3600,
+            similarity: 0.82,
+            knowledge_dir: None,
+            webhook: None,
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn limits(&self) -> Limits {
+        let seconds = |seconds: u32| SignedDuration::from_secs(seconds.into());
+        Limits {
+            rules: self.rules,
+            dry_run_first: self.dry_run_first,
+            again_after: seconds(self.again_after_seconds),
+            triage: seconds(self.triage_seconds),
+            analysis: seconds(self.analysis_seconds),
+            resolution: seconds(self.resolution_seconds),
+            similar: self.similarity,
+            ..Limits::default()
+        }
+    }
+
+    pub(crate) fn max_age(&self) -> SignedDuration {
+        SignedDuration::from_secs(self.max_age_seconds.into())
+    }
+}
+
+fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    let seconds = u32::deserialize(from)?;
+    if (1..=86_400).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err(D::Error::custom("must be from 1 to 86400"))
+    }
+}
+
+fn webhook_url<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let url = String::deserialize(from)?;
+    Webhook::new(&url, Duration::from_secs(1), None).map_err(D::Error::custom)?;
+    Ok(url)
+}
+
+const fn five() -> u32 {
+    5
+}
+
+/// Eight tries in a row must fit into the minute after which the bus delivers again.
+fn try_seconds<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    let seconds = u32::deserialize(from)?;
+    if (1..=7).contains(&seconds) { Ok(seconds) } else { Err(D::Error::custom("must be from 1 to 7")) }
+}
+
+fn share<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    let share = f64::deserialize(from)?;
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err(D::Error::custom("must be from 0 to 1")) }
+}

@@ -1,0 +1,77 @@
+//! The analyst: from the entries of a log to a command, a person, or nothing.
+//!
+//! A thin shell around `instance-diagnosis`: it takes entries and records from the bus, hands them to the core as events,
+//! and does what the core wants done. Everything that could be decided is decided there.
+//!
+//! Invariant: nothing is kept here that is not in the logs. One that dies reads them and goes on.
+//! Invariant: an entry is settled only when nothing that is still to be written needs it.
+//! Invariant: a finding stands in the log before its command is published; the command follows from the finding, so
+//! publishing it once more after a death is publishing it once.
+//! Invariant: it changes nothing but by commands, which the router holds against policy as anybody's.
+//!
+//! Imported by tests only.
+
+mod config;
+mod error;
+
+mod desk; // Read this first: events in, actions out.
+
+mod books; // What is read at the start, and followed.
+mod facts;
+mod webhook;
+mod write;
+
+use std::{collections::HashMap, time::Duration};
+
+use instance_bus::BusError;
+use instance_chassis::Context;
+
+pub use config::Config;
+pub use error::Error;
+
+const DESCRIPTION: &str =
+    "Makes incidents of the entries of a log, and decides: a command, a person, or nothing.";
+
+/// Analyses until drained.
+pub async fn run(ctx: Context<Config>) -> Result<(), Error> {
+    use_knowledge(&ctx.config)?;
+    let Some(topology) = wait_for_topology(&ctx).await? else { return Ok(()) };
+    let mut service =
+        ctx.bus.service("analyst", env!("CARGO_PKG_VERSION"), DESCRIPTION, HashMap::new()).start().await?;
+    // No endpoint: entries come through the stream. Polled so that PING, INFO and STATS are answered.
+    let discovered = async {
+        while service.next().await.is_some() {}
+        std::future::pending::<()>().await;
+    };
+    let work = async { tokio::try_join!(desk::work(&ctx, topology), webhook::call(&ctx)).map(drop) };
+    tokio::select! {
+        outcome = work => outcome,
+        () = discovered => Ok(()),
+    }
+}
+
+fn use_knowledge(config: &Config) -> Result<(), Error> {
+    let Some(folder) = &config.knowledge_dir else { return Ok(()) };
+    let texts = instance_chassis::texts_in(folder, ".toml")
+        .map_err(|source| Error::KnowledgeFolder { path: folder.clone(), source })?;
+    let files = texts.iter().map(|(file, text)| (file.as_str(), text.as_str()));
+    Ok(instance_knowledge::Catalogue::with_extra(files)?.put_in_force()?)
+}
+
+/// The streams may be made after the analyst has started.
+async fn wait_for_topology(ctx: &Context<Config>) -> Result<Option<instance_bus::Topology>, Error> {
+    loop {
+        match ctx.bus.topology().await {
+            Ok(topology) => return Ok(Some(topology)),
+            Err(BusError::TopologyMissing { thing }) => {
+                tracing::warn!(missing = thing, "waiting for the streams: run `instance bus init`");
+            }
+            Err(error) if error.is_unreachable() => tracing::warn!(%error, "waiting for the bus"),
+            Err(error) => return Err(error.into()),
+        }
+        let pause = tokio::time::sleep(Duration::from_secs(1));
+        if ctx.drain.unless_draining(pause).await.is_none() {
+            return Ok(None);
+        }
+    }
+}

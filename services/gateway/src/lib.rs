@@ -1,0 +1,120 @@
+//! gateway: HTTP for people and other systems: alerts and commands in, what became of them out.
+//!
+//! Invariant: nobody is heard without a credential but who asks for health and for the OpenAPI document; a missing and a
+//! wrong credential take the same way and get the same answer.
+//! Invariant: who asks is who the credential says; a body cannot speak in another name.
+//! Invariant: what is acknowledged stands on the bus. Nothing is kept here that would be missed after a death.
+//! Invariant: an alert becomes at most one command, however often, and through however many gateways, it comes; and none
+//! at all when it is about what carries Instance.
+//! Invariant: text of an alert is data. It chooses a row of the table, and is never a value of a command.
+//! Invariant: everything that comes in is bounded: connections, requests, bytes, time.
+//!
+//! Imported by tests only.
+
+mod config;
+mod error;
+
+mod routes; // Read this first: what can be asked.
+
+mod auth;
+mod guard;
+mod limit;
+mod problem;
+mod serve; // Connections, and who may come in.
+
+mod alerts; // Alertmanager.
+mod commands;
+
+mod approvals;
+mod events;
+mod remediations; // What became of them.
+
+mod assert; // For chaos tools.
+mod health;
+
+mod openapi;
+
+use std::{collections::HashMap, sync::Arc};
+
+use instance_chassis::Context;
+use tokio::{net::TcpListener, sync::Semaphore};
+
+pub use crate::{
+    config::{AlertSettings, CallerSettings, Config, Limits, Right},
+    error::Error,
+    openapi::document as openapi,
+};
+
+/// How many readings of the whole log at a time.
+const READINGS: usize = 2;
+
+/// What every request shares.
+struct Gateway {
+    bus: instance_bus::Bus,
+    clock: Arc<dyn instance_clock::Clock>,
+    drain: instance_chassis::Drain,
+    config: Config,
+    carriers: instance_contract::Carriers,
+    callers: auth::Callers,
+    table: alerts::Table,
+    told: alerts::Told,
+    /// For what needs no credential.
+    open: limit::Limit,
+    /// How often a refused credential is told in the log.
+    refusals: limit::Limit,
+    readings: Arc<Semaphore>,
+    event_streams: Arc<Semaphore>,
+}
+
+/// Serves until drained.
+pub async fn run(ctx: Context<Config>) -> Result<(), Error> {
+    let address = ctx.config.listen_plain.unwrap_or(ctx.config.listen.0);
+    let listener = TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
+    run_on(ctx, listener).await
+}
+
+/// As [`run`], on a socket that is bound already.
+pub async fn run_on(ctx: Context<Config>, listener: TcpListener) -> Result<(), Error> {
+    let config = ctx.config.clone();
+    let limits = config.limits;
+    let callers = auth::Callers::read(&config.callers, limits)?;
+    if callers.is_empty() {
+        tracing::warn!("the setting \"callers\" is empty, so every alert, command and question is refused");
+    }
+    let gateway = Arc::new(Gateway {
+        bus: ctx.bus.clone(),
+        clock: Arc::clone(&ctx.clock),
+        drain: ctx.drain.clone(),
+        carriers: ctx.carriers.clone(),
+        callers,
+        table: alerts::Table::new(&config.alerts.rows)?,
+        told: alerts::Told::default(),
+        open: limit::Limit::new(limits.requests_per_second, limits.burst),
+        refusals: limit::Limit::new(1, 1),
+        readings: Arc::new(Semaphore::new(READINGS)),
+        event_streams: Arc::new(Semaphore::new(limits.event_streams.into())),
+        config,
+    });
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, "serving HTTP");
+    }
+    let router = routes::router(&gateway);
+    let serving = serve::serve(listener, router, limits, &ctx.drain, &ctx.tasks);
+    let (served, discovered) = tokio::join!(serving, discover(&ctx));
+    served?;
+    discovered
+}
+
+/// Answers `$SRV` questions until drained.
+async fn discover(ctx: &Context<Config>) -> Result<(), Error> {
+    let description = "HTTP for people and other systems.";
+    let version = env!("CARGO_PKG_VERSION");
+    let mut service = ctx.bus.service("gateway", version, description, HashMap::new()).start().await?;
+    let serving = async {
+        // No endpoint of its own: requests come by HTTP. Polled so that PING, INFO and STATS are answered.
+        while service.next().await.is_some() {}
+    };
+    ctx.drain.unless_draining(serving).await;
+    ctx.drain.requested().await;
+    Ok(())
+}

@@ -1,0 +1,201 @@
+//! What becomes of what was decided: dry runs, remediations, people, time.
+
+use instance_contract::{
+    Accepted, CloseReason, CommandId, Decision, DiagnosisPhase, IncidentId, OverallStatus, Plan, Planned,
+    RemediationId, WorkflowTrace, subject::IncidentRecord,
+};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    event::{Action, Record},
+    incident::Stage,
+    incidents::Incidents,
+};
+
+/// Agents that were silent are asked again after this time.
+const ASK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
+
+impl Incidents {
+    pub(crate) fn accepted(&mut self, accepted: &Accepted) {
+        self.remediations.accepted(accepted);
+        if let Some(plan) = &accepted.plan {
+            self.forecast(accepted.command.command_id, plan);
+        }
+    }
+
+    pub(crate) fn planned(&mut self, planned: &Planned) {
+        let tried = self.all.values().find_map(|incident| match &incident.stage {
+            Stage::Trying { dry, .. } if RemediationId::from(dry.command) == planned.remediation_id => {
+                Some(dry.command)
+            }
+            _ => None,
+        });
+        if let Some(command) = tried {
+            self.forecast(command, &planned.plan);
+        }
+    }
+
+    /// Does policy ask a person? The plan of a dry run says so.
+    fn forecast(&mut self, command: CommandId, plan: &Plan) {
+        for incident in self.all.values_mut() {
+            if let Stage::Trying { dry, .. } = &mut incident.stage
+                && dry.command == command
+            {
+                dry.needs_approval = !plan.approvals.is_empty();
+            }
+        }
+    }
+
+    pub(crate) fn ended(&mut self, trace: &WorkflowTrace, now: Timestamp, actions: &mut Vec<Action>) {
+        self.remediations.ended(trace);
+        let Some(command) = trace.command_received.as_ref().map(|command| command.command_id) else { return };
+        let concerned = |stage: &Stage| match stage {
+            Stage::Trying { dry, .. } => dry.command == command,
+            Stage::UnderWay { command: ours, .. } => *ours == command,
+            _ => false,
+        };
+        let concerned = self.all.values().filter(|incident| concerned(&incident.stage));
+        let ids: Vec<IncidentId> = concerned.map(|incident| incident.id).collect();
+        for id in ids {
+            let Some(incident) = self.all.get_mut(&id) else { continue };
+            if let Stage::UnderWay { runbook, cures, .. } = &incident.stage {
+                let (runbook, cures) = (runbook.clone(), *cures);
+                if let Some(outcome) = incident.outcome(&runbook, trace) {
+                    self.learning.learn(&outcome);
+                    let kind = IncidentRecord::Outcome(command);
+                    actions.push(Action::record(&incident.instance, id, kind, Record::Outcome(outcome)));
+                }
+                self.in_doubt.remove(&id);
+                self.resolve(id, trace, cures, now, actions);
+            } else {
+                self.tried(id, trace, now, actions);
+            }
+        }
+    }
+
+    /// A dry run is over.
+    fn tried(&mut self, id: IncidentId, trace: &WorkflowTrace, now: Timestamp, actions: &mut Vec<Action>) {
+        let Some(incident) = self.all.get_mut(&id) else { return };
+        let Stage::Trying { since, dry, answer, company } = &incident.stage else { return };
+        let (since, dry, answer, company) = (*since, dry.clone(), (**answer).clone(), company.clone());
+        let reason = trace.reason.clone().unwrap_or_else(|| trace.overall_status.as_str().to_owned());
+        match trace.overall_status {
+            OverallStatus::DryRun => {
+                let digest = trace.plan_digest.clone();
+                return self.decide(id, &answer, company, Some((dry, digest)), now, actions);
+            }
+            OverallStatus::Refused => {
+                let why = format!("the dry run was refused: {reason}");
+                self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions);
+            }
+            _ if now >= since + self.limits.analysis => {
+                let why = format!("the dry run came to nothing: {reason}");
+                self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions);
+            }
+            _ => incident.stage = Stage::Gathering { since, asked_at: now },
+        }
+        self.let_go(&company, now);
+    }
+
+    /// A remediation of ours is over.
+    fn resolve(
+        &mut self,
+        id: IncidentId,
+        trace: &WorkflowTrace,
+        cures: bool,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let status = trace.overall_status;
+        let reason = trace.reason.clone().unwrap_or_else(|| status.as_str().to_owned());
+        match status {
+            OverallStatus::Success if cures => self.close(id, CloseReason::Verified, now, actions),
+            // A person was told already.
+            _ if !cures => {
+                if let Some(incident) = self.all.get_mut(&id) {
+                    incident.stage = Stage::Person;
+                }
+            }
+            OverallStatus::Undone | OverallStatus::Failure if self.may_try_again(id) => {
+                let why = format!(
+                    "the remediation ended with {}: {reason}; it is tried once more",
+                    status.as_str()
+                );
+                self.conclude(id, DiagnosisPhase::Resolution, Decision::Wait { why }, now, actions);
+            }
+            _ => {
+                let why = format!("the remediation ended with {}: {reason}", status.as_str());
+                self.call_a_person(id, DiagnosisPhase::Resolution, why, now, actions);
+            }
+        }
+    }
+
+    fn may_try_again(&self, id: IncidentId) -> bool {
+        let Some(incident) = self.all.get(&id) else { return false };
+        let condition = incident.condition.as_ref().map_or("", |id| id.as_str());
+        let runbooks = self
+            .learning
+            .iter()
+            .filter(|(of, _, instance, _)| *of == condition && *instance == &incident.instance);
+        let mut failures = runbooks.map(|(_, _, _, learned)| learned.failures_in_a_row);
+        failures.all(|in_a_row| in_a_row < crate::Learning::PATIENCE)
+    }
+
+    pub(crate) fn acknowledged(&mut self, id: IncidentId, now: Timestamp, actions: &mut Vec<Action>) {
+        // What is being decided or done goes on; a person has only taken note of it.
+        let told = |stage: &Stage| matches!(stage, Stage::Person | Stage::Nothing | Stage::Waiting { .. });
+        if self.all.get(&id).is_some_and(|incident| told(&incident.stage)) {
+            self.close(id, CloseReason::Acknowledged, now, actions);
+        }
+    }
+
+    pub(crate) fn tick(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        let ids: Vec<IncidentId> = self.all.keys().copied().collect();
+        for id in ids {
+            self.time_box(id, now, actions);
+        }
+    }
+
+    /// Each phase has its time.
+    fn time_box(&mut self, id: IncidentId, now: Timestamp, actions: &mut Vec<Action>) {
+        let limits = self.limits.clone();
+        let Some(incident) = self.all.get_mut(&id) else { return };
+        let quiet_since = incident.last_seen;
+        match &incident.stage {
+            Stage::Triage { until } if now >= *until => {
+                if incident.evidence.is_empty() {
+                    // Read back without its entries, and they did not come again.
+                    return self.close(id, CloseReason::Quiet, now, actions);
+                }
+                if !incident.is_opened {
+                    actions.push(incident.opened());
+                }
+                self.triage(id, now, actions);
+            }
+            Stage::Gathering { asked_at, .. } if now >= *asked_at + ASK_AGAIN => {
+                self.gather(id, now, actions);
+            }
+            Stage::Company { until, .. } if now >= *until => self.together(id, now, actions),
+            Stage::Trying { since, company, .. } if now >= *since + limits.resolution => {
+                let company = company.clone();
+                self.let_go(&company, now);
+                let why = "no router has made the dry run".to_owned();
+                self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions);
+            }
+            Stage::UnderWay { since, .. } if now >= *since + limits.resolution + limits.resolution => {
+                let why = "the remediation has not ended in its time".to_owned();
+                self.call_a_person(id, DiagnosisPhase::Resolution, why, now, actions);
+            }
+            Stage::Person if now >= quiet_since + limits.remembered => {
+                self.close(id, CloseReason::Quiet, now, actions);
+            }
+            Stage::Nothing if now >= quiet_since + limits.again_after => {
+                self.close(id, CloseReason::Quiet, now, actions);
+            }
+            Stage::Waiting { until } if now >= *until && now >= quiet_since + limits.again_after => {
+                self.close(id, CloseReason::Quiet, now, actions);
+            }
+            _ => {}
+        }
+    }
+}

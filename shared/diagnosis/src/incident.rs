@@ -1,0 +1,157 @@
+//! One incident as it is kept in memory.
+
+use std::collections::BTreeSet;
+
+use instance_contract::{
+    CloseReason, CommandId, ConditionId, Digest, ErrorType, Evidence, Finding, HostName, IncidentId,
+    InstanceName, MessageId, RaisedBy, Severity, TraceId,
+};
+use instance_knowledge::Facts;
+use jiff::Timestamp;
+
+use crate::{answer::Answer, entry::Sighting, event::DryRun};
+
+pub(crate) struct Incident {
+    pub(crate) id: IncidentId,
+    pub(crate) trace_id: TraceId,
+    pub(crate) instance: InstanceName,
+    pub(crate) host: HostName,
+    /// What it is about; see [`Sighting::matter`].
+    pub(crate) matter: String,
+    pub(crate) condition: Option<ConditionId>,
+    pub(crate) error_type: ErrorType,
+    pub(crate) severity: Severity,
+    /// The highest digit that IRIS wrote.
+    pub(crate) written: Severity,
+    pub(crate) raised_by: BTreeSet<RaisedBy>,
+    pub(crate) folded: String,
+    pub(crate) fingerprint: Digest,
+    pub(crate) evidence: Vec<Evidence>,
+    pub(crate) entries: u64,
+    /// Entries whose meaning is not settled yet, for the shell: see [`crate::Incidents::awaits`].
+    pub(crate) held: BTreeSet<MessageId>,
+    pub(crate) opened_at: Timestamp,
+    pub(crate) last_seen: Timestamp,
+    pub(crate) facts: Facts,
+    /// Does the log tell of it?
+    pub(crate) is_opened: bool,
+    /// The runbooks of the last command.
+    pub(crate) runbook: Option<String>,
+    /// How many were written.
+    pub(crate) findings: u32,
+    /// Commands that were decided on.
+    pub(crate) attempts: u32,
+    pub(crate) stage: Stage,
+}
+
+/// How far it has come.
+pub(crate) enum Stage {
+    /// Nobody knows the text: does its cause show?
+    Triage {
+        until: Timestamp,
+    },
+    /// The agents are asked.
+    Gathering {
+        since: Timestamp,
+        asked_at: Timestamp,
+    },
+    /// An answer is known; other trouble of the instance may come within that time, and share its restart.
+    Company {
+        since: Timestamp,
+        until: Timestamp,
+        runbook: &'static str,
+    },
+    /// The answer of another incident serves this one too, and is on its way.
+    Carried {
+        since: Timestamp,
+        runbook: &'static str,
+    },
+    /// A dry run is under way.
+    Trying {
+        since: Timestamp,
+        dry: DryRun,
+        answer: Box<Answer>,
+        company: Vec<IncidentId>,
+    },
+    /// A command was published.
+    UnderWay {
+        since: Timestamp,
+        command: CommandId,
+        runbook: String,
+        targets: Vec<String>,
+        cures: bool,
+    },
+    /// A person was told.
+    Person,
+    /// The same answer is under way or too fresh; until when a later entry changes nothing.
+    Waiting {
+        until: Timestamp,
+    },
+    Nothing,
+    Closed {
+        at: Timestamp,
+        why: CloseReason,
+    },
+}
+
+impl Incident {
+    pub(crate) fn open(id: IncidentId, sighting: &Sighting<'_>, now: Timestamp, stage: Stage) -> Self {
+        let message = sighting.message;
+        let mut incident = Self {
+            id,
+            trace_id: message.trace_id.clone(),
+            instance: message.instance.clone(),
+            host: message.host.clone(),
+            matter: sighting.matter(),
+            condition: sighting.condition_id(),
+            error_type: message.error_type,
+            severity: sighting.severity,
+            written: message.severity,
+            raised_by: BTreeSet::new(),
+            folded: sighting.folded.clone(),
+            fingerprint: sighting.fingerprint.clone(),
+            evidence: Vec::new(),
+            entries: 0,
+            held: BTreeSet::new(),
+            opened_at: now,
+            last_seen: now,
+            facts: Facts::default(),
+            is_opened: false,
+            runbook: None,
+            findings: 0,
+            attempts: 0,
+            stage,
+        };
+        incident.take(sighting, now);
+        incident
+    }
+
+    /// One more entry of the same trouble.
+    pub(crate) fn take(&mut self, sighting: &Sighting<'_>, now: Timestamp) {
+        self.entries += 1;
+        self.last_seen = self.last_seen.max(now);
+        self.raised_by.extend(sighting.raised_by.iter().copied());
+        if let Some(row) = sighting.condition {
+            self.facts.learn_from_entry(&row.id, sighting.message.message_text.as_str());
+        }
+        self.severity = self.severity.max(sighting.severity);
+        self.written = self.written.max(sighting.message.severity);
+        if self.evidence.len() < Finding::MAX_EVIDENCE
+            && !self.evidence.iter().any(|known| known.message_id == sighting.message.message_id)
+        {
+            self.evidence.push(sighting.evidence());
+            if self.findings == 0 {
+                self.held.insert(sighting.message.message_id);
+            }
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self.stage, Stage::Closed { .. })
+    }
+
+    /// Did that process write one of its entries?
+    pub(crate) fn is_of_process(&self, process: Option<u32>) -> bool {
+        process.is_some() && self.evidence.iter().any(|known| known.process_id == process)
+    }
+}

@@ -1,0 +1,92 @@
+//! What was learnt: how often an answer helped, by condition, runbook and instance.
+
+use std::collections::BTreeMap;
+
+use instance_contract::{IncidentOutcome, InstanceName, OverallStatus};
+use jiff::{SignedDuration, Timestamp};
+
+/// The fold of outcomes. Kept over restarts because the outcomes are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Learning(BTreeMap<(String, String, InstanceName), Learned>);
+
+/// How it went with one runbook for one condition on one instance.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Learned {
+    pub successes: u32,
+    pub failures: u32,
+    /// Failures since the last success.
+    pub failures_in_a_row: u32,
+    /// When it helped, the newest last; as many as matter for flapping.
+    pub helped_at: Vec<Timestamp>,
+    pub last_failure: Option<String>,
+}
+
+/// More than this many times of success are never asked for.
+const KEPT: usize = 16;
+const A_DAY: SignedDuration = SignedDuration::from_hours(24);
+
+impl Learning {
+    /// From this many failures in a row on, only a person may try again.
+    pub const PATIENCE: u32 = 2;
+
+    /// Takes one outcome. What was refused or expired was never tried, so it tells nothing.
+    pub fn learn(&mut self, outcome: &IncidentOutcome) {
+        let condition = outcome.condition.as_ref().map_or_else(String::new, |id| id.as_str().to_owned());
+        let key = (condition, outcome.runbook.clone(), outcome.instance.clone());
+        match outcome.overall_status {
+            OverallStatus::Success => {
+                let learned = self.0.entry(key).or_default();
+                learned.successes += 1;
+                learned.failures_in_a_row = 0;
+                learned.helped_at.push(outcome.ended_at);
+                if learned.helped_at.len() > KEPT {
+                    learned.helped_at.remove(0);
+                }
+            }
+            OverallStatus::Undone | OverallStatus::Failure | OverallStatus::Partial => {
+                let learned = self.0.entry(key).or_default();
+                learned.failures += 1;
+                learned.failures_in_a_row += 1;
+                learned.last_failure.clone_from(&outcome.reason);
+            }
+            OverallStatus::DryRun | OverallStatus::Refused | OverallStatus::Expired => {}
+        }
+    }
+
+    /// What is known of one answer.
+    pub fn of(&self, condition: &str, runbook: &str, instance: &InstanceName) -> Option<&Learned> {
+        self.0.get(&(condition.to_owned(), runbook.to_owned(), instance.clone()))
+    }
+
+    /// All that is known: condition, runbook, instance, and how it went.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &InstanceName, &Learned)> {
+        self.0.iter().map(|((condition, runbook, instance), learned)| {
+            (condition.as_str(), runbook.as_str(), instance, learned)
+        })
+    }
+
+    /// Why this answer is not for us to try again; `None`: it is.
+    pub(crate) fn reason_not_to_try(
+        &self,
+        condition: &str,
+        runbook: &str,
+        instance: &InstanceName,
+        now: Timestamp,
+        flapping: usize,
+    ) -> Option<String> {
+        let learned = self.of(condition, runbook, instance)?;
+        if learned.failures_in_a_row >= Self::PATIENCE {
+            let why = learned.last_failure.as_deref().unwrap_or("no reason was told");
+            return Some(format!(
+                "\"{runbook}\" failed {} times in a row on this instance, last: {why}",
+                learned.failures_in_a_row
+            ));
+        }
+        let lately = learned.helped_at.iter().filter(|at| **at + A_DAY > now).count();
+        (lately >= flapping).then(|| {
+            format!(
+                "\"{runbook}\" helped {lately} times within a day and it came back: the cause is another one"
+            )
+        })
+    }
+}

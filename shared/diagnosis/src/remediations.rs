@@ -1,0 +1,117 @@
+//! What is done to instances, whoever asked for it: from the remediation log.
+
+use std::collections::BTreeMap;
+
+use instance_contract::{
+    Accepted, Action, InstanceName, OverallStatus, RemediationCommand, RemediationId, WorkflowTrace,
+};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::answer::targets;
+
+/// Remediations that are kept; the oldest ended ones make room.
+const KEPT: usize = 4096;
+
+#[derive(Debug, Default)]
+pub(crate) struct Remediations(BTreeMap<RemediationId, Known>);
+
+#[derive(Debug)]
+struct Known {
+    instance: InstanceName,
+    targets: Vec<String>,
+    /// Is its echo heard in the log of the instance?
+    is_heard: bool,
+    ended: Option<(Timestamp, OverallStatus)>,
+}
+
+impl Remediations {
+    pub(crate) fn accepted(&mut self, accepted: &Accepted) {
+        if !accepted.command.dry_run {
+            self.0.entry(accepted.remediation_id).or_insert_with(|| Known::of(&accepted.command));
+        }
+        self.make_room();
+    }
+
+    pub(crate) fn ended(&mut self, trace: &WorkflowTrace) {
+        let Some(command) = trace.command_received.as_ref().filter(|command| !command.dry_run) else {
+            return;
+        };
+        let known = self.0.entry(trace.remediation_id).or_insert_with(|| Known::of(command));
+        known.ended = Some((ended_at(trace), trace.overall_status));
+        self.make_room();
+    }
+
+    /// Was it accepted, or has it ended?
+    pub(crate) fn knows(&self, id: RemediationId) -> bool {
+        self.0.contains_key(&id)
+    }
+
+    /// Why these targets need no other command now; `None`: they do.
+    pub(crate) fn reason_not_to_ask(
+        &self,
+        instance: &InstanceName,
+        targets: &[String],
+        now: Timestamp,
+        quiet: SignedDuration,
+    ) -> Option<(String, Timestamp)> {
+        let same = |known: &&Known| {
+            &known.instance == instance && known.targets.iter().any(|target| targets.contains(target))
+        };
+        let mut newest = None;
+        for (id, known) in self.0.iter().filter(|(_, known)| same(known)) {
+            match known.ended {
+                None => {
+                    return Some((format!("remediation {id} is under way for the same target"), now + quiet));
+                }
+                Some((at, _)) => newest = newest.max(Some((at, *id))),
+            }
+        }
+        let (at, id) = newest.filter(|(at, _)| now < *at + quiet)?;
+        let ago = now.duration_since(at).as_secs().max(0);
+        let why = format!(
+            "remediation {id} ended {ago} s ago for the same target; another may follow {} s after it",
+            quiet.as_secs()
+        );
+        Some((why, at + quiet))
+    }
+
+    /// A remediation of this instance whose restart or change is heard in the log now.
+    pub(crate) fn heard(
+        &self,
+        instance: &InstanceName,
+        now: Timestamp,
+        echo: SignedDuration,
+    ) -> Option<RemediationId> {
+        let heard = |known: &Known| known.ended.is_none_or(|(at, _)| now < at + echo);
+        let mut all = self.0.iter();
+        all.find(|(_, known)| known.is_heard && &known.instance == instance && heard(known))
+            .map(|(id, _)| *id)
+    }
+
+    fn make_room(&mut self) {
+        while self.0.len() > KEPT {
+            let ended = self.0.iter().filter_map(|(id, known)| known.ended.map(|(at, _)| (at, *id)));
+            let Some((_, oldest)) = ended.min() else { break };
+            self.0.remove(&oldest);
+        }
+    }
+}
+
+impl Known {
+    fn of(command: &RemediationCommand) -> Self {
+        let heard =
+            |action: &Action| matches!(action, Action::Restart(_) | Action::SetCpf(_) | Action::ChangeCpf(_));
+        Self {
+            instance: command.instance.clone(),
+            targets: targets(command),
+            is_heard: command.steps().iter().any(|step| heard(&step.action)),
+            ended: None,
+        }
+    }
+}
+
+/// When a remediation ended, by the clock of its router.
+pub(crate) fn ended_at(trace: &WorkflowTrace) -> Timestamp {
+    let took = i64::try_from(trace.completion_time_ms).unwrap_or(i64::MAX);
+    trace.initiated_at.checked_add(SignedDuration::from_millis(took)).unwrap_or(trace.initiated_at)
+}
