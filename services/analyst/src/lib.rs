@@ -58,7 +58,8 @@ pub async fn run(ctx: Context<Config>) -> Result<(), Error> {
         }
         std::future::pending::<()>().await;
     };
-    let work = async { tokio::try_join!(desk::work(&ctx, topology, model.clone()), webhook::call(&ctx)).map(drop) };
+    let work =
+        async { tokio::try_join!(desk::work(&ctx, topology, model.clone()), webhook::call(&ctx)).map(drop) };
     tokio::select! {
         outcome = work => outcome,
         () = discovered => Ok(()),
