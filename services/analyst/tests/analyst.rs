@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
+#[cfg(feature = "crashpoints")]
+#[path = "analyst/deaths.rs"]
+mod deaths;
+#[path = "analyst/desk.rs"]
 mod desk;
 
 use std::sync::atomic::Ordering;

@@ -180,6 +180,7 @@ impl Analyst {
         self.0.wait().unwrap();
     }
 
+    #[cfg(feature = "crashpoints")]
     /// Has it ended? Nobody asked it to.
     pub fn has_died(&mut self) -> bool {
         self.0.try_wait().unwrap().is_some()
