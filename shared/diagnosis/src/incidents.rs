@@ -152,7 +152,7 @@ impl Incidents {
         }
         if let Some(row) = sighting.condition {
             // A part of trouble that is told of by another condition belongs to that one, while it goes on.
-            let whole = row.part_of.as_ref()?;
+            let whole = row.part_of.as_ref().filter(|whole| answer::calls_for_something(whole))?;
             let whole = self.all.get(self.by_matter.get(&(instance.clone(), whole.clone()))?)?;
             let near = now < whole.last_seen + self.limits.together;
             return (near && !whole.is_closed()).then_some(whole.id);
@@ -258,6 +258,7 @@ impl Incidents {
                     Some(part) => {
                         let row = instance_knowledge::condition(part.as_str());
                         row.is_some_and(|row| row.part_of.as_deref() == Some(cause.matter.as_str()))
+                            && answer::calls_for_something(&cause.matter)
                     }
                 }
                 && now < other.last_seen + self.limits.together
