@@ -52,9 +52,8 @@ async fn a_storm_is_an_incident_a_cause_and_the_critical_one_comes_through() {
     assert_eq!(opened(&records), 3);
     // Everything is taken in the end, and nothing more was made of it.
     desk.says(2, LIMIT, 2).await;
-    let last = |records: &[(IncidentRecord, Value)]| {
-        decided(records, "person", &"license-limit-exceeded".into())
-    };
+    let last =
+        |records: &[(IncidentRecord, Value)]| decided(records, "person", &"license-limit-exceeded".into());
     let records = desk.until("the last one", last).await;
     assert_eq!(opened(&records), 4);
     let asked = || async { (desk.real_commands().len() == 3).then_some(()) };

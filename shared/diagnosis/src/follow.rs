@@ -182,7 +182,7 @@ impl Incidents {
                 let why = "no router has made the dry run".to_owned();
                 self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions);
             }
-            Stage::UnderWay { since, .. } if now >= *since + limits.resolution + limits.resolution => {
+            Stage::UnderWay { since, .. } if now >= *since + limits.resolution => {
                 let why = "the remediation has not ended in its time".to_owned();
                 self.call_a_person(id, DiagnosisPhase::Resolution, why, now, actions);
             }

@@ -226,7 +226,7 @@ impl Incidents {
         let unknown = sighting.condition.is_none();
         // Its cause, or the whole that it is a part of, may show within a moment.
         let waits = sighting.condition.is_none_or(|row| row.part_of.is_some());
-        let in_storm = unknown && self.rates_high(sighting, now);
+        let in_storm = unknown && self.rates.now(sighting.instance(), now) > self.limits.storm;
         let matter = if in_storm { STORM.to_owned() } else { sighting.matter() };
         let id = IncidentId::of(sighting.instance(), &matter, sighting.message.message_id);
         let stage = Stage::Triage { until: now + self.limits.triage };
@@ -241,10 +241,6 @@ impl Incidents {
         if !waits {
             self.triage(id, now, actions);
         }
-    }
-
-    fn rates_high(&mut self, sighting: &Sighting<'_>, now: Timestamp) -> bool {
-        self.rates.count(sighting.instance(), now, self.limits.texts) > self.limits.storm
     }
 
     /// What the same process wrote just before and nobody knows, and what is known as a part of it, is explained by it.
@@ -306,7 +302,7 @@ impl Incidents {
             let rank = |incident: &&Incident| (!incident.is_closed(), incident.last_seen, incident.id);
             let Some(oldest) = self.all.values().min_by_key(rank).map(|incident| incident.id) else { break };
             let Some(incident) = self.all.remove(&oldest) else { break };
-            if !incident.is_closed() && incident.findings > 0 {
+            if !incident.is_closed() && incident.is_opened {
                 actions.push(incident.closed(CloseReason::Superseded, now));
             }
             let key = (incident.instance, incident.matter);

@@ -48,7 +48,7 @@ impl Default for Limits {
             together: SignedDuration::from_secs(5),
             triage: SignedDuration::from_secs(2),
             analysis: SignedDuration::from_mins(1),
-            resolution: SignedDuration::from_hours(1),
+            resolution: SignedDuration::from_hours(2),
             again_after: SignedDuration::from_mins(15),
             remembered: SignedDuration::from_hours(24 * 7),
             echo: SignedDuration::from_secs(60),
