@@ -208,7 +208,7 @@ impl Incidents {
         match incident.stage {
             // Read back from the log without its entries, and here they are again.
             Stage::Triage { .. } if was_empty && incident.condition.is_some() => {
-                self.triage(id, now, actions)
+                self.triage(id, now, actions);
             }
             Stage::Triage { .. } if was_empty => {
                 incident.stage = Stage::Triage { until: now + self.limits.triage }
