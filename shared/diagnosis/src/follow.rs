@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     event::{Action, Record},
-    incident::Stage,
+    incident::{Incident, Stage},
     incidents::Incidents,
 };
 
@@ -48,15 +48,17 @@ impl Incidents {
 
     pub(crate) fn ended(&mut self, trace: &WorkflowTrace, now: Timestamp, actions: &mut Vec<Action>) {
         self.remediations.ended(trace);
-        let Some(command) = trace.command_received.as_ref().map(|command| command.command_id) else { return };
-        let concerned = |stage: &Stage| match stage {
-            Stage::Trying { dry, .. } => dry.command == command,
-            Stage::UnderWay { command: ours, .. } => *ours == command,
-            _ => false,
+        // A command that the router could not read is not in the trace, but its id is.
+        let concerned = |incident: &Incident| {
+            let command = match incident.stage {
+                Stage::Trying { ref dry, .. } => dry.command,
+                Stage::UnderWay { command, .. } => command,
+                _ => return None,
+            };
+            (RemediationId::from(command) == trace.remediation_id).then_some((incident.id, command))
         };
-        let concerned = self.all.values().filter(|incident| concerned(&incident.stage));
-        let ids: Vec<IncidentId> = concerned.map(|incident| incident.id).collect();
-        for id in ids {
+        let ids: Vec<(IncidentId, CommandId)> = self.all.values().filter_map(concerned).collect();
+        for (id, command) in ids {
             let Some(incident) = self.all.get_mut(&id) else { continue };
             if let Stage::UnderWay { runbook, cures, .. } = &incident.stage {
                 let (runbook, cures) = (runbook.clone(), *cures);
