@@ -144,3 +144,49 @@ fn two_conditions_with_one_target_are_one_command() {
     let opened = world.records.iter().filter(|(_, record)| matches!(record, Record::Opened(_))).count();
     assert_eq!(opened, 2);
 }
+
+#[test]
+fn a_whole_that_needs_nothing_explains_none_of_its_parts() {
+    let whole = &instance_knowledge::condition("certificates-expired").unwrap().wordings[0].example;
+    let part = |days: u32| {
+        format!(
+            "Certificate 17 Issuer CN=Example CA (Subject CN=a.example)  expired {days} days ago (2025-05-11)."
+        )
+    };
+    for (days, decisions) in [(2, vec!["nothing", "person"]), (187, vec!["nothing", "nothing"])] {
+        for whole_first in [true, false] {
+            let mut world = World::new();
+            if whole_first {
+                world.says(whole, 3, 7);
+            }
+            world.says(&part(days), 3, 7);
+            if !whole_first {
+                world.says(whole, 3, 7);
+            }
+            for _ in 0..5 {
+                world.agents_answer("0,0,256,0,0,0");
+                world.later(1000);
+            }
+            let mut told = world.decisions();
+            told.sort_unstable();
+            assert_eq!(told, decisions, "{days} days, {whole_first}");
+        }
+    }
+}
+
+#[test]
+fn urgent_trouble_takes_along_what_waits_for_company() {
+    let mut world = World::new();
+    world.says("Failed to allocate 742MB shared memory using Huge Pages.  Startup will retry", 2, 7);
+    world.agents_answer("0,0,256,0,0,0");
+    world.later(1000);
+    assert_eq!(world.decisions(), Vec::<&str>::new(), "it waits for company");
+    world.says(PANIC, 3, 8);
+    world.agents_answer("0,0,256,0,0,0");
+    assert_eq!(world.published.len(), 1);
+    let steps: Vec<_> = world.last_command().steps().iter().map(|step| step.id.to_string()).collect();
+    assert_eq!(steps, ["huge-pages", "globals", "restart"]);
+    world.later(10_000);
+    world.agents_answer("0,0,256,0,0,0");
+    assert_eq!(world.published.len(), 1, "one command for both");
+}
