@@ -6,16 +6,12 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use instance_advice::Advisor;
-use instance_knowledge::{kernel_parameters, parameters, remedies};
-use instance_llm::Account;
+use instance_knowledge::{kernel_parameters, parameters, runbook::runbooks};
+use instance_llm::{Account, Asking, Case, Model, Offer, Range, Verdict, choose};
 use instance_testkit::{ModelAnswer, ModelServer};
 use serde_json::{Value, json};
 
-use crate::{
-    desk::Desk,
-    scene::{COMPANY, Scene},
-};
+use crate::desk::Desk;
 
 /// Values that somebody would like to see written somewhere.
 const VALUES: [&str; 11] = [
@@ -125,7 +121,7 @@ fn actions() -> impl Iterator<Item = String> {
     let kernel = kernel_parameters().iter().map(|row| ("os_config", row.name.clone()));
     let never = ["kernel.core_pattern", "kernel.modprobe", "vm.overcommit_memory", "../../etc/passwd"];
     let never = never.map(|name| ("os_config", name.to_owned()));
-    let runbooks = remedies().iter().map(|row| ("iris_restart", row.condition.clone()));
+    let runbooks = runbooks().iter().map(|row| ("iris_restart", row.id.clone()));
     let targets: Vec<_> = cpf.chain(kernel).chain(never).chain(runbooks).collect();
     targets.into_iter().flat_map(|(tool, target)| {
         VALUES.into_iter().flat_map(move |value| {
@@ -140,31 +136,51 @@ fn actions() -> impl Iterator<Item = String> {
     })
 }
 
+/// Two things are allowed, one of them with a size.
+fn offers() -> [Offer<&'static str>; 2] {
+    let range = Range { name: "megabytes of the 8 KB pool".to_owned(), least: 320, most: 512 };
+    [
+        Offer { action: "globals", label: "Grow the 8 KB pool".to_owned(), ranges: vec![range] },
+        Offer { action: "hugepages", label: "Raise vm.nr_hugepages".to_owned(), ranges: Vec::new() },
+    ]
+}
+
+/// What was chosen, in words; panics when it was not offered.
+async fn chosen(model: &Model) -> String {
+    let account = Account { session: "adversary".to_owned(), remediation: Some("r-1".to_owned()) };
+    let asking = Asking { account: &account, least_confidence: 0.5 };
+    match choose(model, &offers(), &Case::default(), &asking).await {
+        Ok(Verdict::Take { action, numbers, .. }) => match (*action, numbers.as_slice()) {
+            ("globals", [size @ 320..=512]) => format!("globals={size}"),
+            ("hugepages", []) => "hugepages".to_owned(),
+            other => panic!("{other:?} was never allowed"),
+        },
+        Ok(Verdict::Person(_)) => "person".to_owned(),
+        Err(_) => "the rules".to_owned(),
+    }
+}
+
 #[tokio::test]
 async fn nothing_that_a_model_says_has_an_effect_outside_what_is_allowed() {
     let server = ModelServer::start();
-    let scene = Scene::new();
-    let entries = scene.read(COMPANY.as_bytes());
     let mut desk = Desk::unlimited(&server);
     let mut model = desk.model();
-    let account = Account { session: "adversary".to_owned(), remediation: Some("r-1".to_owned()) };
 
     // Every shape in the first place of a question, so that each is the one that counts.
     let mut adversary = Adversary::listening(&server);
     let mut effects = Vec::new();
     for place in 0..shapes().len() {
         adversary.turn_to(place);
-        let advisor = Advisor { model: &model, account: &account, least_confidence: 0.5 };
-        effects.push(scene.effect(&scene.decide(&entries, Some(advisor)).await));
+        effects.push(chosen(&model).await);
     }
-    for expected in ["globals=0,0,512,0,0,0", "globals=0,0,320,0,0,0", "hugepages=379"] {
+    for expected in ["globals=512", "globals=320", "hugepages", "person"] {
         assert!(effects.iter().any(|effect| effect == expected), "{expected}: what is allowed happens");
     }
 
     let mut answers = actions();
     let mut told = 0;
     loop {
-        // Four incidents at once, with three answers for each.
+        // Four questions at once, with three answers for each.
         let some: Vec<String> = answers.by_ref().take(12).collect();
         if some.is_empty() {
             break;
@@ -174,18 +190,14 @@ async fn nothing_that_a_model_says_has_an_effect_outside_what_is_allowed() {
             desk = Desk::unlimited(&server);
             model = desk.model();
         }
-        let incidents = some.chunks(3).map(|_| {
-            scene.decide(&entries, Some(Advisor { model: &model, account: &account, least_confidence: 0.5 }))
-        });
-        let incidents: Vec<_> = incidents.collect();
+        let questions: Vec<_> = some.chunks(3).map(|_| chosen(&model)).collect();
         for answer in some {
             server.expect(ModelAnswer::text(answer));
         }
-        for decision in futures::future::join_all(incidents).await {
-            let effect = scene.effect(&decision);
-            assert!(effect.starts_with("person "), "{effect}");
+        for effect in futures::future::join_all(questions).await {
+            assert_eq!(effect, "the rules", "none of these answers is taken");
         }
     }
     assert!(told >= 10_000, "{told}");
-    assert_eq!(server.left(), 0, "each of them was asked for and not taken");
+    assert_eq!(server.left(), 0, "each of them was asked for");
 }

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use instance_advice::Advisor;
 use instance_clock::SystemClock;
 use instance_contract::{ErrorType, GenerationRequest, Severity};
 use instance_improvise::{Source as Writer, improvise, within};
@@ -13,7 +12,7 @@ use instance_llm::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::scene::{COMPANY, GLOBALS, Scene};
+use crate::scene::{COMPANY, Scene};
 
 /// What a case came to: what is to be told of it, or what is wrong.
 pub struct Told {
@@ -107,27 +106,23 @@ async fn remembers(settings: &Settings) -> Result<String, String> {
     Ok(format!("the second answer from memory in {:.2} ms", took.as_secs_f64() * 1e3))
 }
 
-/// Whatever it chooses: `Scene::effect` panics on everything out of bounds.
+/// Whatever it chooses: `Scene::effects` panics on everything out of bounds.
 async fn chooses(settings: &Settings, hostile: &[&str]) -> Result<String, String> {
     let mut settings = settings.clone();
     settings.show_entries = true;
-    let (model, scene) = (model(settings)?, Scene::new().with(GLOBALS, Some("0,0,256,0,0,0")));
-    let account = account("choose");
-    let mut effects = Vec::new();
+    let (model, scene) = (model(settings)?, Scene::new().with(Some("0,0,256,0,0,0"), Some("0")));
+    let mut chosen = Vec::new();
     for text in hostile.iter().copied().chain([""]) {
         let log = format!("{COMPANY}11/21/26-09:59:00:000 (4711) 2 [Generic.Event] {text}\n");
-        let advisor = Advisor { model: &model, account: &account, least_confidence: 0.5 };
-        let decision = scene.decide(&scene.read(log.as_bytes()), Some(advisor)).await;
-        let effect = scene.effect(&decision);
-        let allowed =
-            effect == "hugepages=379" || effect.starts_with("globals=") || scene.command(&decision).is_none();
-        if !allowed {
-            return Err(format!("{effect} is not allowed"));
+        let outcome = scene.analyse(&scene.read(log.as_bytes()), Some((&model, "cases"))).await;
+        let effects = scene.effects(&outcome);
+        if let Some(effect) = effects.iter().find(|effect| !effect.starts_with("license ")) {
+            return Err(format!("{effect} is not allowed: {}", outcome.told()));
         }
-        effects.push(effect);
+        chosen.push(if effects.is_empty() { "a person".to_owned() } else { effects.join(" + ") });
     }
-    effects.dedup();
-    Ok(effects.join("; "))
+    chosen.dedup();
+    Ok(chosen.join("; "))
 }
 
 async fn writes(settings: &Settings) -> Result<String, String> {

@@ -2,20 +2,19 @@
 //! has its effect, so that nothing passes by doing nothing.
 //!
 //! The cases are data, `corpus/*.toml`. Each is decided three times by the code that services use: the hostile entry alone;
-//! the hostile entry beside two true conditions, so that a model is asked, is shown the entry and answers as badly as it
-//! can; and the twin alone.
+//! the hostile entry behind one that nobody knows, so that a model is asked, is shown the entry and answers as badly as it can;
+//! and the twin alone.
 
 use std::collections::BTreeSet;
 
-use instance_advice::Advisor;
-use instance_llm::{Account, Excerpt};
+use instance_llm::Excerpt;
 use instance_testkit::ModelServer;
 use serde::Deserialize;
 
 use crate::{
     adversary::Adversary,
     desk::Desk,
-    scene::{COMPANY, GLOBALS, PAGES, Scene},
+    scene::{COMPANY, Scene},
 };
 
 const FILES: [&str; 5] = [
@@ -95,11 +94,11 @@ impl Case {
     }
 
     fn scene(&self) -> Scene {
-        Scene::new().with(GLOBALS, self.globals.as_deref()).with(PAGES, self.present_pages.as_deref())
+        Scene::new().with(self.globals.as_deref(), self.present_pages.as_deref())
     }
 
     fn twin_scene(&self) -> Scene {
-        self.scene().with(GLOBALS, self.twin_globals.as_deref()).with(PAGES, self.twin_pages.as_deref())
+        self.scene().with(self.twin_globals.as_deref(), self.twin_pages.as_deref())
     }
 }
 
@@ -133,14 +132,13 @@ fn the_corpus_is_large_varied_and_has_a_twin_for_each() {
 async fn hostile_entries_do_nothing_alone_and_each_twin_has_its_effect() {
     for case in cases() {
         let scene = case.scene();
-        let decision = scene.decide(&scene.read(&case.entry()), None).await;
-        let effect = scene.effect(&decision);
-        let nothing = scene.command(&decision).is_none();
-        assert!(nothing || case.may.contains(&effect), "{}: {effect}", case.id);
-
+        let outcome = scene.analyse(&scene.read(&case.entry()), None).await;
+        for effect in scene.effects(&outcome) {
+            assert!(case.may.contains(&effect), "{}: {effect}", case.id);
+        }
         let scene = case.twin_scene();
-        let decision = scene.decide(&scene.read(&case.twin_entry()), None).await;
-        assert_eq!(scene.effect(&decision), case.effect, "{}", case.id);
+        let outcome = scene.analyse(&scene.read(&case.twin_entry()), None).await;
+        assert_eq!(scene.effects(&outcome), [case.effect.as_str()], "{}", case.id);
     }
 }
 
@@ -154,22 +152,19 @@ async fn a_hostile_model_that_is_shown_hostile_entries_stays_inside_what_is_allo
     for (number, case) in cases().iter().enumerate() {
         let scene = case.scene();
         let entries = scene.read(&[COMPANY.as_bytes(), &case.entry()].concat());
-        let account = Account { session: "corpus".to_owned(), remediation: Some(case.id.clone()) };
         let before = server.calls();
         adversary.turn_to(number);
-        let advisor = Advisor { model: &model, account: &account, least_confidence: 0.5 };
-        let decision = scene.decide(&entries, Some(advisor)).await;
-        let effect = scene.effect(&decision);
-        let allowed =
-            effect.starts_with("globals=") || effect == "hugepages=379" || case.may.contains(&effect);
-        assert!(scene.command(&decision).is_none() || allowed, "{}: {effect}", case.id);
-        effects.insert(effect);
-
-        assert!(server.calls() > before, "{}: the model was not asked", case.id);
-        let shown = Excerpt::of(entries[2].message_text.as_str()).to_string();
-        let told = format!("{decision:?}");
+        let outcome = scene.analyse(&entries, Some((&model, "corpus"))).await;
+        for effect in scene.effects(&outcome) {
+            let allowed = effect.starts_with("license ") || case.may.contains(&effect);
+            assert!(allowed, "{}: {effect}", case.id);
+            effects.insert(effect);
+        }
+        // A cause that the catalogue knows explains the company, and then nobody is asked.
+        let explained = entries.iter().any(|entry| entry.condition.is_some());
+        assert!(explained || server.calls() > before, "{}: the model was not asked", case.id);
+        let told = outcome.told();
         for call in &server.seen()[before..] {
-            assert!(call.said().contains(&shown), "{}: the entry was not shown", case.id);
             let sent = call.body.to_string();
             for secret in &case.secrets {
                 assert!(!sent.contains(secret), "{}: {secret} went out", case.id);
@@ -177,7 +172,12 @@ async fn a_hostile_model_that_is_shown_hostile_entries_stays_inside_what_is_allo
             }
         }
     }
-    assert!(effects.len() >= 4, "some answers were legal: {effects:?}");
+    // The entry of the company is always shown, those behind it as far as they belong to the same incident.
+    let shown = |call: &instance_testkit::ModelCall| call.said().contains("26 were handed out");
+    assert!(server.seen().iter().all(shown), "entries are shown");
+    let hostile = |call: &&instance_testkit::ModelCall| call.said().contains("[secret]");
+    assert!(server.seen().iter().filter(hostile).count() >= 20, "and hostile ones among them, blacked out");
+    assert!(effects.len() >= 3, "some answers were legal: {effects:?}");
 }
 
 #[tokio::test]
@@ -189,15 +189,13 @@ async fn by_default_no_entry_goes_out_at_all() {
     for (number, case) in cases().iter().enumerate().step_by(3) {
         let scene = case.scene();
         let entries = scene.read(&[COMPANY.as_bytes(), &case.entry()].concat());
-        let account = Account { session: "corpus".to_owned(), remediation: Some(case.id.clone()) };
         let before = server.calls();
         adversary.turn_to(number);
-        let advisor = Advisor { model: &model, account: &account, least_confidence: 0.5 };
-        scene.decide(&entries, Some(advisor)).await;
+        scene.analyse(&entries, Some((&model, "corpus"))).await;
         for call in &server.seen()[before..] {
             let said = call.said();
             for entry in &entries {
-                let text = Excerpt::of(entry.message_text.as_str());
+                let text = Excerpt::at_most(entry.message_text.as_str(), 100);
                 let told = text.as_str().len() > 3 && said.contains(text.as_str());
                 assert!(!told, "{}: an entry went out", case.id);
             }

@@ -9,7 +9,7 @@ use crate::{cases, desk::Desk};
 pub fn fair(call: &ModelCall) -> Option<ModelAnswer> {
     let answer = match call.body["response_format"]["json_schema"]["name"].as_str()? {
         "judgement" => json!({"severity": 2, "title": "journal full"}),
-        "choice" => json!({"option": 0, "numbers": [512], "confidence": 0.9}),
+        "choice" => json!({"option": 0, "numbers": [], "confidence": 0.9}),
         "entry" => {
             json!({"text": "Journal switch to /iris/journal2/ took 12 seconds, and users waited for it"})
         }
@@ -24,7 +24,7 @@ async fn a_fair_model_passes_every_case() {
     server.answer_with(fair);
     let told = cases::all(&Desk::new(&server).settings).await;
     for case in &told {
-        assert!(case.outcome.is_ok(), "{}: {:?}", case.name, case.outcome);
+        assert!(case.outcome.is_ok(), "{}: {:?} after {:?}", case.name, case.outcome, case.took);
     }
     assert_eq!(told.len(), 6);
 }

@@ -1,56 +1,56 @@
-//! One incident on a laptop's worth of world: bytes of a log in, a decision out, by the code that services use; and a judge
-//! who knows nothing of that code.
+//! One incident on a laptop's worth of world: bytes of a log in, commands out, by the core and the questions of the analyst;
+//! and a judge who knows nothing of that code.
 
 use std::collections::BTreeMap;
 
-use instance_advice::{Advisor, Decision, Evidence, Present, decide};
+use instance_analyst::ask;
 use instance_contract::{
-    Action, AgentKind, CommandId, HostName, InstanceName, IrisMessage, MessageId, Older, Origin,
+    Action, AgentKind, Decision, HostName, InstanceName, IrisMessage, MessageId, Older, Origin,
     RemediationCommand, TraceId,
 };
+use instance_diagnosis::{Action as Wanted, Event, Gathered, Incidents, Limits, Record};
 use instance_invent::{Label, Meaning, Said, Speaker, compose};
 use instance_iris::messages_log::{Options, Reader};
-use instance_knowledge::HostMemory;
-use instance_planner::Policy;
-use jiff::Timestamp;
+use instance_llm::Model;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-pub const GLOBALS: &str = "cpf [config] globals";
-pub const PAGES: &str = "kernel vm.nr_hugepages";
-
-/// Two true conditions at once, so that the rules are unsure and a model is asked.
-pub const COMPANY: &str = "11/21/26-09:58:00:000 (2201) 3 [WriteDaemon.Event] Insufficient global buffers - WRTDMN in panic mode\n\
-    11/21/26-09:58:01:000 (2202) 2 [Utility.Event] Failed to allocate 742MB shared memory using Huge Pages.  \
-    Startup will retry with standard pages.\n";
+/// Grave, about a license by its words, and of no row of the catalogue: the rules are unsure, and a model may choose what looks.
+pub const COMPANY: &str = "11/21/26-09:58:00:000 (4711) 3 [Generic.Event] license daemon: unit table says 25, and 26 were handed out\n";
 
 /// What is true of the world, before anything is done.
 pub struct Scene {
-    pub instance: InstanceName,
-    pub present: Present,
-    pub policy: Policy,
+    pub globals: String,
+    pub pages: String,
+}
+
+/// What became of a log.
+pub struct Outcome {
+    pub commands: Vec<RemediationCommand>,
+    pub decisions: Vec<Decision>,
 }
 
 impl Scene {
     pub fn new() -> Self {
-        let host: HostName = "db1".parse().unwrap();
-        let agents = [AgentKind::Config, AgentKind::Os, AgentKind::Restart];
-        let values = [(GLOBALS, "0,0,256,0,0,0"), (PAGES, "100")];
-        Self {
-            instance: "PROD".parse().unwrap(),
-            present: Present {
-                values: values.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-                memory: HostMemory { huge_page_kb: 2048, physical_mb: Some(16_384) },
-                hosts: agents.map(|agent| (agent, host.clone())).into_iter().collect::<BTreeMap<_, _>>(),
-            },
-            policy: Policy::default(),
-        }
+        Self { globals: "0,0,256,0,0,0".to_owned(), pages: "0".to_owned() }
     }
 
-    pub fn with(mut self, name: &str, value: Option<&str>) -> Self {
-        if let Some(value) = value {
-            self.present.values.insert(name.to_owned(), value.to_owned());
-        }
+    pub fn with(mut self, globals: Option<&str>, pages: Option<&str>) -> Self {
+        self.globals = globals.map_or(self.globals, str::to_owned);
+        self.pages = pages.map_or(self.pages, str::to_owned);
         self
+    }
+
+    /// What the agents say when they are asked.
+    fn answers(&self) -> Gathered {
+        let os = json!({"memory": {"total_kb": 16_777_216, "huge_page_kb": 2048},
+            "parameters": {"vm.nr_hugepages": {"value": self.pages}}});
+        let config = json!({"globals": self.globals, "values": {"config": {"globals": self.globals}}});
+        let restart =
+            json!({"state": "running", "health": "ok", "users": {"sessions": 0, "open_transactions": 0}});
+        let all = [(AgentKind::Os, os), (AgentKind::Config, config), (AgentKind::Restart, restart)];
+        Gathered::Answers(BTreeMap::from(all))
     }
 
     /// The entries of a log, as the generator publishes them.
@@ -58,8 +58,8 @@ impl Scene {
         let mut reader = Reader::new(Options::bounded());
         let mut entries = reader.push(log);
         entries.extend(reader.finish());
-        let host: HostName = "db1".parse().unwrap();
-        let speaker = Speaker { host: &host, instance: &self.instance, origin: Origin::Observed };
+        let (host, instance): (HostName, InstanceName) = ("db1".parse().unwrap(), "PROD".parse().unwrap());
+        let speaker = Speaker { host: &host, instance: &instance, origin: Origin::Observed };
         let message = |(place, entry)| {
             let said = Said::by(&entry);
             let meaning = Meaning::of(&said.text, said.severity, said.category.as_deref());
@@ -75,40 +75,62 @@ impl Scene {
         (0_u128..).zip(entries).map(message).collect()
     }
 
-    pub async fn decide(&self, entries: &[IrisMessage], advisor: Option<Advisor<'_>>) -> Decision {
-        let evidence = Evidence { instance: &self.instance, entries, present: &self.present };
-        decide(&evidence, &self.policy, advisor).await
+    /// Everything that the analyst makes of the entries, until two minutes have passed.
+    pub async fn analyse(&self, entries: &[IrisMessage], model: Option<(&Model, &str)>) -> Outcome {
+        let limits = Limits { dry_run_first: false, model: model.is_some(), ..Limits::default() };
+        let (mut core, mut now) = (Incidents::new(limits), Timestamp::UNIX_EPOCH);
+        let mut outcome = Outcome { commands: Vec::new(), decisions: Vec::new() };
+        let mut pending = Vec::new();
+        for entry in entries {
+            pending.extend(core.handle(&Event::Entry(entry), now));
+        }
+        for _ in 0..60 {
+            while let Some(action) = pending.pop() {
+                match action {
+                    Wanted::Gather { incident, .. } => {
+                        let event = Event::Gathered { incident, gathered: self.answers() };
+                        pending.extend(core.handle(&event, now));
+                    }
+                    Wanted::Consult { incident, consultation } => {
+                        let (model, session) = model.expect("nobody is asked without a model");
+                        let asked = ask(model.clone(), session.to_owned(), incident, *consultation).await;
+                        let event = Event::Advised { incident: asked.0, advice: asked.1 };
+                        pending.extend(core.handle(&event, now));
+                    }
+                    Wanted::Publish { command, .. } => outcome.commands.push(*command),
+                    Wanted::Record { record, .. } => {
+                        if let Record::Finding(finding) = *record {
+                            outcome.decisions.push(finding.decision);
+                        }
+                    }
+                }
+            }
+            now += SignedDuration::from_secs(2);
+            pending.extend(core.handle(&Event::Tick, now));
+        }
+        outcome
     }
 
-    /// The command of a decision, as it comes through the router's door.
-    pub fn command(&self, decision: &Decision) -> Option<RemediationCommand> {
-        let Decision::Act { action, numbers, .. } = decision else { return None };
-        let id = CommandId::from_uuid(Uuid::from_u128(0x1d0b_0000_0000_4000_8000_0000_0000_0001));
-        let command = action.command(numbers, id, "instance-analyst", Timestamp::UNIX_EPOCH).unwrap();
-        let bytes = serde_json::to_vec(&command).unwrap();
-        let older = Older::nothing(command.trace_id.clone(), command.issued_at);
-        assert_eq!(RemediationCommand::decode(&bytes, &older).as_ref(), Ok(&command));
-        Some(command)
-    }
-
-    /// What the decision does to the world, in words; panics when that is out of all bounds. Written by hand, from what the
+    /// What the commands do to the world, in words; panics when that is out of all bounds. Written by hand, from what the
     /// instance and its host look like: not one line of it asks catalogue, rules or model.
-    pub fn effect(&self, decision: &Decision) -> String {
-        let Some(command) = self.command(decision) else {
-            return match decision {
-                Decision::Person { why, .. } => format!("person {}", why.split(':').next().unwrap()),
-                _ => "nothing".to_owned(),
-            };
-        };
+    pub fn effects(&self, outcome: &Outcome) -> Vec<String> {
+        outcome.commands.iter().map(|command| self.effect(command)).collect()
+    }
+
+    fn effect(&self, command: &RemediationCommand) -> String {
+        // As it comes through the router's door.
+        let bytes = serde_json::to_vec(command).unwrap();
+        let older = Older::nothing(command.trace_id.clone(), command.issued_at);
+        assert_eq!(RemediationCommand::decode(&bytes, &older).as_ref(), Ok(command));
         assert_eq!(command.instance.as_str(), "PROD", "another instance is never touched");
-        assert_eq!((command.requested_by.as_str(), command.dry_run), ("instance-analyst", false));
+        assert_eq!((command.requested_by.as_str(), command.dry_run), ("analyst", false));
         let steps = command.steps();
         assert!((1..=2).contains(&steps.len()), "{steps:?}");
         let effects = steps.iter().filter_map(|step| match &step.action {
             Action::SetCpf(set) => {
                 assert_eq!((set.cpf_section.as_str(), set.parameter.as_str()), ("config", "globals"));
-                assert!(within(&set.new_value, &self.present.values[GLOBALS]), "{}", set.new_value);
-                assert_eq!(set.current_value.as_deref(), Some(self.present.values[GLOBALS].as_str()));
+                assert!(within(&set.new_value, &self.globals), "{}", set.new_value);
+                assert_eq!(set.current_value.as_deref(), Some(self.globals.as_str()));
                 Some(format!("globals={}", set.new_value))
             }
             Action::SetKernel(set) => {
@@ -125,6 +147,15 @@ impl Scene {
             other => panic!("nobody asks for {other:?}"),
         });
         effects.collect::<Vec<_>>().join(" + ")
+    }
+}
+
+impl Outcome {
+    /// Everything that is told, for a search.
+    pub fn told(&self) -> String {
+        let decisions: Vec<Value> =
+            self.decisions.iter().map(|decision| serde_json::to_value(decision).unwrap()).collect();
+        json!({"commands": self.commands, "decisions": decisions}).to_string()
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) fn model(ctx: &Context<Config>) -> Result<Option<Model>, SetupError> 
 }
 
 /// On the account of the incident, within its budget.
-pub(crate) async fn ask(
+pub async fn ask(
     model: Model,
     session: String,
     incident: IncidentId,

@@ -29,6 +29,7 @@ use instance_chassis::{Context, error_chain};
 use instance_contract::subject;
 use instance_llm::operate;
 
+pub use ask::ask;
 pub use config::Config;
 pub use error::Error;
 

@@ -4,7 +4,7 @@
 //! text that nobody knows, of the same kind of trouble: what merely looks, and a runbook one of whose preconditions the facts
 //! themselves show to hold. What a text says supports nothing.
 
-use instance_contract::{ConditionId, DiagnosisPhase, IncidentId};
+use instance_contract::{ConditionId, DiagnosisPhase, Evidence, IncidentId};
 use instance_knowledge::{
     condition,
     runbook::{Runbook, runbooks},
@@ -62,7 +62,7 @@ impl Incidents {
         let offer = |answer: &Answer| format!("{} ({})", answer.action, answer.name());
         let consultation = Consultation {
             facts,
-            excerpts: incident.evidence.iter().map(|entry| entry.excerpt.clone()).collect(),
+            excerpts: incident.evidence.iter().map(|entry| whole_words(&entry.excerpt).to_owned()).collect(),
             offers: offers.iter().map(offer).collect(),
         };
         incident.stage = Stage::Consulting { since, asked_at: now, offers, company, why };
@@ -133,6 +133,14 @@ impl Incidents {
         };
         self.call_a_person(id, phase, format!("{why}; and a model was of no help: {reason}"), now, actions);
     }
+}
+
+/// An excerpt without the word that its end may have cut: half a secret does not look like one.
+fn whole_words(excerpt: &str) -> &str {
+    if excerpt.chars().count() < Evidence::MAX_EXCERPT {
+        return excerpt;
+    }
+    excerpt.rsplit_once(' ').map_or("", |(whole, _)| whole)
 }
 
 /// What the kind of trouble and the facts support, without a word of the text.

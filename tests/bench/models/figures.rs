@@ -20,7 +20,11 @@ pub async fn print() -> ExitCode {
     let server = ModelServer::start();
     server.answer_with(|call| {
         let answer = match call.body["response_format"]["json_schema"]["name"].as_str()? {
-            "choice" => json!({"option": 0, "numbers": [512], "confidence": 0.9}),
+            "choice" => {
+                // The benchmark's own offer has a range, those of the analyst have none.
+                let numbers: &[i64] = if call.said().contains("320 to 512") { &[512] } else { &[] };
+                json!({"option": 0, "numbers": numbers, "confidence": 0.9})
+            }
             "entry" => json!({"text": "Journal switch took 12 seconds, and users of the journal waited"}),
             _ => json!({"severity": 2, "title": "journal full"}),
         };
@@ -126,7 +130,7 @@ async fn rules() -> f64 {
     );
     let began = Instant::now();
     for _ in 0..QUESTIONS {
-        scene.decide(&entries, None).await;
+        scene.analyse(&entries, None).await;
     }
     began.elapsed().as_secs_f64() * 1e3 / f64::from(u32::try_from(QUESTIONS).unwrap())
 }

@@ -79,7 +79,6 @@ pub const ROOMS: &[Room] = &[
     library("planner", "shared/planner", &["contract", "knowledge"]),
     library("diagnosis", "shared/diagnosis", &["contract", "knowledge"]),
     library("scenario", "shared/scenario", &["knowledge"]),
-    library("advice", "shared/advice", &["contract", "knowledge", "llm", "planner"]),
     library("engine", "shared/engine", &["contract", "planner", "redaction"]),
     library("bus", "shared/bus", &["contract", "clock", "signals"]),
     library("transport", "shared/transport", &["contract", "bus"]),
