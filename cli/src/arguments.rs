@@ -6,9 +6,10 @@ use clap::{Parser, Subcommand};
 use instance_contract::Verdict;
 
 use crate::{
-    approve, audit, breaker, bus, chaos, classify, completions, consume, cost, cpf, dead_letter, demo,
-    doctor, exit::Exit, explain, generate, halt, history, hosts, inbox, incident, investigate, knowledge,
-    log, man, model, orchestrate, replay, schema, session, session::Session, status, trace, up, validate,
+    approve, audit, breaker, bus, chaos, classify, completions, config, consume, cost, cpf, dead_letter,
+    demo, doctor, exit::Exit, explain, generate, halt, health, history, hosts, inbox, incident, investigate,
+    knowledge, log, man, model, orchestrate, replay, schema, session, session::Session, status, trace, up,
+    validate,
 };
 
 const EXAMPLES: &str = "\
@@ -83,6 +84,10 @@ pub enum Command {
     Explain(explain::Args),
     /// Answer a question about what happened, in plain words, with the evidence; changes nothing
     Investigate(investigate::Args),
+    /// Is a service of this machine ready? For probes
+    Health(health::Args),
+    /// The settings of the services on this machine
+    Config(config::Args),
     /// Which agent serves which IRIS instance, and where
     Hosts(hosts::Args),
     /// Make or check the streams on NATS
@@ -135,6 +140,8 @@ impl Command {
             Self::Incident(args) => incident::run(args, session),
             Self::Explain(args) => explain::run(args, session),
             Self::Investigate(args) => investigate::run(args, session),
+            Self::Health(args) => health::run(args, session),
+            Self::Config(args) => config::run(args, session),
             Self::Hosts(args) => hosts::run(args, session),
             Self::Bus(args) => bus::run(args, session),
             Self::DeadLetter(args) => dead_letter::run(args, session),

@@ -22,11 +22,13 @@ mod telemetry;
 mod approve;
 mod audit;
 mod bus;
+mod config;
 mod consume;
 mod dead_letter;
 mod doctor;
 mod generate;
 mod halt;
+mod health;
 mod history;
 mod hosts;
 mod orchestrate;
@@ -79,7 +81,8 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) if exit::is_closed_pipe(&error) => Exit::Done.into(),
         Err(error) => {
-            eprintln!("instance: {}", output::printable(&exit::told(&error)));
+            let told = instance_redaction::redacted(exit::told(&error));
+            eprintln!("instance: {}", output::printable(&told));
             if let Some(next) = exit::next_step(&error) {
                 eprintln!("  {next}");
             }

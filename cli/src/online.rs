@@ -8,7 +8,11 @@ use instance_clock::{Clock as _, SystemClock};
 use jiff::Timestamp;
 use nix::unistd::{User, getuid};
 
-use crate::{exit::Exit, session::Session, settings, telemetry};
+use crate::{
+    exit::{self, Exit, Stop},
+    session::Session,
+    settings, telemetry,
+};
 
 /// How long an answer of another process may take, unless `--timeout` says otherwise.
 pub const ANSWER: Duration = Duration::from_secs(10);
@@ -22,10 +26,23 @@ where
     let telemetry = telemetry::start(session)?;
     let outcome = block_on(async {
         let bus = Bus::connect(&settings, "instance-cli", Arc::new(SystemClock)).await?;
-        work(bus).await
+        let outcome = work(bus.clone()).await;
+        match bus.refusals().as_slice() {
+            [] => outcome,
+            refusals => outcome.map_err(|error| refused(&error, refusals)),
+        }
     });
     telemetry::finish(telemetry, session);
     outcome
+}
+
+/// What NATS forbids is not answered, so the error itself speaks of time.
+fn refused(error: &anyhow::Error, refusals: &[String]) -> anyhow::Error {
+    let text =
+        format!("NATS refuses this to the user that we are: {} ({})", refusals.join("; "), exit::told(error));
+    Stop::new(Exit::Refused, text)
+        .next("use the role that may do it; deploy/nats/nats.conf says which")
+        .into()
 }
 
 /// A runtime of one thread is enough for one operator.

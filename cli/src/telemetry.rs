@@ -27,11 +27,17 @@ pub fn start(session: &Session) -> Result<Option<Telemetry>> {
         log_filter: LogFilter::try_from(filter.to_owned()).context("the filter above is legal")?,
         log_format: LogFormat::Text,
         otlp_endpoint: None,
+        ..Settings::default()
     };
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = if host.trim().is_empty() { "unknown" } else { host.trim() };
-    let service =
-        Service { role: "cli", version: env!("CARGO_PKG_VERSION"), host, process_id: Uuid::new_v4() };
+    let service = Service {
+        role: "cli",
+        version: env!("CARGO_PKG_VERSION"),
+        host,
+        process_id: Uuid::new_v4(),
+        profile: None,
+    };
     Ok(Some(instance_telemetry::start(&service, &settings, &lookup).context("could not start telemetry")?))
 }
 

@@ -229,8 +229,14 @@ async fn the_breaker_lets_trials_through_and_closes_when_the_model_is_back() {
     let desk = Desk::new(&server);
     let model = desk.model();
     desk.ask_about(&model, "a").await.unwrap_err();
+    let connections = server.connections();
     let error = desk.ask_about(&model, "b").await.unwrap_err();
     assert_eq!((failures(&error), server.calls()), (vec!["breaker_open".to_owned()], 3));
+    assert_eq!(
+        server.connections(),
+        connections,
+        "whom an open breaker leaves alone is not even connected to"
+    );
     server.answer_with(|_| Some(right()));
     desk.clock.advance(Duration::from_secs(30));
     for question in ["c", "d"] {
@@ -330,6 +336,24 @@ async fn a_run_is_recorded_and_replayed_offline() {
     assert_eq!(server.calls(), 2, "a replay calls nobody");
     let unknown = replaying.ask_about(&replaying.model(), "something else").await.unwrap_err();
     assert!(unknown.to_string().contains("was not recorded"), "{unknown}");
+}
+
+#[tokio::test]
+async fn answers_that_an_endpoint_gave_once_can_be_given_again_by_the_test_server() {
+    let first = ModelServer::start();
+    first.expect(right().costing(300, 30)).expect(ModelAnswer::text("nonsense")).expect(right());
+    let desk = Desk::new(&first);
+    let recorded = desk.ask_about(&desk.model(), "one").await.unwrap();
+    desk.ask_about(&desk.model(), "two").await.unwrap();
+    let file = desk.folder().join("recorded.jsonl");
+    first.save_recordings(&file);
+
+    let second = ModelServer::start();
+    second.expect_recorded(&file);
+    let elsewhere = Desk::new(&second);
+    let again = elsewhere.ask_about(&elsewhere.model(), "one").await.unwrap();
+    assert_eq!((&again.value, again.usage, again.key), (&recorded.value, recorded.usage, recorded.key));
+    assert_eq!(elsewhere.ask_about(&elsewhere.model(), "two").await.unwrap().calls, 2, "the wrong one too");
 }
 
 fn settings(replay: &std::path::Path, url: &str) -> instance_llm::Settings {

@@ -44,7 +44,10 @@ pub struct Desk {
 impl Desk {
     /// One provider, "main". Nothing is kept in files, so that every question is a call unless a test wants otherwise.
     pub fn new(server: &ModelServer) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::within(tempfile::tempdir().unwrap(), server)
+    }
+
+    fn within(folder: tempfile::TempDir, server: &ModelServer) -> Self {
         let mut settings = Settings {
             providers: vec![settings::Provider::new("main", &server.url(), "m-1")],
             folder: folder.path().join("state"),
@@ -64,6 +67,19 @@ impl Desk {
             account: Account { session: "test".to_owned(), remediation: Some("r-1".to_owned()) },
             folder,
         }
+    }
+
+    /// The same for thousands of questions: no budget, cache or limit of calls that would be felt, and in memory where there
+    /// is such a folder, because each call is written down and synced.
+    pub fn unlimited(server: &ModelServer) -> Self {
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        let mut desk = Self::within(folder.unwrap(), server);
+        let budget = &mut desk.settings.budget;
+        (budget.remediation_tokens, budget.session_tokens) = (u64::MAX >> 1, u64::MAX >> 1);
+        budget.day_tokens = u64::MAX >> 1;
+        desk.settings.cache.enabled = false;
+        desk.provider().calls_per_minute = 100_000;
+        desk
     }
 
     pub fn model(&self) -> Model {

@@ -2,8 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod cases;
 mod desk; // Read this first: a model set up for a test.
+mod scene;
+
+mod adversary;
+mod corpus;
 
 mod asking;
+mod improvising;
+mod ready;
 mod remembering;
 mod telling;

@@ -55,6 +55,13 @@ async fn a_bare_server_is_set_up_and_what_differs_is_found() {
         checks.into_iter().find(|check| check["name"] == "streams").unwrap()
     };
     assert_eq!((doctor.code, &streams(&doctor)["outcome"]), (1, &"fail".into()));
+    let check = on(&["doctor", "--check"]);
+    assert!(
+        check.code == 1 && check.stdout.contains("fail streams") && !check.stdout.contains("ok  "),
+        "{check:?}"
+    );
+    let unplugged = alone(&["doctor", "--check", "--nats", "nats://127.0.0.1:1"]);
+    assert!(unplugged.code == 7 && unplugged.stdout.contains("fail nats"), "{unplugged:?}");
     assert!(streams(&doctor)["next"].as_str().unwrap().contains("instance bus init"));
 
     let first = on(&["bus", "init", "--json"]);

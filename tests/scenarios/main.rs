@@ -10,15 +10,20 @@ mod audited;
 mod closed_loop;
 mod drained;
 mod fewest_restarts;
+mod gateway;
 mod in_turn;
 mod killed_midway;
+mod monitored;
 mod one_trace;
 mod restarts;
 mod routed;
+mod telemetry;
 mod unwound;
 
 mod bad_input;
 mod chaos;
+mod chaos_toolkit;
+mod chart;
 mod generator_once;
 mod outside;
 
@@ -30,5 +35,6 @@ mod operator;
 mod plain_client;
 
 mod asyncapi;
+mod permissions;
 mod readme;
 mod settings;

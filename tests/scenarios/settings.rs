@@ -4,7 +4,8 @@ use std::{fs, path::Path, process::Command};
 
 use crate::pipeline::{command, source_tree};
 
-const SERVICES: [&str; 6] = ["analyst", "config-agent", "generator", "os-agent", "restart-agent", "router"];
+const SERVICES: [&str; 7] =
+    ["analyst", "config-agent", "gateway", "generator", "os-agent", "restart-agent", "router"];
 
 /// `--check-config` on a file, with no environment: exit code and what was said.
 fn checked(service: &str, file: &Path, words: &[&str]) -> (i32, String) {

@@ -35,6 +35,8 @@ enum Subject {
     Pipeline,
     /// Whole small remediations with real effects, and dry runs, as somebody who asks sees them.
     Small,
+    /// What asking a language model costs beside the model itself, at a server that answers at once.
+    Models,
 }
 
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
@@ -44,6 +46,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         Subject::Agents => agents(workspace, &options.arguments),
         Subject::Pipeline => pipeline(workspace, &options.arguments),
         Subject::Small => small(workspace, &options.arguments),
+        Subject::Models => models(workspace, &options.arguments),
     }
 }
 
@@ -69,6 +72,12 @@ fn text(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
     let mut bench = std::process::Command::new(workspace.release_program("examples/bench-text"));
     bench.arg("--instance").arg(workspace.release_program("instance"));
     command::run(bench.args(arguments))
+}
+
+/// The cases for models too, with `--live`. Not optimised: what is timed waits for disk and network.
+pub fn models(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
+    let program = ["run", "-p", "instance-tests", "--example", "models"];
+    command::run(command::cargo_in(workspace).args(program).arg("--").args(arguments))
 }
 
 fn agents(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {

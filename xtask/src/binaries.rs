@@ -40,7 +40,9 @@ pub fn build(workspace: &Workspace, scope: Scope) -> Result<()> {
     match scope {
         Scope::Programs => whole_tree(&mut cargo).arg("--bins"),
         Scope::ReleasePrograms => cargo.args(["--workspace", "--bins", "--release"]),
-        Scope::ProgramsAndTests => whole_tree(&mut cargo).args(["--bins", "--tests"]),
+        Scope::ProgramsAndTests => {
+            whole_tree(&mut cargo).args(["--bins", "--tests", "--example", "telemetry-page"])
+        }
         Scope::ProgramsAndProofs => {
             whole_tree(&mut cargo).args(["--bins", "--tests", "--example", "crash", "--example", "broker"]);
             cargo.args(["--example", "simulate"])
@@ -64,6 +66,8 @@ pub struct TestProgram {
     pub manifest: PathBuf,
     /// The unit tests of the package's library?
     pub is_of_library: bool,
+    /// The file under `tests`, or the library.
+    pub name: String,
 }
 
 /// The built test programs of the tree.
@@ -87,7 +91,8 @@ fn test_program(message: &str) -> Option<TestProgram> {
     let is_of_library =
         message["target"]["kind"].as_array().is_some_and(|kinds| kinds.contains(&"lib".into()));
     let (path, manifest) = (message["executable"].as_str()?, message["manifest_path"].as_str()?);
-    Some(TestProgram { path: path.into(), manifest: manifest.into(), is_of_library })
+    let name = message["target"]["name"].as_str()?.to_owned();
+    Some(TestProgram { path: path.into(), manifest: manifest.into(), is_of_library, name })
 }
 
 #[cfg(test)]
@@ -103,7 +108,7 @@ mod tests {
                 "reason": "compiler-artifact",
                 "manifest_path": "/tree/shared/bus/Cargo.toml",
                 "profile": {"test": test},
-                "target": {"kind": [kind]},
+                "target": {"kind": [kind], "name": "bus"},
                 "executable": "/target/debug/deps/bus-1",
             })
             .to_string()

@@ -6,6 +6,8 @@
 
 mod sources; // Read this first: where codes are given.
 
+pub mod handbook;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -50,6 +52,10 @@ pub fn run(workspace: &Workspace) -> Result<()> {
         documented += found.codes.iter().map(|met| &met.code).collect::<BTreeSet<_>>().len();
     }
     faults.extend(compare_index(&pages));
+    let (now, fresh) = handbook::read(&workspace.root)?;
+    if now != fresh {
+        faults.push(format!("{}: its table of codes is stale; run \"cargo xtask generate\"", handbook::FILE));
+    }
     for fault in &faults {
         println!("{fault}");
     }

@@ -9,10 +9,14 @@ use anyhow::{Context, Result, bail};
 
 use crate::binaries::{self, Scope};
 use crate::command;
+use crate::error_pages::handbook;
 use crate::workspace::Workspace;
 
 /// Where the JSON Schemas and the AsyncAPI document lie. Everything in there is generated.
 const SCHEMAS: &str = "shared/contract/schemas";
+
+/// Made of the catalogue in `shared/signals`.
+const TELEMETRY: &str = "docs/telemetry.md";
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -26,7 +30,14 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     // The build that tests use; `cargo run -p` would resolve other features and build apart.
     binaries::build(workspace, Scope::ProgramsAndTests)?;
     let kept = workspace.root.join(SCHEMAS);
+    let page = workspace.root.join(TELEMETRY);
     if !options.check {
+        fs::write(&page, telemetry_page(workspace)?)
+            .with_context(|| format!("could not write \"{}\"", page.display()))?;
+        let (now, fresh) = handbook::read(&workspace.root)?;
+        if now != fresh {
+            fs::write(workspace.root.join(handbook::FILE), fresh).context("could not write the handbook")?;
+        }
         return write_schemas(workspace, &kept);
     }
     let fresh = workspace.target.join("generated");
@@ -34,7 +45,10 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         fs::remove_dir_all(&fresh).with_context(|| format!("could not clear \"{}\"", fresh.display()))?;
     }
     write_schemas(workspace, &fresh)?;
-    let differences = compare(&files_in(&fresh)?, &files_in(&kept)?);
+    let mut differences = compare(&files_in(&fresh)?, &files_in(&kept)?);
+    if fs::read(&page).ok() != Some(telemetry_page(workspace)?) {
+        differences.push(format!("{TELEMETRY}: stale"));
+    }
     if !differences.is_empty() {
         bail!(
             "{} generated file(s) are stale; run \"cargo xtask generate\" and commit:\n  {}",
@@ -44,6 +58,14 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     println!("generated files are fresh");
     Ok(())
+}
+
+/// The catalogue of what the processes tell of themselves, for people.
+fn telemetry_page(workspace: &Workspace) -> Result<Vec<u8>> {
+    let mut example = Command::new(workspace.program("examples/telemetry-page"));
+    let output = example.output().context("could not start the example telemetry-page")?;
+    command::must_succeed(&command::line(&example), output.status)?;
+    Ok(output.stdout)
 }
 
 fn write_schemas(workspace: &Workspace, folder: &Path) -> Result<()> {

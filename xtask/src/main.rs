@@ -19,9 +19,11 @@ mod demo;
 mod error_pages;
 mod generate;
 mod mutants;
+mod phoenix;
 mod simulate;
 mod sizes;
 mod soak;
+mod supply_chain;
 mod test;
 mod tools;
 mod units;
@@ -32,6 +34,9 @@ mod command;
 mod manifest;
 mod nats_server;
 mod pip;
+mod prometheus;
+mod promtool;
+mod python_tools;
 mod redis_server;
 
 use std::process::ExitCode;
@@ -82,6 +87,10 @@ enum Task {
     Soak(soak::Options),
     /// Plant faults one at a time, and see that the proofs find each.
     Mutants(mutants::Options),
+    /// Show the demo's spans to Phoenix, a consumer of others, and ask it for the tree (installs about 1 GB; not in CI).
+    Phoenix,
+    /// Hold licences and sources of dependencies to deny.toml, look for secrets, write the bill of materials.
+    SupplyChain,
     /// Bring compose.yaml up on a real container engine, kill containers in the middle of a remediation, and judge.
     Containers(containers::Options),
     /// Run a benchmark.
@@ -117,6 +126,8 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Chaos(options) => chaos::run(&workspace, &options),
         Task::Soak(options) => soak::run(&workspace, &options),
         Task::Mutants(options) => mutants::run(&workspace, &options),
+        Task::Phoenix => phoenix::run(&workspace),
+        Task::SupplyChain => supply_chain::run(&workspace),
         Task::Containers(options) => containers::run(&workspace, &options),
         Task::Bench(options) => bench::run(&workspace, &options),
     }

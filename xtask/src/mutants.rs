@@ -55,7 +55,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     binaries::build(workspace, Scope::ProgramsAndProofs)?;
     let began = Instant::now();
     let checks: Vec<Check> = chosen.iter().map(|mutant| mutant.check).collect();
-    let programs = Programs::find(workspace, &checks, unit_tests(workspace, &checks)?)?;
+    let programs = Programs::find(workspace, &checks, programs_of(workspace, &checks)?)?;
     let verdicts = work_off(work(&chosen), &programs);
     println!("{}", report(&verdicts, &places));
     println!("{} mutants in {:.0} s", chosen.len(), began.elapsed().as_secs_f64());
@@ -94,16 +94,24 @@ fn with_proof_features(tree: &str) -> Option<&str> {
     })
 }
 
-/// The unit tests of each package that a check needs.
-fn unit_tests(workspace: &Workspace, checks: &[Check]) -> Result<Vec<(&'static str, PathBuf)>> {
+/// The test program of each check that needs one.
+fn programs_of(workspace: &Workspace, checks: &[Check]) -> Result<Vec<(Check, PathBuf)>> {
     let programs = binaries::test_programs(workspace)?;
-    let mut tests: Vec<(&'static str, PathBuf)> = Vec::new();
+    let mut tests: Vec<(Check, PathBuf)> = Vec::new();
     for check in checks {
-        let Check::Tests { package, .. } = check else { continue };
+        let (package, name) = match check {
+            Check::Tests { package, .. } => (package, None),
+            Check::TestsOnServer { package, name, .. } => (package, Some(*name)),
+            _ => continue,
+        };
         let manifest = workspace.packages.iter().find(|it| it.name == *package).map(|it| &it.manifest);
-        let mut of_library = programs.iter().filter(|program| program.is_of_library);
-        let program = of_library.find(|program| Some(&program.manifest) == manifest);
-        tests.push((package, program.with_context(|| format!("{package} has no unit tests"))?.path.clone()));
+        let mut of_package = programs.iter().filter(|program| Some(&program.manifest) == manifest);
+        let program = of_package.find(|program| match name {
+            Some(name) => !program.is_of_library && program.name == name,
+            None => program.is_of_library,
+        });
+        let path = program.with_context(|| format!("{package} has no such tests: {check}"))?.path.clone();
+        tests.push((*check, path));
     }
     Ok(tests)
 }

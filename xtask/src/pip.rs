@@ -32,15 +32,30 @@ impl Pin {
 /// Everything happens in a folder of its own beside `destination`, which appears by one rename: another
 /// process sees all of it or nothing, and of two that install at once the later one takes the earlier one's.
 pub fn install(pin: &Pin, destination: &Path, arrange: impl Fn(&Path) -> Result<PathBuf>) -> Result<()> {
-    eprintln!("xtask: installing {} {} into {}", pin.package, pin.version, destination.display());
+    install_all(
+        &format!("{}-{}", pin.package, pin.version),
+        &(pin.requirement() + "\n"),
+        destination,
+        arrange,
+    )
+}
+
+/// As [`install`], for the lines of a whole requirements file; `what` names them together.
+pub fn install_all(
+    what: &str,
+    lines: &str,
+    destination: &Path,
+    arrange: impl Fn(&Path) -> Result<PathBuf>,
+) -> Result<()> {
+    eprintln!("xtask: installing {what} into {}", destination.display());
     let parent = destination.parent().context("an install folder has a parent")?;
-    let work = WorkFolder::create(parent, pin)?;
+    let work = WorkFolder::create(parent, what)?;
     let requirements = work.0.join("requirements.txt");
-    fs::write(&requirements, pin.requirement() + "\n")
+    fs::write(&requirements, lines)
         .with_context(|| format!("could not write \"{}\"", requirements.display()))?;
 
     let installed = work.0.join("installed");
-    pip_install(pin, &requirements, &installed)?;
+    pip_install(what, &requirements, &installed)?;
     let kept = arrange(&installed)?;
     match fs::rename(&kept, destination) {
         Ok(()) => Ok(()),
@@ -49,7 +64,7 @@ pub fn install(pin: &Pin, destination: &Path, arrange: impl Fn(&Path) -> Result<
     }
 }
 
-fn pip_install(pin: &Pin, requirements: &Path, target: &Path) -> Result<()> {
+fn pip_install(what: &str, requirements: &Path, target: &Path) -> Result<()> {
     let mut pip = pip()?;
     pip.args([
         "install",
@@ -67,12 +82,7 @@ fn pip_install(pin: &Pin, requirements: &Path, target: &Path) -> Result<()> {
     .env("PIP_REQUIRE_VIRTUALENV", "0");
     let output = pip.output().context("could not run pip")?;
     if !output.status.success() {
-        bail!(
-            "pip could not install {} {}:\n{}",
-            pin.package,
-            pin.version,
-            String::from_utf8_lossy(&output.stderr).trim_end()
-        );
+        bail!("pip could not install {what}:\n{}", String::from_utf8_lossy(&output.stderr).trim_end());
     }
     Ok(())
 }
@@ -105,9 +115,9 @@ fn is_taken(error: &io::Error) -> bool {
 struct WorkFolder(PathBuf);
 
 impl WorkFolder {
-    fn create(parent: &Path, pin: &Pin) -> Result<Self> {
+    fn create(parent: &Path, what: &str) -> Result<Self> {
         // Unique among what runs now; what a killed run left under the same process id is removed.
-        let path = parent.join(format!(".incoming-{}-{}-{}", pin.package, pin.version, std::process::id()));
+        let path = parent.join(format!(".incoming-{what}-{}", std::process::id()));
         let work = Self(path);
         let _ = fs::remove_dir_all(&work.0);
         fs::create_dir_all(&work.0).with_context(|| format!("could not create \"{}\"", work.0.display()))?;
@@ -133,8 +143,7 @@ mod tests {
 
     #[test]
     fn a_work_folder_is_gone_when_the_work_is_over() {
-        let pin = Pin { package: "thing", version: "0", sha256: &[] };
-        let work = WorkFolder::create(&std::env::temp_dir(), &pin).unwrap();
+        let work = WorkFolder::create(&std::env::temp_dir(), "thing-0").unwrap();
         let path = work.0.clone();
         fs::write(path.join("file"), "x").unwrap();
         drop(work);
@@ -143,8 +152,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_came_first_is_taken_as_it_is() {
-        let pin = Pin { package: "rename-test", version: "0", sha256: &[] };
-        let work = WorkFolder::create(&std::env::temp_dir(), &pin).unwrap();
+        let work = WorkFolder::create(&std::env::temp_dir(), "rename-test-0").unwrap();
         let (first, second) = (work.0.join("first"), work.0.join("second"));
         for folder in [&first, &second] {
             fs::create_dir(folder).unwrap();

@@ -27,22 +27,28 @@ pub fn find() -> Result<Option<PathBuf>> {
     if let Some(found) = on_path("redis-server") {
         return Ok(Some(found));
     }
-    let root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
-    let Some(apt_get) = on_path("apt-get").filter(|_| root) else {
-        eprintln!(
-            "xtask: there is no redis-server here, so the tests that need one are left out; install it (Debian and \
-             Ubuntu: apt-get install redis-server) or name one with {VARIABLE}=/path/to/redis-server"
-        );
+    if !install_or_say(&["redis-server"])? {
         return Ok(None);
-    };
-    install(&apt_get)?;
+    }
     on_path("redis-server").context("redis-server was installed and is not on PATH").map(Some)
 }
 
-fn install(apt_get: &Path) -> Result<()> {
-    eprintln!("xtask: installing redis-server with apt-get");
-    apt(apt_get, &["update", "--quiet=2"])?;
-    apt(apt_get, &["install", "--quiet=2", "--yes", "--no-install-recommends", "redis-server"])
+/// Installs Debian's packages; where we may not, says what is left out, and gives false.
+pub fn install_or_say(packages: &[&str]) -> Result<bool> {
+    let names = packages.join(" ");
+    let root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+    let Some(apt_get) = on_path("apt-get").filter(|_| root) else {
+        eprintln!(
+            "xtask: there is no {names} here, so the tests that need it are left out; install it (Debian and Ubuntu: \
+             apt-get install {names})"
+        );
+        return Ok(false);
+    };
+    eprintln!("xtask: installing {names} with apt-get");
+    apt(&apt_get, &["update", "--quiet=2"])?;
+    let line = [&["install", "--quiet=2", "--yes", "--no-install-recommends"][..], packages].concat();
+    apt(&apt_get, &line)?;
+    Ok(true)
 }
 
 fn apt(program: &Path, arguments: &[&str]) -> Result<()> {
@@ -59,7 +65,8 @@ fn apt(program: &Path, arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn on_path(name: &str) -> Option<PathBuf> {
+/// A program by its name.
+pub fn on_path(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
 }

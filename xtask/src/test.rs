@@ -6,13 +6,19 @@ use std::time::Instant;
 
 use anyhow::Result;
 
+use crate::bench;
 use crate::binaries::{self, Scope};
 use crate::command;
+use crate::python_tools;
 use crate::tools::Tools;
 use crate::workspace::Workspace;
 
 #[derive(clap::Args, Default)]
 pub struct Options {
+    /// Only this: the cases for language models against a real service, with the key in INSTANCE_LIVE_MODEL_KEY (and maybe
+    /// INSTANCE_LIVE_MODEL_URL and INSTANCE_LIVE_MODEL). Without a key it says that it was skipped.
+    #[arg(long)]
+    live_model: bool,
     /// For `cargo test`, e.g. `-- -p instance-bus` or `-- name_of_a_test`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
     arguments: Vec<OsString>,
@@ -20,6 +26,9 @@ pub struct Options {
 
 /// Find the tools, build the programs that tests start, build the tests, run them; each timed apart.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    if options.live_model {
+        return bench::models(workspace, &["--live".into()]);
+    }
     let tools = Tools::ensure(workspace)?;
     eprintln!("xtask: tests use {}", tools.nats_server.display());
     let started = Instant::now();
@@ -31,6 +40,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let mut tests = cargo_test(workspace, options);
     tests.args(&options.arguments);
     tools.hand_to(&mut tests);
+    python_tools::hand_to(workspace, &mut tests);
     let outcome = command::run(&mut tests);
     eprintln!("xtask: build {:.1} s, tests {:.1} s", built.as_secs_f64(), started.elapsed().as_secs_f64());
     outcome

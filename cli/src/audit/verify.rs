@@ -122,7 +122,7 @@ struct Log {
 
 impl Log {
     async fn of(bus: &Bus, shard: Shard) -> Result<Self> {
-        let mut reading = bus.read_log_from(shard, 1).await?;
+        let mut reading = bus.read_whole_log(shard).await?;
         let next = reading.next().await?;
         Ok(Self { reading, next })
     }

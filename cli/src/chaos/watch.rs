@@ -1,7 +1,7 @@
 //! What is seen of a run on the bus, while it goes on.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -12,7 +12,9 @@ use futures::{
 };
 use instance_bus::{Bus, BusError, Deliveries, Durability, LogFollow, LogMessage, StartAt};
 use instance_contract::{
-    Action, Decision, Finding, IrisMessage, MessageId, RemediationCommand, RemediationId, StepStatus, subject,
+    Action, Decision, Finding, IncidentId, IrisMessage, MessageId, RemediationCommand, RemediationId,
+    StepStatus,
+    subject::{self, IncidentRecord},
 };
 use instance_diagnosis::targets;
 use instance_engine::Record;
@@ -42,6 +44,8 @@ pub struct Watch {
     pub commands: Vec<RemediationCommand>,
     pub ended_at: Option<Duration>,
     of_message: BTreeMap<MessageId, String>,
+    /// Incidents without a finding.
+    undecided: BTreeSet<IncidentId>,
 }
 
 /// A remediation of the run.
@@ -59,10 +63,10 @@ impl Watch {
             let follow = bus.follow(shard, &[subject::shard_log(shard)], 1);
             endless(follow)
         });
-        let findings = endless(bus.follow_incidents(&[subject::findings()], 1));
+        let incidents = endless(bus.follow_incidents(&[subject::incidents()], 1));
         Ok(Self {
             messages: bus.errors(Durability::Ephemeral, StartAt::First).await?,
-            records: select_all(follows.chain([findings])),
+            records: select_all(follows.chain([incidents])),
             since: Instant::now(),
             active_at: Instant::now(),
             detected: BTreeMap::new(),
@@ -72,6 +76,7 @@ impl Watch {
             commands: Vec::new(),
             ended_at: None,
             of_message: BTreeMap::new(),
+            undecided: BTreeSet::new(),
         })
     }
 
@@ -81,9 +86,10 @@ impl Watch {
         self.active_at = self.since;
     }
 
-    /// Is a remediation under way?
+    /// Is a remediation under way, or something being thought about?
     pub fn is_busy(&self) -> bool {
-        self.remediations.values().any(|remediation| remediation.ended.is_none())
+        !self.undecided.is_empty()
+            || self.remediations.values().any(|remediation| remediation.ended.is_none())
     }
 
     /// Takes in what happens within that time.
@@ -148,9 +154,8 @@ impl Watch {
     }
 
     fn record(&mut self, message: &LogMessage) -> Result<()> {
-        if subject::parse_incident(&message.subject).is_some() {
-            self.finding(&message.json()?);
-            return Ok(());
+        if let Some((id, kind)) = subject::parse_incident(&message.subject) {
+            return self.incident(id, kind, message);
         }
         let Some((_, id, kind)) = subject::parse_record(&message.subject) else { return Ok(()) };
         self.active_at = Instant::now();
@@ -184,11 +189,29 @@ impl Watch {
         }
     }
 
+    fn incident(&mut self, id: IncidentId, kind: IncidentRecord, message: &LogMessage) -> Result<()> {
+        self.active_at = Instant::now();
+        match kind {
+            IncidentRecord::Opened => drop(self.undecided.insert(id)),
+            IncidentRecord::Finding(_) => {
+                self.undecided.remove(&id);
+                self.finding(&message.json()?);
+            }
+            IncidentRecord::Closed => drop(self.undecided.remove(&id)),
+            IncidentRecord::Outcome(_) | IncidentRecord::Acknowledged => {}
+        }
+        Ok(())
+    }
+
     /// What is left to people.
     fn finding(&mut self, finding: &Finding) {
-        self.active_at = Instant::now();
-        if let (Decision::Person { .. }, Some(condition)) = (&finding.decision, &finding.condition) {
-            self.left_to_a_person.push(condition.as_str().to_owned());
+        if !matches!(finding.decision, Decision::Person { .. }) {
+            return;
         }
+        // Who is told of the whole is told of its parts: the entries are in the finding.
+        let parts =
+            finding.evidence.iter().filter_map(|entry| self.of_message.get(&entry.message_id).cloned());
+        let whole = finding.condition.iter().map(|condition| condition.as_str().to_owned());
+        self.left_to_a_person.extend(parts.filter(|condition| !condition.is_empty()).chain(whole));
     }
 }

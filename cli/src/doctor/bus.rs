@@ -34,6 +34,7 @@ pub async fn checks(session: &Session) -> Vec<Check> {
     checks.push(control(&bus).await);
     checks.extend(services(&bus).await);
     checks.push(hosts(&bus).await);
+    checks.extend(permissions(&bus));
     checks
 }
 
@@ -44,6 +45,13 @@ fn no_bus(error: &BusError) -> Check {
         _ => "start a NATS server there, name another with --nats URL, or run `instance up`",
     };
     Check::fail("nats", chain(error), next)
+}
+
+/// What was refused while the rest was looked at: what times out above may be that.
+fn permissions(bus: &Bus) -> Option<Check> {
+    let refusals = bus.refusals();
+    let next = "use the role `operator`; deploy/nats/nats.conf says who may do what";
+    (!refusals.is_empty()).then(|| Check::fail("permissions", refusals.join("; "), next))
 }
 
 async fn topology(bus: &Bus) -> Check {

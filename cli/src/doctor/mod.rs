@@ -1,6 +1,7 @@
 //! `instance doctor`: looks at everything that has to be there, and says what to do where it is not.
 
 mod bus;
+mod collector;
 mod host;
 
 use anyhow::Result;
@@ -18,6 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   instance doctor
   instance doctor --nats nats://bus:4222 --iris-command /usr/irissys/bin/iris
+  instance doctor --check || systemctl status nats-server
   instance doctor --json | jq '.checks[] | select(.outcome != \"ok\")'";
 
 #[derive(Debug, clap::Args)]
@@ -26,6 +28,9 @@ pub struct Args {
     /// The `iris` program of this machine; named, it has to work [default: `iris`, if it is there]
     #[arg(long, value_name = "PROGRAM")]
     iris_command: Option<String>,
+    /// For scripts: say only what is not well; exit code 7 when NATS cannot be reached, 1 when something else has failed
+    #[arg(long)]
+    check: bool,
 }
 
 /// What a look at one thing gave.
@@ -67,17 +72,23 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
         let mut checks = bus::checks(session).await;
         checks.push(host::iris_command(args.iris_command.as_deref()).await);
         checks.extend(host::rights());
+        checks.extend(collector::check().await);
         Ok(checks)
     })?;
     let healthy = checks.iter().all(|check| check.outcome != Outcome::Fail);
     if session.json() {
         print_json(&json!({"schema": "instance.cli.v1.doctor", "healthy": healthy, "checks": checks}))?;
     } else {
-        for check in &checks {
+        for check in checks.iter().filter(|check| !args.check || check.outcome != Outcome::Ok) {
             print(line(check, session))?;
         }
     }
-    Ok(if healthy { Exit::Done } else { Exit::Failure })
+    let unreachable = checks.iter().any(|check| check.name == "nats" && check.outcome == Outcome::Fail);
+    Ok(match healthy {
+        true => Exit::Done,
+        false if args.check && unreachable => Exit::BusUnreachable,
+        false => Exit::Failure,
+    })
 }
 
 fn line(check: &Check, session: &Session) -> String {

@@ -9,11 +9,11 @@ use std::{
 use anyhow::Result;
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use instance_contract::GenerationRequest;
-use instance_invent::{Inventor, messages};
+use instance_invent::messages;
 use instance_transport::{Destination, Nats, Outgoing, PAUSES, Transport, deliver};
 use serde_json::{Map, Value};
 
-use super::{Output, Story, Work, pace::Rate, refused};
+use super::{Output, Story, Work, pace::Rate, stock::Stock};
 use crate::{
     exit::{Exit, chain},
     online,
@@ -25,9 +25,9 @@ const BATCH: u64 = 512;
 
 impl Work<'_> {
     /// Prints a batch, or a stream until its end or ours.
-    pub fn print(&self, mut inventor: Inventor<'_>) -> Result<Exit> {
+    pub fn print(&self, mut stock: Stock<'_>) -> Result<Exit> {
         if self.session.json() && !self.args.is_stream() {
-            return self.print_document(&mut inventor);
+            return self.print_document(&mut stock);
         }
         let mut out = BufWriter::with_capacity(1 << 18, io::stdout().lock());
         let mut lines = Vec::new();
@@ -35,8 +35,8 @@ impl Work<'_> {
         while let Some(due) = self.due(number, began.elapsed()) {
             let elapsed = began.elapsed();
             for _ in 0..due.min(BATCH) {
-                self.turn(&mut inventor, number, elapsed)?;
-                self.render(&mut inventor, number, &mut lines)?;
+                self.turn(&mut stock, number, elapsed)?;
+                self.render(&mut stock, number, &mut lines)?;
                 number += 1;
             }
             out.write_all(&lines)?;
@@ -51,11 +51,11 @@ impl Work<'_> {
     }
 
     /// The whole batch as one document, as the generator's endpoint answers.
-    fn print_document(&self, inventor: &mut Inventor<'_>) -> Result<Exit> {
+    fn print_document(&self, stock: &mut Stock<'_>) -> Result<Exit> {
         let mut entries = Vec::new();
         for number in 0..u64::from(self.request.count) {
-            self.turn(inventor, number, Duration::ZERO)?;
-            entries.push(inventor.entry());
+            self.turn(stock, number, Duration::ZERO)?;
+            entries.push(stock.entry());
         }
         let mut document = Map::from_iter([("schema".to_owned(), Value::from("instance.cli.v1.generated"))]);
         document.insert("seed".to_owned(), self.seed.into());
@@ -70,18 +70,18 @@ impl Work<'_> {
         Ok(Exit::Done)
     }
 
-    fn render(&self, inventor: &mut Inventor<'_>, number: u64, lines: &mut Vec<u8>) -> Result<()> {
+    fn render(&self, stock: &mut Stock<'_>, number: u64, lines: &mut Vec<u8>) -> Result<()> {
         if self.args.output == Output::Raw {
-            inventor.line(lines);
+            stock.line(lines);
             return Ok(());
         }
-        serde_json::to_writer(&mut *lines, &self.message(inventor, number).message)?;
+        serde_json::to_writer(&mut *lines, &self.message(stock, number).message)?;
         lines.push(b'\n');
         Ok(())
     }
 
-    fn message(&self, inventor: &mut Inventor<'_>, number: u64) -> Outgoing {
-        let entry = inventor.entry();
+    fn message(&self, stock: &mut Stock<'_>, number: u64) -> Outgoing {
+        let entry = stock.entry();
         let mut messages =
             messages(std::slice::from_ref(&entry), self.seed, number, &self.host, &self.args.instance);
         Outgoing::new(self.order(number), messages.pop().expect("one entry is one message"))
@@ -93,18 +93,18 @@ impl Work<'_> {
     }
 
     /// Publishes to the bus; what it has is kept for 24 hours.
-    pub fn publish(&self, inventor: Inventor<'_>) -> Result<Exit> {
-        online::run(self.session, async |bus| self.send(&Nats::new(bus), inventor).await)
+    pub fn publish(&self, stock: Stock<'_>) -> Result<Exit> {
+        online::run(self.session, async |bus| self.send(&Nats::new(bus), stock).await)
     }
 
     /// Sends to a consumer outside.
-    pub fn to(&self, to: &Destination, inventor: Inventor<'_>) -> Result<Exit> {
+    pub fn to(&self, to: &Destination, stock: Stock<'_>) -> Result<Exit> {
         let transport = to.transport(self.args.http_timeout)?;
-        online::block_on(self.send(transport.as_ref(), inventor))
+        online::block_on(self.send(transport.as_ref(), stock))
     }
 
     /// Begins each in its turn, several at a time; an answer that is late holds up nothing but its own place.
-    async fn send(&self, transport: &dyn Transport, mut inventor: Inventor<'_>) -> Result<Exit> {
+    async fn send(&self, transport: &dyn Transport, mut stock: Stock<'_>) -> Result<Exit> {
         let at_once = usize::from(self.args.at_once);
         let (began, mut number) = (Instant::now(), 0);
         let (mut in_flight, mut sum) = (FuturesUnordered::new(), Sum::default());
@@ -112,8 +112,8 @@ impl Work<'_> {
         let mut stopped = false;
         while let Some(due) = self.due(number, began.elapsed()).filter(|_| !stopped) {
             if due > 0 && in_flight.len() < at_once {
-                self.turn(&mut inventor, number, began.elapsed())?;
-                let outgoing = self.message(&mut inventor, number);
+                self.turn(&mut stock, number, began.elapsed())?;
+                let outgoing = self.message(&mut stock, number);
                 number += 1;
                 in_flight.push(async move { deliver(transport, &outgoing, &PAUSES).await });
                 continue;
@@ -170,7 +170,7 @@ impl Work<'_> {
     }
 
     /// Turns to the phase that the message with this number is of.
-    fn turn(&self, inventor: &mut Inventor<'_>, number: u64, elapsed: Duration) -> Result<()> {
+    pub fn turn(&self, stock: &mut Stock<'_>, number: u64, elapsed: Duration) -> Result<()> {
         if self.args.phase != Some(Story::All) {
             return Ok(());
         }
@@ -181,7 +181,7 @@ impl Work<'_> {
             None => (number, u64::from(self.request.count)),
         };
         let request = GenerationRequest { phase: self.args.phase_of(at, of), ..self.request.clone() };
-        inventor.turn_to(&request).map_err(refused)
+        stock.turn_to(&request)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod emit;
 mod pace;
+mod stock;
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -12,6 +13,7 @@ use instance_contract::{
 use instance_invent::{Inventor, Pace, Template, Templates, draw_seed, start_of};
 use instance_transport::Destination;
 
+use self::stock::Stock;
 use crate::{
     exit::{Exit, Stop},
     online,
@@ -27,10 +29,12 @@ Examples:
   instance generate --category journal --phase all --count 100 --publish
   instance generate --rate 50 --for 10m --to http://127.0.0.1:8080/messages
   instance generate --learn messages.log --list-templates
+  instance generate --category journal --severity 2-3 --count 10 --model
 The same seed gives the same messages; the seed of a run is told on stderr.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Args {
     /// Kind of trouble: config, license, resource (or os), journal, database, security, mirror, other
     #[arg(long, value_name = "KIND", value_parser = category)]
@@ -47,6 +51,9 @@ pub struct Args {
     /// The same seed gives the same messages
     #[arg(long)]
     seed: Option<u64>,
+    /// In the words of the language model that the settings name ([model]); templates answer where it does not
+    #[arg(long, conflicts_with_all = ["rate", "lasting", "list_templates"])]
+    model: bool,
     /// Only messages of this template
     #[arg(long, value_name = "NAME")]
     template: Option<String>,
@@ -121,11 +128,15 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
         session.note(format_args!("seed {seed}"));
     }
     let work = Work { args, session, seed, request, host: host() };
-    match (&args.to, args.publish) {
-        (Some(_), true) => Err(Stop::new(Exit::Usage, "--publish and --to exclude each other").into()),
-        (Some(to), false) => work.to(to, inventor),
-        (None, true) => work.publish(inventor),
-        (None, false) => work.print(inventor),
+    if args.to.is_some() && args.publish {
+        return Err(Stop::new(Exit::Usage, "--publish and --to exclude each other").into());
+    }
+    let stock =
+        if args.model { work.written(inventor, &templates)? } else { Stock::Templates(Box::new(inventor)) };
+    match &args.to {
+        Some(to) => work.to(to, stock),
+        None if args.publish => work.publish(stock),
+        None => work.print(stock),
     }
 }
 
@@ -231,10 +242,7 @@ fn destination(text: &str) -> Result<Destination, String> {
 fn story(text: &str) -> Result<Story, String> {
     match text {
         "all" => Ok(Story::All),
-        word => word
-            .parse()
-            .map(Story::One)
-            .map_err(|_| format!("must be {} or all", Phase::ALL.map(Phase::as_str).join(", "))),
+        word => word.parse().map(Story::One).map_err(|_| format!("must be all, or {}", Phase::RULE)),
     }
 }
 

@@ -30,7 +30,7 @@ fn bad_input_names_field_value_and_rule() {
         ("--count", "101", "must be an integer from 1 to 100"),
         ("--severity", "3-2", "the lower and the higher as 1-3"),
         ("--category", "weather", "config"),
-        ("--phase", "night", "must be baseline, before, incident, recovery or all"),
+        ("--phase", "night", "must be all, or baseline, before, incident or recovery"),
         ("--rate", "0", "a second"),
         ("--to", "ftp://x", "http://host:port/path"),
     ] {
@@ -43,8 +43,8 @@ fn bad_input_names_field_value_and_rule() {
 fn a_whole_story_has_its_four_phases_in_order() {
     let args = parsed(&["--phase", "all", "--count", "100"]).unwrap();
     let told: Vec<Option<Phase>> = (0..100).map(|number| args.phase_of(number, 100)).collect();
-    let counts = Phase::ALL.map(|phase| told.iter().filter(|told| **told == Some(phase)).count());
-    assert_eq!(counts, [40, 20, 20, 20]);
+    let counts = Phase::ALL.iter().map(|phase| told.iter().filter(|told| **told == Some(*phase)).count());
+    assert_eq!(counts.collect::<Vec<_>>(), [40, 20, 20, 20]);
     assert!(told.is_sorted());
     let one = parsed(&["--phase", "incident"]).unwrap();
     assert_eq!(one.phase_of(7, 10), Some(Phase::Incident));

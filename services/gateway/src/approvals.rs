@@ -44,7 +44,7 @@ pub(crate) enum Said {
 
 pub(crate) async fn answer(
     State(gateway): State<Arc<Gateway>>,
-    Extension(Asker(asker)): Extension<Asker>,
+    Extension(Asker(by)): Extension<Asker>,
     Path(id): Path<String>,
     body: Bytes,
 ) -> Result<Response, Problem> {
@@ -54,7 +54,7 @@ pub(crate) async fn answer(
     let Some((number, asked)) = story.open_question() else {
         return Err(Problem::new(StatusCode::CONFLICT, nothing_asked(&story)));
     };
-    may_be_answered(&gateway, &story, &asked, &said, &asker)?;
+    may_be_answered(&gateway, &story, &asked, &said, &by)?;
     let verdict = if said.verdict == Said::Granted { Verdict::Granted } else { Verdict::Denied };
     let answered = ApprovalAnswered {
         schema: ApprovalAnswered::SCHEMA.to_owned(),
@@ -62,7 +62,7 @@ pub(crate) async fn answer(
         remediation_id: story.id,
         digest: asked.digest,
         verdict,
-        by: asker,
+        by,
         at: gateway.clock.now(),
         note: said.note,
     };
@@ -113,8 +113,8 @@ fn nothing_asked(story: &Story) -> String {
 
 /// Every fault at once.
 fn read(body: &[u8]) -> Result<ApprovalAnswer, Faults> {
-    let node = decode::tree(body, decode::MAX_COMMAND_BYTES)?;
-    let fields = Fields::root(&node)?;
+    let tree = decode::tree(body, decode::MAX_COMMAND_BYTES)?;
+    let fields = Fields::root(&tree)?;
     let digest: Option<Digest> = fields.text("digest", fields.required("digest"));
     let verdict = fields.required("verdict").and_then(|node| match node.as_str() {
         Some("granted") => Some(Said::Granted),

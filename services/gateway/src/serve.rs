@@ -2,7 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderValue, header},
+    middleware::map_response_with_state,
+    response::Response,
+};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -28,6 +34,7 @@ pub(crate) async fn serve(
     tasks: &TaskTracker,
 ) -> Result<(), Error> {
     let slots = Arc::new(Semaphore::new(limits.connections.into()));
+    let router = router.layer(map_response_with_state(Arc::clone(&slots), make_room));
     loop {
         let slot = Arc::clone(&slots).acquire_owned();
         let Some(slot) = drain.unless_draining(slot).await else { return Ok(()) };
@@ -43,6 +50,14 @@ pub(crate) async fn serve(
             }
         }
     }
+}
+
+/// While others may wait for a connection, one that has been answered is not kept for later.
+async fn make_room(State(slots): State<Arc<Semaphore>>, mut response: Response) -> Response {
+    if slots.available_permits() == 0 {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 async fn connection(

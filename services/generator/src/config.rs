@@ -39,6 +39,8 @@ pub struct Config {
     pub publish_invented: bool,
     /// Logs whose entries become templates at start, severe and fatal ones first, besides those built in. Default: none.
     pub learn_from: Vec<PathBuf>,
+    /// Whose words invented messages have; templates answer where it does not. Default: no provider, so templates alone.
+    pub model: instance_llm::Settings,
     /// Consumers outside that are sent every stored message of this bus. Default: none.
     pub deliver: Vec<ConsumerSettings>,
     /// A folder of `*.toml` with rows of your own: conditions, CPF parameters, kernel parameters, in the forms of
@@ -131,6 +133,7 @@ impl Default for Config {
             emulated_instance: "EMULATED".parse().expect("a legal instance name"),
             publish_invented: false,
             learn_from: Vec::new(),
+            model: instance_llm::Settings::default(),
             deliver: Vec::new(),
             knowledge_dir: None,
         }

@@ -42,6 +42,8 @@ pub enum RunError {
     Invent(#[from] Faults),
     #[error("could not read the templates")]
     Templates(#[from] TemplateError),
+    #[error("could not set up the model of the settings")]
+    Model(#[from] instance_llm::SetupError),
     #[error("could not announce the service")]
     Announce(#[source] BusError),
     #[error("settings \"replay\" and \"invent\" exclude each other")]

@@ -7,9 +7,10 @@
 //! Invariant: a consumer outside is sent each stored message, in order after it was away, until it has taken it.
 //! Invariant: nothing here writes to an IRIS instance or its log.
 //!
-//! May be imported by tests only. Imports bus, chassis, clock, contract, invent, iris, knowledge and transport.
+//! May be imported by tests only. Imports bus, chassis, clock, contract, improvise, invent, iris, knowledge,
+//! llm and transport.
 //!
-//! Absent on purpose: a language model (templates answer always), reading over the network, watching the folder by
+//! Absent on purpose: reading over the network, watching the folder by
 //! notification (a look every 200 ms costs one `stat` and works on every file system).
 
 mod config;

@@ -10,7 +10,7 @@ use instance_knowledge::Catalogue;
 use crate::deliver::deliver_to;
 use crate::emit::tail_instance;
 use crate::replay::replay;
-use crate::requests::{announce, invent_once, serve};
+use crate::requests::{Inventing, announce, invent_once, serve};
 use crate::{Config, RunError};
 use instance_invent::Templates;
 
@@ -21,14 +21,17 @@ pub async fn run(context: Context<Config>) -> Result<(), RunError> {
     match (&config.replay, &config.invent) {
         (Some(_), Some(_)) => return Err(RunError::TwoModes),
         (Some(path), None) => return replay(&context, path).await,
-        (None, Some(wanted)) => return invent_once(&context, &templates(config).await?, wanted).await,
+        (None, Some(wanted)) => {
+            let inventing = Inventing::new(&context, templates(config).await?)?;
+            return invent_once(&context, &inventing, wanted).await;
+        }
         (None, None) => {}
     }
     check(config)?;
     let path = config.state_dir.clone();
     tokio::fs::create_dir_all(&path).await.map_err(|source| RunError::StateFolder { path, source })?;
-    let templates = Arc::new(templates(config).await?);
-    let service = announce(&context, &templates).await?;
+    let inventing = Arc::new(Inventing::new(&context, templates(config).await?)?);
+    let service = announce(&context, &inventing).await?;
     for instance in config.instances.clone() {
         context.tasks.spawn(tail_instance(context.clone(), instance));
     }
@@ -40,7 +43,7 @@ pub async fn run(context: Context<Config>) -> Result<(), RunError> {
             }
         });
     }
-    serve(context, templates, service).await;
+    serve(context, inventing, service).await;
     Ok(())
 }
 

@@ -1,6 +1,8 @@
 use instance_agent::{evidence::QlistError, host::HostError};
 use instance_contract::{Cause, Failure};
 
+use crate::kept::NotKept;
+
 /// Why an instance is not restarted, or not up again. Each says what was left behind.
 #[derive(Debug, thiserror::Error)]
 pub enum RestartError {
@@ -42,13 +44,8 @@ pub enum RestartError {
         free_at: jiff::Timestamp,
     },
     /// When it was restarted cannot be told or kept.
-    #[error("could not keep the times of restarts in \"{path}\": {reason}")]
-    Spacing {
-        /// The file.
-        path: String,
-        /// What the operating system answered, or what is wrong with the file.
-        reason: String,
-    },
+    #[error("the times of restarts: {0}")]
+    Spacing(#[source] NotKept),
     /// Users did not leave. Nothing was stopped.
     #[error("nothing was stopped: after {seconds} s there are still {users}")]
     UsersRemain {
@@ -117,7 +114,10 @@ impl From<RestartError> for Failure {
             Error::MustNotRestart { .. } => Self::refused("must_not_restart", message),
             Error::CarriesInstance => Self::refused("carries_instance", message),
             Error::TooSoon { .. } => Self::refused("restart_too_soon", message),
-            Error::Spacing { .. } => Self::permanent("restart_times", message),
+            Error::Spacing(error) if error.is_for_want_of_space() => {
+                Self::transient("no_space", format!("{message}; free space on that file system"))
+            }
+            Error::Spacing(_) => Self::permanent("restart_times", message),
             Error::UsersRemain { .. } => Self::permanent("users_remain", message),
             Error::UsersUnseen { .. } => Self::permanent("users_unseen", message),
             Error::Unsettled { .. } => Self::transient("instance_unsettled", message),

@@ -27,6 +27,7 @@ mod waits;
 mod apart;
 mod databases;
 mod host; // The one door to the instance.
+mod kept;
 mod observe;
 mod users;
 

@@ -2,18 +2,12 @@
 //!
 //! Policy has the same rule over the whole fleet; this is the agent's own, for whoever gets past it.
 
-use std::{
-    fs::{self, File},
-    io::{self, Write},
-    path::PathBuf,
-};
-
 use instance_chassis::crash_point;
 use instance_contract::StepKey;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{error::RestartError, observe::Site};
+use crate::{error::RestartError, kept::Kept, observe::Site};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// Nothing is asked about older restarts: 1440 minutes are the most that policy knows.
@@ -22,7 +16,7 @@ const KEPT: SignedDuration = SignedDuration::from_hours(24);
 /// The restarts of one instance.
 #[derive(Debug)]
 pub struct Restarts {
-    path: PathBuf,
+    file: Kept,
     kept: Vec<Restart>,
 }
 
@@ -35,13 +29,9 @@ struct Restart {
 
 impl Restarts {
     pub fn of(site: &Site<'_>) -> Result<Self, RestartError> {
-        let path = site.config.state_dir.join("restarts").join(format!("{}.json", site.instance.name));
-        let kept = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| failure(&path, &error))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(failure(&path, &error)),
-        };
-        Ok(Self { path, kept })
+        let file = Kept::at(&site.config.state_dir.join("restarts"), site.instance.name.as_str());
+        let kept = file.read().map_err(RestartError::Spacing)?.unwrap_or_default();
+        Ok(Self { file, kept })
     }
 
     /// May the instance be restarted now? `step` is the one that asks, when it is a step.
@@ -86,26 +76,11 @@ impl Restarts {
         self.write()
     }
 
-    /// Whole and durable, or as it was.
     fn write(&self) -> Result<(), RestartError> {
-        let write = || -> io::Result<()> {
-            let folder = self.path.parent().unwrap_or(&self.path);
-            fs::create_dir_all(folder)?;
-            let draft = self.path.with_extension("new");
-            let mut file = File::create(&draft)?;
-            file.write_all(&serde_json::to_vec(&self.kept)?)?;
-            file.sync_all()?;
-            fs::rename(&draft, &self.path)?;
-            File::open(folder)?.sync_all()
-        };
-        write().map_err(|error| failure(&self.path, &error))
+        self.file.write(&self.kept).map_err(RestartError::Spacing)
     }
 }
 
 fn name(step: &StepKey) -> String {
     format!("{}/{}", step.remediation_id, step.step_id)
-}
-
-fn failure(path: &std::path::Path, error: &dyn std::fmt::Display) -> RestartError {
-    RestartError::Spacing { path: path.display().to_string(), reason: error.to_string() }
 }

@@ -61,9 +61,12 @@ pub fn force(site: &Site<'_>, limit: Duration) -> Result<Stopped, RestartError> 
     let began = Instant::now();
     let limit = limit.min(FORCE_LIMIT);
     tracing::warn!(instance = %site.instance.name, "forcing the instance down");
+    crash_point("restart.to-force");
     let finished = site.host.iris(&["force", site.instance.name.as_str(), "quietly"], limit)?;
     let said = format!(" (iris force said \"{}\")", finished.last_words());
+    crash_point("restart.force-asked");
     until_down(site, began, limit, &said)?;
+    crash_point("restart.forced");
     let warnings = vec!["it did not stop and was forced down: look what held it".to_owned()];
     Ok(Stopped { took: began.elapsed(), warnings })
 }

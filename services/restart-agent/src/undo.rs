@@ -1,8 +1,7 @@
 //! A restart cannot be taken back. Its undo brings the instance up on the configuration that is there by then.
 
 use std::{
-    fs::{self, File},
-    io::{self, Write},
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,6 +11,7 @@ use instance_chassis::crash_point;
 use instance_contract::{Failure, RestartInstance, StepKey};
 
 use crate::{
+    kept::{Kept, NotKept},
     observe::{Observed, Site, State},
     restart::{Former, Limits, Wish, bring_up, probe as probe_goal},
     waits::Waits,
@@ -25,41 +25,28 @@ const KEPT: Duration = Duration::from_hours(31 * 24);
 #[derive(Debug, Clone)]
 pub struct Record {
     folder: PathBuf,
-    name: String,
+    file: Kept,
 }
 
 impl Record {
     pub fn of(site: &Site<'_>, undo: &StepKey) -> Self {
-        let name = format!("{}_{}.json", undo.remediation_id, undo.step_id);
-        Self { folder: site.config.state_dir.join("undo"), name }
+        let folder = site.config.state_dir.join("undo");
+        let file = Kept::at(&folder, &format!("{}_{}", undo.remediation_id, undo.step_id));
+        Self { folder, file }
     }
 
     fn read(&self) -> Result<Option<Former>, Failure> {
-        match fs::read(self.folder.join(&self.name)) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| self.failure(&error)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(self.failure(&error)),
-        }
+        self.file.read().map_err(|error| not_kept(&error))
     }
 
-    /// Whole and durable, or not there at all.
     fn write(&self, former: &Former) -> Result<(), Failure> {
-        let write = || {
-            fs::create_dir_all(&self.folder)?;
-            let draft = self.folder.join(format!(".{}.new", self.name));
-            let mut file = File::create(&draft)?;
-            file.write_all(&serde_json::to_vec(former)?)?;
-            file.sync_all()?;
-            fs::rename(&draft, self.folder.join(&self.name))?;
-            File::open(&self.folder)?.sync_all()
-        };
-        write().map_err(|error: io::Error| self.failure(&error))
+        self.file.write(former).map_err(|error| not_kept(&error))
     }
 
     /// Forgets what the ledger has forgotten too. That some of it stays is no failure of the undo.
     fn forget_old(&self) {
         let written = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
-        let Some(now) = written(&self.folder.join(&self.name)) else { return };
+        let Some(now) = written(self.file.path()) else { return };
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let age = written(&entry.path()).and_then(|at| now.duration_since(at).ok());
             if age.is_some_and(|age| age > KEPT)
@@ -69,14 +56,13 @@ impl Record {
             }
         }
     }
+}
 
-    fn failure(&self, error: &dyn std::fmt::Display) -> Failure {
-        let path = self.folder.join(&self.name);
-        Failure::permanent(
-            "undo_record",
-            format!("could not keep the record \"{}\": {error}", path.display()),
-        )
+fn not_kept(error: &NotKept) -> Failure {
+    if error.is_for_want_of_space() {
+        return Failure::transient("no_space", format!("{error}; free space on that file system"));
     }
+    Failure::permanent("undo_record", error.to_string())
 }
 
 /// Brings the instance up: starts it when it is down, restarts it when it runs on what the restart put in force.

@@ -1,8 +1,10 @@
-//! Writes the audit trail of a shard, beside and after the plans: it reads the shard's remediation log and tells it on,
-//! many records in one message. No plan ever waits for it.
+//! Writes the audit trail of a shard, beside and after the plans: it tells the shard's remediation log on, many records
+//! in one message. No plan ever waits for it.
 //!
 //! Where to go on stands in the newest message of the trail itself, and the server takes a message only behind that one.
 //! So a death at any point, a lost answer or a second owner who writes too loses nothing and doubles nothing.
+
+mod source; // The log in its order: what the driver hands on, and the rest read.
 
 use std::time::Duration;
 
@@ -12,6 +14,9 @@ use instance_contract::{AuditRecord, AuditRecords, Shard, subject};
 use instance_engine::audit::{Source, Trail};
 use instance_signals::metrics::{AUDIT_FAILURES, AUDIT_RECORDS};
 use tokio::time::{Instant, timeout_at};
+
+pub(crate) use source::{Handed, Handover, handover};
+use source::Source as Log;
 
 /// A message is written when the log is quiet for so long,
 const QUIET: Duration = Duration::from_millis(100);
@@ -41,10 +46,10 @@ impl Halt {
 }
 
 /// Keeps the trail of a shard for as long as it is polled.
-pub(crate) async fn keep(bus: &Bus, shard: Shard) -> std::convert::Infallible {
+pub(crate) async fn keep(bus: &Bus, shard: Shard, mut handed: Handed) -> std::convert::Infallible {
     let mut told = String::new();
     loop {
-        let Err(halt) = write(bus, shard, None).await else { continue };
+        let Err(halt) = write(bus, shard, Some(&mut handed), None).await else { continue };
         let error = instance_chassis::error_chain(&halt);
         if halt.is_ordinary() || error == told {
             tracing::debug!(error, %shard, "looks for the end of the audit trail again");
@@ -61,7 +66,7 @@ pub(crate) async fn keep(bus: &Bus, shard: Shard) -> std::convert::Infallible {
 pub(crate) async fn finish(bus: &Bus, shard: Shard, patience: Duration) {
     let told = async {
         let end = bus.last_sequence(shard).await?;
-        write(bus, shard, Some(end)).await
+        write(bus, shard, None, Some(end)).await
     };
     match tokio::time::timeout(patience, told).await {
         Ok(Ok(())) => {}
@@ -74,7 +79,12 @@ pub(crate) async fn finish(bus: &Bus, shard: Shard, patience: Duration) {
 }
 
 /// From the end of the trail on, for ever or up to a place in the log.
-async fn write(bus: &Bus, shard: Shard, until: Option<u64>) -> Result<(), Halt> {
+async fn write(
+    bus: &Bus,
+    shard: Shard,
+    handed: Option<&mut Handed>,
+    until: Option<u64>,
+) -> Result<(), Halt> {
     let (mut trail, mut after) = end_of(bus, shard).await?;
     let is_done = |trail: &Trail| until.is_some_and(|until| trail.next_sequence() > until);
     if is_done(&trail) {
@@ -83,7 +93,7 @@ async fn write(bus: &Bus, shard: Shard, until: Option<u64>) -> Result<(), Halt> 
     for owner in bus.read_log(shard, &subject::owners(shard)).await? {
         trail.learn(&owner.subject, &owner.payload);
     }
-    let mut log = bus.follow(shard, &[subject::shard_log(shard)], trail.next_sequence());
+    let mut log = Log::new(bus, shard, handed, trail.next_sequence());
     loop {
         let mut records = vec![tell(bus, shard, &mut trail, &log.next().await?).await?];
         let deadline = Instant::now() + GATHER;

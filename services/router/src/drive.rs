@@ -24,7 +24,8 @@ use crate::{
     Error, Router, count, facts,
     hint::Hints,
     intake::Taken,
-    own, perform,
+    own::{self, Owned},
+    perform,
     takeover::{self, Standing},
 };
 
@@ -40,6 +41,7 @@ type LookedAt = (Delivery, Span, Result<Taken, BusError>);
 
 struct Driver<'a> {
     router: &'a Router,
+    owned: &'a Owned,
     shard: Shard,
     core: Core,
     hints: Hints,
@@ -54,7 +56,12 @@ struct Driver<'a> {
 }
 
 /// Until drained, or until the lease is lost.
-pub(crate) async fn drive(router: &Router, lease: &mut Lease, taken: &own::Taken) -> Result<(), Error> {
+pub(crate) async fn drive(
+    router: &Router,
+    lease: &mut Lease,
+    taken: &own::Taken,
+    owned: &Owned,
+) -> Result<(), Error> {
     let shard = lease.shard();
     let mut renewal = interval(RENEW_EVERY);
     renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -62,6 +69,7 @@ pub(crate) async fn drive(router: &Router, lease: &mut Lease, taken: &own::Taken
     crash_point("router.log-read");
     let mut driver = Driver {
         router,
+        owned,
         shard,
         core: Core::new(router.policy.clone(), taken.epoch),
         hints: Hints::new(taken.epoch, standing.last),
@@ -150,6 +158,9 @@ impl Driver<'_> {
             if !lease.is_fresh() {
                 lost(lease)?;
             }
+            if self.owned.is_followed() {
+                return Err(Error::Followed { shard: self.shard });
+            }
             tokio::select! {
                 biased;
                 () = self.router.drain.requested() => break,
@@ -169,7 +180,10 @@ impl Driver<'_> {
                 }
                 Some((delivery, span, taken)) = self.intake.next() => self.take(delivery, span, taken),
                 message = records.next() => match message {
-                    Ok(message) => self.read(&message),
+                    Ok(message) => {
+                        self.read(&message);
+                        self.owned.audit.hand_on(message);
+                    }
                     Err(error) => tracing::warn!(%error, "the remediation log is silent"),
                 },
                 delivery = commands.next(), if self.takes_more() => self.command(delivery)?,
@@ -179,9 +193,25 @@ impl Driver<'_> {
                 }
             }
         }
-        // Drained: what is under way is finished, nothing new is begun.
-        while let Some((_, _)) = self.under_way.next().await {}
-        Ok(())
+        if mutant("router.lease-released-early") {
+            lease.release().await?;
+        }
+        self.finish(lease, renewal).await
+    }
+
+    /// Drained: what is under way is finished, nothing new is begun. The shard stays ours until then.
+    async fn finish(&mut self, lease: &mut Lease, renewal: &mut Interval) -> Result<(), Error> {
+        loop {
+            tokio::select! {
+                biased;
+                done = self.under_way.next() => {
+                    if done.is_none() {
+                        return Ok(());
+                    }
+                }
+                _ = renewal.tick() => renew(lease).await?,
+            }
+        }
     }
 
     /// The rest wait in their stream: agents who are asked thousands of questions at once answer none in time.
@@ -244,7 +274,7 @@ impl Driver<'_> {
     }
 
     fn perform(&mut self, effects: Vec<Effect>, span: &Span) {
-        let (router, shard) = (self.router, self.shard);
+        let (router, shard, owned) = (self.router, self.shard, self.owned);
         for effect in effects {
             // An effect that nothing but time has caused continues the trace of its remediation.
             let span = if span.is_none() { self.span_of(&effect) } else { span.clone() };
@@ -266,14 +296,14 @@ impl Driver<'_> {
                             Some(asked) => asked.await,
                             None => router.lookups.is_used_elsewhere(id, shard).await,
                         };
-                        (Some(perform::begin(router, shard, id, kind, record, elsewhere).await), then)
+                        (Some(perform::begin(router, owned, id, kind, record, elsewhere).await), then)
                     };
                     self.under_way.push(work.instrument(span).boxed());
                 }
                 Effect::Write { id, kind, record } => {
                     let now = router.clock.now();
                     let work = async move {
-                        (Some(perform::write(&router.bus, shard, id, kind, record, now).await), then)
+                        (Some(perform::write(&router.bus, owned, id, kind, record, now).await), then)
                     };
                     self.under_way.push(work.instrument(span).boxed());
                 }

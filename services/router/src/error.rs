@@ -19,6 +19,8 @@ pub enum Error {
     Publish(#[from] instance_bus::PublishError),
     #[error("the lease of shard {shard} is not ours any more")]
     LeaseLost { shard: instance_contract::Shard },
+    #[error("another router has taken shard {shard}")]
+    Followed { shard: instance_contract::Shard },
     #[error("the commands of shard {shard} have come to an end")]
     NoMoreCommands { shard: instance_contract::Shard },
 }

@@ -1,9 +1,12 @@
 //! Who may drive a shard: the holder of its lease. Two routers side by side share the shards this way, and one that
 //! dies is followed by another.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
-use instance_bus::{Headers, Lease, PublishError, topology};
+use instance_bus::{Headers, Lease, Ownership, PublishError, topology};
 use instance_chassis::crash_point;
 use instance_contract::{Owner, Shard, subject};
 use instance_engine::next_epoch;
@@ -48,9 +51,11 @@ async fn drive_while_owned(router: &Router, lease: &mut Lease) {
             let epoch = taken.epoch;
             tracing::info!(%shard, epoch, "took the shard");
             count::taken(shard);
+            let (handover, handed) = audit::handover();
+            let owned = Owned::new(shard, &taken, handover);
             let driven = tokio::select! {
-                driven = drive::drive(router, lease, &taken) => driven,
-                never = audit::keep(&router.bus, shard) => match never {},
+                driven = drive::drive(router, lease, &taken, &owned) => driven,
+                never = audit::keep(&router.bus, shard, handed) => match never {},
             };
             count::left(shard);
             match driven {
@@ -74,6 +79,31 @@ pub(crate) struct Taken {
     pub(crate) sequence: u64,
     /// The epoch before; 0 when there was none.
     pub(crate) former: u64,
+    ownership: Ownership,
+}
+
+/// What whoever writes to a shard's log must have in hand.
+pub(crate) struct Owned {
+    pub(crate) shard: Shard,
+    pub(crate) ownership: Ownership,
+    /// What stands in the log is told on.
+    pub(crate) audit: audit::Handover,
+    followed: AtomicBool,
+}
+
+impl Owned {
+    fn new(shard: Shard, taken: &Taken, audit: audit::Handover) -> Self {
+        Self { shard, ownership: taken.ownership.clone(), audit, followed: AtomicBool::new(false) }
+    }
+
+    /// The log says that somebody else has taken the shard.
+    pub(crate) fn is_over(&self) {
+        self.followed.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_followed(&self) -> bool {
+        self.followed.load(Ordering::Relaxed)
+    }
 }
 
 /// A new epoch, above every one before: `max(last + 1, Unix milliseconds)`, written down before anything else.
@@ -98,7 +128,8 @@ async fn take_over(router: &Router, shard: Shard) -> Result<Taken, Error> {
         match router.bus.publish_once_confirmed(&subject::owner(shard, epoch), &owner, Headers::new()).await {
             Ok(written) => {
                 crash_point("router.owner-written");
-                return Ok(Taken { epoch, sequence: written.sequence, former: last });
+                let ownership = router.bus.ownership(shard, written.sequence).await?;
+                return Ok(Taken { epoch, sequence: written.sequence, former: last, ownership });
             }
             // Somebody took it in the same millisecond.
             Err(PublishError::Exists { .. }) => {}

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use instance_bus::{Bus, DeadLetterReason, Delivery, Headers, LogMessage, PublishError, topology};
-use instance_chassis::crash_point;
+use instance_chassis::{crash_point, mutant};
 use instance_contract::{
     CommandAnswer, RemediationId, Shard,
     subject::{self, RecordKind, Subject},
@@ -11,23 +12,29 @@ use instance_contract::{
 use instance_engine::{Event, Logged, Record};
 use jiff::Timestamp;
 
-use crate::{Router, count, intake};
+use crate::{Router, audit::Handover, count, intake, own::Owned};
 
 /// Between two tries to read the log.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
-/// Write a record on its subject, once. Whoever comes second reads what stands there.
+/// Write a record on its subject, once. Whoever comes second reads what stands there; whoever was followed writes nothing.
 pub(crate) async fn write(
     bus: &Bus,
-    shard: Shard,
+    owned: &Owned,
     id: RemediationId,
     kind: RecordKind,
     record: Box<Record>,
     now: Timestamp,
 ) -> Event {
+    let shard = owned.shard;
     let subject = subject_of(shard, id, &kind, &record);
     about_to_write(&kind);
-    let written = bus.publish_once_confirmed_bytes(&subject, record.encode().into(), Headers::new()).await;
+    let payload = Bytes::from(record.encode());
+    let written = if mutant("router.former-owner-writes") {
+        bus.publish_once_confirmed_bytes(&subject, payload.clone(), Headers::new()).await
+    } else {
+        bus.publish_owned(&owned.ownership, &subject, payload.clone()).await
+    };
     match written {
         Ok(written) => {
             if kind == RecordKind::Ended {
@@ -37,9 +44,14 @@ pub(crate) async fn write(
             }
             has_written(&kind);
             count::written(&record);
+            tell(&owned.audit, &kind, &subject, payload, written.sequence, now);
             Event::Recorded { id, kind, at: now, sequence: written.sequence, record }
         }
         Err(PublishError::Exists { .. }) => standing(bus, shard, id, kind, &subject).await,
+        Err(PublishError::Unmet { .. }) => {
+            owned.is_over();
+            Event::NotRecorded { id, kind }
+        }
         Err(error) => {
             tracing::warn!(%error, remediation = %id, record = %kind, "could not write a record; will try again");
             Event::NotRecorded { id, kind }
@@ -50,7 +62,7 @@ pub(crate) async fn write(
 /// Write the first record of a remediation, where nothing of it stands in any shard.
 pub(crate) async fn begin(
     router: &Router,
-    shard: Shard,
+    owned: &Owned,
     id: RemediationId,
     kind: RecordKind,
     record: Box<Record>,
@@ -61,14 +73,17 @@ pub(crate) async fn begin(
         Some(true) => return used(router, id, kind).await,
         None => return Event::NotRecorded { id, kind },
     }
+    let shard = owned.shard;
     let subject = subject_of(shard, id, &kind, &record);
-    let (any, bytes, now) = (subject::remediation_of(shard, id), record.encode(), router.clock.now());
+    let (any, now) = (subject::remediation_of(shard, id), router.clock.now());
+    let payload = Bytes::from(record.encode());
     about_to_write(&kind);
-    match router.bus.publish_first_confirmed(&any, &subject, bytes.into()).await {
+    match router.bus.publish_first_confirmed(&any, &subject, payload.clone()).await {
         Ok(written) => {
             tracing::info!(remediation = %id, record = %kind, "recorded");
             has_written(&kind);
             count::begun(&kind, &record);
+            tell(&owned.audit, &kind, &subject, payload, written.sequence, now);
             Event::Recorded { id, kind, at: now, sequence: written.sequence, record }
         }
         Err(PublishError::Exists { .. }) => used(router, id, kind).await,
@@ -88,6 +103,22 @@ async fn used(router: &Router, id: RemediationId, kind: RecordKind) -> Event {
             tracing::warn!(%error, remediation = %id, "could not read what a command id was used for");
             Event::NotRecorded { id, kind }
         }
+    }
+}
+
+/// What we have written ourselves need not be read again to be told. (What the driver follows, it hands on as it reads it.)
+fn tell(
+    audit: &Handover,
+    kind: &RecordKind,
+    subject: &Subject,
+    payload: Bytes,
+    sequence: u64,
+    now: Timestamp,
+) {
+    if !matches!(kind, RecordKind::Accepted | RecordKind::ApprovalAnswered(_)) {
+        let subject = subject.to_string();
+        let headers = Headers::new();
+        audit.hand_on(LogMessage { subject, payload, sequence, published_at: now, headers });
     }
 }
 

@@ -36,17 +36,17 @@ impl Bus {
 
     /// A shard's audit trail from its oldest message on, up to the end at the time of the call.
     pub async fn read_audit(&self, shard: Shard) -> Result<Reading, BusError> {
-        Reading::of(self, AUDIT, subject::audit(shard), 1).await
+        Reading::of(self, AUDIT, subject::audit(shard)).await
+    }
+
+    /// A shard's remediation log from its oldest message on, up to the end at the time of the call.
+    pub async fn read_whole_log(&self, shard: Shard) -> Result<Reading, BusError> {
+        Reading::of(self, &topology::remediations(shard), subject::shard_log(shard)).await
     }
 
     /// IrisMessages under a filter, from the oldest that is kept to the end at the time of the call.
     pub async fn read_errors(&self, filter: Subject) -> Result<Reading, BusError> {
-        Reading::of(self, ERRORS, filter, 1).await
-    }
-
-    /// A shard's remediation log from a sequence on, up to the end at the time of the call.
-    pub async fn read_log_from(&self, shard: Shard, from: u64) -> Result<Reading, BusError> {
-        Reading::of(self, &topology::remediations(shard), subject::shard_log(shard), from).await
+        Reading::of(self, ERRORS, filter).await
     }
 }
 
@@ -59,9 +59,9 @@ pub struct Reading {
 }
 
 impl Reading {
-    async fn of(bus: &Bus, stream: &str, filter: Subject, from: u64) -> Result<Self, BusError> {
+    async fn of(bus: &Bus, stream: &str, filter: Subject) -> Result<Self, BusError> {
         let end = bus.last_in(stream, filter.as_str()).await?.map_or(0, |last| last.sequence);
-        let reader = (from <= end).then(|| Reader::new(bus, stream, &[filter.to_string()], from));
+        let reader = (end > 0).then(|| Reader::new(bus, stream, &[filter.to_string()], 1));
         Ok(Self { reader, stream: stream.to_owned(), end })
     }
 

@@ -1,6 +1,9 @@
 //! One connection to NATS: how it is made, kept and watched.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_nats::{
     Client, ConnectErrorKind, ConnectOptions, Event,
@@ -20,6 +23,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(2);
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// An election takes 4 to 9 s; what is "not there" for longer is really not there.
 pub(crate) const UNAVAILABLE_FOR: Duration = Duration::from_secs(16);
+/// More would say nothing new.
+const MOST_REFUSALS: usize = 16;
 const SLOWEST_RECONNECT: Duration = Duration::from_secs(4);
 
 /// A connection to NATS. Clones share it.
@@ -48,6 +53,7 @@ pub(crate) struct Server {
 pub(crate) struct Links {
     broken: watch::Sender<u64>,
     renewed: watch::Sender<u64>,
+    refused: Mutex<Vec<String>>,
 }
 
 impl Links {
@@ -66,9 +72,21 @@ impl Links {
                     std::mem::replace(times, broken) != broken
                 });
             }
+            Event::ServerError(error) if is_refusal(error) => {
+                let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+                let told = error.to_string();
+                if refused.len() < MOST_REFUSALS && !refused.contains(&told) {
+                    refused.push(told);
+                }
+            }
             _ => {}
         }
     }
+}
+
+/// The server says so beside the answers, and whoever waits for one is left to wait.
+fn is_refusal(error: &async_nats::ServerError) -> bool {
+    error.to_string().to_lowercase().contains("permission")
 }
 
 impl Bus {
@@ -128,6 +146,12 @@ impl Bus {
     /// True while the connection is up, as far as we know.
     pub fn is_connected(&self) -> bool {
         self.client.connection_state() == async_nats::connection::State::Connected
+    }
+
+    /// What the server has refused this connection so far, in its words, each once. A request that was refused is not
+    /// answered: what times out may stand here.
+    pub fn refusals(&self) -> Vec<String> {
+        self.server.links.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Asks the server for a round trip: everything published before has reached it when this is `Ok`.
@@ -252,7 +276,7 @@ fn report(event: &Event) {
         Event::SlowConsumer(subscription) => {
             tracing::warn!(subscription, "messages were dropped: this process reads too slowly");
         }
-        Event::ServerError(error) if error.to_string().to_lowercase().contains("permission") => {
+        Event::ServerError(error) if is_refusal(error) => {
             tracing::error!(security = true, error = %error, "NATS refused what this process may not do");
         }
         Event::ServerError(error) => tracing::warn!(error = %error, "NATS server reported an error"),

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Of this server on, the condition of a publish may name other subjects than its own, and one question many subjects.
-const KNOWS_THE_CONDITION: (u64, u64) = (2, 11);
+pub(crate) const KNOWS_THE_CONDITION: (u64, u64) = (2, 11);
 
 impl Bus {
     /// Writes `subject` when nothing stands under `filter`, which includes it, or says that something does
@@ -39,13 +39,29 @@ impl Bus {
             return Err(PublishError::Exists { subject: subject.to_string() });
         }
         headers.set(EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
+        match self.publish_when(subject, &payload, &headers).await {
+            Err(PublishError::Unmet { subject }) => Err(PublishError::Exists { subject }),
+            settled => settled,
+        }
+    }
+
+    /// Writes under the condition of the headers, and finds out what became of a lost answer: while there is no leader it
+    /// tries again for 16 s.
+    pub(crate) async fn publish_when(
+        &self,
+        subject: &Subject,
+        payload: &Bytes,
+        headers: &Headers,
+    ) -> Result<Written, PublishError> {
         let deadline = Instant::now() + UNAVAILABLE_FOR;
         let mut in_doubt = false;
         loop {
             let outcome = self.publish_raw(subject.as_str(), payload.clone(), headers.clone()).await;
             in_doubt |= matches!(outcome, Err(PublishError::Unknown { .. }));
             match outcome {
-                Err(PublishError::Exists { .. }) if in_doubt => return self.ours(subject, &payload).await,
+                Err(refusal @ (PublishError::Exists { .. } | PublishError::Unmet { .. })) if in_doubt => {
+                    return self.ours(subject, payload).await?.ok_or(refusal);
+                }
                 Err(PublishError::Unavailable { .. } | PublishError::Unknown { .. })
                     if Instant::now() < deadline => {}
                 settled => return settled,
@@ -79,14 +95,10 @@ impl Bus {
         }
     }
 
-    /// Something stands there, and one of our own answers was lost: is it ours?
-    async fn ours(&self, subject: &Subject, payload: &Bytes) -> Result<Written, PublishError> {
-        match self.newest_under(subject).await? {
-            Some(message) if message.payload == *payload => {
-                Ok(Written { sequence: message.sequence, duplicate: false })
-            }
-            _ => Err(PublishError::Exists { subject: subject.to_string() }),
-        }
+    /// One of our own answers was lost: is what stands there ours?
+    async fn ours(&self, subject: &Subject, payload: &Bytes) -> Result<Option<Written>, PublishError> {
+        let found = self.newest_under(subject).await?.filter(|message| message.payload == *payload);
+        Ok(found.map(|message| Written { sequence: message.sequence, duplicate: false }))
     }
 
     async fn newest_under(&self, filter: &Subject) -> Result<Option<crate::LogMessage>, PublishError> {

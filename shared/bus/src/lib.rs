@@ -34,6 +34,7 @@ mod kv;
 mod lease;
 mod log;
 mod measure;
+mod owned;
 mod reader;
 mod request;
 mod settings;
@@ -57,11 +58,12 @@ pub use crate::{
     kv::{AlreadyServed, HaltOrder, OpenHint, ServedBy},
     lease::{Lease, LeaseHolder},
     log::LogFollow,
+    owned::Ownership,
     publish::{PublishError, Written},
     reader::LogMessage,
     request::{Inbox, Reply, RequestError},
     settings::{InvalidSettings, Resolved, Settings},
     story::continue_from,
     topology::{Finding, InitOutcome, Topology, TopologyOptions},
-    trace::{current_trace_id, current_traceparent, parent_from, tell_in_full},
+    trace::{continue_traces, current_trace_id, current_traceparent, parent_from, tell_in_full},
 };

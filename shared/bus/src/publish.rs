@@ -11,7 +11,7 @@ use crate::{
     Bus, BusError, Headers,
     api::{RETRY_PAUSE, TEMPORARILY_UNAVAILABLE},
     connect::UNAVAILABLE_FOR,
-    headers::{EXPECTED_LAST_SUBJECT_SEQUENCE, MESSAGE_ID},
+    headers::{EXPECTED_LAST_SUBJECT_SEQUENCE, EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT, MESSAGE_ID},
     measure, topology, trace,
 };
 
@@ -30,6 +30,9 @@ pub enum PublishError {
     /// The subject has been written before (or is not at the expected revision). Nothing was stored.
     #[error("\"{subject}\" is already written")]
     Exists { subject: String },
+    /// The log is not as the writer wants it to be. Nothing was stored.
+    #[error("\"{subject}\" was not written: somebody else has written what it depends on")]
+    Unmet { subject: String },
     /// The answer was lost: the message may be stored. Read the subject again before doing anything else.
     #[error("could not tell whether \"{subject}\" was written: no answer in time")]
     Unknown { subject: String },
@@ -72,6 +75,7 @@ impl PublishError {
     fn kind(&self) -> &'static str {
         match self {
             Self::Exists { .. } => "exists",
+            Self::Unmet { .. } => "unmet",
             Self::Unknown { .. } => "unknown",
             Self::Unavailable { .. } => "unavailable",
             Self::Refused { .. } => "refused",
@@ -217,6 +221,7 @@ impl Bus {
         headers: Headers,
     ) -> Result<Written, PublishError> {
         let text = || subject.to_owned();
+        let on_others = headers.get(EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT).is_some();
         let request = async_nats::Request::new().payload(payload).headers(headers.into_map());
         let reply = match self.answered(self.client.send_request(text(), request)).await {
             None => return Err(PublishError::Unknown { subject: text() }),
@@ -224,13 +229,16 @@ impl Bus {
             Some(Err(error)) => {
                 return Err(match error.kind() {
                     RequestErrorKind::TimedOut => PublishError::Unknown { subject: text() },
+                    RequestErrorKind::NoResponders if mutant("bus.no-responders-is-yes") => {
+                        return Ok(Written { sequence: 0, duplicate: false });
+                    }
                     RequestErrorKind::NoResponders => PublishError::Unavailable { subject: text() },
                     _ => PublishError::Send { subject: text(), source: Box::new(error) },
                 });
             }
         };
         match serde_json::from_slice(&reply.payload) {
-            Ok(Answer::Error { error }) => Err(error.about(subject)),
+            Ok(Answer::Error { error }) => Err(error.about(subject, on_others)),
             Ok(Answer::Taken { sequence, duplicate }) => Ok(Written { sequence, duplicate }),
             // Somebody else listens on that subject and answered: whether a stream has the message is not known.
             Err(_) => Err(PublishError::Unknown { subject: text() }),
@@ -308,17 +316,35 @@ struct AnswerError {
 }
 
 impl AnswerError {
-    /// Wrong last sequence, in the older and the newer number.
-    const WRONG_LAST_SEQUENCE: [u64; 2] = [10071, 10164];
+    const WRONG_LAST_SEQUENCE: u64 = 10071;
+    /// The same of a replicated stream while another write under the same condition is on its way.
+    const NOT_TOLD_YET: u64 = 10164;
+    /// One of the reasons for which a stream does not store a message: it takes one for each subject.
+    const SUBJECT_IS_FULL: (u64, &str) = (10077, "per subject");
 
-    fn about(self, subject: &str) -> PublishError {
+    /// `on_others`: the condition was about other subjects than its own.
+    fn about(self, subject: &str, on_others: bool) -> PublishError {
         let subject = subject.to_owned();
-        if Self::WRONG_LAST_SEQUENCE.contains(&self.code) {
-            PublishError::Exists { subject }
-        } else if self.code == TEMPORARILY_UNAVAILABLE {
-            PublishError::Unavailable { subject }
-        } else {
-            PublishError::Refused { subject, code: self.code, reason: self.description }
+        match self.code {
+            Self::WRONG_LAST_SEQUENCE if on_others => PublishError::Unmet { subject },
+            Self::NOT_TOLD_YET if on_others => PublishError::Unavailable { subject },
+            Self::WRONG_LAST_SEQUENCE | Self::NOT_TOLD_YET => PublishError::Exists { subject },
+            code if code == Self::SUBJECT_IS_FULL.0 && self.description.contains(Self::SUBJECT_IS_FULL.1) => {
+                PublishError::Exists { subject }
+            }
+            TEMPORARILY_UNAVAILABLE => PublishError::Unavailable { subject },
+            code => PublishError::Refused { subject, code, reason: self.description },
         }
     }
+}
+
+/// As in the chassis, which this crate cannot ask.
+#[cfg(feature = "mutants")]
+fn mutant(name: &'static str) -> bool {
+    std::env::var("MUTANT").is_ok_and(|chosen| chosen == name)
+}
+
+#[cfg(not(feature = "mutants"))]
+const fn mutant(_name: &'static str) -> bool {
+    false
 }

@@ -137,6 +137,17 @@ impl Resolved {
         }
     }
 
+    /// Passwords and tokens, of files and of addresses: what must never be told.
+    pub fn secrets(&self) -> Vec<String> {
+        let given = [&self.password, &self.token].into_iter().flatten().cloned();
+        let in_address = |url: &String| {
+            let authority = url.split_once("://").map_or(&**url, |(_, rest)| rest);
+            let (user, _) = authority.rsplit_once('@')?;
+            Some(user.split_once(':').map_or(user, |(_, password)| password).to_owned())
+        };
+        given.chain(self.urls.iter().filter_map(in_address)).collect()
+    }
+
     /// The addresses, without user names and passwords.
     pub fn servers(&self) -> String {
         masked(&self.urls)

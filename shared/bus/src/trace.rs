@@ -24,6 +24,14 @@ pub fn tell_in_full(yes: bool) {
     TOLD_IN_FULL.store(yes, Ordering::Relaxed);
 }
 
+static CREATION_IS_PARENT: AtomicBool = AtomicBool::new(true);
+
+/// Whether handling a message is a child of the span that created it (and linked to it), so that an incident is one trace.
+/// Default: yes. Where it is not, each handling begins a trace of its own, with the link alone.
+pub fn continue_traces(yes: bool) {
+    CREATION_IS_PARENT.store(yes, Ordering::Relaxed);
+}
+
 fn is_told_in_full() -> bool {
     TOLD_IN_FULL.load(Ordering::Relaxed)
 }
@@ -165,8 +173,10 @@ pub(crate) fn process_span(
     let creation = extract(headers.map());
     let creation_span = creation.span().span_context().clone();
     if creation_span.is_valid() {
-        // Without a tracer there is nothing to set a parent on; handling the message goes on all the same.
-        let _ = span.set_parent(creation);
+        if CREATION_IS_PARENT.load(Ordering::Relaxed) {
+            // Without a tracer there is nothing to set a parent on; handling the message goes on all the same.
+            let _ = span.set_parent(creation);
+        }
         span.add_link(creation_span);
     }
     span

@@ -44,6 +44,50 @@ async fn the_first_record_is_written_only_where_nothing_stands_under_any_subject
 }
 
 #[tokio::test]
+async fn an_owner_writes_until_it_is_followed_and_nobody_writes_a_record_twice() {
+    let server = NatsServer::start();
+    let bus = instance_testkit::bus(&server).await;
+    let owner = async |epoch| {
+        let written = bus.publish_once(&subject::owner(SHARD, epoch), &json!({}), Headers::new()).await;
+        bus.ownership(SHARD, written.unwrap().sequence).await.unwrap()
+    };
+    let former = owner(1).await;
+    let id = remediation();
+    let step = |number| {
+        let kind = RecordKind::Result { step: "config".parse().unwrap(), attempt: Attempt(number) };
+        subject::record(SHARD, id, &kind)
+    };
+    let write = async |by, number, bytes: &'static [u8]| {
+        bus.publish_owned(by, &step(number), bytes.into()).await
+    };
+    write(&former, 1, b"{}").await.unwrap();
+    for bytes in [b"{}", b"[]"] {
+        assert!(matches!(write(&former, 1, bytes).await, Err(PublishError::Exists { .. })));
+    }
+    // Whatever condition it is written under.
+    let plain = bus.publish_bytes(&step(1), "{}".into(), None, Headers::new()).await;
+    assert!(matches!(plain, Err(PublishError::Exists { .. })), "{plain:?}");
+
+    let next = owner(2).await;
+    for number in [1, 2] {
+        let refused = write(&former, number, b"{}").await;
+        assert!(matches!(refused, Err(PublishError::Unmet { .. })), "{refused:?}");
+    }
+    write(&next, 2, b"{}").await.unwrap();
+    let log = bus.read_log(SHARD, &subject::remediation_of(SHARD, id)).await.unwrap();
+    assert_eq!(log.len(), 2);
+}
+
+#[tokio::test]
+async fn a_write_that_no_stream_takes_is_no_write() {
+    let server = NatsServer::start();
+    let bus = instance_testkit::bus(&server).await;
+    let nowhere = subject::record(Shard(99), remediation(), &RecordKind::Ended);
+    let written = bus.publish_once(&nowhere, &json!({}), Headers::new()).await;
+    assert!(matches!(written, Err(PublishError::Unavailable { .. })), "{written:?}");
+}
+
+#[tokio::test]
 async fn many_ids_are_looked_for_with_one_question() {
     let server = NatsServer::start();
     let bus = instance_testkit::bus(&server).await;

@@ -162,6 +162,7 @@ Environment:
   INSTANCE_HOST, INSTANCE_GRACE_SECONDS; an empty variable counts as unset
   NATS_URL, NATS_CREDS, ...     as the nats command reads them; settings beat them
   OTEL_EXPORTER_OTLP_ENDPOINT   where traces, logs and metrics go (http/protobuf); unset: nowhere
+  INSTANCE_TELEMETRY__LISTEN    where /livez, /readyz and /metrics are answered; unset: nowhere
 
 Exit codes:
   0 drained   1 failed   2 wrong usage   7 NATS unreachable (--no-wait)   78 bad settings

@@ -6,7 +6,7 @@
 //! of the grace period stops now; the process always returns from `main`.
 //! Invariant: nothing here knows any one service by name.
 //!
-//! May be imported by agent and services. Imports contract, clock, bus and telemetry.
+//! May be imported by agent and services. Imports contract, clock, bus, telemetry, signals and redaction.
 //!
 //! A service's `main` names it and nothing else:
 //!
@@ -37,12 +37,14 @@ mod drain;
 
 mod arguments;
 mod crash;
+mod endpoint; // /livez, /readyz, /metrics.
 mod exit;
 mod health;
 mod host;
 mod lifecycle;
 mod mutant;
 mod notify;
+mod readiness;
 mod settings;
 mod texts;
 

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::context::Context;
 use crate::drain::Drain;
+use crate::endpoint::{self, Endpoint};
 use crate::exit::{Ending, StopSignal};
 use crate::health::Health;
 use crate::notify::Supervisor;
@@ -33,6 +35,9 @@ pub(crate) struct Run {
     pub tasks: TaskTracker,
     pub grace: Duration,
     pub supervisor: Supervisor,
+    /// Where health and metrics are asked for, if anywhere.
+    pub listen: Option<SocketAddr>,
+    pub endpoint: Arc<Endpoint>,
 }
 
 /// Connects, runs the service, and waits for what it has spawned.
@@ -50,10 +55,37 @@ where
             return Ending::Failed;
         }
     };
+    let listener = match run.listen {
+        None => None,
+        Some(address) => match endpoint::open(address).await {
+            Ok(listener) => Some(listener),
+            Err(error) => {
+                tracing::error!(%address, %error, "could not listen for /livez, /readyz and /metrics");
+                return Ending::Failed;
+            }
+        },
+    };
     let (drain, grace, supervisor) = (run.drain.clone(), run.grace, run.supervisor.clone());
     let health = Health::new(drain.clone());
     health.listen(run.name);
-    supervise(work(run, begin, service, health), &drain, signals, grace, &supervisor).await
+    // Beside the work, on the same loop, and gone with it.
+    let (watched, asked) = (supervisor.clone(), Arc::clone(&run.endpoint));
+    let beside = async move {
+        tokio::join!(watched.keep_watched(), async {
+            if let Some(listener) = listener {
+                match endpoint::serve(listener, asked).await {}
+            }
+        });
+        std::future::pending().await
+    };
+    let work = work(run, begin, service, health);
+    let both = async move {
+        tokio::select! {
+            ending = work => ending,
+            () = beside => Ending::Failed,
+        }
+    };
+    supervise(both, &drain, signals, grace, &supervisor).await
 }
 
 async fn work<C, F, Fut, E>(run: Run, begin: Begin<C>, service: F, health: Health) -> Ending
@@ -67,6 +99,7 @@ where
         Ok(None) => return Ending::Clean,
         Err(ending) => return ending,
     };
+    run.endpoint.readiness.connected(&bus);
     run.supervisor.ready();
     health.connected(bus.clone());
     tracing::info!(server = bus.server_version(), servers = bus.servers(), "connected");

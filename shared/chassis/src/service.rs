@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use instance_clock::{Clock, SystemClock};
-use instance_telemetry::{Telemetry, error_chain};
+use instance_telemetry::{ProcessParent, Telemetry, error_chain};
 use serde::de::DeserializeOwned;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -17,9 +17,11 @@ use uuid::Uuid;
 use crate::arguments::{self, Arguments, Purpose};
 use crate::context::Context;
 use crate::drain::Drain;
+use crate::endpoint::Endpoint;
 use crate::exit::{BAD_CONFIGURATION, Ending};
 use crate::lifecycle::{self, Begin, Run};
 use crate::notify::Supervisor;
+use crate::readiness::Readiness;
 use crate::settings::{self, Fault, Faults, Layered, Settings, Sources};
 
 /// Where a machine's settings files lie.
@@ -147,7 +149,11 @@ where
         version: service.version,
         host: settings.host.as_str(),
         process_id,
+        profile: layered.profile.as_deref(),
     };
+    for secret in settings.bus.secrets() {
+        instance_redaction::learn(&secret);
+    }
     let telemetry = match instance_telemetry::start(&who, &settings.telemetry, &|name| sources.variable(name))
     {
         Ok(telemetry) => telemetry,
@@ -158,9 +164,11 @@ where
         }
     };
     instance_bus::tell_in_full(telemetry.exports_traces());
+    instance_bus::continue_traces(settings.telemetry.process_parent == ProcessParent::Creation);
     let profile = layered.profile.as_deref().unwrap_or("none");
     tracing::info!(version = service.version, host = who.host, %process_id, profile, dry_run = settings.dry_run, "started");
-    let supervisor = Supervisor::at(sources.variable("NOTIFY_SOCKET"));
+    let supervisor = Supervisor::at(sources.variable("NOTIFY_SOCKET"))
+        .watched(sources.variable("WATCHDOG_USEC").as_deref(), sources.variable("WATCHDOG_PID").as_deref());
     let wait_for_bus = arguments.wait_for_bus;
     let (prepared, begin) = prepare(service, settings, process_id, &telemetry, wait_for_bus, supervisor);
     let ending = in_runtime(lifecycle::live(prepared, begin, run));
@@ -181,7 +189,10 @@ fn prepare<C: Send + 'static>(
 ) -> (Run, Begin<C>) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (drain, tasks) = (Drain::new(), TaskTracker::new());
-    let Settings { own: config, bus: resolved, host, grace, carriers, dry_run, .. } = settings;
+    let Settings { own: config, bus: resolved, host, grace, carriers, dry_run, telemetry: told, .. } =
+        settings;
+    let endpoint =
+        Endpoint { readiness: Readiness::new(drain.clone()), resource: telemetry.resource().to_vec() };
     let given = (clock.clone(), drain.clone(), tasks.clone(), telemetry.meter());
     let begin = move |bus| {
         let (clock, drain, tasks, meter) = given;
@@ -208,6 +219,8 @@ fn prepare<C: Send + 'static>(
         tasks,
         grace: Duration::from_secs(grace.0),
         supervisor,
+        listen: told.listen,
+        endpoint: Arc::new(endpoint),
     };
     (run, Box::new(begin))
 }

@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "the whole file is a test; a helper that panics is what is wanted")]
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -203,4 +203,69 @@ fn bad_settings_are_all_told_before_anything_starts() {
         stdout.contains("flag --nats") && stdout.contains("environment INSTANCE_ONE_STEP__FOLDER"),
         "{stdout}"
     );
+}
+
+/// Status and body of a GET; OpenMetrics is asked for.
+fn get(address: &str, path: &str) -> (u16, String) {
+    let mut connection = TcpStream::connect(address).unwrap();
+    connection.set_read_timeout(Some(DEADLINE)).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\naccept: application/openmetrics-text\r\n\r\n");
+    connection.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+/// Where it answers, by its own word; what it says afterwards is thrown away.
+fn listens_at(service: &mut Running) -> String {
+    let mut lines = BufReader::new(service.0.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let told = lines.find(|line| line.contains("answers /livez")).unwrap();
+    thread::spawn(move || lines.count());
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    told["fields"]["address"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn health_and_metrics_are_answered_where_the_settings_say() {
+    let (server, place) = (NatsServer::start(), Place::new());
+    let listen = ["--set", "telemetry.listen=127.0.0.1:0"];
+    let mut alone = place.service(&[&listen[..], &["--nats", &nobody()]].concat());
+    let address = listens_at(&mut alone);
+    assert_eq!(get(&address, "/livez"), (200, "ok\n".to_owned()));
+    assert_eq!(get(&address, "/readyz"), (503, "not ready\n".to_owned()));
+    let (_, report) = get(&address, "/readyz?verbose");
+    assert!(report.contains("[+]drain ok") && report.contains("[-]bus failed: not connected"), "{report}");
+    assert_eq!(get(&address, "/anything").0, 404);
+
+    let mut connected = place.service(&[&listen[..], &["--nats", &server.url()]].concat());
+    let address = listens_at(&mut connected);
+    assert_eq!(place.next_state(), "READY=1");
+    let (status, report) = get(&address, "/readyz?verbose");
+    assert!(
+        status == 503 && report.contains("[+]bus ok") && report.contains("[-]streams failed"),
+        "{report}"
+    );
+    let (status, page) = get(&address, "/metrics");
+    assert_eq!(status, 200);
+    for line in
+        ["instance_health_ready{instance_health_check=\"bus\"} 1", "# UNIT process_memory_usage_bytes bytes"]
+    {
+        assert!(page.lines().any(|told| told == line), "{line} is not in\n{page}");
+    }
+    assert!(page.contains("service_name=\"instance-one-step\"") && page.ends_with("# EOF\n"), "{page}");
+}
+
+#[test]
+fn a_storm_of_scrapes_is_answered_a_few_at_a_time() {
+    let place = Place::new();
+    let mut service = place.service(&["--nats", &nobody(), "--set", "telemetry.listen=127.0.0.1:0"]);
+    let address = listens_at(&mut service);
+    let scrapers: Vec<_> = (0..64)
+        .map(|_| {
+            let address = address.clone();
+            thread::spawn(move || get(&address, "/metrics").0)
+        })
+        .collect();
+    assert!(scrapers.into_iter().all(|scraper| scraper.join().unwrap() == 200));
 }

@@ -35,7 +35,8 @@ pub struct AuditRecord {
 /// is taken of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditEntry {
-    /// When the log took the record that this one tells of, by the server's clock.
+    /// When a router decided it, by its clock. What agents and people say, acceptances and takings of a shard: when the
+    /// log took it, by the server's clock.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: Timestamp,
     /// Digest of the changes that it is about: what an approval names. Null where there are none.

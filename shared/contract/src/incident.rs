@@ -103,6 +103,8 @@ pub enum DiagnosisPhase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RaisedBy {
+    /// The row of the catalogue: IRIS writes parts of a serious event as information.
+    Catalogue,
     /// A word in the text that means that users are hurt.
     Words,
     /// It comes again and again.

@@ -57,45 +57,6 @@ impl From<Severity> for u8 {
     }
 }
 
-/// Where in the story of an incident a message stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// All is well: only severity 0.
-    Baseline,
-    /// First signs: severity 0 and 1.
-    Before,
-    /// Trouble: severity 2 and 3.
-    Incident,
-    /// It is over: only severity 0 again.
-    Recovery,
-}
-
-impl Phase {
-    /// All of them, in the order in which they come.
-    pub const ALL: [Self; 4] = [Self::Baseline, Self::Before, Self::Incident, Self::Recovery];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Baseline => "baseline",
-            Self::Before => "before",
-            Self::Incident => "incident",
-            Self::Recovery => "recovery",
-        }
-    }
-}
-
-impl FromStr for Phase {
-    type Err = InvalidName;
-    fn from_str(word: &str) -> Result<Self, InvalidName> {
-        Self::ALL.into_iter().find(|phase| phase.as_str() == word).ok_or_else(|| InvalidName {
-            kind: "phase",
-            value: word.to_owned(),
-            rule: "baseline, before, incident or recovery",
-        })
-    }
-}
-
 /// An enum whose wire form is one word each.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $rule:literal { $($(#[$vdoc:meta])* $variant:ident = $word:literal $(| $alias:literal)*),+ $(,)? }) => {
@@ -205,6 +166,20 @@ words! {
     Origin, "origin", "one of observed, emulated" {
         Observed = "observed",
         Emulated = "emulated",
+    }
+}
+
+words! {
+    /// Where in the story of an incident a message stands, in the order in which they come.
+    Phase, "phase", "baseline, before, incident or recovery" {
+        /// All is well: only severity 0.
+        Baseline = "baseline",
+        /// First signs: severity 0 and 1.
+        Before = "before",
+        /// Trouble: severity 2 and 3.
+        Incident = "incident",
+        /// It is over: only severity 0 again.
+        Recovery = "recovery",
     }
 }
 

@@ -1,31 +1,48 @@
-//! From a condition and facts to the work that answers it. The catalogue's authored answers, and nothing else.
+//! From a condition and facts to what is done. The catalogue's cases and runbooks decide, and nothing else.
 
 use std::collections::BTreeMap;
 
 use instance_contract::{
-    Action, AgentKind, CommandId, Decision, ErrorType, Finding, LicenseAction, LicenseCheck, Priority,
-    RemediationCommand, RestartInstance, SetCpf, SetKernel, SimpleWork, TimeoutSeconds, Work,
+    Action, AgentKind, CommandId, Decision, ErrorType, Finding, Priority, RemediationCommand, TimeoutSeconds,
+    Work,
 };
-use instance_knowledge::{HostMemory, Remedy, Target, condition, propose, remedy_for};
+use instance_knowledge::{
+    Answer as Who, Condition, FactValue, Facts, condition, fact,
+    runbook::{Work as Planned, runbook, runbooks_for, together},
+};
 use serde_json::Value;
 
-use crate::event::FactMap;
+use crate::{event::FactMap, work};
 
 /// Who asks. Commands that carry this name were made here.
 const REQUESTED_BY: &str = "analyst";
+/// Between the ids of runbooks that are done as one.
+const AND: char = '+';
 
 /// What an agent must be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Need {
     pub agent: AgentKind,
-    /// Can nothing be decided without it?
+    /// Can nothing be done without it?
     pub required: bool,
+}
+
+/// What facts make of a condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// This runbook, which can be planned now.
+    Runbook(&'static str),
+    Person(String),
+    Nothing(String),
+    /// Not decided before so many seconds after the first entry: facts are taken again until then.
+    NotBefore(u32),
 }
 
 /// Work that may be asked for, complete.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    pub runbook: String,
+    /// Ids of the runbooks that it comes from.
+    pub runbooks: Vec<String>,
     /// False when it only looks, and a person has to do the rest.
     pub cures: bool,
     pub error_type: ErrorType,
@@ -35,128 +52,144 @@ pub struct Answer {
     pub success_signs: Vec<String>,
 }
 
-/// Is there an authored answer to that condition?
-pub(crate) fn has_answer(condition: &str) -> bool {
-    remedy_for(condition).is_some()
+/// What becomes of a condition, given these facts, so many seconds after its first entry.
+pub fn verdict(row: &Condition, facts: &Facts, age_seconds: i64) -> Verdict {
+    let decision = row.decide(facts);
+    if age_seconds < i64::from(decision.after_seconds) {
+        return Verdict::NotBefore(decision.after_seconds);
+    }
+    let all = runbooks_for(&row.id);
+    let cures = decision.answer == Who::Remedy;
+    if decision.answer == Who::None {
+        return Verdict::Nothing(decision.why.to_owned());
+    }
+    let mut why = None;
+    // Who has to call a person may look before.
+    for runbook in all.iter().filter(|runbook| runbook.cures == cures) {
+        match runbook.plan(facts) {
+            Ok(_) => return Verdict::Runbook(&runbook.id),
+            Err(error) => why = why.or(Some(error.to_string())),
+        }
+    }
+    let usual = if cures { "the catalogue has no runbook for it" } else { decision.why };
+    Verdict::Person(why.filter(|_| cures).unwrap_or_else(|| usual.to_owned()))
 }
 
-/// Does that answer cure, or only look?
-pub(crate) fn cures(runbook: &str) -> bool {
-    remedy_for(runbook).is_none_or(|remedy| remedy.cures)
+/// Is there anything to find out about a condition before it is answered?
+pub(crate) fn is_answered_by_facts(row: &Condition) -> bool {
+    !runbooks_for(&row.id).is_empty() || row.facts_needed().next().is_some()
+}
+
+/// Is there an authored answer to that condition?
+pub(crate) fn has_runbook(condition: &str) -> bool {
+    !runbooks_for(condition).is_empty()
+}
+
+/// How long other trouble of the instance is waited for, so that one restart serves all of it, in seconds.
+pub(crate) fn company_seconds(id: &str) -> u32 {
+    runbook(id).map_or(0, |runbook| runbook.company_seconds)
+}
+
+/// Do these only look?
+pub(crate) fn cures(runbooks: &str) -> bool {
+    ids(runbooks).all(|id| runbook(id).is_none_or(|runbook| runbook.cures))
+}
+
+/// May a runbook bring that condition about by itself?
+pub(crate) fn may_cause(runbooks: &str, condition: &str) -> bool {
+    let causes = |id: &str| {
+        runbook(id).is_some_and(|it| it.verification.may_cause.iter().any(|known| known == condition))
+    };
+    ids(runbooks).any(causes)
 }
 
 /// What has to be asked before a condition can be answered.
-pub(crate) fn needs(condition: &str) -> Vec<Need> {
-    let need = |agent, required| Need { agent, required };
-    match remedy_for(condition).map(|remedy| &remedy.target) {
-        // Without the host's memory the bound of the remedy alone holds.
-        Some(Target::Cpf { .. }) => vec![need(AgentKind::Config, true), need(AgentKind::Os, false)],
-        Some(Target::Kernel { .. }) => vec![need(AgentKind::Os, true)],
-        Some(Target::License { .. }) => vec![need(AgentKind::Config, true)],
-        Some(Target::Instance) => vec![need(AgentKind::Restart, true)],
-        None => Vec::new(),
+pub(crate) fn needs(row: &Condition) -> Vec<Need> {
+    let runbooks = runbooks_for(&row.id);
+    let acting = |agent: AgentKind| {
+        let tool = agent.tool().as_str();
+        runbooks.iter().any(|runbook| runbook.step.iter().any(|step| step.target.tool() == tool))
+    };
+    let names = runbooks.iter().flat_map(|runbook| runbook.facts_needed()).chain(row.facts_needed());
+    let asked: Vec<&str> =
+        names.filter_map(|name| Some(fact(name)?.asked.as_ref()?.agent.as_str())).collect();
+    let all = [AgentKind::Config, AgentKind::Os, AgentKind::Restart];
+    let need = |agent: AgentKind| Need { agent, required: acting(agent) };
+    all.into_iter().map(need).filter(|need| need.required || asked.contains(&word(need.agent))).collect()
+}
+
+/// What the answers of agents tell.
+pub(crate) fn learn(facts: &mut Facts, answers: &BTreeMap<AgentKind, Value>) {
+    for (agent, answer) in answers {
+        facts.learn_from_agent(word(*agent), answer);
     }
 }
 
-/// What the answers of agents tell that matters for a condition.
-pub(crate) fn learn(condition: &str, answers: &BTreeMap<AgentKind, Value>) -> FactMap {
-    let mut facts = FactMap::new();
-    let mut keep = |name: &str, value: &Value| {
-        if matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_)) {
-            facts.insert(name.to_owned(), value.clone());
-        }
-    };
-    if let Some(host) = answers.get(&AgentKind::Os) {
-        keep("host.huge-page-kb", &host["memory"]["huge_page_kb"]);
-        if let Some(kilobytes) = host["memory"]["total_kb"].as_u64() {
-            keep("host.memory-mb", &(kilobytes / 1024).into());
-        }
+/// As the rows of facts call an agent.
+fn word(agent: AgentKind) -> &'static str {
+    match agent {
+        AgentKind::Config => "config",
+        AgentKind::Os => "os",
+        AgentKind::Restart => "restart",
     }
-    let present = match remedy_for(condition).map(|remedy| &remedy.target) {
-        Some(Target::Cpf { parameter, .. }) => {
-            answers.get(&AgentKind::Config).map(|config| config[parameter.as_str()].clone())
-        }
-        Some(Target::Kernel { name }) => {
-            answers.get(&AgentKind::Os).map(|host| host["parameters"][name.as_str()]["value"].clone())
-        }
-        _ => None,
+}
+
+/// Facts as they are written in a finding.
+pub(crate) fn written(facts: &Facts) -> FactMap {
+    let value = |value: &FactValue| match value {
+        FactValue::Number(number) => Value::from(*number),
+        FactValue::Flag(flag) => Value::from(*flag),
+        FactValue::Text(text) => Value::from(text.as_str()),
     };
-    if let Some(present) = present {
-        keep(PRESENT, &present);
+    facts.iter().map(|(name, known)| (name.to_owned(), value(known))).collect()
+}
+
+/// Facts as they stand in a finding. One that no row knows any more is left out.
+pub(crate) fn read(map: &FactMap) -> Facts {
+    let mut facts = Facts::default();
+    for (name, value) in map {
+        let value = match value {
+            Value::Number(number) => number.as_u64().map(FactValue::Number),
+            Value::Bool(flag) => Some(FactValue::Flag(*flag)),
+            Value::String(text) => Some(FactValue::Text(text.clone())),
+            _ => None,
+        };
+        // What does not fit any more is as good as unknown.
+        let _ = value.map(|value| facts.set(name, value));
     }
     facts
 }
 
-/// The value at the answer's target, as read just before.
-const PRESENT: &str = "present-value";
-
-/// The work for a condition, or why a person has to decide. `text` is that of the entry that means it.
-pub fn answer(condition_id: &str, text: &str, facts: &FactMap) -> Result<Answer, String> {
-    let remedy =
-        remedy_for(condition_id).ok_or("the catalogue has no answer that may be given without a person")?;
-    let present = facts.get(PRESENT).and_then(text_of);
-    let number = |name: &str| facts.get(name).and_then(Value::as_u64);
-    let memory = HostMemory {
-        huge_page_kb: number("host.huge-page-kb").unwrap_or_default(),
-        physical_mb: number("host.memory-mb"),
-    };
-    let change = propose(remedy, text, present.as_deref(), memory).map_err(|error| error.to_string())?;
-    let work = work(remedy, change.new_value.as_deref(), present)?;
+/// The work of these runbooks as one, or why it cannot be done now.
+pub fn answer(runbooks: &str, facts: &Facts) -> Result<Answer, String> {
+    let mut works: Vec<Planned> = Vec::new();
+    for id in ids(runbooks) {
+        let row = runbook(id).ok_or_else(|| format!("no runbook is called \"{id}\""))?;
+        works.push(row.plan(facts).map_err(|error| error.to_string())?);
+    }
+    let planned = together(works).map_err(|error| error.to_string())?;
     let no_word = |error: instance_contract::InvalidName| error.to_string();
     Ok(Answer {
-        runbook: remedy.condition.clone(),
-        cures: remedy.cures,
-        error_type: remedy.error_type.as_str().parse().map_err(no_word)?,
-        priority: remedy.priority.as_str().parse().map_err(no_word)?,
-        action: remedy.recommended_action.clone(),
-        work: Work::Simple(work),
-        success_signs: vec![
-            "the value is in force, the instance runs and accepts, and the condition stays silent".to_owned(),
-        ],
+        runbooks: planned.runbooks.iter().map(|id| (*id).to_owned()).collect(),
+        cures: planned.cures,
+        error_type: planned.error_type.as_str().parse().map_err(no_word)?,
+        priority: planned.priority.as_str().parse().map_err(no_word)?,
+        action: planned.action.clone(),
+        work: work::of(&planned)?,
+        success_signs: planned.success_signs.iter().map(|sign| (*sign).to_owned()).collect(),
     })
 }
 
-fn work(remedy: &Remedy, new_value: Option<&str>, present: Option<String>) -> Result<SimpleWork, String> {
-    let value = || new_value.map(str::to_owned).ok_or("the remedy proposes no value");
-    Ok(match &remedy.target {
-        Target::Cpf { section, parameter } => SimpleWork::Config {
-            set: SetCpf {
-                cpf_section: section.clone(),
-                parameter: parameter.clone(),
-                new_value: value()?,
-                // Whoever else changes it meanwhile is not overwritten.
-                current_value: present,
-            },
-            restart: remedy.restart,
-        },
-        Target::Kernel { name } => SimpleWork::Kernel {
-            set: SetKernel {
-                kernel_param: name.clone(),
-                new_value: value()?,
-                min_value: None,
-                max_value: None,
-            },
-            restart: remedy.restart,
-        },
-        Target::License { action } => {
-            let known = [LicenseAction::CheckExpiry, LicenseAction::ValidateKey, LicenseAction::ReportUsage];
-            let action = known.into_iter().find(|known| known.as_str() == action);
-            SimpleWork::License(LicenseCheck { action: action.ok_or("no such license action")? })
-        }
-        Target::Instance => SimpleWork::Restart(RestartInstance::default()),
-    })
-}
-
-/// Numbers are written as texts in a CPF and in the kernel.
-fn text_of(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
+fn ids(runbooks: &str) -> impl Iterator<Item = &str> {
+    runbooks.split(AND)
 }
 
 impl Answer {
+    /// All its runbooks in one word, as a finding names them.
+    pub(crate) fn name(&self) -> String {
+        self.runbooks.join("+")
+    }
+
     /// The command, whose every part follows from the finding.
     pub(crate) fn command(
         &self,
@@ -191,14 +224,7 @@ impl Answer {
 /// The command that a finding decided on; `None` when it decided on none, or the catalogue has changed since.
 pub fn command_of(finding: &Finding) -> Option<RemediationCommand> {
     let Decision::Remediation { command_id, runbook, .. } = &finding.decision else { return None };
-    let id = finding.condition.as_ref()?.as_str();
-    let answer =
-        answer(id, text(finding), &finding.facts).ok().filter(|answer| &answer.runbook == runbook)?;
-    Some(answer.command(finding, *command_id, false))
-}
-
-fn text(finding: &Finding) -> &str {
-    finding.evidence.first().map_or("", |entry| entry.excerpt.as_str())
+    Some(answer(runbook, &read(&finding.facts)).ok()?.command(finding, *command_id, false))
 }
 
 /// What a command acts on, in words that compare: two commands for one target are the same answer.

@@ -1,12 +1,15 @@
 //! From facts to a decision.
 
-use instance_contract::{CloseReason, Decision, DiagnosisPhase, IncidentId};
-use jiff::Timestamp;
+use instance_contract::{
+    CloseReason, CommandId, ConditionId, Decision, DiagnosisPhase, Digest, Finding, IncidentId,
+};
+use instance_knowledge::condition;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    answer::{self, Answer},
+    answer::{self, Answer, Verdict},
     event::{Action, DryRun, Gathered},
-    incident::Stage,
+    incident::{Incident, Stage},
     incidents::Incidents,
     severity,
 };
@@ -14,19 +17,14 @@ use crate::{
 impl Incidents {
     /// Asks the agents what must be known.
     pub(crate) fn gather(&mut self, id: IncidentId, now: Timestamp, actions: &mut Vec<Action>) {
-        let rules = self.limits.rules;
         let Some(incident) = self.all.get_mut(&id) else { return };
-        if !rules {
-            let why = "the rules are switched off".to_owned();
-            return self.call_a_person(id, DiagnosisPhase::Triage, why, now, actions);
-        }
         let since = match incident.stage {
             Stage::Gathering { since, .. } | Stage::Trying { since, .. } => since,
             _ => now,
         };
         incident.stage = Stage::Gathering { since, asked_at: now };
-        let condition = incident.condition.as_ref().map_or("", |id| id.as_str());
-        let needs = answer::needs(condition);
+        let row = incident.condition.as_ref().and_then(|id| condition(id.as_str()));
+        let needs = row.map(answer::needs).unwrap_or_default();
         actions.push(Action::Gather { incident: id, instance: incident.instance.clone(), needs });
     }
 
@@ -37,39 +35,101 @@ impl Incidents {
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
+        let analysis = self.limits.analysis;
         let Some(incident) = self.all.get_mut(&id) else { return };
-        let (Stage::Gathering { since, .. }, Some(condition)) = (&incident.stage, incident.condition.clone())
-        else {
-            return;
-        };
-        let since = *since;
+        let Stage::Gathering { since, .. } = incident.stage else { return };
+        let Some(row) = incident.condition.as_ref().and_then(|id| condition(id.as_str())) else { return };
+        let mut not_served = None;
         match gathered {
-            Gathered::Answers(answers) => {
-                incident.facts = answer::learn(condition.as_str(), answers);
-                let text = incident.evidence.first().map_or("", |entry| entry.excerpt.as_str());
-                match answer::answer(condition.as_str(), text, &incident.facts) {
-                    Ok(answer) => self.weigh(id, answer, since, now, actions),
-                    Err(why) => self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions),
-                }
-            }
-            Gathered::NotServed(agent) => {
-                let why = format!("no {agent} serves the instance");
-                self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions);
-            }
-            Gathered::Silent(why) if now >= since + self.limits.analysis => {
+            Gathered::Answers(answers) => answer::learn(&mut incident.facts, answers),
+            Gathered::NotServed(agent) => not_served = Some(agent),
+            Gathered::Silent(why) if now >= since + analysis => {
                 let why = format!("the facts could not be taken: {why}");
-                self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions);
+                return self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions);
             }
             // The next tick asks again.
-            Gathered::Silent(_) => {}
+            Gathered::Silent(_) => return,
+        }
+        let age = now.duration_since(incident.opened_at).as_secs();
+        let phase = DiagnosisPhase::Analysis;
+        match (answer::verdict(row, &incident.facts, age), not_served) {
+            (Verdict::NotBefore(_), _) => {}
+            (Verdict::Nothing(why), _) => {
+                self.conclude(id, phase, Decision::Nothing { why }, now, actions);
+            }
+            (Verdict::Person(why), _) => self.call_a_person(id, phase, why, now, actions),
+            (Verdict::Runbook(_), Some(agent)) => {
+                let why = format!("no {agent} serves the instance");
+                self.call_a_person(id, phase, why, now, actions);
+            }
+            (Verdict::Runbook(runbook), None) => self.weigh(id, runbook, since, now, actions),
         }
     }
 
-    /// May this answer be given now, without a person?
+    /// May this answer be given now, without a person, and alone?
     fn weigh(
         &mut self,
         id: IncidentId,
+        runbook: &'static str,
+        since: Timestamp,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(incident) = self.all.get_mut(&id) else { return };
+        let company = SignedDuration::from_secs(answer::company_seconds(runbook).into());
+        let until = incident.opened_at + company;
+        if now < until {
+            incident.stage = Stage::Company { since, until, runbook };
+            return;
+        }
+        match answer::answer(runbook, &incident.facts) {
+            Ok(answer) => self.attempt(id, answer, Vec::new(), since, now, actions),
+            Err(why) => self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions),
+        }
+    }
+
+    /// The time for company is over: what has come is answered as one, as far as it goes together.
+    pub(crate) fn together(&mut self, id: IncidentId, now: Timestamp, actions: &mut Vec<Action>) {
+        let Some(Stage::Company { since, runbook, .. }) = self.all.get(&id).map(|it| &it.stage) else {
+            return;
+        };
+        let (since, mut name) = (*since, (*runbook).to_owned());
+        let Some(incident) = self.all.get(&id) else { return };
+        let mut facts = incident.facts.clone();
+        let mut answer = answer::answer(&name, &facts);
+        let mut company = Vec::new();
+        let others = self.all.values().filter(|other| other.id != id && other.instance == incident.instance);
+        for other in others {
+            let Stage::Company { runbook, .. } = other.stage else { continue };
+            let mut more = facts.clone();
+            for (fact, value) in other.facts.iter() {
+                // A value of the same row fits.
+                let _ = more.set(fact, value.clone());
+            }
+            let both = if name.split('+').any(|known| known == runbook) {
+                name.clone()
+            } else {
+                format!("{name}+{runbook}")
+            };
+            if let Ok(one) = answer::answer(&both, &more) {
+                (answer, facts, name) = (Ok(one), more, both);
+                company.push(other.id);
+            }
+        }
+        if let Some(incident) = self.all.get_mut(&id) {
+            incident.facts = facts;
+        }
+        match answer {
+            Ok(answer) => self.attempt(id, answer, company, since, now, actions),
+            Err(why) => self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions),
+        }
+    }
+
+    fn attempt(
+        &mut self,
+        id: IncidentId,
         answer: Answer,
+        company: Vec<IncidentId>,
         since: Timestamp,
         now: Timestamp,
         actions: &mut Vec<Action>,
@@ -84,26 +144,37 @@ impl Incidents {
             }
             return;
         }
+        for other in &company {
+            if let Some(other) = self.all.get_mut(other)
+                && let Stage::Company { since, runbook, .. } = other.stage
+            {
+                other.stage = Stage::Carried { since, runbook };
+            }
+        }
         let dry_run_first = self.limits.dry_run_first;
         let Some(incident) = self.all.get_mut(&id) else { return };
-        if !dry_run_first {
-            return self.decide(id, answer, None, now, actions);
-        }
         // Named by its time: facts may be other ones when it is made again, and an id stands for the same bytes only.
-        let name = format!("dry run of {} at {now}", answer.runbook);
-        let command = id.command(&name, incident.attempts + 1);
-        let unwritten = incident.finding(
-            DiagnosisPhase::Analysis,
-            Decision::Wait { why: "a dry run is under way".to_owned() },
-            Vec::new(),
-            now,
-        );
-        actions.push(Action::Publish {
-            incident: id,
-            command: Box::new(answer.command(&unwritten, command, true)),
-        });
-        let dry = DryRun { command, needs_approval: false };
-        incident.stage = Stage::Trying { since, dry, answer: Box::new(answer) };
+        let name = format!("dry run of {} at {now}", answer.name());
+        let dry = DryRun { command: id.command(&name, incident.attempts + 1), needs_approval: false };
+        if !dry_run_first {
+            return self.decide(id, &answer, company, None, now, actions);
+        }
+        let decision = Decision::Wait { why: "a dry run is under way".to_owned() };
+        let unwritten = incident.finding(DiagnosisPhase::Analysis, decision, Vec::new(), now);
+        let command = Box::new(answer.command(&unwritten, dry.command, true));
+        actions.push(Action::Publish { incident: id, command });
+        incident.stage = Stage::Trying { since, dry, answer: Box::new(answer), company };
+    }
+
+    /// Whom an answer was to carry goes on by itself.
+    pub(crate) fn let_go(&mut self, company: &[IncidentId], now: Timestamp) {
+        for id in company {
+            if let Some(other) = self.all.get_mut(id)
+                && let Stage::Carried { since, runbook } = other.stage
+            {
+                other.stage = Stage::Company { since, until: now, runbook };
+            }
+        }
     }
 
     fn reason_for_a_person(&self, id: IncidentId, answer: &Answer, now: Timestamp) -> Option<String> {
@@ -113,8 +184,10 @@ impl Incidents {
         if answer.cures && sure < least {
             return Some(format!("the catalogue is {sure} % sure, and {least} % are needed to act"));
         }
-        let limits = &self.limits;
-        self.learning.reason_not_to_try(condition, &answer.runbook, &incident.instance, now, limits.flapping)
+        let (learning, flapping) = (&self.learning, self.limits.flapping);
+        let instance = &incident.instance;
+        let mut whys = answer.runbooks.iter();
+        whys.find_map(|runbook| learning.reason_not_to_try(condition, runbook, instance, now, flapping))
     }
 
     fn reason_to_wait(&self, id: IncidentId, answer: &Answer, now: Timestamp) -> Option<(String, Timestamp)> {
@@ -124,9 +197,8 @@ impl Incidents {
             Stage::Trying { answer: theirs, .. } => theirs.targets().iter().any(|it| targets.contains(it)),
             _ => false,
         };
-        let other = |other: &&crate::incident::Incident| {
-            other.id != id && other.instance == incident.instance && same(&other.stage)
-        };
+        let other =
+            |other: &&Incident| other.id != id && other.instance == incident.instance && same(&other.stage);
         if let Some(other) = self.all.values().find(other) {
             return Some((
                 format!("incident {} is being answered with the same target", other.id),
@@ -136,41 +208,39 @@ impl Incidents {
         self.remediations.reason_not_to_ask(&incident.instance, &targets, now, quiet)
     }
 
-    /// Writes the finding, then publishes the command that follows from it.
+    /// Writes the finding, then publishes the command that follows from it; then tells of whom it carries.
     pub(crate) fn decide(
         &mut self,
         id: IncidentId,
-        answer: Answer,
-        dry: Option<(DryRun, Option<instance_contract::Digest>)>,
+        answer: &Answer,
+        company: Vec<IncidentId>,
+        dry: Option<(DryRun, Option<Digest>)>,
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
         let Some(incident) = self.all.get_mut(&id) else { return };
         incident.attempts += 1;
-        let command_id = id.command(&answer.runbook, incident.attempts);
+        let command_id = id.command(&answer.name(), incident.attempts);
         let needs_approval = dry.as_ref().is_some_and(|(dry, _)| dry.needs_approval);
-        let decision = Decision::Remediation {
+        let dry_run_digest = dry.and_then(|(_, digest)| digest);
+        let decision = |runbook| Decision::Remediation {
             command_id,
-            runbook: answer.runbook.clone(),
-            dry_run_digest: dry.and_then(|(_, digest)| digest),
+            runbook,
+            dry_run_digest: dry_run_digest.clone(),
             needs_approval,
         };
-        let reasons = vec![
-            format!("the catalogue knows the text as \"{}\"", incident.matter),
-            format!("its answer is: {}", answer.action),
-        ];
-        let mut finding = incident.finding(DiagnosisPhase::Analysis, decision, reasons, now);
-        finding.success_signs.clone_from(&answer.success_signs);
-        let command = answer.command(&finding, command_id, false);
+        let finding = incident.remediation(answer, decision(answer.name()), now);
+        let command = Box::new(answer.command(&finding, command_id, false));
         actions.push(incident.found(finding));
-        actions.push(Action::Publish { incident: id, command: Box::new(command) });
-        incident.stage = Stage::UnderWay {
-            since: now,
-            command: command_id,
-            targets: answer.targets(),
-            runbook: answer.runbook,
-            cures: answer.cures,
-        };
+        actions.push(Action::Publish { incident: id, command });
+        incident.is_under_way(answer, answer.name(), command_id, now);
+        for other in company {
+            let Some(other) = self.all.get_mut(&other) else { continue };
+            let Stage::Carried { runbook, .. } = other.stage else { continue };
+            let finding = other.remediation(answer, decision(runbook.to_owned()), now);
+            actions.push(other.found(finding));
+            other.is_under_way(answer, runbook.to_owned(), command_id, now);
+        }
         if !answer.cures {
             self.only_looked(id, now, actions);
         }
@@ -179,7 +249,7 @@ impl Incidents {
     /// The answer only looks, so a person has to do the rest; the look goes on meanwhile.
     pub(crate) fn only_looked(&mut self, id: IncidentId, now: Timestamp, actions: &mut Vec<Action>) {
         let Some(incident) = self.all.get_mut(&id) else { return };
-        let (_, what_to_do) = answer::told(incident.condition.as_ref().map(|id| id.as_str()));
+        let (_, what_to_do) = answer::told(incident.condition.as_ref().map(ConditionId::as_str));
         let why = "the rules only look; a person has to do the rest".to_owned();
         let decision = Decision::Person { why: why.clone(), what_to_do };
         let finding = incident.finding(DiagnosisPhase::Analysis, decision, vec![why], now);
@@ -195,7 +265,7 @@ impl Incidents {
         actions: &mut Vec<Action>,
     ) {
         let Some(incident) = self.all.get(&id) else { return };
-        let (_, what_to_do) = answer::told(incident.condition.as_ref().map(|id| id.as_str()));
+        let (_, what_to_do) = answer::told(incident.condition.as_ref().map(ConditionId::as_str));
         self.conclude(id, phase, Decision::Person { why, what_to_do }, now, actions);
     }
 
@@ -232,5 +302,23 @@ impl Incidents {
         let Some(incident) = self.all.get_mut(&id).filter(|incident| !incident.is_closed()) else { return };
         actions.push(incident.closed(why, now));
         incident.stage = Stage::Closed { at: now, why };
+    }
+}
+
+impl Incident {
+    fn remediation(&self, answer: &Answer, decision: Decision, now: Timestamp) -> Finding {
+        let reasons = vec![
+            format!("the catalogue knows the text as \"{}\"", self.matter),
+            format!("its answer is: {}", answer.action),
+        ];
+        let mut finding = self.finding(DiagnosisPhase::Analysis, decision, reasons, now);
+        finding.success_signs.clone_from(&answer.success_signs);
+        finding
+    }
+
+    fn is_under_way(&mut self, answer: &Answer, runbook: String, command: CommandId, now: Timestamp) {
+        self.runbook = Some(runbook.clone());
+        let (targets, cures) = (answer.targets(), answer.cures);
+        self.stage = Stage::UnderWay { since: now, command, runbook, targets, cures };
     }
 }

@@ -3,7 +3,7 @@
 use instance_contract::{ConditionId, Digest, Evidence, InstanceName, IrisMessage, RaisedBy, Severity};
 use instance_knowledge::{Answer, Condition, Matcher, condition};
 
-use crate::{fold, repeats::Meanings, severity};
+use crate::{answer, fold, repeats::Meanings, severity};
 
 /// What is kept of an entry.
 pub(crate) struct Sighting<'a> {
@@ -14,7 +14,7 @@ pub(crate) struct Sighting<'a> {
     pub(crate) condition: Option<&'static Condition>,
     /// As IRIS wrote it, or higher.
     pub(crate) severity: Severity,
-    pub(crate) raised_by: Option<RaisedBy>,
+    pub(crate) raised_by: Vec<RaisedBy>,
 }
 
 impl<'a> Sighting<'a> {
@@ -29,15 +29,15 @@ impl<'a> Sighting<'a> {
         });
         let folded = fold::folded(text);
         let fingerprint = Digest::of(folded.as_bytes());
-        // What the catalogue knows is as grave as it says; words count where nobody knows the text.
-        let grave =
-            found.is_none() && message.severity >= Severity::Warning && severity::has_grave_word(text);
-        let (severity, raised_by) = if grave {
-            (severity::raised(message.severity), Some(RaisedBy::Words))
-        } else {
-            (message.severity, None)
-        };
+        let (severity, raised_by) = severity::judged(message.severity, text, found, 1);
         Self { message, digest, folded, fingerprint, condition: found, severity, raised_by }
+    }
+
+    /// Judged once more, now that it is known how often the like came.
+    pub(crate) fn came(&mut self, times: u64) {
+        let text = self.message.message_text.as_str();
+        (self.severity, self.raised_by) =
+            severity::judged(self.message.severity, text, self.condition, times);
     }
 
     pub(crate) fn instance(&self) -> &'a InstanceName {
@@ -54,22 +54,12 @@ impl<'a> Sighting<'a> {
         self.condition.and_then(|row| row.id.parse().ok())
     }
 
-    /// Does such an entry, written once, call for anything?
-    pub(crate) fn matters(&self, has_answer: bool) -> bool {
-        match self.condition.map(|row| row.answer) {
-            _ if has_answer => true,
-            Some(Answer::Remedy) => true,
-            Some(Answer::Person) => self.severity >= Severity::Warning,
-            Some(Answer::None) | None => self.severity >= Severity::Severe,
-        }
-    }
-
-    /// Is it worth counting, because often would be worse than once?
-    pub(crate) fn counts(&self) -> bool {
-        match self.condition.map(|row| row.answer) {
-            None => self.severity >= Severity::Warning,
-            Some(Answer::Person) => true,
-            Some(Answer::Remedy | Answer::None) => false,
+    /// Does such an entry call for anything?
+    pub(crate) fn matters(&self) -> bool {
+        match self.condition {
+            Some(row) if answer::has_runbook(&row.id) || row.answer == Answer::Remedy => true,
+            Some(row) if row.answer == Answer::Person => self.severity >= Severity::Warning,
+            Some(_) | None => self.severity >= Severity::Severe,
         }
     }
 

@@ -54,13 +54,11 @@ impl Incidents {
             Stage::UnderWay { command: ours, .. } => *ours == command,
             _ => false,
         };
-        let Some(incident) = self.all.values_mut().find(|incident| concerned(&incident.stage)) else {
-            return;
-        };
-        let id = incident.id;
-        match &incident.stage {
-            Stage::Trying { .. } => self.tried(id, trace, now, actions),
-            Stage::UnderWay { runbook, cures, .. } => {
+        let concerned = self.all.values().filter(|incident| concerned(&incident.stage));
+        let ids: Vec<IncidentId> = concerned.map(|incident| incident.id).collect();
+        for id in ids {
+            let Some(incident) = self.all.get_mut(&id) else { continue };
+            if let Stage::UnderWay { runbook, cures, .. } = &incident.stage {
                 let (runbook, cures) = (runbook.clone(), *cures);
                 if let Some(outcome) = incident.outcome(&runbook, trace) {
                     self.learning.learn(&outcome);
@@ -69,21 +67,22 @@ impl Incidents {
                 }
                 self.in_doubt.remove(&id);
                 self.resolve(id, trace, cures, now, actions);
+            } else {
+                self.tried(id, trace, now, actions);
             }
-            _ => {}
         }
     }
 
     /// A dry run is over.
     fn tried(&mut self, id: IncidentId, trace: &WorkflowTrace, now: Timestamp, actions: &mut Vec<Action>) {
         let Some(incident) = self.all.get_mut(&id) else { return };
-        let Stage::Trying { since, dry, answer } = &incident.stage else { return };
-        let (since, dry, answer) = (*since, dry.clone(), (**answer).clone());
+        let Stage::Trying { since, dry, answer, company } = &incident.stage else { return };
+        let (since, dry, answer, company) = (*since, dry.clone(), (**answer).clone(), company.clone());
         let reason = trace.reason.clone().unwrap_or_else(|| trace.overall_status.as_str().to_owned());
         match trace.overall_status {
             OverallStatus::DryRun => {
-                // Meanwhile another one may have begun with the same target; this one is none to wait for.
-                self.decide(id, answer, Some((dry, trace.plan_digest.clone())), now, actions);
+                let digest = trace.plan_digest.clone();
+                return self.decide(id, &answer, company, Some((dry, digest)), now, actions);
             }
             OverallStatus::Refused => {
                 let why = format!("the dry run was refused: {reason}");
@@ -95,6 +94,7 @@ impl Incidents {
             }
             _ => incident.stage = Stage::Gathering { since, asked_at: now },
         }
+        self.let_go(&company, now);
     }
 
     /// A remediation of ours is over.
@@ -159,7 +159,7 @@ impl Incidents {
     /// Each phase has its time.
     fn time_box(&mut self, id: IncidentId, now: Timestamp, actions: &mut Vec<Action>) {
         let limits = self.limits.clone();
-        let Some(incident) = self.all.get(&id) else { return };
+        let Some(incident) = self.all.get_mut(&id) else { return };
         let quiet_since = incident.last_seen;
         match &incident.stage {
             Stage::Triage { until } if now >= *until => {
@@ -167,15 +167,18 @@ impl Incidents {
                     // Read back without its entries, and they did not come again.
                     return self.close(id, CloseReason::Quiet, now, actions);
                 }
-                if incident.condition.is_none() {
+                if !incident.is_opened {
                     actions.push(incident.opened());
                 }
                 self.triage(id, now, actions);
             }
             Stage::Gathering { asked_at, .. } if now >= *asked_at + ASK_AGAIN => {
-                self.gather(id, now, actions)
+                self.gather(id, now, actions);
             }
-            Stage::Trying { since, .. } if now >= *since + limits.resolution => {
+            Stage::Company { until, .. } if now >= *until => self.together(id, now, actions),
+            Stage::Trying { since, company, .. } if now >= *since + limits.resolution => {
+                let company = company.clone();
+                self.let_go(&company, now);
                 let why = "no router has made the dry run".to_owned();
                 self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions);
             }

@@ -6,13 +6,10 @@ use instance_contract::{
     CloseReason, CommandId, ConditionId, Digest, ErrorType, Evidence, Finding, HostName, IncidentId,
     InstanceName, MessageId, RaisedBy, Severity, TraceId,
 };
+use instance_knowledge::Facts;
 use jiff::Timestamp;
 
-use crate::{
-    answer::Answer,
-    entry::Sighting,
-    event::{DryRun, FactMap},
-};
+use crate::{answer::Answer, entry::Sighting, event::DryRun};
 
 pub(crate) struct Incident {
     pub(crate) id: IncidentId,
@@ -35,7 +32,11 @@ pub(crate) struct Incident {
     pub(crate) held: BTreeSet<MessageId>,
     pub(crate) opened_at: Timestamp,
     pub(crate) last_seen: Timestamp,
-    pub(crate) facts: FactMap,
+    pub(crate) facts: Facts,
+    /// Does the log tell of it?
+    pub(crate) is_opened: bool,
+    /// The runbooks of the last command.
+    pub(crate) runbook: Option<String>,
     /// How many were written.
     pub(crate) findings: u32,
     /// Commands that were decided on.
@@ -54,11 +55,23 @@ pub(crate) enum Stage {
         since: Timestamp,
         asked_at: Timestamp,
     },
+    /// An answer is known; other trouble of the instance may come within that time, and share its restart.
+    Company {
+        since: Timestamp,
+        until: Timestamp,
+        runbook: &'static str,
+    },
+    /// The answer of another incident serves this one too, and is on its way.
+    Carried {
+        since: Timestamp,
+        runbook: &'static str,
+    },
     /// A dry run is under way.
     Trying {
         since: Timestamp,
         dry: DryRun,
         answer: Box<Answer>,
+        company: Vec<IncidentId>,
     },
     /// A command was published.
     UnderWay {
@@ -102,7 +115,9 @@ impl Incident {
             held: BTreeSet::new(),
             opened_at: now,
             last_seen: now,
-            facts: FactMap::new(),
+            facts: Facts::default(),
+            is_opened: false,
+            runbook: None,
             findings: 0,
             attempts: 0,
             stage,
@@ -115,7 +130,10 @@ impl Incident {
     pub(crate) fn take(&mut self, sighting: &Sighting<'_>, now: Timestamp) {
         self.entries += 1;
         self.last_seen = self.last_seen.max(now);
-        self.raised_by.extend(sighting.raised_by);
+        self.raised_by.extend(sighting.raised_by.iter().copied());
+        if let Some(row) = sighting.condition {
+            self.facts.learn_from_entry(&row.id, sighting.message.message_text.as_str());
+        }
         self.severity = self.severity.max(sighting.severity);
         self.written = self.written.max(sighting.message.severity);
         if self.evidence.len() < Finding::MAX_EVIDENCE

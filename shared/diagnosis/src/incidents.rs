@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use instance_contract::{
-    CloseReason, Decision, DiagnosisPhase, IncidentId, InstanceName, IrisMessage, MessageId, RaisedBy,
-    Severity,
+    CloseReason, Decision, DiagnosisPhase, IncidentId, InstanceName, IrisMessage, MessageId, Severity,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     answer,
@@ -18,7 +17,6 @@ use crate::{
     limits::Limits,
     remediations::Remediations,
     repeats::{Counters, Meanings, Rates, Seen},
-    severity,
 };
 
 /// Every incident of every instance, and what is needed to judge the next entry.
@@ -113,29 +111,36 @@ impl Incidents {
 
     /// Grave enough, or often enough?
     fn is_of_interest(&mut self, sighting: &mut Sighting<'_>, now: Timestamp) -> bool {
-        let answered = sighting.condition.is_some_and(|row| answer::has_answer(&row.id));
-        if sighting.matters(answered) {
-            return true;
+        // Information is never raised, however often it comes.
+        if sighting.severity > Severity::Info {
+            let frequency = sighting.condition.map(|row| row.frequency).unwrap_or_default();
+            let over = SignedDuration::from_secs(frequency.within_seconds.into());
+            let texts = self.limits.texts;
+            let times = self.counters.count(sighting.instance(), &sighting.matter(), now, over, texts);
+            sighting.came(times);
         }
-        if !sighting.counts() {
-            return false;
-        }
-        let (over, texts) = (self.limits.counted_over, self.limits.texts);
-        let count = self.counters.count(sighting.instance(), &sighting.fingerprint, now, over, texts);
-        if count >= self.limits.often {
-            sighting.severity = severity::raised(sighting.severity);
-            sighting.raised_by = Some(RaisedBy::Frequency);
-        }
-        sighting.matters(answered)
+        sighting.matters()
     }
 
     /// Does the log only say what we did to the instance?
     fn is_echo(&self, sighting: &Sighting<'_>, now: Timestamp) -> bool {
-        let by_nature = match sighting.condition {
-            Some(row) => ECHOES.contains(&row.id.as_str()),
-            None => sighting.severity < Severity::Fatal,
+        let instance = sighting.instance();
+        let Some(row) = sighting.condition else {
+            return sighting.severity < Severity::Fatal
+                && self.remediations.heard(instance, now, self.limits.echo).is_some();
         };
-        by_nature && self.remediations.heard(sighting.instance(), now, self.limits.echo).is_some()
+        let caused = |incident: &Incident| match &incident.stage {
+            Stage::UnderWay { runbook, .. } => answer::may_cause(runbook, &row.id),
+            Stage::Closed { at, why: CloseReason::Verified } => {
+                let runbook = incident.runbook.as_deref();
+                now < *at + self.limits.echo && runbook.is_some_and(|it| answer::may_cause(it, &row.id))
+            }
+            _ => false,
+        };
+        let mut all = self.all.values().filter(|incident| &incident.instance == instance);
+        all.any(caused)
+            || ECHOES.contains(&row.id.as_str())
+                && self.remediations.heard(instance, now, self.limits.echo).is_some()
     }
 
     /// The incident that an entry belongs to, cheapest question first; `None`: it is a new one.
@@ -145,8 +150,12 @@ impl Incidents {
         if let Some(incident) = newest.and_then(|id| self.all.get(&id)) {
             return self.still_about(incident, now).then_some(incident.id);
         }
-        if sighting.condition.is_some() {
-            return None;
+        if let Some(row) = sighting.condition {
+            // A part of trouble that is told of by another condition belongs to that one, while it goes on.
+            let whole = row.part_of.as_ref()?;
+            let whole = self.all.get(self.by_matter.get(&(instance.clone(), whole.clone()))?)?;
+            let near = now < whole.last_seen + self.limits.together;
+            return (near && !whole.is_closed()).then_some(whole.id);
         }
         let rate = self.rates.count(instance, now, self.limits.texts);
         let storm = self.by_matter.get(&(instance.clone(), STORM.to_owned())).and_then(|id| self.all.get(id));
@@ -194,9 +203,16 @@ impl Incidents {
 
     fn join(&mut self, id: IncidentId, sighting: &Sighting<'_>, now: Timestamp, actions: &mut Vec<Action>) {
         let Some(incident) = self.all.get_mut(&id) else { return };
-        let told = incident.written;
+        let (told, was_empty) = (incident.written, incident.evidence.is_empty());
         incident.take(sighting, now);
         match incident.stage {
+            // Read back from the log without its entries, and here they are again.
+            Stage::Triage { .. } if was_empty && incident.condition.is_some() => {
+                self.triage(id, now, actions)
+            }
+            Stage::Triage { .. } if was_empty => {
+                incident.stage = Stage::Triage { until: now + self.limits.triage }
+            }
             Stage::Person if incident.written > told => {
                 let why = "it has become graver since a person was told".to_owned();
                 self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions);
@@ -208,19 +224,21 @@ impl Incidents {
 
     fn open(&mut self, sighting: &Sighting<'_>, now: Timestamp, actions: &mut Vec<Action>) {
         let unknown = sighting.condition.is_none();
+        // Its cause, or the whole that it is a part of, may show within a moment.
+        let waits = sighting.condition.is_none_or(|row| row.part_of.is_some());
         let in_storm = unknown && self.rates_high(sighting, now);
         let matter = if in_storm { STORM.to_owned() } else { sighting.matter() };
         let id = IncidentId::of(sighting.instance(), &matter, sighting.message.message_id);
         let stage = Stage::Triage { until: now + self.limits.triage };
         let mut incident = Incident::open(id, sighting, now, stage);
         incident.matter.clone_from(&matter);
-        if !unknown {
+        if !waits {
             self.take_over_consequences(&mut incident, now);
             actions.push(incident.opened());
         }
         self.by_matter.insert((incident.instance.clone(), matter), id);
         self.all.insert(id, incident);
-        if !unknown {
+        if !waits {
             self.triage(id, now, actions);
         }
     }
@@ -229,14 +247,19 @@ impl Incidents {
         self.rates.count(sighting.instance(), now, self.limits.texts) > self.limits.storm
     }
 
-    /// What the same process wrote just before and nobody knows is explained by a cause that is known.
+    /// What the same process wrote just before and nobody knows, and what is known as a part of it, is explained by it.
     fn take_over_consequences(&mut self, cause: &mut Incident, now: Timestamp) {
         let process = cause.evidence.first().and_then(|entry| entry.process_id);
         let explained = |other: &Incident| {
             other.instance == cause.instance
                 && matches!(other.stage, Stage::Triage { .. })
-                && other.condition.is_none()
-                && other.is_of_process(process)
+                && match &other.condition {
+                    None => other.is_of_process(process),
+                    Some(part) => {
+                        let row = instance_knowledge::condition(part.as_str());
+                        row.is_some_and(|row| row.part_of.as_deref() == Some(cause.matter.as_str()))
+                    }
+                }
                 && now < other.last_seen + self.limits.together
         };
         let ids: Vec<IncidentId> =
@@ -257,7 +280,11 @@ impl Incidents {
         let Some(incident) = self.all.get(&id) else { return };
         let row = incident.condition.as_ref().and_then(|id| instance_knowledge::condition(id.as_str()));
         match row {
-            Some(row) if answer::has_answer(&row.id) => self.gather(id, now, actions),
+            _ if !self.limits.rules => {
+                let why = "the rules are switched off".to_owned();
+                self.call_a_person(id, DiagnosisPhase::Triage, why, now, actions);
+            }
+            Some(row) if answer::is_answered_by_facts(row) => self.gather(id, now, actions),
             Some(row) if row.answer == instance_knowledge::Answer::None => {
                 let why = format!("the catalogue says that nothing has to be done: {}", row.remedy);
                 self.conclude(id, DiagnosisPhase::Triage, Decision::Nothing { why }, now, actions);

@@ -29,9 +29,10 @@ mod remediations;
 mod repeats;
 mod replay;
 mod severity;
+mod work;
 
 pub use crate::{
-    answer::{Answer, Need, answer, command_of, targets},
+    answer::{Answer, Need, Verdict, answer, command_of, targets, verdict},
     event::{Action, Event, FactMap, Gathered, Record},
     fold::{fingerprint, folded, similarity},
     incidents::Incidents,

@@ -31,9 +31,6 @@ pub struct Limits {
     pub echo: SignedDuration,
     /// From this likeness on (0 to 1) two unknown texts are the same trouble.
     pub similar: f64,
-    /// As often as this within `counted_over`, and the severity is one higher.
-    pub often: u64,
-    pub counted_over: SignedDuration,
     /// As many cures as this of one condition within a day, and it is flapping: a person decides.
     pub flapping: usize,
     /// Unknown entries of one instance within a second from which on no likeness is looked for: a storm.
@@ -56,8 +53,6 @@ impl Default for Limits {
             remembered: SignedDuration::from_hours(24 * 7),
             echo: SignedDuration::from_secs(60),
             similar: 0.82,
-            often: 10,
-            counted_over: SignedDuration::from_mins(10),
             flapping: 3,
             storm: 50,
         }

@@ -9,7 +9,7 @@ use instance_contract::{
 use jiff::Timestamp;
 
 use crate::{
-    answer::told,
+    answer::{self, told},
     event::{Action, Record},
     incident::Incident,
     remediations::ended_at,
@@ -17,7 +17,9 @@ use crate::{
 };
 
 impl Incident {
-    pub(crate) fn opened(&self) -> Action {
+    /// Tells the log of it.
+    pub(crate) fn opened(&mut self) -> Action {
+        self.is_opened = true;
         let opened = IncidentOpened {
             schema: IncidentOpened::SCHEMA.to_owned(),
             trace_id: self.trace_id.clone(),
@@ -62,7 +64,7 @@ impl Incident {
             cause,
             evidence: self.evidence.clone(),
             evidence_total: self.entries,
-            facts: self.facts.clone(),
+            facts: answer::written(&self.facts),
             reasons,
             success_signs: Vec::new(),
             source: FindingSource::Rules,
@@ -73,7 +75,7 @@ impl Incident {
     /// In percent.
     pub(crate) fn confidence(&self) -> u8 {
         let row = self.condition.as_ref().and_then(|id| instance_knowledge::condition(id.as_str()));
-        severity::confidence(row.map(|row| row.wording_known))
+        row.map_or(severity::UNKNOWN, instance_knowledge::Condition::confidence)
     }
 
     /// Writes a finding.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::{
     answer::{self, command_of},
-    event::{Action, FactMap, Record},
+    event::{Action, Record},
     fold,
     incident::{Incident, Stage},
     incidents::Incidents,
@@ -63,8 +63,10 @@ impl Incidents {
         let mut actions = Vec::new();
         for (id, finding) in std::mem::take(&mut self.in_doubt) {
             let Decision::Remediation { command_id, .. } = &finding.decision else { continue };
-            // Asking again is asking once; a router that has it already is spared.
-            if !self.remediations.knows(RemediationId::from(*command_id))
+            // What another incident carries is asked for by that one. Asking again is asking once; a router that has it
+            // already is spared.
+            if is_own(&finding)
+                && !self.remediations.knows(RemediationId::from(*command_id))
                 && let Some(command) = command_of(&finding)
             {
                 actions.push(Action::Publish { incident: id, command: Box::new(command) });
@@ -85,7 +87,7 @@ impl Incidents {
             }
         }
         // Their entries come again, for they were not settled; from now on there is time for that.
-        for incident in self.all.values_mut().filter(|incident| incident.findings == 0) {
+        for incident in self.all.values_mut().filter(|it| it.findings == 0 && !it.is_closed()) {
             incident.stage = Stage::Triage { until: now + self.limits.analysis };
         }
         actions
@@ -114,7 +116,9 @@ impl Incidents {
             held: BTreeSet::new(),
             opened_at: opened.opened_at,
             last_seen: at,
-            facts: FactMap::new(),
+            facts: instance_knowledge::Facts::default(),
+            is_opened: true,
+            runbook: None,
             findings: 0,
             attempts: 0,
             stage: Stage::Triage { until: at },
@@ -140,11 +144,12 @@ impl Incidents {
         incident.raised_by.extend(finding.severity_raised_by.iter().copied());
         incident.evidence.clone_from(&finding.evidence);
         incident.entries = finding.evidence_total;
-        incident.facts.clone_from(&finding.facts);
+        incident.facts = answer::read(&finding.facts);
         incident.last_seen = at;
         match &finding.decision {
             Decision::Remediation { command_id, runbook, .. } => {
                 incident.attempts += 1;
+                incident.runbook = Some(runbook.clone());
                 incident.stage = Stage::UnderWay {
                     since: finding.found_at,
                     command: *command_id,
@@ -165,4 +170,11 @@ impl Incidents {
             Decision::Wait { .. } => incident.stage = Stage::Waiting { until: at + again_after },
         }
     }
+}
+
+/// Is its command its incident's own?
+fn is_own(finding: &Finding) -> bool {
+    let Decision::Remediation { command_id, runbook, .. } = &finding.decision else { return false };
+    // More tries than these are never made.
+    (1..=64).any(|attempt| finding.incident_id.command(runbook, attempt) == *command_id)
 }

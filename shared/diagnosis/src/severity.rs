@@ -1,23 +1,22 @@
-//! Severity beyond the digit that IRIS wrote, and how sure a classification is.
+//! How sure one must be, and how graver is counted.
 
-use instance_contract::Severity;
+use instance_contract::{RaisedBy, Severity};
+use instance_knowledge::{Condition, raised};
 
-/// Words that mean that users or data are hurt, whatever the digit says. Lower case; whole words.
-const WORDS: &[&str] = &["panic", "corrupt", "corrupted", "corruption", "frozen", "freezing", "hung"];
-
-/// Whether a text holds such a word as a whole word.
-pub(crate) fn has_grave_word(text: &str) -> bool {
-    text.split(|c: char| !c.is_alphanumeric())
-        .any(|word| WORDS.iter().any(|grave| word.eq_ignore_ascii_case(grave)))
-}
-
-/// One step higher, never beyond fatal.
-pub(crate) fn raised(severity: Severity) -> Severity {
-    match severity {
-        Severity::Info => Severity::Warning,
-        Severity::Warning => Severity::Severe,
-        Severity::Severe | Severity::Fatal => Severity::Fatal,
-    }
+/// How grave an entry is, and what makes it graver than IRIS wrote. `times`: how often the like was seen lately.
+pub(crate) fn judged(
+    stated: Severity,
+    text: &str,
+    condition: Option<&Condition>,
+    times: u64,
+) -> (Severity, Vec<RaisedBy>) {
+    let raised = raised(stated.as_u8(), text, condition, times);
+    let by = raised.by.iter().map(|by| match by {
+        instance_knowledge::RaisedBy::Catalogue => RaisedBy::Catalogue,
+        instance_knowledge::RaisedBy::Word(_) => RaisedBy::Words,
+        instance_knowledge::RaisedBy::Frequency => RaisedBy::Frequency,
+    });
+    (Severity::try_from(raised.severity).unwrap_or(stated), by.collect())
 }
 
 /// How sure one must be, in percent, before something is done without a person. The graver, the more an attempt is worth.
@@ -30,32 +29,24 @@ pub(crate) fn least_confidence(severity: Severity) -> u8 {
     }
 }
 
-/// How sure the catalogue is of a row: its wording was seen in a real log, or is a guess of ours.
-pub(crate) fn confidence(wording_known: Option<bool>) -> u8 {
-    match wording_known {
-        Some(true) => 95,
-        Some(false) => 50,
-        None => 10,
-    }
-}
+/// How sure one can be of a text that no row knows: something is wrong, and nobody knows what.
+pub(crate) const UNKNOWN: u8 = 10;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn only_whole_words_count() {
-        assert!(has_grave_word("write daemon in PANIC mode"));
-        assert!(has_grave_word("(database) corrupt"));
-        assert!(!has_grave_word("the panicked user hungered for uncorrupted data"));
+    fn the_grave_need_less() {
+        assert!(least_confidence(Severity::Fatal) < least_confidence(Severity::Info));
+        assert!(UNKNOWN < least_confidence(Severity::Fatal));
     }
 
     #[test]
-    fn it_never_goes_beyond_fatal_and_the_grave_need_less() {
-        assert_eq!(raised(Severity::Info), Severity::Warning);
-        assert_eq!(raised(Severity::Fatal), Severity::Fatal);
-        assert!(least_confidence(Severity::Fatal) < least_confidence(Severity::Info));
-        assert!(confidence(Some(true)) >= least_confidence(Severity::Info));
-        assert!(confidence(Some(false)) < least_confidence(Severity::Fatal));
+    fn what_raised_it_is_told() {
+        let (severity, by) = judged(Severity::Warning, "the backup told of data loss", None, 1);
+        assert_eq!((severity, by), (Severity::Fatal, vec![RaisedBy::Words]));
+        let (severity, by) = judged(Severity::Warning, "some line", None, 10);
+        assert_eq!((severity, by), (Severity::Severe, vec![RaisedBy::Frequency]));
     }
 }

@@ -21,6 +21,7 @@ pub struct Source<'a> {
     pub subject: &'a str,
     pub payload: &'a [u8],
     pub sequence: u64,
+    /// When the log took it. Not looked at in what says itself when it was decided: who has written it need not ask.
     pub at: Timestamp,
 }
 
@@ -86,7 +87,7 @@ impl Trail {
 
     /// Learn from a message that is told already, or will be in its turn.
     pub fn learn(&mut self, subject: &str, payload: &[u8]) {
-        if let Some((_, epoch)) = parse_owner(subject) {
+        if let Some(epoch) = parse_owner(subject) {
             if let Some(router) = told::owner(payload) {
                 self.owners.insert(epoch, router);
             }
@@ -106,7 +107,7 @@ impl Trail {
     /// The next record. Invariant: `source` is the log's next message after those that are told.
     pub fn tell(&mut self, source: &Source<'_>) -> AuditRecord {
         let told = match (parse_owner(source.subject), parse_record(source.subject)) {
-            (Some((_, epoch)), _) => {
+            (Some(epoch), _) => {
                 self.learn(source.subject, source.payload);
                 told::shard_taken(self.shard, epoch, source.payload)
             }
@@ -124,8 +125,9 @@ impl Trail {
             },
             (None, None) => told::unreadable(None, source.subject, "not a subject of the remediation log"),
         };
+        let at = told.at.unwrap_or(source.at);
         let record = AuditRecord::seal(AuditEntry {
-            at: source.at,
+            at,
             digest: told.digest,
             instance: told.instance,
             kind: told.kind,
@@ -144,7 +146,7 @@ impl Trail {
         self.number += 1;
         self.sequence = source.sequence;
         self.hash = record.hash.clone();
-        self.at = Some(source.at);
+        self.at = Some(at);
         record
     }
 

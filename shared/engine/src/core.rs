@@ -349,7 +349,11 @@ impl Core {
             Token { epoch, counter: *counter }
         });
         let former = open.wake_at;
-        effects.extend(open.progress(token, self.halted, now));
+        let restarts = self.restarts.within_an_hour(instance, now);
+        match open.judged_again(restarts, now) {
+            Some(end) => effects.push(end),
+            None => effects.extend(open.progress(token, self.halted, now)),
+        }
         self.wakes.change(id, former, open.wake_at);
     }
 

@@ -1,7 +1,7 @@
 //! What happens next with one remediation: a function of its fold, the time and the kill switch.
 
 use instance_contract::{
-    Action, ApprovalAnswered, ApprovalAsked, Attempt, Because, OverallStatus, Plan, PlannedStep, StepCommand,
+    Action, ApprovalAnswered, ApprovalAsked, Attempt, Because, Facts, OverallStatus, Plan, PlannedStep, StepCommand,
     StepStatus, Token, Verdict, subject::RecordKind,
 };
 use instance_planner::still_allowed;
@@ -55,6 +55,13 @@ pub fn decide(remediation: &Remediation, situation: &Situation) -> Vec<Decision>
         Some(trouble) => unwind::decide(remediation, plan, &trouble, situation),
         None => advance(remediation, plan, situation),
     }
+}
+
+/// The end of a plan whose restart policy does not allow any more, by what these facts say of restarts and time.
+pub(crate) fn too_soon(remediation: &Remediation, facts: Facts) -> Option<Ending<'static>> {
+    let plan = remediation.plan.as_ref().filter(|_| !remediation.accepted.command.dry_run)?;
+    let fault = instance_planner::too_soon(plan, &facts.restarts, facts.taken_at?, &remediation.policy)?;
+    Some(Ending { facts: Some(facts), ..Ending::refused(OverallStatus::Refused, fault.to_string()) })
 }
 
 /// Approval first: nothing is touched before it. `None` when the way is free.

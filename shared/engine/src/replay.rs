@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::{
     core::planned_on,
-    decide::{Decision, Situation, decide},
+    decide::{Decision, Situation, decide, too_soon},
     intake::Arrival,
     remediation::{Record, Remediation},
     trace::{Ending, Unplanned},
@@ -218,6 +218,12 @@ fn decided(
             planned_on(&remediation, &planned.facts, &situation).ok().map(Record::Planned)
         }
         Record::Ended(ended) if remediation.plan.is_none() => unplanned(&remediation, ended, &situation),
+        Record::Ended(Ended { facts: Some(facts), .. }) => {
+            match too_soon(&remediation, facts.clone())?.decision(&remediation, &situation) {
+                Decision::Write(_, record) => Some(*record),
+                Decision::WakeAt(_) => None,
+            }
+        }
         _ => decision(&remediation, kind, &situation),
     }
 }

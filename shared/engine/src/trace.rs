@@ -20,7 +20,7 @@ pub(crate) struct Ending<'a> {
     pub reason: Option<String>,
     /// The plan, when its steps were only forecast.
     pub forecast: Option<&'a Plan>,
-    /// What it was refused on, when there never was a plan.
+    /// What it was refused on, when that stands in no plan.
     pub facts: Option<Facts>,
 }
 

@@ -25,9 +25,9 @@ impl Excerpt {
 
     /// As [`Excerpt::of`], with fewer characters.
     pub fn at_most(text: &str, longest: usize) -> Self {
-        let end = (0..=text.len().min(LOOKED_AT)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        let end = looked_at(text);
         // Secrets first: what hides in a secret must not split it, so invisible characters go before that.
-        let visible: String = text[..end].chars().filter_map(shown).collect();
+        let visible = without_named(&text[..end].chars().filter_map(shown).collect::<String>());
         let longest = longest.min(LONGEST_EXCERPT);
         let redacted = redact_strictly(&visible);
         let mut kept: String = redacted.chars().take(longest).collect();
@@ -62,6 +62,69 @@ impl fmt::Display for Excerpt {
         }
         f.write_str("\"")
     }
+}
+
+/// How much of a text is looked at: whole words, since half a secret does not look like one.
+fn looked_at(text: &str) -> usize {
+    if text.len() <= LOOKED_AT {
+        return text.len();
+    }
+    let end = (0..=LOOKED_AT).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    text[..end].rfind(char::is_whitespace).unwrap_or(end.min(LOOKED_AT / 2))
+}
+
+/// Words after which people write a secret, with and without a sign in between.
+const NAMES: [&str; 14] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "pwd",
+    "kennwort",
+    "passwort",
+    "contraseña",
+    "senha",
+    "пароль",
+    "密码",
+    "パスワード",
+    "wachtwoord",
+    "lozinka",
+];
+const SIGNS: [&str; 6] = ["", "is", "was", "ist", "lautet", "es"];
+/// A sign may stand so many words behind the name: the password for the backup volume is ...
+const REACH: usize = 6;
+
+/// The text without the word that follows the name of a secret. Blacks out too much rather than too little: nobody needs that
+/// word to understand an entry.
+fn without_named(text: &str) -> String {
+    let bare = |text: &str| text.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+    // Is the next word the secret, and for how many words is a sign looked for?
+    let (mut next, mut reach) = (false, 0);
+    // The sign that ends a quotation whose beginning was blacked out.
+    let mut quoted = None;
+    let word = |word: &str| {
+        if let Some(sign) = quoted {
+            quoted = (!word.contains(sign)).then_some(sign);
+            return String::new();
+        }
+        let (name, value) = word.split_once(['=', ':']).unwrap_or((word, ""));
+        if NAMES.iter().any(|known| bare(name).ends_with(known)) {
+            (next, reach) = (bare(value).is_empty(), REACH);
+            return if next { word.to_owned() } else { format!("{name}=[secret]") };
+        }
+        let is_sign = SIGNS.contains(&bare(word).as_str());
+        reach = usize::saturating_sub(reach, 1);
+        if is_sign {
+            next |= reach > 0;
+            return word.to_owned();
+        }
+        if !std::mem::take(&mut next) {
+            return word.to_owned();
+        }
+        quoted = word.chars().next().filter(|sign| matches!(sign, '"' | '\'') && !word[1..].contains(*sign));
+        "[secret]".to_owned()
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// What of a character is shown. White space becomes a blank.
@@ -104,6 +167,34 @@ mod tests {
     fn what_hides_in_a_secret_does_not_save_it() {
         let hidden = Excerpt::of("key sk-\u{200b}proj\u{ad}AbCdEf0123456789AbCdEf0123456789");
         assert!(!hidden.as_str().contains("0123456789"), "{hidden}");
+    }
+
+    #[test]
+    fn what_follows_the_name_of_a_secret_is_blacked_out_in_any_words() {
+        for (text, secret) in [
+            ("run with --password Walrus88 --batch", "Walrus88"),
+            ("das Kennwort lautet: Sonne4711, bitte", "Sonne4711"),
+            ("Kennwort=Sonne4711Mond", "Sonne4711"),
+            ("db_pwd : Kestrel", "Kestrel"),
+            ("the password for it is \"Gr33n-Lemur\"", "Lemur"),
+            ("пароль Берёза77", "Берёза"),
+            ("passphrase: 'correct horse battery' x", "battery"),
+        ] {
+            let shown = Excerpt::of(text).to_string();
+            assert!(!shown.contains(secret) && shown.contains("[secret]"), "{shown}");
+        }
+        let harmless = "Journal file /iris/mgr/journal/20260901.001 is full: 2147483648 bytes";
+        assert_eq!(Excerpt::of(harmless).as_str(), harmless);
+    }
+
+    #[test]
+    fn a_secret_that_is_cut_in_half_is_not_looked_at() {
+        let text = format!(
+            "{} {}sk-proj-AbCdEf0123456789AbCdEf0123456789",
+            "=\"\"".repeat(100),
+            "password=\"x ".repeat(1_361)
+        );
+        assert!(!Excerpt::of(&text).as_str().contains("AbCd"));
     }
 
     proptest! {

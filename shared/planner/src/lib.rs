@@ -14,6 +14,6 @@ mod permit; // What policy says to a command as a whole.
 mod policy;
 mod verification;
 
-pub use permit::{forbidden, still_allowed};
+pub use permit::{forbidden, still_allowed, too_soon};
 pub use plan::{Question, Rejection, plan, questions};
 pub use policy::{ActionWord, Asker, Day, Policy, PolicyError, TimeOfDay, UtcOffset, Window};

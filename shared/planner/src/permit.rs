@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use instance_contract::{
-    Action, AgentKind, Facts, Fault, Forecast, HostName, InstanceName, RemediationCommand,
+    Action, AgentKind, Facts, Fault, Forecast, HostName, InstanceName, Plan, PlannedStep,
+    RemediationCommand,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -27,6 +28,13 @@ pub(crate) fn refusals(command: &RemediationCommand, facts: &Facts, policy: &Pol
         }
     }
     faults
+}
+
+/// Why a plan may not restart its instance now, after these restarts of the last hour: what was planned before its turn
+/// came is held to it once more.
+pub fn too_soon(plan: &Plan, restarts_before: &[Timestamp], now: Timestamp, policy: &Policy) -> Option<Fault> {
+    let is_restart = |step: &PlannedStep| matches!(step.action, Action::Restart(_));
+    plan.steps.iter().any(is_restart).then(|| restarts(restarts_before, now, policy)).flatten()
 }
 
 /// The rules that need no facts, only who serves the instance: told at once, whether the agents answer or not.

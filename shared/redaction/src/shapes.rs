@@ -29,9 +29,15 @@ const SHAPES: &[(&str, &str)] = &[
     (r"\bS[UAOCNX][A-Z2-7]{40,}", ""),
     // name=value and "name": "value", also with a word in front of the name (db_password).
     (
-        r#"(?i)(?P<keep>[a-z0-9_.-]*(?:password|passwd|passphrase|pwd|passwordhash|secret|token|api[_-]?key|access[_-]?key|license[_-]?key|licensekey|credential|private[_-]?key)[a-z0-9_-]*\\?["']?\s*(?:=>|[:=]|\bis\b)\s*)(?:\[secret\]|\\"[^"]*"|"[^"]*"|'[^']*'|[^\s,;"'\\]+)"#,
+        r#"(?i)(?P<keep>[a-z0-9_.-]*(?:password|passwd|passphrase|pwd|passwordhash|secret|api[_-]?key|access[_-]?key|license[_-]?key|licensekey|credential|private[_-]?key)[a-z0-9_-]*\\?["']?\s*(?:=>|[:=]|\bis\b)\s*)(?:\[secret\]|\\"[^"]*"|"[^"]*"|'[^']*'|[^\s,;"'\\]+)"#,
         "$keep",
     ),
+    // A token by its name; "tokens: 512" is a number of them, and "the token is stale" no value.
+    (
+        r#"(?i)(?P<keep>(?:[a-z0-9_.-]*[_.-])?token\\?["']?\s*(?:=>|[:=])\s*)(?:\[secret\]|\\"[^"]*"|"[^"]*"|'[^']*'|[^\s,;"'\\]+)"#,
+        "$keep",
+    ),
+    (r#"(?i)(?P<keep>\btoken\s+is\s+)[^\s,;"']*[0-9][^\s,;"']*"#, "$keep"),
 ];
 
 /// Trace ids and digests look like this too.
@@ -81,7 +87,7 @@ mod tests {
     use crate::{redact, redact_strictly};
 
     /// A text with a secret in it, and a part of the secret.
-    const SAMPLES: [(&str, &str); 16] = [
+    const SAMPLES: [(&str, &str); 17] = [
         ("-----BEGIN RSA PRIVATE KEY----- MIIEowIBAAKCAQEA -----END RSA PRIVATE KEY----- x", "MIIEow"),
         ("-----BEGIN PRIVATE KEY-----\nMIIEvAIBADAN\nBgkqhkiG", "BgkqhkiG"),
         ("connect to nats://app:hunter2pass@db:4222", "hunter2pass"),
@@ -98,6 +104,7 @@ mod tests {
         ("PasswordHash: \"a b c\" end", "a b c"),
         ("{\"LicenseKey\": \"0123-ABCD-9999\"}", "ABCD"),
         ("the token is Zx81Zx81", "Zx81"),
+        ("access_token=Qw9Qw9Qw9&next", "Qw9Qw9"),
     ];
 
     #[test]
@@ -119,6 +126,7 @@ mod tests {
             "CPF parameter globals=0,0,4096,0,0,0 in iris.cpf",
             "Journal file /iris/mgr/journal/20260901.001 is full (2147483648 bytes)",
             "trace_id 4bf92f3577b34da6a3ce929d0e0e4736",
+            "a newer token acts here; the token is stale; max_tokens: 512",
         ] {
             assert!(matches!(redact(text), Cow::Borrowed(_)), "{text}");
         }

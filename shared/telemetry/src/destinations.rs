@@ -89,6 +89,7 @@ fn destination(signal: Signal, settings: &Settings, lookup: Lookup<'_>) -> Resul
     }
     let Some(address) = address(signal, settings, lookup)? else { return Ok(None) };
     check_protocol(signal, lookup)?;
+    check_unsupported(signal, lookup)?;
     Ok(Some(address))
 }
 
@@ -124,6 +125,26 @@ fn check_protocol(signal: Signal, lookup: Lookup<'_>) -> Result<(), Error> {
             None => {}
             Some(value) if value == "http/protobuf" => return Ok(()),
             Some(value) => return Err(Error::Variable { name, value, rule: "`http/protobuf`" }),
+        }
+    }
+    Ok(())
+}
+
+/// What the exporters of this build cannot do, and would pass over in silence.
+fn check_unsupported(signal: Signal, lookup: Lookup<'_>) -> Result<(), Error> {
+    let prefixes = ["OTEL_EXPORTER_OTLP_".to_owned(), format!("OTEL_EXPORTER_OTLP_{}_", signal.upper())];
+    for prefix in prefixes {
+        for what in ["CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE"] {
+            let name = format!("{prefix}{what}");
+            if let Some(value) = value_of(lookup, &name) {
+                let rule = "unset (there is no TLS here: use a collector on this host)";
+                return Err(Error::Variable { name, value, rule });
+            }
+        }
+        let name = format!("{prefix}COMPRESSION");
+        match value_of(lookup, &name) {
+            Some(value) if value != "none" => return Err(Error::Variable { name, value, rule: "`none`" }),
+            _ => {}
         }
     }
     Ok(())
@@ -183,6 +204,8 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "http/json"),
             ("OTEL_TRACES_EXPORTER", "console"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector"),
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/etc/ca.pem"),
+            ("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "gzip"),
         ] {
             let refusal = decide(&settings, &[(name, value)]).unwrap_err();
             assert!(refusal.contains(name) && refusal.contains(value), "{refusal}");

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-/// Prints `error` and its sources, outermost first: `could not read "x": permission denied`.
+/// Prints `error` and its sources, outermost first, without secrets: `could not read "x": permission denied`.
 ///
 /// Our errors print themselves and never their source, so this is the one place where the whole story is told.
 pub fn error_chain(error: &(dyn Error + 'static)) -> String {
@@ -17,7 +17,7 @@ pub fn error_chain(error: &(dyn Error + 'static)) -> String {
         }
         source = cause.source();
     }
-    told
+    instance_redaction::redacted(told)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use instance_signals::metrics::LOG_LINES;
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt;
 use serde_json::{Map, Value};
@@ -34,6 +35,7 @@ where
     ) -> fmt::Result {
         let mut told = Told::default();
         event.record(&mut told);
+        LOG_LINES.add(1, &[event.metadata().level().as_str()]);
 
         let mut line = Map::new();
         line.insert("time".to_owned(), now()?.into());
@@ -77,6 +79,7 @@ impl Told {
     }
 
     fn put_text(&mut self, field: &Field, text: String) {
+        let text = instance_redaction::redacted(text);
         if field.name() == "message" {
             self.message = text;
         } else {

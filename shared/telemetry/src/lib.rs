@@ -5,10 +5,12 @@
 //! Invariant: what the exporter does itself is never exported (no feedback loop).
 //! Invariant: nothing here knows the contract or the bus; time, environment and names are handed in.
 //!
-//! May be imported by: chassis, cli. Services reach what they need of it through the chassis.
+//! May be imported by: chassis, cli. Imports signals and redaction. Services reach what they need of it through the chassis.
 //!
-//! Absent on purpose: gRPC and TLS to the collector (a collector on the same host or in the same pod does both),
-//! a health endpoint (the bus answers for that), and any metric of ours beyond a [`Meter`].
+//! Invariant: no text leaves by any of these ways without a last look for secrets (`instance_redaction`).
+//!
+//! Absent on purpose: gRPC and TLS to the collector (a collector on the same host or in the same pod does both), and the
+//! metrics themselves: they are in `instance_signals`, so that rooms below this one can count.
 
 mod start; // Read this first.
 
@@ -17,12 +19,19 @@ mod settings;
 mod destinations;
 mod error_chain;
 mod json_line;
+mod process;
+mod propagation;
 mod providers;
+mod records;
 mod resource;
+mod safe;
+mod safe_spans;
+mod told_metrics;
 
 pub use opentelemetry::metrics::Meter;
 
 pub use crate::destinations::Signal;
 pub use crate::error_chain::error_chain;
-pub use crate::settings::{Endpoint, InvalidSetting, LogFilter, LogFormat, Settings};
-pub use crate::start::{Error, Service, Telemetry, check, start};
+pub use crate::settings::{Endpoint, InvalidSetting, LogFilter, LogFormat, ProcessParent, Settings};
+pub use crate::start::{Error, Service, Telemetry, check, scrape, start};
+pub use instance_signals::Format;

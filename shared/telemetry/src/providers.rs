@@ -7,22 +7,26 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
 use crate::destinations::{Destinations, Signal};
+use crate::safe::Limit;
+use crate::safe_spans::SafeSpans;
 use crate::start::Error;
 
 /// One provider a signal. Each exporter works on a thread of its own and needs no async runtime.
 pub(crate) struct Providers {
     pub tracer: SdkTracerProvider,
     pub exports_traces: bool,
+    pub exports_metrics: bool,
     /// None when log records go to stderr alone.
     pub logger: Option<SdkLoggerProvider>,
     pub meter: SdkMeterProvider,
 }
 
 impl Providers {
-    pub fn build(destinations: Destinations, resource: &Resource) -> Result<Self, Error> {
+    pub fn build(destinations: Destinations, resource: &Resource, limit: Limit) -> Result<Self, Error> {
         Ok(Self {
             exports_traces: destinations.traces.is_some(),
-            tracer: tracer(destinations.traces, resource.clone())?,
+            exports_metrics: destinations.metrics.is_some(),
+            tracer: tracer(destinations.traces, resource.clone(), limit)?,
             logger: destinations.logs.map(|address| logger(address, resource.clone())).transpose()?,
             meter: meter(destinations.metrics, resource.clone())?,
         })
@@ -31,7 +35,7 @@ impl Providers {
 
 /// The sampler is the SDK's own default, parent-based and always on, which `OTEL_TRACES_SAMPLER` may change; a span that
 /// is not sampled still has its ids.
-fn tracer(address: Option<String>, resource: Resource) -> Result<SdkTracerProvider, Error> {
+fn tracer(address: Option<String>, resource: Resource, limit: Limit) -> Result<SdkTracerProvider, Error> {
     let builder = SdkTracerProvider::builder().with_resource(resource);
     let Some(address) = address else { return Ok(builder.build()) };
     let exporter = SpanExporter::builder()
@@ -40,7 +44,7 @@ fn tracer(address: Option<String>, resource: Resource) -> Result<SdkTracerProvid
         .with_endpoint(address)
         .build()
         .map_err(|source| Error::Exporter { signal: Signal::Traces, source })?;
-    Ok(builder.with_batch_exporter(exporter).build())
+    Ok(builder.with_batch_exporter(SafeSpans { inner: exporter, limit }).build())
 }
 
 fn logger(address: String, resource: Resource) -> Result<SdkLoggerProvider, Error> {

@@ -7,6 +7,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
 
 use crate::destinations::{Lookup, value_of};
+use crate::process;
 use crate::start::Service;
 
 const SERVICE_NAME: &str = "service.name";
@@ -24,11 +25,29 @@ pub(crate) fn attributes(service: &Service<'_>, lookup: Lookup<'_>) -> BTreeMap<
         ]
         .map(|(name, value)| (name.to_owned(), value)),
     );
+    let known = [
+        ("deployment.environment.name", service.profile.map(environment)),
+        ("host.id", process::machine_id()),
+        ("container.id", process::container_id()),
+        ("process.command", process::command()),
+        ("process.creation.time", process::began_at().map(|at| at.to_string())),
+        ("k8s.pod.name", value_of(lookup, "POD_NAME")),
+        ("k8s.pod.uid", value_of(lookup, "POD_UID")),
+        ("k8s.namespace.name", value_of(lookup, "POD_NAMESPACE")),
+        ("k8s.node.name", value_of(lookup, "NODE_NAME")),
+        ("k8s.container.name", value_of(lookup, "CONTAINER_NAME")),
+    ];
+    attributes.extend(known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     attributes.extend(value_of(lookup, "OTEL_RESOURCE_ATTRIBUTES").iter().flat_map(|raw| pairs(raw)));
     if let Some(name) = value_of(lookup, "OTEL_SERVICE_NAME") {
         attributes.insert(SERVICE_NAME.to_owned(), name);
     }
     attributes
+}
+
+/// The conventions have a word of their own for one of the profiles.
+fn environment(profile: &str) -> String {
+    if profile == "testing" { "test".to_owned() } else { profile.to_owned() }
 }
 
 /// The name under which logs and traces of this process are found.
@@ -76,7 +95,13 @@ mod tests {
 
     #[test]
     fn the_operator_has_the_last_word_on_the_name() {
-        let service = Service { role: "router", version: "1.2.3", host: "db-1", process_id: Uuid::nil() };
+        let service = Service {
+            role: "router",
+            version: "1.2.3",
+            host: "db-1",
+            process_id: Uuid::nil(),
+            profile: Some("testing"),
+        };
         let lookup = |name: &str| match name {
             "OTEL_SERVICE_NAME" => Some("named".to_owned()),
             "OTEL_RESOURCE_ATTRIBUTES" => {
@@ -89,6 +114,9 @@ mod tests {
         assert_eq!(told["deployment.environment.name"], "a b");
         assert_eq!(told["host.name"], "other");
         assert_eq!(told["service.instance.id"], Uuid::nil().to_string());
-        assert_eq!(service_name(&attributes(&service, &|_| None)), "instance-router");
+        let told = attributes(&service, &|name| (name == "POD_NAME").then(|| "router-0".to_owned()));
+        assert_eq!(service_name(&told), "instance-router");
+        assert_eq!((&*told["deployment.environment.name"], &*told["k8s.pod.name"]), ("test", "router-0"));
+        assert!(!told.contains_key("process.command_args"));
     }
 }

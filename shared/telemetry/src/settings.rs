@@ -1,6 +1,7 @@
 //! What an operator may say about telemetry.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
@@ -17,6 +18,23 @@ pub struct Settings {
     /// Where OTLP over http/protobuf goes, e.g. `http://localhost:4318`; `/v1/traces`, `/v1/logs` and `/v1/metrics`
     /// are appended. `OTEL_EXPORTER_OTLP_ENDPOINT` and its forms for one signal beat it. Default: nothing is exported.
     pub otlp_endpoint: Option<Endpoint>,
+    /// Where HTTP answers `/livez`, `/readyz` and `/metrics`, e.g. `127.0.0.1:9464`; no password, so an address that only
+    /// the scraper reaches. Default: nowhere.
+    pub listen: Option<SocketAddr>,
+    /// What the span of handling a message hangs on: `creation`, the span that published it, so that an incident is one
+    /// trace; `link-only`, nothing, so that each handling is a trace of its own with a link. Default: `creation`.
+    pub process_parent: ProcessParent,
+}
+
+/// What the span of handling a message hangs on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProcessParent {
+    /// The span that published the message.
+    #[default]
+    Creation,
+    /// Nothing; it is linked to that span.
+    LinkOnly,
 }
 
 /// How a log line on stderr looks.
@@ -138,6 +156,7 @@ mod tests {
             (r#"{"log_filter": " "}"#, "is not a list"),
             (r#"{"otlp_endpoint": "https://collector:4318"}"#, "https://collector:4318"),
             (r#"{"otlp_endpoint": "http://"}"#, "is not http://HOST"),
+            (r#"{"listen": "9464"}"#, "socket address"),
             (r#"{"log_fromat": "json"}"#, "unknown field"),
         ] {
             let refusal = parse(json).unwrap_err();

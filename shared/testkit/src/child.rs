@@ -6,8 +6,32 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+/// A server, and the guard that ends it with us.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub server: Child,
+    pub guard: Child,
+}
+
+impl Running {
+    /// Guards a server that was just started; its folder goes with it.
+    pub fn guarded(server: Child, folder: &Path) -> Self {
+        let guard = guard(server.id(), folder);
+        Self { server, guard }
+    }
+
+    /// Kills it as a power cut would, and waits until it is gone.
+    pub fn end(mut self) {
+        // The guard first: once the server is gone, its id may belong to somebody else.
+        let _ = self.guard.kill();
+        let _ = self.guard.wait();
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
 /// A shell that reads from us. When this process ends in whatever way, the reading ends, and it kills the server.
-pub(crate) fn guard(server: u32, folder: &Path) -> Child {
+fn guard(server: u32, folder: &Path) -> Child {
     Command::new("sh")
         .args(["-c", "read -r _; kill -9 \"$1\"; rm -rf \"$2\"", "guard", &server.to_string()])
         .arg(folder)

@@ -207,6 +207,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let Ok(connection) = connection else { continue };
         shared.state().connections += 1;
         let shared = Arc::clone(shared);
+        serving.retain(|thread: &JoinHandle<()>| !thread.is_finished());
         serving.push(thread::spawn(move || serve(&connection, &shared)));
     }
     for thread in serving {

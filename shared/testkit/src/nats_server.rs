@@ -5,7 +5,7 @@ use std::{
     io::{BufRead as _, BufReader},
     net::TcpStream,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
@@ -13,7 +13,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::child::{free_port, guard};
+use crate::child::{Running, free_port};
 
 /// Names the server explicitly; `cargo xtask` sets it.
 const VARIABLE: &str = "INSTANCE_NATS_SERVER";
@@ -27,12 +27,6 @@ pub struct NatsServer {
     name: String,
     snippet: String,
     running: Option<Running>,
-}
-
-#[derive(Debug)]
-struct Running {
-    server: Child,
-    guard: Child,
 }
 
 impl NatsServer {
@@ -167,24 +161,13 @@ impl NatsServer {
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("could not start {}: {error}", binary().display()));
-        let guard = guard(server.id(), folder);
-        Running { server, guard }
+        Running::guarded(server, folder)
     }
 }
 
 impl Drop for NatsServer {
     fn drop(&mut self) {
         self.kill9();
-    }
-}
-
-impl Running {
-    fn end(mut self) {
-        // The guard first: once the server is gone, its id may belong to somebody else.
-        let _ = self.guard.kill();
-        let _ = self.guard.wait();
-        let _ = self.server.kill();
-        let _ = self.server.wait();
     }
 }
 

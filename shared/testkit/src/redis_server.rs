@@ -4,14 +4,14 @@ use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
 
-use crate::child::{free_port, guard};
+use crate::child::{Running, free_port};
 
 /// Names the server explicitly; else the one on PATH is taken.
 const VARIABLE: &str = "INSTANCE_REDIS_SERVER";
@@ -22,7 +22,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct RedisServer {
     folder: TempDir,
     port: u16,
-    running: Option<(Child, Child)>,
+    running: Option<Running>,
 }
 
 impl RedisServer {
@@ -57,12 +57,8 @@ impl RedisServer {
 
     /// Kills the server as a power cut would, and waits until it is gone.
     pub fn kill9(&mut self) {
-        if let Some((mut server, mut guard)) = self.running.take() {
-            // The guard first: once the server is gone, its id may belong to somebody else.
-            let _ = guard.kill();
-            let _ = guard.wait();
-            let _ = server.kill();
-            let _ = server.wait();
+        if let Some(running) = self.running.take() {
+            running.end();
         }
     }
 
@@ -113,22 +109,21 @@ impl RedisServer {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
-        let mut server = server.unwrap_or_else(|error| {
+        let server = server.unwrap_or_else(|error| {
             let program = Path::new(&program).display();
             panic!("could not start {program}: {error}; install it (Debian: apt-get install redis-server)")
         });
-        let guard = guard(server.id(), self.folder.path());
+        let mut running = Running::guarded(server, self.folder.path());
         let deadline = Instant::now() + START_TIMEOUT;
-        while Instant::now() < deadline && matches!(server.try_wait(), Ok(None)) {
-            let told = format!("process_id:{}\r", server.id());
+        while Instant::now() < deadline && matches!(running.server.try_wait(), Ok(None)) {
+            let told = format!("process_id:{}\r", running.server.id());
             if self.exchange(&["info", "server"]).is_ok_and(|answer| answer.contains(&told)) {
-                self.running = Some((server, guard));
+                self.running = Some(running);
                 return true;
             }
             thread::sleep(Duration::from_millis(10));
         }
-        self.running = Some((server, guard));
-        self.kill9();
+        running.end();
         false
     }
 }

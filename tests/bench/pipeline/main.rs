@@ -10,6 +10,7 @@ mod orders;
 mod pipeline; // Ours and the limit, as processes with a client.
 mod scale; // Many in flight, many kept, many open.
 
+mod gate;
 mod measure;
 mod populate;
 mod report;
@@ -19,6 +20,7 @@ mod endings;
 mod machine;
 mod process;
 mod server;
+mod sink;
 mod yardstick;
 
 use std::{
@@ -69,8 +71,8 @@ struct Arguments {
     #[arg(long, default_value_t = 3)]
     cold_starts: u32,
     /// What is measured: latency, rate and cost beside the limit; the same with more and more in flight; with many
-    /// finished ones kept; the start of a router with many open ones.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Base, Part::Flight, Part::Kept, Part::Open])]
+    /// finished ones kept; the start of a router with many open ones; with everything exported.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Base, Part::Flight, Part::Kept, Part::Open, Part::Telemetry])]
     parts: Vec<Part>,
     /// Workflows in flight, for the part `flight`.
     #[arg(long, value_delimiter = ',', default_values_t = [64, 640, 6_400])]
@@ -100,6 +102,7 @@ enum Part {
     Flight,
     Kept,
     Open,
+    Telemetry,
 }
 
 /// The processes of the bare chain.
@@ -133,7 +136,7 @@ async fn measure_all(arguments: &Arguments) -> Result<ExitCode> {
     let programs = programs(&arguments.log)?;
     println!("{}", machine::line()?);
     if let Some(at_most) = arguments.gate_cpu {
-        return gate_cpu(arguments, &programs, at_most).await;
+        return gate::cpu(arguments, &programs, at_most).await;
     }
     let mut rows = Vec::new();
     for part in &arguments.parts {
@@ -146,6 +149,7 @@ async fn measure_all(arguments: &Arguments) -> Result<ExitCode> {
             Part::Flight => rows.extend(scale::flight(arguments, &programs).await?),
             Part::Kept => rows.push(scale::kept(arguments, &programs).await?),
             Part::Open => rows.push(scale::open(arguments, &programs).await?),
+            Part::Telemetry => rows.extend(telemetry(arguments, &programs).await?),
         }
     }
     if let Some(folder) = &arguments.yardstick {
@@ -155,24 +159,35 @@ async fn measure_all(arguments: &Arguments) -> Result<ExitCode> {
     Ok(if arguments.strict && !met { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// The one figure that is steady on a busy machine.
-async fn gate_cpu(arguments: &Arguments, programs: &Programs, at_most: f64) -> Result<ExitCode> {
-    let (steps, lanes) = (3, 64);
-    let mut running = Vec::new();
-    for orders in sides(steps, arguments.shards) {
-        let started = Pipeline::start(programs, orders, arguments.sync, arguments.shards, lanes).await?;
-        running.push(Arc::new(started));
-    }
-    let seen = in_turns(arguments, &running, lanes).await?;
-    let figure = format!("{steps} steps, {lanes} in flight: CPU of server, router, agent, us");
-    let row = Row::ratio(figure, seen[0].cpu_each(), seen[1].cpu_each(), Goal::AtMost(at_most));
-    Ok(if report::table(&[row]) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
 /// Ours, and the bare chain of as many steps, `verify` included.
 fn sides(steps: u32, shards: u16) -> [Orders; 2] {
     let shards = u32::from(shards);
     [Orders::Product { steps }, Orders::Chain { steps: steps + 1, synced: steps, shards }]
+}
+
+/// Rate and CPU with every span, record and metric exported, beside the same without.
+async fn telemetry(arguments: &Arguments, programs: &Programs) -> Result<Vec<Row>> {
+    let (steps, lanes, sink) = (3, 64, sink::Sink::start()?);
+    let told = Programs { collector: Some(sink.endpoint.clone()), ..programs.clone() };
+    let mut running = Vec::new();
+    for programs in [&told, programs] {
+        let orders = Orders::Product { steps };
+        let started = Pipeline::start(programs, orders, arguments.sync, arguments.shards, lanes).await?;
+        running.push(Arc::new(started));
+    }
+    let seen = in_turns(arguments, &running, lanes).await?;
+    anyhow::ensure!(sink.taken() > 0, "nothing was exported");
+    let head = format!("{steps} steps, {lanes} in flight, telemetry on beside off");
+    let cpu = format!("{head}: CPU of server, router, agent, us");
+    Ok(vec![
+        Row::ratio(
+            format!("{head}: workflows a second"),
+            seen[0].per_second(),
+            seen[1].per_second(),
+            Goal::AtLeast(0.85),
+        ),
+        Row::ratio(cpu, seen[0].cpu_each(), seen[1].cpu_each(), Goal::AtMost(2.0)),
+    ])
 }
 
 /// They lie where cargo puts them: this program and the no-op agent among the examples, the router above.
@@ -185,6 +200,7 @@ fn programs(log: &str) -> Result<Programs> {
         agent: examples.join("noop_agent"),
         ourselves: ourselves.clone(),
         log: log.to_owned(),
+        collector: None,
     })
 }
 

@@ -46,6 +46,21 @@ pub struct Programs {
     pub ourselves: PathBuf,
     /// Log filter of router and agent.
     pub log: String,
+    /// Where router and agent export everything, if anywhere.
+    pub collector: Option<String>,
+}
+
+impl Programs {
+    /// What router and agent are told on their command lines.
+    fn words(&self) -> Vec<String> {
+        let mut words = vec!["--log".to_owned(), self.log.clone()];
+        if let Some(endpoint) = &self.collector {
+            let set =
+                [format!("telemetry.otlp_endpoint={endpoint}"), "telemetry.listen=127.0.0.1:0".to_owned()];
+            words.extend(set.into_iter().flat_map(|set| ["--set".to_owned(), set]));
+        }
+        words
+    }
 }
 
 /// One run of a pipeline. Dropping it ends its processes.
@@ -114,8 +129,8 @@ impl Pipeline {
         let mut agent =
             service(&programs.agent, folder.path(), "agent", &agent_settings(&head, folder.path(), lanes))?;
         let mut router = service(&programs.router, folder.path(), "router", &settings)?;
-        let agent = Process::start("agent", folder.path(), agent.args(["--log", &programs.log]))?;
-        let router = Process::start("router", folder.path(), router.args(["--log", &programs.log]))?;
+        let agent = Process::start("agent", folder.path(), agent.args(programs.words()))?;
+        let router = Process::start("router", folder.path(), router.args(programs.words()))?;
         let logs: Vec<String> = (0..shards).map(|shard| topology::remediations(Shard(shard))).collect();
         let ends = (0..shards).map(|shard| subject::records_of(Shard(shard), "ended").to_string());
         let watched: Vec<_> = logs.iter().cloned().zip(ends).collect();
@@ -147,7 +162,7 @@ impl Pipeline {
     pub fn start_router_anew(&mut self, programs: &Programs) -> Result<()> {
         self.router.end();
         let mut command = Command::new(&programs.router);
-        command.arg("--config").arg(self.folder.path().join("router.toml")).args(["--log", &programs.log]);
+        command.arg("--config").arg(self.folder.path().join("router.toml")).args(programs.words());
         self.router = Process::start("router", self.folder.path(), &mut command)?;
         Ok(())
     }

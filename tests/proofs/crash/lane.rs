@@ -35,6 +35,8 @@ const RESTARTS: usize = 50;
 const BAD_MB: u32 = 600;
 /// What the agents call.
 const IRIS: &str = "iris-interposed";
+/// While this is there, no stop gets through to the instance.
+const NO_STOPS: &str = "no-stops";
 /// The inode of the CPF at each stop, one a line.
 pub const CPF_AT_STOPS: &str = "cpf-at-stops";
 /// Between two looks.
@@ -75,13 +77,15 @@ pub fn spread<T: Display + Send, R: Send>(
 }
 
 /// Stands between the agents and the `iris` program: notes which file the CPF is whenever the instance is to stop (the
-/// instance itself writes its CPF anew when it starts), and lets nothing start with [`BAD_MB`] of global buffers.
+/// instance itself writes its CPF anew when it starts), lets nothing start with [`BAD_MB`] of global buffers, and nothing
+/// stop while [`NO_STOPS`] is there.
 fn interpose(iris: &Iris, folder: &Path) {
     let script = format!(
-        "#!/bin/sh\ncase \"$1\" in\nstop) stat -c %i '{cpf}' >>'{notes}' ;;\nstart) if grep -q '^globals=0,0,{BAD_MB},' \
+        "#!/bin/sh\ncase \"$1\" in\nstop) stat -c %i '{cpf}' >>'{notes}'; [ ! -e '{no_stops}' ] || exit 0 ;;\nstart) if grep -q '^globals=0,0,{BAD_MB},' \
          '{cpf}'; then echo 'too little memory'; exit 1; fi ;;\nesac\nexec '{program}' \"$@\"\n",
         cpf = iris.cpf_path().display(),
         notes = folder.join(CPF_AT_STOPS).display(),
+        no_stops = folder.join(NO_STOPS).display(),
         program = iris.program().display(),
     );
     fs::write(folder.join(CPF_AT_STOPS), "").unwrap();
@@ -169,6 +173,16 @@ impl Lane {
         }
     }
 
+    /// From now on the instance does not stop when it is asked to, or does.
+    pub fn hold_stops(&self, held: bool) {
+        let file = self.path(NO_STOPS);
+        if held {
+            fs::write(file, "").unwrap();
+        } else if file.exists() {
+            fs::remove_file(file).unwrap();
+        }
+    }
+
     /// Takes away what keeps the kernel value over a reboot, as an operator may.
     pub fn forget_drop_in(&self) {
         // It may not be there.
@@ -198,6 +212,8 @@ impl Lane {
         fs::write(&file, text).unwrap();
         let mut command = command(&format!("instance-{service}"));
         command.arg("--config").arg(&file).env("HOME", self.path("home"));
+        // Policy lets it happen in one scenario only.
+        command.env("INSTANCE_RESTART_AGENT__ALLOW_FORCE", "true");
         command.envs(variables.iter().map(|(name, value)| (name, value)));
         let process = Process::start(service.name(), &self.path("logs"), &mut command);
         self.services.insert(service, process);
@@ -252,7 +268,8 @@ impl Lane {
             let megabytes = if scenario == Scenario::Undo { BAD_MB } else { 256 + self.wishes };
             let moved = (scenario == Scenario::Moved).then(crowd::wanted);
             let live = scenario == Scenario::Live;
-            Wish { id: Uuid::new_v4(), kernel: self.wishes, globals_mb: megabytes, live, moved }
+            let forced = scenario == Scenario::Forced;
+            Wish { id: Uuid::new_v4(), kernel: self.wishes, globals_mb: megabytes, live, forced, moved }
         };
         (0..scenario.commands()).map(one).collect()
     }

@@ -22,6 +22,8 @@ pub enum Scenario {
     /// The processes of the instance get other CPUs and another share of them; the CPF cannot be changed after that, and
     /// all is taken back.
     Moved,
+    /// The instance does not stop, and is killed, as everybody has agreed to.
+    Forced,
     /// A CPF value goes into the running instance by its own `iris merge`; nothing is restarted.
     Live,
     /// A person has to agree to the restart, and does.
@@ -36,16 +38,20 @@ pub enum Scenario {
 pub const FREE: &str = "approve_restarts = false\nquiet_seconds = 0\n";
 /// Fewer CPUs for an instance are dangerous, and need no yes here.
 const BOLD: &str = "approve_restarts = false\napprove_dangerous = false\nquiet_seconds = 0\n";
+/// What does not stop is killed.
+const FORCING: &str =
+    "approve_restarts = false\napprove_dangerous = false\nallow_force = true\nquiet_seconds = 0\n";
 /// A person has the shortest time there is.
 const ASKED: &str = "approve_restarts = true\nquiet_seconds = 0\napproval_seconds = 10\n";
 
 impl Scenario {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Forward,
         Self::Undo,
         Self::Retried,
         Self::Again,
         Self::Moved,
+        Self::Forced,
         Self::Live,
         Self::Approved,
         Self::Queued,
@@ -57,6 +63,7 @@ impl Scenario {
         match self {
             Self::Approved | Self::Unanswered => ASKED,
             Self::Moved => BOLD,
+            Self::Forced => FORCING,
             _ => FREE,
         }
     }
@@ -87,6 +94,7 @@ impl fmt::Display for Scenario {
             Self::Retried => "retried",
             Self::Again => "again",
             Self::Moved => "moved",
+            Self::Forced => "forced",
             Self::Live => "live",
             Self::Approved => "approved",
             Self::Queued => "queued",
@@ -105,6 +113,8 @@ pub struct Wish {
     pub globals_mb: u32,
     /// The running instance is to take a larger lock table instead of a restart.
     pub live: bool,
+    /// The restart may kill an instance that does not stop.
+    pub forced: bool,
     /// Where the processes of the instance are to run instead of a restart.
     pub moved: Option<Move>,
 }
@@ -137,6 +147,11 @@ impl Wish {
     pub fn command(&self) -> Value {
         let os = |name: &str, value: Value| json!({"kernel_param": name, "new_value": value});
         let setting = json!({"cpf_section": "config", "parameter": "globals", "new_value": self.globals()});
+        let restart = if self.forced {
+            json!({"force": true, "users_seconds": 0, "stop_seconds": 2})
+        } else {
+            json!({})
+        };
         let locks = json!({"live": true, "changes": [
             {"cpf_section": "config", "parameter": "locksiz", "new_value": self.locks()}]});
         let steps = match &self.moved {
@@ -147,7 +162,7 @@ impl Wish {
             None => json!([
                 {"id": "kernel", "tool": "os_config", "parameters": os("vm.swappiness", json!(self.kernel))},
                 {"id": "setting", "tool": "iris_config", "parameters": setting, "depends_on": ["kernel"]},
-                {"id": "restart", "tool": "iris_restart", "parameters": {}, "depends_on": ["setting"]},
+                {"id": "restart", "tool": "iris_restart", "parameters": restart, "depends_on": ["setting"]},
             ]),
             Some(Move { cpus, weight }) => json!([
                 {"id": "cpus", "tool": "os_config", "parameters": os("process.cpu_affinity", json!(cpus))},

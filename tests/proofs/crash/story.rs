@@ -50,6 +50,7 @@ pub async fn play(lane: &mut Lane, scenario: Scenario, lives: Option<Lives>) -> 
         lane.forget_drop_in();
     }
     lane.show_processes(scenario == Scenario::Moved);
+    lane.hold_stops(scenario == Scenario::Forced);
     // Somebody else writes the CPF all the time, so the last step fails.
     let draft = (scenario == Scenario::Moved).then(|| lane.held_draft());
     let before = lane.world();

@@ -40,7 +40,7 @@ pub struct World {
     litter: BTreeSet<PathBuf>,
     /// How often the instance said that it takes logons.
     starts: usize,
-    /// How often it said that it was shut down.
+    /// How often it said that it was shut down, or was killed.
     stops: usize,
     state: Option<String>,
     /// Where the processes of the instance run.
@@ -76,7 +76,7 @@ impl World {
                 .collect(),
             cpf_at_stops: notes.lines().map(|inode| inode.parse().unwrap()).collect(),
             starts: log.matches("] Enabling logons").count(),
-            stops: log.matches("] Shutdown complete").count(),
+            stops: log.matches("] Shutdown complete").count() + log.matches("irisforce killed").count(),
             state: None,
             cpus: crowd::cpus(folder),
             share: fs::read_to_string(crowd::share(iris)).ok(),

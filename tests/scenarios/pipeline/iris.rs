@@ -106,6 +106,11 @@ impl Iris {
         self.qlist()[5].parse().unwrap()
     }
 
+    /// The port of the private web server, as `iris qlist` tells it.
+    pub fn web_port(&self) -> u16 {
+        self.qlist()[6].parse().unwrap()
+    }
+
     fn qlist(&self) -> Vec<String> {
         self.iris(&["qlist", "PROD"]).trim_end().split('^').map(str::to_owned).collect()
     }

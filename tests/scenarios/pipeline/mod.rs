@@ -9,7 +9,13 @@ pub mod settings;
 pub mod wish;
 pub mod world;
 
-use std::{fs, path::PathBuf, process::Stdio, time::Duration};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use async_nats::jetstream::message::StreamMessage;
 use instance_bus::{Bus, Headers, LogMessage};
@@ -127,6 +133,24 @@ impl Pipeline {
         self.start("generator", "generator", &text);
     }
 
+    /// The gateway, for one caller; where it listens.
+    pub async fn gateway(&mut self, token: &str, may: &[&str]) -> SocketAddr {
+        let text = self.common(&self.server.url()).gateway(token, may);
+        self.start("gateway", "gateway", &text);
+        self.ready(&["gateway"]).await;
+        let lines = self.service("gateway").log_lines();
+        let told =
+            lines.iter().find_map(|line| line["fields"]["address"].as_str().or(line["address"].as_str()));
+        told.unwrap_or_else(|| panic!("the gateway does not say where it listens: {lines:#?}"))
+            .parse()
+            .unwrap()
+    }
+
+    /// A program that is none of ours, under the guard of this pipeline: its arguments must name its folder.
+    pub fn program(&mut self, name: &str, command: Command) {
+        self.run(name, command);
+    }
+
     /// A router under a name of its own; the process is `router-<name>`.
     pub fn router(&mut self, name: &str) {
         let text = self.common(&self.server.url()).router(name, &self.policy);
@@ -160,7 +184,7 @@ impl Pipeline {
         self.run(name, command);
     }
 
-    fn run(&mut self, name: &str, mut command: std::process::Command) {
+    fn run(&mut self, name: &str, mut command: Command) {
         command.env("HOME", self.path("home"));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         self.services.push(Process::start(name, &self.path("logs"), &mut command));

@@ -49,6 +49,20 @@ impl Common<'_> {
         format!("{}\n[router]\nname = \"{name}\"\n\n[router.policy]\n{policy}", self.head())
     }
 
+    /// Its one caller is `tests`; the token is in the file `token`.
+    pub fn gateway(&self, token: &str, may: &[&str]) -> String {
+        let file = self.folder.join("token");
+        fs::write(&file, token).unwrap();
+        let lines = [
+            self.head(),
+            "[gateway]\nlisten = \"127.0.0.1:0\"".to_owned(),
+            "[[gateway.callers]]\nname = \"tests\"".to_owned(),
+            path("token_file", &file),
+            format!("may = {may:?}"),
+        ];
+        lines.join("\n")
+    }
+
     /// Looks often, so that a test waits little.
     pub fn generator(&self) -> String {
         let lines = [

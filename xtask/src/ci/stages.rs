@@ -12,7 +12,7 @@ use crate::nats_server::{self, Pinned};
 use crate::workspace::Workspace;
 use crate::{
     arrows, bench, broker, census, chaos, command, containers, crash, error_pages, generate, mutants,
-    simulate, sizes, soak, test, units,
+    simulate, sizes, soak, supply_chain, test, units,
 };
 
 /// The faults that the demo picks from differ by seed, so that all three agents act over these.
@@ -37,6 +37,8 @@ pub enum Stage {
     Census,
     /// systemd takes the units.
     CheckUnits,
+    /// Licences, sources and secrets; the bill of materials.
+    SupplyChain,
     /// Lints, warnings denied.
     Clippy,
     /// The documentation builds, with no link that leads nowhere.
@@ -86,6 +88,7 @@ impl Stage {
             Self::CheckErrors => error_pages::run(workspace),
             Self::Census => census::run(workspace),
             Self::CheckUnits => units::run(workspace),
+            Self::SupplyChain => supply_chain::run(workspace),
             Self::Clippy => clippy(workspace),
             Self::Doc => doc(workspace),
             Self::Test => test::run(workspace, &test::Options::default()),

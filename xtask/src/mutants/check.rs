@@ -28,6 +28,8 @@ pub enum Check {
     Suspend { faults: u16 },
     /// Unit tests of a package whose names hold this: disks that lose power, and what agents promise.
     Tests { package: &'static str, filter: &'static str },
+    /// The tests of a file under `tests` of a package, on a real server, whose names hold this.
+    TestsOnServer { package: &'static str, name: &'static str, filter: &'static str },
 }
 
 impl fmt::Display for Check {
@@ -37,6 +39,7 @@ impl fmt::Display for Check {
             Self::Death { case } => write!(f, "crash, {case}"),
             Self::Suspend { faults } => write!(f, "broker, suspend, {faults} faults"),
             Self::Tests { package, filter } => write!(f, "{package} {filter}*"),
+            Self::TestsOnServer { package, name, filter } => write!(f, "{package} {name} {filter}*"),
         }
     }
 }
@@ -55,8 +58,8 @@ pub struct Programs {
     pub crash: PathBuf,
     pub broker: PathBuf,
     pub nats_server: PathBuf,
-    /// The unit tests of each package.
-    pub tests: Vec<(&'static str, PathBuf)>,
+    /// The test programs of the checks that run one.
+    pub tests: Vec<(Check, PathBuf)>,
     /// Where each check leaves what it said.
     pub logs: PathBuf,
     pub root: PathBuf,
@@ -64,11 +67,7 @@ pub struct Programs {
 
 impl Programs {
     /// After they were built.
-    pub fn find(
-        workspace: &Workspace,
-        checks: &[Check],
-        tests: Vec<(&'static str, PathBuf)>,
-    ) -> Result<Self> {
+    pub fn find(workspace: &Workspace, checks: &[Check], tests: Vec<(Check, PathBuf)>) -> Result<Self> {
         let logs = workspace.target.join("mutants");
         fs::create_dir_all(&logs).with_context(|| format!("could not create {}", logs.display()))?;
         let found = Self {
@@ -103,9 +102,9 @@ impl Programs {
                 command.args(["--only", "suspend", "--faults", &faults.to_string()]);
                 command
             }
-            Check::Tests { package, filter } => {
-                let Some((_, program)) = self.tests.iter().find(|(name, _)| *name == package) else {
-                    bail!("{package} has no unit tests");
+            Check::Tests { filter, .. } | Check::TestsOnServer { filter, .. } => {
+                let Some((_, program)) = self.tests.iter().find(|(of, _)| *of == check) else {
+                    bail!("no program was built for {check}");
                 };
                 let mut command = Command::new(program);
                 command.args([filter, "--test-threads", "1"]);
@@ -149,7 +148,7 @@ fn found(check: Check, said: &str) -> Option<String> {
         Check::Death { .. } | Check::Suspend { .. } => {
             line("FAILED ").map(|line| line.trim_start_matches("FAILED ").to_owned())
         }
-        Check::Tests { .. } => {
+        Check::Tests { .. } | Check::TestsOnServer { .. } => {
             let name = line(" ... FAILED")?.trim_start_matches("test ").split(" ... ").next()?;
             Some(name.to_owned())
         }
@@ -162,7 +161,9 @@ fn has_looked(check: Check, said: &str) -> bool {
         Check::Simulation { .. } => said.contains(" plans"),
         Check::Death { .. } => said.contains("1 deaths"),
         Check::Suspend { .. } => said.contains("1 parts, 0 failures"),
-        Check::Tests { .. } => said.contains("test result: ok.") && !said.contains("ok. 0 passed"),
+        Check::Tests { .. } | Check::TestsOnServer { .. } => {
+            said.contains("test result: ok.") && !said.contains("ok. 0 passed")
+        }
     }
 }
 

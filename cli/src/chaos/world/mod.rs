@@ -1,5 +1,6 @@
 //! The world of one scenario: a stand-in instance on a made-up host, its users, its disks, and what is done to it.
 
+mod days;
 mod disks;
 pub mod files; // Recordings are written the same way.
 mod programs;
@@ -29,6 +30,7 @@ use self::{
 };
 use crate::{
     exit::{Exit, Stop},
+    online,
     up::programs::ours,
 };
 
@@ -364,8 +366,10 @@ impl World {
     }
 
     fn filled(&self, text: &str) -> String {
-        let instance = self.instance();
-        text.replace("{dir}", &instance.to_string_lossy())
+        let (instance, today) =
+            (self.instance(), online::now().to_zoned(jiff::tz::TimeZone::system()).date());
+        days::filled(text, today)
+            .replace("{dir}", &instance.to_string_lossy())
             .replace("{mgr}", &instance.join("mgr").to_string_lossy())
             .replace("{host}", &self.host.to_string_lossy())
     }

@@ -92,8 +92,8 @@ pub(super) fn judge(alert: &Alert, situation: &Situation<'_>) -> Judgement {
 
 /// A UUID that follows from the parts, and from where one ends and the next begins.
 pub(super) fn key_of(parts: &[&str]) -> Uuid {
-    let text: String = parts.iter().map(|part| format!("{}:{part}", part.len())).collect();
-    Uuid::new_v5(&ALERTS, text.as_bytes())
+    let parts: Vec<String> = parts.iter().map(|part| format!("{}:{part}", part.len())).collect();
+    Uuid::new_v5(&ALERTS, parts.concat().as_bytes())
 }
 
 fn over(command_id: Option<CommandId>) -> Judgement {

@@ -9,12 +9,15 @@ use instance_contract::{
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// Largest message, in bytes.
 pub(crate) const LARGEST: usize = 1024 * 1024;
 const MOST_ALERTS: usize = 1_000;
 const MOST_LABELS: usize = 64;
 const LONGEST_LABEL: usize = 1_024;
+/// What is kept of an alert for a person, in characters.
+const LONGEST_TEXT: usize = 16 * 1024;
 
 /// One message: the alerts of a group.
 pub(super) struct Group {
@@ -93,12 +96,12 @@ pub(super) fn read(bytes: &[u8]) -> Result<Group, Faults> {
         _ => 0,
     };
     fields.verdict()?;
-    Ok(Group { truncated, alerts: alerts.iter().map(alert).collect() })
-}
-
-fn alert(node: &Node) -> Result<Alert, BadAlert> {
-    let text = text_of(node);
-    parse(node, text.clone()).map_err(|faults| BadAlert { faults, text })
+    let written: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    let alert = |(index, node)| {
+        let text = text_of(&written["alerts"][index]);
+        parse(node, text.clone()).map_err(|faults| BadAlert { faults, text })
+    };
+    Ok(Group { truncated, alerts: alerts.iter().enumerate().map(alert).collect() })
 }
 
 fn parse(node: &Node, text: String) -> Result<Alert, Faults> {
@@ -157,11 +160,11 @@ fn labels(fields: &Fields<'_>, node: &Node) -> Option<BTreeMap<String, String>> 
 }
 
 /// What identifies it, as one line of JSON for people.
-fn text_of(node: &Node) -> String {
-    let part = |name: &'static str| node.get(name).map(|node| (name, node.clone()));
+fn text_of(alert: &Value) -> String {
+    let part = |name: &str| alert.get(name).map(|value| (name.to_owned(), value.clone()));
     let parts = ["status", "labels", "startsAt", "fingerprint"].into_iter().filter_map(part);
-    let kept = Node::Object(parts.map(|(name, node)| (name.to_owned(), node)).collect());
-    kept.to_string().chars().take(16 * 1024).collect()
+    let kept: Map<String, Value> = parts.collect();
+    Value::Object(kept).to_string().chars().take(LONGEST_TEXT).collect()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod deliver;
+mod model;
 mod plain;
 
 use std::fs::{self, OpenOptions};

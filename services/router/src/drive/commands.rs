@@ -71,14 +71,14 @@ impl Driver<'_> {
         ended: Option<Box<Record>>,
         span: Span,
     ) {
-        let (router, shard) = (self.router, self.shard);
+        let (router, shard, owned) = (self.router, self.shard, self.owned);
         let then = span.clone();
         let work = async move {
             let used = || Some(format!("the command id was used before, and: {}", reasons(&answer)));
             let reason = match ended {
                 Some(record) => {
                     let elsewhere = router.lookups.is_used_elsewhere(id, shard).await;
-                    match perform::begin(router, shard, id, RecordKind::Ended, record, elsewhere).await {
+                    match perform::begin(router, owned, id, RecordKind::Ended, record, elsewhere).await {
                         Event::NotRecorded { .. } => return (None, then),
                         // A command of this id was accepted since it was looked at: its end is not ours to write.
                         Event::Used { .. } => used(),

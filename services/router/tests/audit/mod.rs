@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use instance_bus::{LogMessage, topology::AUDIT};
+use instance_bus::{
+    LogMessage,
+    topology::{AUDIT, AUDIT_KEPT},
+};
 use instance_contract::{AuditKind, AuditRecord, Shard, StepStatus, subject};
 use instance_engine::audit::{Chain, Defect};
 use instance_testkit::eventually;
@@ -10,15 +13,14 @@ use jiff::SignedDuration;
 
 use crate::desk::{Desk, command};
 
-const KEPT: SignedDuration = SignedDuration::from_hours(24 * 365);
-
 /// The trail of a shard as it stands, with what is wrong with it.
 async fn trail(desk: &Desk, shard: Shard) -> (Vec<AuditRecord>, Vec<Defect>) {
     let mut chain = Chain::new(shard);
     let (mut records, mut defects) = (Vec::new(), Vec::new());
     let mut reading = desk.bus.read_audit(shard).await.unwrap();
     while let Some(message) = reading.next().await.unwrap() {
-        let (more, wrong) = chain.take(message.sequence, &message.payload, (message.published_at, KEPT));
+        let kept = SignedDuration::try_from(AUDIT_KEPT).unwrap();
+        let (more, wrong) = chain.take(message.sequence, &message.payload, (message.published_at, kept));
         records.extend(more);
         defects.extend(wrong);
     }
@@ -80,6 +82,25 @@ async fn every_decision_is_told_once_with_who_what_why_and_digest() {
     // What a router does last is told before it is gone.
     router.drained().await;
     assert_eq!(trail(&desk, shard).await.0.len(), log(&desk, shard).await.len());
+}
+
+/// The driver hands on what it writes and reads itself; the rest is looked up in the log.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_write_into_the_log_is_told_in_its_place() {
+    let desk = Desk::new().await;
+    let _router = desk.router("a");
+    desk.agents("PROD", |_| Some(StepStatus::Success)).await;
+    let mut shard = None;
+    for number in 0..3 {
+        let answer = desk.ask(&command(75 + number, "PROD"), "PROD").await;
+        desk.ended(answer.remediation_id.unwrap()).await;
+        let found = shard_of(&desk, &answer).await;
+        desk.ends_of_others(found, 3).await;
+        shard = Some(found);
+    }
+    let records = told(&desk, shard.unwrap()).await;
+    let others = records.iter().filter(|record| record.entry.kind == AuditKind::Unreadable);
+    assert_eq!(others.count(), 9);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,7 +179,8 @@ async fn a_record_that_was_taken_away_is_located_and_told_again_where_it_was_the
     router.drained().await;
 
     let first = desk.bus.read_audit(shard).await.unwrap().next().await.unwrap().unwrap();
-    let (gone, _) = Chain::new(shard).take(1, &first.payload, (first.published_at, KEPT));
+    let kept = SignedDuration::try_from(AUDIT_KEPT).unwrap();
+    let (gone, _) = Chain::new(shard).take(1, &first.payload, (first.published_at, kept));
     instance_testkit::take_away(&desk.server, AUDIT, first.sequence).await;
     let missing = Defect::Missing { from: 1, to: gone.last().unwrap().entry.number };
     assert_eq!(trail(&desk, shard).await.1, [missing]);

@@ -51,8 +51,12 @@ impl Router {
         drop(self);
     }
 
-    pub async fn drained(mut self) {
+    pub fn request_drain(&self) {
         self.drain.request();
+    }
+
+    pub async fn drained(mut self) {
+        self.request_drain();
         let ended = tokio::time::timeout(Duration::from_secs(10), &mut self.ended).await;
         ended.expect("drained within ten seconds").unwrap().unwrap();
     }

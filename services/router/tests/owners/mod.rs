@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use instance_contract::{AnswerStatus, Carriers, OverallStatus, Shard, StepStatus};
+use instance_bus::Headers;
+use instance_contract::{
+    AnswerStatus, Carriers, OverallStatus, Owner, Shard, StepCommand, StepStatus, subject,
+};
 use instance_testkit::eventually;
 
 use crate::desk::{self, Desk, command};
@@ -61,6 +64,56 @@ async fn a_router_without_the_lease_takes_nothing() {
         lease.release().await.unwrap();
     }
     assert_eq!(answer.await.status, AnswerStatus::Accepted);
+}
+
+/// It believes in its lease, which nobody has taken, and the log says that it was followed: the server takes none of its
+/// records any more. It notices, and takes the shard as everybody does.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_that_was_followed_writes_nothing_more() {
+    let desk = Desk::new().await;
+    let _router = desk.router("a");
+    desk.agents("PROD", |_| Some(StepStatus::Success)).await;
+    let first = desk.ask(&command(42, "PROD"), "PROD").await;
+    desk.ended(first.remediation_id.unwrap()).await;
+    let messages = desk.bus.find_remediation(first.remediation_id.unwrap()).await.unwrap();
+    let (shard, ..) = subject::parse_record(&messages[0].subject).unwrap();
+    let owners = desk.bus.read_log(shard, &subject::owners(shard)).await.unwrap();
+    let own: Owner = owners.last().unwrap().json().unwrap();
+    let epoch = own.epoch + 3_600_000;
+    let successor = Owner { epoch, router: "b".to_owned(), process: "another".to_owned(), ..own };
+    desk.bus.publish_once(&subject::owner(shard, epoch), &successor, Headers::new()).await.unwrap();
+
+    let second = desk.ask(&command(43, "PROD"), "PROD").await;
+    assert_eq!(desk.ended(second.remediation_id.unwrap()).await.overall_status, OverallStatus::Success);
+    let messages = desk.bus.find_remediation(second.remediation_id.unwrap()).await.unwrap();
+    let steps = messages.iter().filter(|message| message.subject.contains(".step."));
+    let epochs: Vec<u64> = steps.map(|step| step.json::<StepCommand>().unwrap().token.epoch).collect();
+    assert_eq!(epochs.len(), 3);
+    assert!(epochs.iter().all(|by| *by > epoch), "{epochs:?} are not above {epoch}");
+}
+
+/// Its agents sleep, so a question of it is under way for five seconds when it is told to leave.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_router_that_leaves_keeps_its_shard_until_it_has_finished() {
+    let desk = Desk::new().await;
+    let router = desk.router("a");
+    desk.agents("PROD", |_| Some(StepStatus::Success)).await;
+    desk.agents_fall_asleep();
+    let answer = desk.ask(&command(44, "PROD"), "PROD").await;
+    let accepted = tokio::time::Instant::now();
+    let messages = desk.bus.find_remediation(answer.remediation_id.unwrap()).await.unwrap();
+    let (shard, ..) = subject::parse_record(&messages[0].subject).unwrap();
+    router.request_drain();
+    while accepted.elapsed() < Duration::from_secs(4) {
+        let holder = desk.bus.lease_holder(shard).await.unwrap();
+        // A machine that was too busy to look in time says nothing.
+        if accepted.elapsed() < Duration::from_secs(4) {
+            assert!(holder.is_some(), "given back after {:?}", accepted.elapsed());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    router.drained().await;
+    assert_eq!(desk.bus.lease_holder(shard).await.unwrap(), None);
 }
 
 /// The first of three layers; agents that know nothing of it would act.

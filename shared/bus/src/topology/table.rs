@@ -71,6 +71,15 @@ impl StreamSpec {
         }
     }
 
+    /// Another value for a field that stands there.
+    fn set(&mut self, name: &str, new: Value) {
+        for (field, value) in &mut self.fields {
+            if *field == name {
+                value.clone_from(&new);
+            }
+        }
+    }
+
     /// What is sent to make it.
     pub(crate) fn config(&self) -> Value {
         let mut config = json!({ "name": self.name });
@@ -93,6 +102,9 @@ pub(crate) fn streams(shards: u16, replicas: u8) -> Vec<StreamSpec> {
     for shard in (0..shards).map(Shard) {
         let mut spec = stream(&remediations(shard), &subject::shard_log(shard), DAY * 30, "new");
         spec.fields.push(("allow_direct", json!(true)));
+        // A record is written once, whoever writes it and whatever else it asks of the log.
+        spec.set("max_msgs_per_subject", json!(1));
+        spec.fields.push(("discard_new_per_subject", json!(true)));
         streams.push(spec);
     }
     streams.extend([
@@ -135,11 +147,7 @@ fn incidents() -> StreamSpec {
 fn commands(shards: u16) -> StreamSpec {
     let mut spec = stream(COMMANDS, &subject::commands(), Duration::ZERO, "new");
     let (source, destination) = subject::command_transform(shards);
-    for (field, value) in &mut spec.fields {
-        if *field == "retention" {
-            *value = json!("workqueue");
-        }
-    }
+    spec.set("retention", json!("workqueue"));
     spec.fields.push(("subject_transform", json!({ "src": source, "dest": destination })));
     spec
 }

@@ -33,6 +33,8 @@ faults! {
     RouterKilled,
     /// A router stops for longer than its lease, and goes on as if nothing had happened.
     RouterPaused,
+    /// An owner that was followed, and does not know it, wants to write.
+    FormerOwnerWrites,
     AgentsKilled,
     /// A clock is wrong by as much as clocks may be.
     ClockSkew,

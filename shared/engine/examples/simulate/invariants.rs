@@ -10,7 +10,7 @@ mod values; // I6, I7, I8
 use std::fmt;
 
 use instance_contract::{Ended, OverallStatus, RemediationId, StepCommand, subject::RecordKind};
-use instance_engine::{Again, Logged, Record, replay};
+use instance_engine::{Again, Record, replay};
 
 use crate::world::{Entry, World};
 
@@ -50,13 +50,7 @@ pub fn check(world: &World) -> Result<Replays, Broken> {
 fn a_replay_gives_the_same_bytes(world: &World) -> Result<Replays, Broken> {
     let mut replays = Replays::default();
     for asked in &world.asked {
-        let own = world.log.iter().enumerate().filter(|(_, entry)| entry.id == asked.id());
-        let records: Vec<Logged> = own
-            .map(|(index, entry)| {
-                (entry.kind.clone(), world.instant(entry.at), index as u64, entry.record.clone())
-            })
-            .collect();
-        for replayed in replay(&records) {
+        for replayed in replay(&world.logged(asked.id())) {
             match replayed.again {
                 Again::Same => replays.compared += 1,
                 Again::NotCompared(_) => replays.not_compared += 1,

@@ -55,7 +55,6 @@ struct Running {
 #[derive(Default)]
 pub struct Resources {
     cpfs: BTreeMap<InstanceName, String>,
-    drafts: BTreeMap<InstanceName, String>,
     kernel: BTreeMap<(InstanceName, String), String>,
     running: BTreeMap<InstanceName, Running>,
     pub written: Vec<Written>,
@@ -128,11 +127,6 @@ impl Resources {
         running.is_up && value_in(&running.loaded, GLOBALS) == self.value(instance, GLOBALS)
     }
 
-    /// Beside the live file; nobody reads it.
-    pub fn draft(&mut self, instance: &InstanceName, half: String) {
-        self.drafts.insert(instance.clone(), half);
-    }
-
     /// Half a file where the whole one stood.
     pub fn tear(&mut self, instance: &InstanceName, half: String) {
         self.cpfs.insert(instance.clone(), half);
@@ -143,7 +137,6 @@ impl Resources {
     pub fn replace_cpf(&mut self, instance: &InstanceName, text: String) {
         let running = self.running(instance);
         self.running.entry(instance.clone()).or_insert(running);
-        self.drafts.remove(instance);
         self.cpfs.insert(instance.clone(), text);
         self.look(instance);
     }

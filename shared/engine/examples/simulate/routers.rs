@@ -26,6 +26,7 @@ struct Router {
     /// Raised at every death, so that what belongs to a former life is not delivered.
     life: u32,
     core: Option<Core>,
+    epoch: u64,
     paused_until: u64,
     /// How wrong its clock is, in milliseconds.
     clock_off: i64,
@@ -89,28 +90,20 @@ impl Routers {
         this.epochs.push((epoch, now));
         let mut core = Core::new(world.policy.clone(), epoch);
         let halted = this.halted;
-        let mut by_id: BTreeMap<RemediationId, Vec<(RecordKind, Timestamp, u64, Record)>> = BTreeMap::new();
-        for (index, entry) in world.log.iter().enumerate() {
-            let at = world.instant(entry.at);
-            by_id.entry(entry.id).or_default().push((
-                entry.kind.clone(),
-                at,
-                index as u64,
-                entry.record.clone(),
-            ));
-        }
+        let ids: BTreeSet<RemediationId> = world.log.iter().map(|entry| entry.id).collect();
         for entry in world.log.iter().filter(|entry| is_restart(&entry.record)) {
             if let Some(instance) = world.instance_of(entry.id) {
                 core.remember_restart(instance, world.instant(entry.at));
             }
         }
-        let adopted: Vec<Remediation> = by_id.into_values().filter_map(Remediation::replay).collect();
+        let adopted: Vec<Remediation> = ids.into_iter().filter_map(|id| Remediation::replay(world.logged(id))).collect();
         let mut effects = core.on(Event::Halted(halted), local);
         effects.extend(core.adopt(adopted, local));
         let router = &mut world.routers.both[next];
         router.life += 1;
         router.wake_at = None;
         router.core = Some(core);
+        router.epoch = epoch;
         router.holds.clear();
         Self::perform(world, next, effects);
         // What nobody has settled is delivered to the new owner.
@@ -209,6 +202,10 @@ impl Routers {
                         Self::write(world, router, life, id, kind, *record);
                     }
                 }
+                Effect::Write { .. } if Self::is_stopped(world, router) => {
+                    world.count(Fault::FormerOwnerWrites);
+                    world.routers.both[router].core = None;
+                }
                 Effect::Write { id, kind, record } => Self::write(world, router, life, id, kind, *record),
                 Effect::Answer { id, .. } => {
                     if let Some(index) = world.routers.both[router].holds.remove(&id) {
@@ -222,13 +219,7 @@ impl Routers {
                     }
                 }
                 Effect::Find { id } => {
-                    let own = world.log.iter().enumerate().filter(|(_, entry)| entry.id == id);
-                    let records: Vec<(RecordKind, Timestamp, u64, Record)> = own
-                        .map(|(index, entry)| {
-                            (entry.kind.clone(), world.instant(entry.at), index as u64, entry.record.clone())
-                        })
-                        .collect();
-                    let event = Box::new(Event::Found { id, records });
+                    let event = Box::new(Event::Found { id, records: world.logged(id) });
                     world.after(1, 50, Happening::Router { router, life, event });
                 }
                 Effect::WakeAt(at) => {
@@ -242,6 +233,13 @@ impl Routers {
                 }
             }
         }
+    }
+
+    /// The server takes the records of an owner only while no newer one stands in the log. (First records of a command
+    /// have another condition; whoever owns the shard hears of them.)
+    fn is_stopped(world: &World, router: usize) -> bool {
+        let epoch = world.routers.both[router].epoch;
+        world.routers.is_followed(epoch, world.now) && !world.policy.mutant("simulated.former-owner-writes")
     }
 
     /// What the log holds under an id.

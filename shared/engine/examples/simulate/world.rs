@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use instance_contract::{InstanceName, OverallStatus, Plan, RemediationId, subject::RecordKind};
-use instance_engine::{Event, Record};
+use instance_engine::{Event, Logged, Record};
 use instance_planner::Policy;
 use jiff::{SignedDuration, Timestamp};
 use rand::{RngExt as _, SeedableRng as _};
@@ -300,6 +300,15 @@ impl World {
             _ => {}
         }
         (index, true)
+    }
+
+    /// What the log holds of a remediation, as a router reads it.
+    pub fn logged(&self, id: RemediationId) -> Vec<Logged> {
+        let own = self.log.iter().enumerate().filter(|(_, entry)| entry.id == id);
+        own.map(|(index, entry)| {
+            (entry.kind.clone(), self.instant(entry.at), index as u64, entry.record.clone())
+        })
+        .collect()
     }
 
     pub fn standing(&self, id: RemediationId, kind: &RecordKind) -> Option<&Entry> {

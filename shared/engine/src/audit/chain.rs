@@ -76,11 +76,6 @@ impl Chain {
         self.last.as_ref().map_or(0, |link| link.log_sequence)
     }
 
-    /// How many records there are, those that are not kept any more included.
-    pub fn length(&self) -> u64 {
-        self.last.as_ref().map_or(0, |link| link.number)
-    }
-
     /// Take a message of the trail. Older records than `kept` may be gone: nothing is told of them. Gives the records
     /// that can be read.
     pub fn take(

@@ -6,6 +6,7 @@ use instance_contract::{
     HostName, InstanceName, MessageId, OverallStatus, RemediationId, Risk, Shard, StepId, ToolResult,
     TraceId, Verdict, subject::RecordKind,
 };
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::Known;
@@ -15,6 +16,8 @@ const LONGEST: usize = 1_000;
 
 /// What a record says.
 pub(super) struct Told {
+    /// When a router has decided it. `None`: told when the log took it.
+    pub(super) at: Option<Timestamp>,
     pub(super) kind: AuditKind,
     pub(super) who: String,
     pub(super) what: String,
@@ -162,6 +165,17 @@ impl Slip {
         }
     }
 
+    /// What a router had before it when it wrote this. (An acceptance tells of a command, and is heard in the log.)
+    fn because(&self) -> Option<&Because> {
+        match self {
+            Self::Planned(slip) => Some(&slip.because),
+            Self::Step(slip) => Some(&slip.because),
+            Self::Asked(slip) => Some(&slip.because),
+            Self::Ended(slip) => Some(&slip.because),
+            Self::Accepted(_) | Self::Result(_) | Self::Answered(_) => None,
+        }
+    }
+
     /// `router` names the owner of an epoch.
     pub(super) fn tell(
         &self,
@@ -184,6 +198,7 @@ impl Slip {
             Self::Ended(slip) => ended(slip, router),
         };
         Told {
+            at: self.because().map(|because| because.now),
             kind,
             who,
             what,
@@ -337,6 +352,7 @@ pub(super) fn unreadable(id: Option<RemediationId>, subject: &str, why: &str) ->
 
 fn nobody() -> Told {
     Told {
+        at: None,
         kind: AuditKind::Unreadable,
         who: "unknown".to_owned(),
         what: String::new(),

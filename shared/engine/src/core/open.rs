@@ -7,7 +7,7 @@ use instance_planner::{Rejection, plan, questions};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    decide::{Decision, Situation, because, decide},
+    decide::{Decision, Situation, because, decide, too_soon},
     event::Effect,
     intake::FactsAnswer,
     remediation::{Record, Remediation},
@@ -80,6 +80,18 @@ impl Open {
             }
             self.resting_until = Some(now + PAUSE);
         }
+    }
+
+    /// A plan that was made before its turn, and has not begun, is held to the restarts of its instance once more: another
+    /// remediation may have gone first. The end, where it comes too soon.
+    pub(super) fn judged_again(&mut self, restarts: Vec<Timestamp>, now: Timestamp) -> Option<Effect> {
+        if self.is_begun() || self.remediation.ended.is_some() || self.remediation.policy.mutant("engine.judged-once") {
+            return None;
+        }
+        let facts = Facts { taken_at: Some(now), restarts, ..Facts::default() };
+        let ending = too_soon(&self.remediation, facts)?;
+        let id = self.remediation.id();
+        self.end(ending, now).map(|(kind, record)| Effect::Write { id, kind, record })
     }
 
     /// What to do while it is this one's turn.

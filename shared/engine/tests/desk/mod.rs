@@ -23,6 +23,8 @@ pub struct Desk {
     wake: Option<Timestamp>,
     silent: bool,
     dies_after: Option<usize>,
+    /// Of the acceptance of this one, the owner hears later.
+    unconfirmed: Option<RemediationId>,
     answers: Vec<(AnswerStatus, Option<u32>)>,
     dead: usize,
 }
@@ -46,6 +48,7 @@ impl Desk {
             wake: None,
             silent: false,
             dies_after: None,
+            unconfirmed: None,
             answers: Vec::new(),
             dead: 0,
         }
@@ -58,6 +61,16 @@ impl Desk {
     /// The owner dies once so many records stand in the log; the next one begins with what the log holds.
     pub fn dies_after(&mut self, records: usize) {
         self.dies_after = Some(records);
+    }
+
+    /// The acceptance of this one stands in the log, and the owner does not know it before `confirms`.
+    pub fn loses_confirmation_of(&mut self, number: u128) {
+        self.unconfirmed = Some(id(number));
+    }
+
+    pub fn confirms(&mut self) {
+        let id = self.unconfirmed.take().expect("a confirmation was lost");
+        self.events.push_back(Event::NotRecorded { id, kind: RecordKind::Accepted });
     }
 
     pub fn halts(&mut self) {
@@ -221,6 +234,9 @@ impl Desk {
             return;
         }
         let (id, kind, at, sequence, record) = entry;
+        if self.unconfirmed == Some(id) {
+            return;
+        }
         self.events.push_back(Event::Recorded { id, kind, at, sequence, record: Box::new(record) });
     }
 

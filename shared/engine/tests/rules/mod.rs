@@ -206,6 +206,27 @@ fn whose_time_runs_out_in_the_queue_is_told_so_and_who_met_silent_agents_is_told
 }
 
 #[test]
+fn a_plan_that_was_made_before_its_turn_is_held_to_the_restarts_that_came_first() {
+    let policy = Policy { approve_restarts: false, minutes_between_restarts: 15, ..Policy::default() };
+    let mut desk = Desk::with(policy);
+    desk.loses_confirmation_of(1);
+    desk.arrives(command(1, "PROD"));
+    desk.run(succeeded);
+    desk.arrives(command(2, "PROD"));
+    desk.run_to_the_end(succeeded);
+    assert_eq!(desk.ended(2).overall_status, OverallStatus::Success);
+    let sent = desk.sent();
+
+    desk.confirms();
+    desk.run_to_the_end(succeeded);
+    let ended = desk.ended(1);
+    assert_eq!(ended.overall_status, OverallStatus::Refused);
+    assert!(ended.reason.unwrap().contains("15 minutes between two restarts"));
+    assert_eq!(desk.sent(), sent, "nothing was begun for the one that came too soon");
+    assert!(desk.replays(1));
+}
+
+#[test]
 fn four_independent_steps_run_at_once_and_the_others_follow() {
     let steps: Vec<(&str, &[&str])> = ["a", "b", "c", "d", "e", "f"].map(|id| (id, &[][..])).to_vec();
     let mut desk = Desk::without_approvals();

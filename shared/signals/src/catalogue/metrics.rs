@@ -227,7 +227,7 @@ metrics! {
     // Every process.
     READY = Gauge {
         name: "instance.health.ready", unit: "{check}", labels: &[&CHECK],
-        help: "1 while what `/readyz` looks at is well; looked at when asked for",
+        help: "1 while what `/readyz` looks at is well; looked at with each scrape and each `/readyz`",
     } from GAUGE;
     LOG_LINES = Counter {
         name: "instance.log.lines", unit: "{line}", labels: &[&LEVEL],

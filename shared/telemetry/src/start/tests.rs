@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use opentelemetry_sdk::propagation::TraceContextPropagator;
 use serde_json::Value;
 use tracing::dispatcher::with_default;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -14,7 +15,7 @@ use super::*;
 const DEADLINE: Duration = Duration::from_secs(20);
 
 fn service() -> Service<'static> {
-    Service { role: "config-agent", version: "0.0.0", host: "db-1", process_id: Uuid::nil() }
+    Service { role: "config-agent", version: "0.0.0", host: "db-1", process_id: Uuid::nil(), profile: None }
 }
 
 fn settings(json: &str) -> Settings {

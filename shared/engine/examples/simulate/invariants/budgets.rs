@@ -15,6 +15,8 @@ use crate::{
 /// By how much two clocks that are right may differ, in milliseconds.
 const CLOCKS: u64 = 30_000;
 const HOUR: u64 = 3_600_000;
+/// A record reaches its reader within so many milliseconds.
+const HEARD_WITHIN: u64 = 10_000;
 
 pub fn check(world: &World) -> Result<(), Broken> {
     attempts_are_counted(world)?;
@@ -24,6 +26,7 @@ pub fn check(world: &World) -> Result<(), Broken> {
     restarts_are_apart(world)?;
     restarts_are_remembered(world)?;
     plans_keep_to_what_they_know(world)?;
+    restarts_are_judged_at_their_turn(world)?;
     nothing_ended_is_kept(world)
 }
 
@@ -165,6 +168,31 @@ fn plans_keep_to_what_they_know(world: &World) -> Result<(), Broken> {
                 "I10 (plans keep to what they know)",
                 format!("{}: {:?}", entry.id, facts.restarts),
             );
+        }
+    }
+    Ok(())
+}
+
+/// I10: a restart is sent only where those before it let it be, also when it was planned before they happened. (What was
+/// heard of in the last moments may have come behind the decision; an attempt after the first belongs to one that was.)
+fn restarts_are_judged_at_their_turn(world: &World) -> Result<(), Broken> {
+    let apart = SignedDuration::from_mins(i64::from(world.policy.minutes_between_restarts));
+    for (index, entry, step) in steps(world) {
+        if !matches!(step.action, Action::Restart(_)) || step.attempt.0 > 1 || world.has_wrong_clock() {
+            continue;
+        }
+        let before = world.log[..index].iter().filter(|earlier| {
+            earlier.id != entry.id
+                && is_restart(&earlier.record)
+                && world.instance_of(earlier.id) == Some(&step.instance)
+                && earlier.at + HEARD_WITHIN < entry.at
+        });
+        let clocks = SignedDuration::from_millis(CLOCKS.cast_signed());
+        if let Some(last) = before.map(|earlier| world.instant(earlier.at)).max()
+            && step.because.now + clocks < last + apart
+        {
+            let what = format!("{}/{} is sent after one at {last}", entry.id, step.step_id);
+            return broken("I10 (restarts are judged at their turn)", what);
         }
     }
     Ok(())

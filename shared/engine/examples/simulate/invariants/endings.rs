@@ -4,7 +4,7 @@ use instance_contract::{Action, OverallStatus, StepStatus, subject::RecordKind};
 use instance_engine::Record;
 
 use super::{Broken, broken, ended_as, endings, steps};
-use crate::{resources::By, world::World};
+use crate::world::World;
 
 /// How a remediation ends that has changed nothing.
 const CHANGED_NOTHING: [OverallStatus; 4] =
@@ -64,25 +64,17 @@ fn nothing_begins_after_the_time_limit(world: &World) -> Result<(), Broken> {
 }
 
 /// I13: what has ended has ended: no agent acts for it any more, as long as clocks differ by no more than they may.
-/// (Known not to hold for a step that a former owner sends in the moment in which it does not know yet that it was
-/// followed, when its successor has ended the remediation without acting.)
 fn nothing_acts_after_the_end(world: &World) -> Result<(), Broken> {
     if world.has_wrong_clock() {
         return Ok(());
     }
     for (id, entry, _) in endings(world) {
         let later = world.resources.written[entry.after_changes..].iter();
-        let own = later.filter_map(|it| it.by.as_ref()).filter(|by| by.id == id);
-        if let Some(late) = own.into_iter().find(|by| !is_sent_by_former_owner(world, by)) {
+        if let Some(late) = later.filter_map(|it| it.by.as_ref()).find(|by| by.id == id) {
             return broken("I13 (nothing acts after the end)", format!("{id}/{}", late.step));
         }
     }
     Ok(())
-}
-
-fn is_sent_by_former_owner(world: &World, by: &By) -> bool {
-    let mut sent = steps(world).filter(|(_, entry, step)| entry.id == by.id && step.step_id == by.step);
-    sent.any(|(_, entry, step)| world.routers.is_followed(step.token.epoch, entry.at))
 }
 
 /// I9: the numbers of a trace add up.
@@ -131,17 +123,13 @@ fn success_is_true(world: &World) -> Result<(), Broken> {
     Ok(())
 }
 
-/// I9: what is told to have changed nothing has changed nothing. (Known not to hold for an end that a former owner writes
-/// in the moment in which it does not know yet that it was followed, and that its successor has begun; nor with clocks
-/// that are wrong by more than clocks may be.)
+/// I9: what is told to have changed nothing has changed nothing. (Known not to hold with clocks that are wrong by more
+/// than clocks may be.)
 fn what_changed_nothing_says_so(world: &World) -> Result<(), Broken> {
     if world.has_wrong_clock() {
         return Ok(());
     }
-    for (id, entry, ended) in ended_as(world, &CHANGED_NOTHING) {
-        if ended.because.epoch > 0 && world.routers.is_followed(ended.because.epoch, entry.at) {
-            continue;
-        }
+    for (id, _, ended) in ended_as(world, &CHANGED_NOTHING) {
         if let Some((effect, by)) = world.resources.effects().find(|(_, by)| by.id == id) {
             let status = ended.trace.overall_status.as_str();
             let what = format!("{id}/{} changed {}, and it ended {status}", by.step, effect.target);

@@ -1,5 +1,7 @@
 //! `instance bus`: the streams, consumers and buckets that everything stands on.
 
+mod keys;
+
 use anyhow::Result;
 use instance_bus::{InitOutcome, TopologyOptions};
 use serde_json::{Value, json};
@@ -39,6 +41,9 @@ enum Command {
         #[arg(long, value_name = "R", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
         replicas: u8,
     },
+    /// Draw a key for each role, and write the settings of a NATS server that knows them
+    #[command(after_help = keys::EXAMPLES)]
+    Keys(keys::Args),
     /// Compare everything with the table, and change nothing
     #[command(after_help = CHECK_EXAMPLES)]
     Check,
@@ -49,6 +54,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
         Command::Init { shards, replicas } => {
             init(TopologyOptions { shards: *shards, replicas: *replicas }, session)
         }
+        Command::Keys(args) => keys::run(args, session),
         Command::Check => check(session),
     }
 }

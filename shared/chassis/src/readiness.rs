@@ -1,0 +1,101 @@
+//! Whether this process can do its work now.
+
+use std::fmt::Write as _;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use instance_bus::Bus;
+use instance_signals::metrics::READY;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+
+use crate::drain::Drain;
+
+/// However often somebody asks, the server is asked once in this time.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// A probe does not wait longer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What is looked at. Clones look at the same.
+#[derive(Clone)]
+pub(crate) struct Readiness {
+    drain: Drain,
+    /// Once there is a connection.
+    bus: Arc<OnceLock<Bus>>,
+    streams: Arc<Mutex<Option<(Instant, Result<String, String>)>>>,
+}
+
+/// What a look gave: each thing, and what is wrong with it.
+pub(crate) struct Report(Vec<(&'static str, Result<String, String>)>);
+
+impl Readiness {
+    pub fn new(drain: Drain) -> Self {
+        Self { drain, bus: Arc::default(), streams: Arc::default() }
+    }
+
+    pub fn connected(&self, bus: &Bus) {
+        // A process has one connection; it heals itself.
+        let _ = self.bus.set(bus.clone());
+    }
+
+    pub async fn look(&self) -> Report {
+        let drain = if self.drain.is_requested() {
+            Err("nothing new is taken".to_owned())
+        } else {
+            Ok("takes work".to_owned())
+        };
+        let bus = match self.bus.get() {
+            None => Err("not connected yet".to_owned()),
+            Some(bus) if bus.is_connected() => Ok(format!("connected to {}", bus.servers())),
+            Some(bus) => Err(format!("{} does not answer", bus.servers())),
+        };
+        let streams = match self.bus.get() {
+            Some(connected) if bus.is_ok() => self.streams(connected).await,
+            _ => Err("not known without a connection".to_owned()),
+        };
+        let report = Report(vec![("drain", drain), ("bus", bus), ("streams", streams)]);
+        for (check, found) in &report.0 {
+            READY.set(i64::from(found.is_ok()), &[check]);
+        }
+        report
+    }
+
+    async fn streams(&self, bus: &Bus) -> Result<String, String> {
+        let mut kept = self.streams.lock().await;
+        if let Some((at, found)) = kept.as_ref()
+            && at.elapsed() < LOOK_AGAIN
+        {
+            return found.clone();
+        }
+        let found = match timeout(PATIENCE, bus.topology()).await {
+            Ok(Ok(topology)) => Ok(format!("{} shards", topology.shards().len())),
+            Ok(Err(error)) => Err(instance_telemetry::error_chain(&error)),
+            Err(_) => Err("no answer in time".to_owned()),
+        };
+        *kept = Some((Instant::now(), found.clone()));
+        found
+    }
+}
+
+impl Report {
+    pub fn is_ready(&self) -> bool {
+        self.0.iter().all(|(_, found)| found.is_ok())
+    }
+
+    pub fn in_short(&self) -> String {
+        if self.is_ready() { "ok\n".to_owned() } else { "not ready\n".to_owned() }
+    }
+
+    /// A line for each thing, as Kubernetes writes them, and the sum.
+    pub fn in_full(&self) -> String {
+        let mut page = String::new();
+        for (check, found) in &self.0 {
+            let written = match found {
+                Ok(detail) => writeln!(page, "[+]{check} ok: {detail}"),
+                Err(why) => writeln!(page, "[-]{check} failed: {}", instance_redaction::redact(why)),
+            };
+            written.expect("writing to a String does not fail");
+        }
+        page + &self.in_short()
+    }
+}

@@ -1,0 +1,15 @@
+//! The core from first entry to last record: what is grouped, what is kept out, what is decided, and what a death leaves.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
+#[path = "stories/world.rs"]
+mod world;
+
+#[path = "stories/deaths.rs"]
+mod deaths; // What a successor makes of the records.
+#[path = "stories/decisions.rs"]
+mod decisions; // Command, person, nothing, wait.
+#[path = "stories/groups.rs"]
+mod groups; // What belongs together, and what is a repeat.
+#[path = "stories/storms.rs"]
+mod storms; // Many at once, and anything at all.

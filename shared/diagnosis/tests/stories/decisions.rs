@@ -1,0 +1,173 @@
+use instance_contract::{Action, Decision, DiagnosisPhase, OverallStatus, RaisedBy, Severity};
+use instance_diagnosis::{Gathered, Limits, command_of};
+
+use crate::world::{DIED, PANIC, World, text};
+
+#[test]
+fn a_known_cure_is_asked_for_once_and_the_incident_ends_verified() {
+    let mut world = World::new();
+    world.says(PANIC, 2, 7);
+    assert!(world.published.is_empty(), "nothing is decided without facts");
+    world.agents_answer("0,0,256,0,0,0");
+    assert_eq!(world.decisions(), ["remediation"]);
+    let command = world.last_command();
+    assert_eq!(command.requested_by, "analyst");
+    let steps = command.steps();
+    let Action::SetCpf(set) = &steps[0].action else { panic!("{steps:?}") };
+    assert_eq!(
+        (set.new_value.as_str(), set.current_value.as_deref()),
+        ("0,0,512,0,0,0", Some("0,0,256,0,0,0"))
+    );
+
+    let finding = world.findings()[0].clone();
+    assert_eq!((finding.phase, finding.confidence), (DiagnosisPhase::Analysis, 95));
+    assert!(!finding.success_signs.is_empty() && !finding.reasons.is_empty());
+    assert!(finding.facts.values().any(|fact| text(Some(fact)) == "0,0,256,0,0,0"), "{:?}", finding.facts);
+    assert_eq!(command_of(&finding), Some(command.clone()), "the finding says all that the command needs");
+
+    for _ in 0..50 {
+        world.says(PANIC, 2, 7);
+    }
+    world.agents_answer("0,0,256,0,0,0");
+    assert_eq!(world.published.len(), 1);
+    world.ends(&command, OverallStatus::Success);
+    assert_eq!(world.kinds(), ["opened", "finding", "outcome", "closed"]);
+    world.says(PANIC, 2, 7);
+    world.later(1000);
+    assert_eq!(world.published.len(), 1, "what was just cured is not asked for again");
+}
+
+#[test]
+fn a_dry_run_goes_first_and_what_it_refuses_goes_to_a_person() {
+    for (status, decision) in [(OverallStatus::DryRun, "remediation"), (OverallStatus::Refused, "person")] {
+        let mut world = World::with(Limits::default());
+        world.says(PANIC, 2, 7);
+        world.agents_answer("0,0,256,0,0,0");
+        let dry = world.last_command();
+        assert!(dry.dry_run && world.findings().is_empty());
+        world.ends(&dry, status);
+        assert_eq!(world.decisions(), [decision]);
+        let real: Vec<_> = world.published.iter().filter(|command| !command.dry_run).collect();
+        assert_eq!(real.len(), usize::from(status == OverallStatus::DryRun));
+        assert!(real.iter().all(|command| command.command_id != dry.command_id && command.work == dry.work));
+    }
+}
+
+#[test]
+fn what_would_be_a_guess_is_left_to_a_person() {
+    let mut world = World::new();
+    world.says(PANIC, 2, 7);
+    world.agents_answer("0,0,8192,0,0,0");
+    assert_eq!(world.decisions(), ["person"]);
+    assert!(world.published.is_empty());
+
+    let mut world = World::new();
+    world.says(PANIC, 2, 7);
+    world.gathered(&Gathered::NotServed("config-agent".to_owned()));
+    assert_eq!(world.decisions(), ["person"]);
+}
+
+#[test]
+fn agents_that_are_silent_are_asked_again_until_the_time_is_over() {
+    let mut world = World::new();
+    world.says(PANIC, 2, 7);
+    for _ in 0..40 {
+        world.gathered(&Gathered::Silent("no answer".to_owned()));
+        world.later(2000);
+    }
+    assert_eq!(world.decisions(), ["person"]);
+    assert_eq!(world.findings()[0].phase, DiagnosisPhase::Analysis);
+}
+
+#[test]
+fn a_grave_text_that_nobody_knows_goes_to_a_person_after_a_moment() {
+    let mut world = World::new();
+    let message = world.says("The frobnicator has lost its marbles", 2, 7);
+    assert!(world.records.is_empty() && world.core.awaits(message.message_id));
+    world.later(2000);
+    assert_eq!(world.kinds(), ["opened", "finding"]);
+    assert_eq!(world.decisions(), ["person"]);
+    assert_eq!(world.findings()[0].condition, None);
+    assert!(!world.core.awaits(message.message_id));
+    world.says("everyday line", 0, 7);
+    world.says("a warning that nobody knows", 1, 9);
+    world.later(10_000);
+    assert_eq!(world.decisions(), ["person"], "everyday lines trouble nobody");
+}
+
+#[test]
+fn often_and_grave_words_raise_what_nobody_knows() {
+    let mut world = World::new();
+    for number in 0..10 {
+        world.says(&format!("frobnicator {number} is slow"), 1, 7);
+    }
+    world.later(2000);
+    assert_eq!(world.decisions(), ["person"]);
+    let finding = world.findings()[0];
+    assert_eq!(
+        (finding.severity, finding.severity_raised_by.as_slice()),
+        (Severity::Severe, &[RaisedBy::Frequency][..])
+    );
+
+    let mut world = World::new();
+    world.says("the frobnicator tells of data loss", 1, 7);
+    world.later(2000);
+    assert_eq!(world.findings()[0].severity_raised_by, [RaisedBy::Words]);
+}
+
+#[test]
+fn two_failures_in_a_row_and_only_a_person_tries_again() {
+    let mut world = World::new();
+    for (round, decision) in [(1, "wait"), (2, "person")] {
+        world.says(PANIC, 2, 7);
+        world.agents_answer("0,0,256,0,0,0");
+        let command = world.last_command();
+        assert_eq!(world.published.len(), round);
+        world.ends(&command, OverallStatus::Undone);
+        assert_eq!(world.decisions().last(), Some(&decision));
+        world.later(16 * 60 * 1000);
+    }
+    let learned = world.core.learning().iter().next().unwrap().3;
+    assert_eq!((learned.failures, learned.failures_in_a_row, learned.successes), (2, 2, 0));
+    world.later(8 * 24 * 3600 * 1000);
+    world.says(PANIC, 2, 7);
+    world.agents_answer("0,0,256,0,0,0");
+    assert_eq!(world.published.len(), 2);
+    let Decision::Person { why, .. } = &world.findings().last().unwrap().decision else { panic!() };
+    assert!(why.contains("2 times in a row"), "{why}");
+}
+
+#[test]
+fn what_comes_back_after_each_cure_is_flapping() {
+    let mut world = World::new();
+    for _ in 0..3 {
+        world.says(DIED, 3, 7);
+        world.agents_answer("0,0,256,0,0,0");
+        world.ends(&world.last_command(), OverallStatus::Success);
+        world.later(16 * 60 * 1000);
+    }
+    assert_eq!(world.published.len(), 3);
+    world.says(DIED, 3, 7);
+    world.agents_answer("0,0,256,0,0,0");
+    assert_eq!(world.published.len(), 3);
+    assert_eq!(world.decisions().last(), Some(&"person"));
+}
+
+#[test]
+fn rules_can_be_switched_off() {
+    let mut world = World::with(Limits { rules: false, ..Limits::default() });
+    world.says(PANIC, 2, 7);
+    assert_eq!(world.decisions(), ["person"]);
+    assert!(world.asked.is_empty());
+}
+
+#[test]
+fn an_answer_that_only_looks_is_asked_for_and_a_person_told() {
+    let mut world = World::new();
+    let row = instance_knowledge::condition("license-limit-exceeded").unwrap();
+    world.says(&row.wordings[0].example, 2, 7);
+    world.agents_answer("0,0,256,0,0,0");
+    assert_eq!(world.decisions(), ["remediation", "person"]);
+    world.ends(&world.last_command(), OverallStatus::Success);
+    assert_eq!(world.kinds(), ["opened", "finding", "finding", "outcome"], "only a person can close it");
+}

@@ -1,0 +1,178 @@
+//! A core with a clock, an instance whose agents answer, and a router that says what it is told to say.
+
+use std::collections::BTreeMap;
+
+use instance_contract::{
+    AgentKind, Decision, Finding, IncidentId, IrisMessage, OverallStatus, RemediationCommand, RemediationId,
+    Totals, WorkflowTrace, subject,
+};
+use instance_diagnosis::{Action, Event, Gathered, Incidents, Limits, Record};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+pub const PANIC: &str = "Insufficient global buffers - WRTDMN in panic mode";
+pub const DIED: &str = "Daemon WRTDMN (pid 4411) died. Freezing system";
+
+pub struct World {
+    pub core: Incidents,
+    pub now: Timestamp,
+    pub records: Vec<(String, Record)>,
+    pub published: Vec<RemediationCommand>,
+    pub asked: Vec<IncidentId>,
+    drawn: u128,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(Limits { dry_run_first: false, ..Limits::default() })
+    }
+
+    pub fn with(limits: Limits) -> Self {
+        let now = "2026-11-21T08:00:00Z".parse().unwrap();
+        let core = Incidents::new(limits);
+        Self { core, now, records: Vec::new(), published: Vec::new(), asked: Vec::new(), drawn: 0 }
+    }
+
+    /// An entry that nobody has seen before.
+    pub fn message(&mut self, text: &str, severity: u8, process: u32) -> IrisMessage {
+        self.drawn += 1;
+        let id = uuid::Uuid::from_u128(self.drawn).to_string();
+        let document = json!({
+            "schema": "instance.v1.iris_message", "message_id": id,
+            "trace_id": "0af7651916cd43dd8448eb211c80319c", "host": "db1", "instance": "PROD",
+            "origin": "observed", "timestamp": null, "occurred_at": null,
+            "generated_at": "2026-11-21T08:00:00Z", "process_id": process, "severity": severity,
+            "category": "Generic.Event", "message_text": text, "raw": text, "error_type": "other",
+            "condition": null,
+        });
+        IrisMessage::decode(document.to_string().as_bytes()).unwrap()
+    }
+
+    pub fn says(&mut self, text: &str, severity: u8, process: u32) -> IrisMessage {
+        let message = self.message(text, severity, process);
+        self.take(&message);
+        message
+    }
+
+    pub fn take(&mut self, message: &IrisMessage) {
+        let actions = self.core.handle(&Event::Entry(message), self.now);
+        self.perform(actions);
+    }
+
+    pub fn later(&mut self, milliseconds: i64) {
+        self.now += SignedDuration::from_millis(milliseconds);
+        let actions = self.core.handle(&Event::Tick, self.now);
+        self.perform(actions);
+    }
+
+    /// The agents answer whatever was asked.
+    pub fn agents_answer(&mut self, globals: &str) {
+        let os = json!({"memory": {"total_kb": 16_777_216, "huge_page_kb": 2048},
+            "parameters": {"vm.nr_hugepages": {"value": "0"}}});
+        let config = json!({"globals": globals, "values": {"config": {"globals": globals}}});
+        let restart =
+            json!({"state": "running", "health": "ok", "users": {"sessions": 0, "open_transactions": 0}});
+        self.gathered(&Gathered::Answers(BTreeMap::from([
+            (AgentKind::Os, os),
+            (AgentKind::Config, config),
+            (AgentKind::Restart, restart),
+        ])));
+    }
+
+    pub fn gathered(&mut self, gathered: &Gathered) {
+        for incident in std::mem::take(&mut self.asked) {
+            let event = Event::Gathered { incident, gathered: gathered.clone() };
+            let actions = self.core.handle(&event, self.now);
+            self.perform(actions);
+        }
+    }
+
+    /// A remediation ends.
+    pub fn ends(&mut self, command: &RemediationCommand, status: OverallStatus) {
+        let trace = WorkflowTrace {
+            schema: WorkflowTrace::SCHEMA.to_owned(),
+            trace_id: command.trace_id.clone(),
+            remediation_id: RemediationId::from(command.command_id),
+            command_received: Some(command.clone()),
+            initiated_at: self.now,
+            steps_executed: Vec::new(),
+            overall_status: status,
+            failed_at_step: None,
+            verification: None,
+            completion_time_ms: 0,
+            totals: Totals::default(),
+            plan_digest: None,
+            planned: Vec::new(),
+            warnings: Vec::new(),
+            reason: (status != OverallStatus::Success).then(|| "because".to_owned()),
+            faults: Vec::new(),
+        };
+        let actions = self.core.handle(&Event::Ended(&trace), self.now);
+        self.perform(actions);
+    }
+
+    pub fn perform(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Gather { incident, .. } => self.asked.push(incident),
+                Action::Record { subject, record, .. } => {
+                    let subject = subject.to_string();
+                    let known = self.records.iter().find(|(written, _)| *written == subject);
+                    assert!(known.is_none(), "{subject} is written twice");
+                    self.records.push((subject, *record));
+                }
+                Action::Publish { command, .. } => self.published.push(*command),
+            }
+        }
+    }
+
+    /// Another core that has read the first `count` records; nothing else of this one is left.
+    pub fn dies_after(&mut self, count: usize) {
+        self.records.truncate(count);
+        self.core = Incidents::new(Limits { dry_run_first: false, ..Limits::default() });
+        for (subject, record) in self.records.clone() {
+            let (id, kind) = subject::parse_incident(&subject).unwrap();
+            let bytes = record.to_json().unwrap();
+            self.core.replay(id, kind, Record::read(kind, &bytes).unwrap(), self.now);
+        }
+        let actions = self.core.resume(self.now);
+        self.perform(actions);
+    }
+
+    pub fn findings(&self) -> Vec<&Finding> {
+        let findings = self.records.iter().filter_map(|(_, record)| match record {
+            Record::Finding(finding) => Some(finding),
+            _ => None,
+        });
+        findings.collect()
+    }
+
+    /// The decisions so far, one word each.
+    pub fn decisions(&self) -> Vec<&'static str> {
+        let word = |finding: &&Finding| match finding.decision {
+            Decision::Remediation { .. } => "remediation",
+            Decision::Person { .. } => "person",
+            Decision::Nothing { .. } => "nothing",
+            Decision::Wait { .. } => "wait",
+        };
+        self.findings().iter().map(word).collect()
+    }
+
+    /// Kinds of all records, in order.
+    pub fn kinds(&self) -> Vec<String> {
+        let kind = |(subject, _): &(String, Record)| {
+            let (_, kind) = subject::parse_incident(subject).unwrap();
+            kind.to_string().split('.').next().unwrap().to_owned()
+        };
+        self.records.iter().map(kind).collect()
+    }
+
+    pub fn last_command(&self) -> RemediationCommand {
+        self.published.last().unwrap().clone()
+    }
+}
+
+/// For a fact that a test looks at.
+pub fn text(value: Option<&Value>) -> &str {
+    value.and_then(Value::as_str).unwrap_or_default()
+}

@@ -1,0 +1,207 @@
+//! The Helm chart, rendered by Helm itself: what comes out are objects that Kubernetes knows, and nothing of it is lost on the
+//! way; pods are restricted; the programs and settings in it are ours; bad values are refused.
+
+use std::{env, fs, process::Command};
+
+use k8s_openapi::api::{
+    apps::v1::{DaemonSet, Deployment},
+    batch::v1::Job,
+    core::v1::{ConfigMap, Pod, PodSpec, ServiceAccount},
+    networking::v1::NetworkPolicy,
+    policy::v1::PodDisruptionBudget,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use crate::pipeline::{command, program, source_tree};
+
+/// Everything that the chart can render, in three sets of values.
+const ALL: &str = r#"{"osAgent": {"enabled": true}, "imagePullSecrets": [{"name": "pull"}], "image": {"repository": "r/i",
+    "digest": "sha256:0000000000000000000000000000000000000000000000000000000000000000"}, "podAnnotations": {"a": "b"},
+    "nodeSelector": {"disk": "ssd"}, "tolerations": [{"key": "db", "operator": "Exists"}], "extraEnv": [{"name": "RUST_BACKTRACE",
+    "value": "1"}], "networkPolicy": {"extraEgress": [{"ports": [{"port": 4318}]}]},
+    "roles": {"router": {"enabled": true, "command": ["instance-router"], "ports": [{"containerPort": 9464, "name": "metrics"}]}}}"#;
+const LITTLE: &str = r#"{"roles": {"respond": {"enabled": false, "command": ["instance"]}}, "busInit": {"enabled": false},
+    "networkPolicy": {"enabled": false}, "podDisruptionBudget": {"enabled": false}, "serviceAccount": {"create": false}}"#;
+
+/// What Helm makes of the chart, or nothing where Helm could not be had.
+fn rendered(sets: &[(&str, &str)]) -> Option<Value> {
+    let helm = env::var("INSTANCE_HELM_PY").expect("`cargo xtask test` names the folder of Helm's library");
+    if helm == "none" {
+        println!("left out: Helm's library could not be installed, so the chart was not rendered");
+        return None;
+    }
+    let mut python = Command::new("python3");
+    python.arg(source_tree().join("tests/clients/render_chart.py")).arg(source_tree().join("deploy/chart"));
+    python.args(sets.iter().map(|(name, values)| format!("{name}={values}")));
+    let output = python.env("PYTHONPATH", helm).env("PYTHONDONTWRITEBYTECODE", "1").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(serde_json::from_slice(&output.stdout).unwrap())
+}
+
+#[test]
+fn what_helm_renders_is_what_kubernetes_takes() {
+    let Some(told) = rendered(&[("default", "{}"), ("all", ALL), ("little", LITTLE)]) else { return };
+    println!("Helm {}", told["version"].as_str().unwrap());
+    assert_eq!(told["lint"]["errors"], json!([]), "{}", told["lint"]);
+    let severe = |message: &&Value| message["severity"].as_u64() > Some(1);
+    assert_eq!(told["lint"]["messages"].as_array().unwrap().iter().find(severe), None);
+    let count = |set: &str, kind: &str| objects(&told, set).filter(|object| object["kind"] == kind).count();
+    assert_eq!(
+        (count("default", "Deployment"), count("default", "DaemonSet"), count("default", "Job")),
+        (2, 0, 1)
+    );
+    assert_eq!((count("all", "DaemonSet"), count("all", "PodDisruptionBudget")), (1, 1));
+    assert_eq!(
+        (count("little", "Deployment"), count("little", "Job"), count("little", "NetworkPolicy")),
+        (1, 0, 0)
+    );
+    for set in ["default", "all", "little"] {
+        for object in objects(&told, set) {
+            known(object);
+        }
+    }
+    // The same without Helm: `kubectl apply -f`. UPDATE_EXPECT=1 writes it anew.
+    let plain = format!(
+        "# Written from deploy/chart by tests/scenarios/chart.rs.\n{}\n",
+        told["sets"]["default"]["text"].as_str().unwrap()
+    );
+    expect_test::expect_file!["../../deploy/kubernetes/instance.yaml"].assert_eq(&plain);
+}
+
+#[test]
+fn bad_values_are_refused_by_name() {
+    let bad = [
+        ("key", r#"{"imagge": {}}"#, "imagge"),
+        ("profile", r#"{"profile": "prod"}"#, "profile"),
+        ("digest", r#"{"image": {"repository": "r", "digest": "sha256:1"}}"#, "digest"),
+        ("url", r#"{"nats": {"url": "http://nats", "existingSecret": "s"}}"#, "url"),
+        ("role", r#"{"roles": {"router": {"enabled": true, "command": [], "replica": 2}}}"#, "replica"),
+    ];
+    let Some(told) = rendered(&bad.map(|(name, values, _)| (name, values))) else { return };
+    for (name, _, said) in bad {
+        let refused =
+            told["sets"][name]["refused"].as_str().unwrap_or_else(|| panic!("{name} was not refused"));
+        assert!(refused.contains(said), "{name}: {refused}");
+    }
+}
+
+fn objects<'a>(told: &'a Value, set: &str) -> impl Iterator<Item = &'a Value> {
+    told["sets"][set]["documents"].as_array().unwrap_or_else(|| panic!("{}", told["sets"][set])).iter()
+}
+
+fn known(object: &Value) {
+    match object["kind"].as_str().unwrap() {
+        "Deployment" => {
+            let spec = whole::<Deployment>(object).spec.unwrap();
+            let labels = spec.template.metadata.unwrap().labels.unwrap();
+            let selected = spec.selector.match_labels.unwrap();
+            assert!(selected.iter().all(|(name, value)| labels.get(name) == Some(value)), "{selected:?}");
+            restricted(&spec.template.spec.unwrap());
+        }
+        "DaemonSet" => {
+            let pod = whole::<DaemonSet>(object).spec.unwrap().template.spec.unwrap();
+            assert_eq!(pod.containers[0].command, Some(vec!["instance-os-agent".to_owned()]));
+            ours(&pod);
+        }
+        "Job" => restricted(&whole::<Job>(object).spec.unwrap().template.spec.unwrap()),
+        "Pod" => restricted(&whole::<Pod>(object).spec.unwrap()),
+        "ConfigMap" => settings(&whole::<ConfigMap>(object)),
+        "ServiceAccount" => drop(whole::<ServiceAccount>(object)),
+        "NetworkPolicy" => drop(whole::<NetworkPolicy>(object)),
+        "PodDisruptionBudget" => drop(whole::<PodDisruptionBudget>(object)),
+        other => panic!("nobody looks at a {other}"),
+    }
+}
+
+/// An object of this type, of which nothing is unknown: what is read and written again is all there.
+fn whole<T: DeserializeOwned + Serialize>(object: &Value) -> T {
+    let read: T =
+        serde_json::from_value(object.clone()).unwrap_or_else(|error| panic!("{error}: {object:#}"));
+    let again = serde_json::to_value(&read).unwrap();
+    let mut lost = Vec::new();
+    compare(object, &again, "", &mut lost);
+    assert!(lost.is_empty(), "unknown to Kubernetes: {lost:?}");
+    read
+}
+
+fn compare(written: &Value, read: &Value, path: &str, lost: &mut Vec<String>) {
+    match written {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                compare(value, &read[name], &format!("{path}/{name}"), lost);
+            }
+        }
+        Value::Array(items) => {
+            for (at, value) in items.iter().enumerate() {
+                compare(value, &read[at], &format!("{path}/{at}"), lost);
+            }
+        }
+        Value::Null => {}
+        leaf if leaf == read || leaf.as_f64().is_some_and(|number| read.as_f64() == Some(number)) => {}
+        _ => lost.push(path.to_owned()),
+    }
+}
+
+/// Pod security "restricted", and nothing of the cluster's own interface.
+fn restricted(pod: &PodSpec) {
+    let security = pod.security_context.as_ref().unwrap();
+    assert_eq!((security.run_as_non_root, security.run_as_user), (Some(true), Some(65532)));
+    assert_eq!(security.seccomp_profile.as_ref().unwrap().type_, "RuntimeDefault");
+    assert_eq!(pod.automount_service_account_token, Some(false));
+    for container in &pod.containers {
+        let security = container.security_context.as_ref().unwrap();
+        assert_eq!(security.allow_privilege_escalation, Some(false));
+        assert_eq!(security.read_only_root_filesystem, Some(true));
+        let dropped = security.capabilities.as_ref().unwrap().drop.clone();
+        assert_eq!(dropped, Some(vec!["ALL".to_owned()]));
+    }
+    ours(pod);
+}
+
+/// The programs are of this build, the environment says nothing twice (Helm 4 applies on the server, which refuses that), and
+/// probes ask what exists.
+fn ours(pod: &PodSpec) {
+    for container in &pod.containers {
+        program(&container.command.as_ref().unwrap()[0]);
+        let mut names: Vec<_> =
+            container.env.iter().flatten().map(|variable| variable.name.clone()).collect();
+        names.sort();
+        let all = names.len();
+        names.dedup();
+        assert_eq!(names.len(), all, "{names:?}");
+        let mounts: Vec<_> =
+            container.volume_mounts.iter().flatten().map(|mount| mount.name.clone()).collect();
+        let volumes: Vec<_> = pod.volumes.iter().flatten().map(|volume| volume.name.clone()).collect();
+        assert!(mounts.iter().all(|name| volumes.contains(name)), "{mounts:?} of {volumes:?}");
+        let probes = [&container.startup_probe, &container.readiness_probe, &container.liveness_probe];
+        for probe in probes.into_iter().flatten() {
+            let words = probe.exec.as_ref().unwrap().command.clone().unwrap();
+            assert_eq!(words[..2], ["instance", "health"]);
+            assert!(container.name == *words.last().unwrap(), "{words:?}");
+        }
+    }
+}
+
+/// The settings of a role are settings that the role takes.
+fn settings(map: &ConfigMap) {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in map.data.as_ref().unwrap() {
+        let role = name.strip_suffix(".toml").unwrap();
+        if text.trim().is_empty() {
+            continue;
+        }
+        let file = folder.path().join(name);
+        fs::write(&file, text).unwrap();
+        let mut check = command(&format!("instance-{role}"));
+        // The agents' list of instances is the operator's.
+        if role == "os-agent" {
+            check.args([
+                "--set",
+                "os-agent.instances=[{name=\"IRIS\", cpf=\"/i/iris.cpf\", messages_log=\"/i/messages.log\"}]",
+            ]);
+        }
+        let output = check.arg("--config").arg(&file).arg("--check-config").output().unwrap();
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
