@@ -31,11 +31,6 @@ pub(crate) fn of(subject: &str) -> Option<&'static str> {
         ["ask", _, _, "probe"] => "instance.v1.ask.{agent}.{host}.probe",
         ["generate"] => "instance.v1.generate",
         ["audit", ..] => "instance.v1.audit.{shard}",
-        ["incident", _, _, "opened"] => "instance.v1.incident.{instance}.{incident}.opened",
-        ["incident", _, _, "finding", _] => "instance.v1.incident.{instance}.{incident}.finding.{number}",
-        ["incident", _, _, "outcome", _] => "instance.v1.incident.{instance}.{incident}.outcome.{command}",
-        ["incident", _, _, "acknowledged"] => "instance.v1.incident.{instance}.{incident}.acknowledged",
-        ["incident", _, _, "closed"] => "instance.v1.incident.{instance}.{incident}.closed",
         ["dead", ..] => "instance.v1.dead.{stream}",
         _ => "instance.v1.{other}",
     })
