@@ -69,7 +69,7 @@ fn what_makes_no_sense_is_told_before_anything_is_asked() {
         (&["investigate", " "], 2, "ask something, in words"),
         (&["inbox", "ack", "7"], 2, "write it in full"),
         (&["inbox", "ack"], 2, "required"),
-        (&["incident", "--limit", "-1"], 2, "--limit"),
+        (&["incident", "--limit", "x"], 2, "--limit"),
         (&["man", "cpf", "sett"], 8, "known are"),
         (&["man", "cpf", "--out", "x"], 2, "cannot be used with"),
     ] {
