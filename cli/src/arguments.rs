@@ -7,9 +7,9 @@ use instance_contract::Verdict;
 
 use crate::{
     approve, audit, breaker, bus, chaos, classify, completions, config, consume, cost, cpf, dead_letter,
-    demo, doctor, exit::Exit, explain, generate, halt, health, history, hosts, inbox, incident, investigate,
-    knowledge, log, man, model, orchestrate, replay, schema, session, session::Session, status, trace, up,
-    validate,
+    demo, doctor, exit::Exit, explain, generate, halt, health, history, hosts, inbox, incident, install,
+    investigate, knowledge, log, man, model, orchestrate, profile, replay, schema, session, session::Session,
+    status, trace, up, validate,
 };
 
 const EXAMPLES: &str = "\
@@ -88,6 +88,10 @@ pub enum Command {
     Health(health::Args),
     /// The settings of the services on this machine
     Config(config::Args),
+    /// Put programs, units and settings where Debian would
+    Install(install::Args),
+    /// How fast this machine and this bus are, and whether they were faster before
+    Profile(profile::Args),
     /// Which agent serves which IRIS instance, and where
     Hosts(hosts::Args),
     /// Make or check the streams on NATS
@@ -142,6 +146,8 @@ impl Command {
             Self::Investigate(args) => investigate::run(args, session),
             Self::Health(args) => health::run(args, session),
             Self::Config(args) => config::run(args, session),
+            Self::Install(args) => install::run(args, session),
+            Self::Profile(args) => profile::run(args, session),
             Self::Hosts(args) => hosts::run(args, session),
             Self::Bus(args) => bus::run(args, session),
             Self::DeadLetter(args) => dead_letter::run(args, session),

@@ -111,19 +111,41 @@ fn one(entry: &Entry, args: &Args, session: &Session, counts: &mut Counts) -> Re
     )))
 }
 
+/// How many entries are answered by a condition, how many by their kind alone, and how many by neither.
+fn answered(counts: &Counts) -> [u64; 3] {
+    let mut sums = [0; 3];
+    for ((kind, condition), by) in counts {
+        let place = match (condition, kind) {
+            (Some(_), _) => 0,
+            (None, ErrorType::Other) => 2,
+            (None, _) => 1,
+        };
+        sums[place] += by.iter().sum::<u64>();
+    }
+    sums
+}
+
 fn tell(counts: &Counts, session: &Session) -> Result<()> {
+    let [by_condition, by_kind, by_neither] = answered(counts);
     if session.json() {
         let rows: Vec<_> = counts
             .iter()
             .map(|((kind, condition), by)| json!({"error_type": kind, "condition": condition, "by_severity": by}))
             .collect();
-        return print_json(&json!({"schema": "instance.cli.v1.classification", "counts": rows}));
+        let sums = json!({"condition": by_condition, "kind_alone": by_kind, "neither": by_neither});
+        return print_json(
+            &json!({"schema": "instance.cli.v1.classification", "counts": rows, "answered_by": sums}),
+        );
     }
     let rows = counts.iter().map(|((kind, condition), by)| {
         let [info, warning, severe, fatal] = by.map(|count| count.to_string());
         [kind.to_string(), condition.clone().unwrap_or_else(|| "-".to_owned()), info, warning, severe, fatal]
     });
-    print(table(["kind", "condition", "info", "warning", "severe", "fatal"], rows))
+    print(table(["kind", "condition", "info", "warning", "severe", "fatal"], rows))?;
+    print(format!(
+        "\n{} entries: {by_condition} with a condition, {by_kind} with a kind alone, {by_neither} of which nobody knows anything",
+        by_condition + by_kind + by_neither
+    ))
 }
 
 /// An entry and the kind that a person gave it.

@@ -31,7 +31,11 @@ pub struct HaltArgs {
 }
 
 #[derive(Debug, clap::Args)]
-pub struct ResumeArgs {}
+pub struct ResumeArgs {
+    /// Who takes the halt back [default: your user name and host]
+    #[arg(long)]
+    by: Option<String>,
+}
 
 pub fn halt(args: &HaltArgs, session: &Session) -> Result<Exit> {
     let by = args.by.clone().unwrap_or_else(online::operator);
@@ -41,10 +45,11 @@ pub fn halt(args: &HaltArgs, session: &Session) -> Result<Exit> {
     })
 }
 
-pub fn resume(_args: &ResumeArgs, session: &Session) -> Result<Exit> {
+pub fn resume(args: &ResumeArgs, session: &Session) -> Result<Exit> {
+    let by = args.by.clone().unwrap_or_else(online::operator);
     online::run(session, async |bus| {
         let order = bus.halt_order().await?;
-        bus.lift_halt().await?;
+        bus.lift_halt(&by).await?;
         let line = match order {
             Some(order) => {
                 format!("resumed; it was halted by {} at {}: {}", order.by, when(order.at), order.reason)

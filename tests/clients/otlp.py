@@ -61,8 +61,8 @@ class Catalogue:
     def rows(text):
         for line in text.splitlines():
             if line.startswith("| `"):
-                cells = [cell.strip() for cell in line.strip("|").split(" | ")]
-                yield [cell[1:-1] if re.fullmatch(r"`[^`]*`", cell) else cell.replace("`", "") if "`" in cell and ", " not in cell else cell for cell in cells]
+                name, *cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+                yield [name.strip("`"), *cells]
 
     @staticmethod
     def ticked(text):

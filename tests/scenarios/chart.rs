@@ -21,7 +21,7 @@ const ALL: &str = r#"{"osAgent": {"enabled": true}, "imagePullSecrets": [{"name"
     "nodeSelector": {"disk": "ssd"}, "tolerations": [{"key": "db", "operator": "Exists"}], "extraEnv": [{"name": "RUST_BACKTRACE",
     "value": "1"}], "networkPolicy": {"extraEgress": [{"ports": [{"port": 4318}]}]},
     "roles": {"router": {"enabled": true, "command": ["instance-router"], "ports": [{"containerPort": 9464, "name": "metrics"}]}}}"#;
-const LITTLE: &str = r#"{"roles": {"respond": {"enabled": false, "command": ["instance"]}}, "busInit": {"enabled": false},
+const LITTLE: &str = r#"{"roles": {"analyst": {"enabled": false, "command": ["instance-analyst"]}}, "busInit": {"enabled": false},
     "networkPolicy": {"enabled": false}, "podDisruptionBudget": {"enabled": false}, "serviceAccount": {"create": false}}"#;
 
 /// What Helm makes of the chart, or nothing where Helm could not be had.

@@ -86,7 +86,7 @@ async fn nothing_acts_while_the_kill_switch_is_thrown_whoever_comes_back() {
     assert_eq!(trace.overall_status, OverallStatus::Failure, "{trace:#?}");
     assert!(trace.reason.as_deref().is_some_and(|reason| reason.contains("halted")), "{trace:#?}");
     assert_eq!(pipeline.iris.cpf(), cpf);
-    pipeline.bus.lift_halt().await.unwrap();
+    pipeline.bus.lift_halt("somebody").await.unwrap();
     tokio::time::sleep(A_SECOND).await;
     let answer = pipeline.ask(&wish::set_cpf("globals", "0,0,512,0,0,0", false)).await;
     pipeline.succeeded(answer.remediation_id.unwrap()).await;

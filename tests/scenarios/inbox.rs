@@ -251,7 +251,13 @@ async fn a_person_is_called_over_the_deaths_of_the_analyst_and_of_the_webhook() 
     let second = analyst(&desk, folder.path(), address);
     let key = found["finding_id"].as_str().unwrap();
     eventually(PATIENCE, || async { seen.answered(200).contains_key(key).then_some(()) }).await;
-    assert_eq!((seen.answered(503)[key], seen.answered(200)[key]), (1, 1), "{:?}\n{}", seen.all(), second.log());
+    assert_eq!(
+        (seen.answered(503)[key], seen.answered(200)[key]),
+        (1, 1),
+        "{:?}\n{}",
+        seen.all(),
+        second.log()
+    );
     let id = found["incident_id"].as_str().unwrap();
     assert_eq!(desk.run(&["inbox", "ack", id, "--note", "a larger key is ordered"]).code, 0);
     eventually(PATIENCE, || async {

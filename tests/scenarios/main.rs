@@ -9,6 +9,7 @@ mod otlp; // What they export.
 mod audited;
 mod closed_loop;
 mod drained;
+mod dry_run;
 mod fewest_restarts;
 mod gateway;
 mod in_turn;

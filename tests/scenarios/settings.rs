@@ -122,3 +122,56 @@ fn a_file_that_is_not_there_is_a_fault_and_not_a_default() {
     assert_eq!(code, 78, "{said}");
     assert!(said.contains("/no/such/router.toml"), "{said}");
 }
+
+/// `instance config` on a folder of settings files: exit code, stdout and stderr.
+fn config(words: &[&str], folder: &Path) -> (i32, String, String) {
+    let mut program = command("instance");
+    let output = program.arg("config").args(words).arg("--dir").arg(folder).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn five_mistakes_in_one_file_give_five_messages() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "grace_secnds = 30\n[nats]\nurl = 7\n[telemetry]\nlog_format = \"loud\"\n[router]\nnane = \"a\"\n\
+                [router.policy]\nattempts = 3\n[production.router.policy]\nattempts = 99\n";
+    fs::write(folder.path().join("router.toml"), text).unwrap();
+    let (code, told, said) = config(&["check", "router"], folder.path());
+    assert_eq!(code, 78, "{told}{said}");
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines.len(), 5, "{told}");
+    for parts in [
+        &["grace_secnds", "did you mean \"grace_seconds\"?"][..],
+        &["nats.url = 7", "must be"],
+        &["telemetry.log_format = \"loud\"", "must be one of"],
+        &["router.nane", "did you mean \"name\"?"],
+        &["attempts", "99", "(profile production)"],
+    ] {
+        let found = lines.iter().any(|line| parts.iter().all(|part| line.contains(part)));
+        assert!(found, "nothing about {parts:?} in\n{told}");
+    }
+}
+
+#[test]
+fn every_shipped_file_is_checked_shown_and_fits_its_schema() {
+    let folder = source_tree().join("deploy/config");
+    let (code, told, said) = config(&["check"], &folder);
+    assert_eq!((code, told.as_str()), (0, ""), "{said}");
+    let (code, told, said) = config(&["show", "--origin", "--profile", "testing", "restart-agent"], &folder);
+    assert_eq!(code, 0, "{said}");
+    let line = told.lines().find(|line| line.starts_with("restarts_per_hour = 60")).unwrap();
+    assert!(line.ends_with("restart-agent.toml\" [testing]"), "each value says where it came from: {line}");
+    for service in SERVICES {
+        let output = command("instance").args(["config", "schema", service]).output().unwrap();
+        let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let text = fs::read_to_string(folder.join(format!("{service}.toml"))).unwrap();
+        let file: serde_json::Value = toml::from_str(&text).unwrap();
+        let validator = jsonschema::draft202012::new(&schema).unwrap();
+        let faults: Vec<String> =
+            validator.iter_errors(&file).map(|fault| format!("{}: {fault}", fault.instance_path())).collect();
+        assert!(faults.is_empty(), "{service}: {faults:?}");
+        let wrong: serde_json::Value = toml::from_str(&format!("[{service}]\nno_such_key = 1\n")).unwrap();
+        assert!(!validator.is_valid(&wrong), "{service}: the schema is closed");
+    }
+}

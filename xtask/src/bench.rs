@@ -11,7 +11,7 @@ use crate::{command, nats_server};
 /// An independent yardstick; beside the tree on some machines, and not part of it.
 const YARDSTICK: &str = "../shared/bench/limits";
 
-/// CPU of a 3-step workflow, as a multiple of the bare chain's. Measured: 1.09 to 1.23.
+/// CPU of a 3-step workflow, as a multiple of the bare chain's: the goal of the issue. Figures: docs/speed.md.
 const CPU_AT_MOST: &str = "1.3";
 
 #[derive(clap::Args)]

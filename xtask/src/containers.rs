@@ -7,6 +7,7 @@ mod engine; // Where containers can run, or why not.
 mod images;
 mod story; // What must come of it.
 
+use std::net::TcpListener;
 use std::process::Command;
 use std::time::Instant;
 
@@ -84,16 +85,20 @@ impl Compose {
         folder: &std::path::Path,
     ) -> Result<Self> {
         let secrets = folder.join("secrets");
-        if !secrets.join("passwords.conf").exists() {
-            command::run(Command::new(workspace.root.join("deploy/nats/new-passwords")).arg(&secrets))?;
+        if secrets.exists() {
+            // Roles may have come since.
+            std::fs::remove_dir_all(&secrets).context("could not remove former passwords")?;
         }
-        let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        command::run(Command::new(workspace.root.join("deploy/nats/new-passwords")).arg(&secrets))?;
+        let port =
+            || Ok::<_, std::io::Error>(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port().to_string());
         let variables = vec![
             ("INSTANCE_IMAGE", images.runtime.clone()),
             ("INSTANCE_STAND_IN_IMAGE", images.stand_in.clone()),
             ("NATS_IMAGE", images.nats.clone()),
             ("INSTANCE_SECRETS", secrets.display().to_string()),
-            ("NATS_PORT", port.to_string()),
+            ("NATS_PORT", port()?),
+            ("GATEWAY_PORT", port()?),
         ];
         Ok(Self { engine, file: workspace.root.join("compose.yaml"), variables })
     }

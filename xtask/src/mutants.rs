@@ -101,7 +101,7 @@ fn programs_of(workspace: &Workspace, checks: &[Check]) -> Result<Vec<(Check, Pa
     for check in checks {
         let (package, name) = match check {
             Check::Tests { package, .. } => (package, None),
-            Check::TestsOnServer { package, name, .. } => (package, Some(*name)),
+            Check::TestsOf { package, name, .. } => (package, Some(*name)),
             _ => continue,
         };
         let manifest = workspace.packages.iter().find(|it| it.name == *package).map(|it| &it.manifest);

@@ -172,9 +172,9 @@ fn taken_away(scenario: &Scenario, world: &World, stop: &AtomicBool) -> Result<(
 fn truth_swapped(scenario: &Scenario, seed: u64, folder: &Path, stop: &AtomicBool) -> Result<Played> {
     let other = another(scenario).context("no other scenario has a truth to swap with")?;
     let runtime = lanes::runtime()?;
-    let own = runtime.block_on(one::play(scenario, seed, &folder.join("own"), stop))?;
+    let own = runtime.block_on(one::play(scenario, seed, &folder.join("own"), None, stop))?;
     let swapped = scenario.with_truth_of(&other);
-    let swapped = runtime.block_on(one::play(&swapped, seed, &folder.join("swapped"), stop))?;
+    let swapped = runtime.block_on(one::play(&swapped, seed, &folder.join("swapped"), None, stop))?;
     let [asked, asked_then] = [&own, &swapped].map(|played| asked(&played.commands));
     ensure!(
         asked == asked_then,

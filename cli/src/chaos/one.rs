@@ -33,11 +33,17 @@ pub struct Played {
 }
 
 /// Plays a scenario in `folder`, which must be empty or absent.
-pub async fn play(scenario: &Scenario, seed: u64, folder: &Path, stop: &AtomicBool) -> Result<Played> {
+pub async fn play(
+    scenario: &Scenario,
+    seed: u64,
+    folder: &Path,
+    model: Option<&str>,
+    stop: &AtomicBool,
+) -> Result<Played> {
     let began = Instant::now();
     fs::create_dir_all(folder).with_context(|| format!("could not make \"{}\"", folder.display()))?;
     let world = World::make(folder, INSTANCE, scenario, seed)?;
-    let starting = Pipeline::start(&world, scenario, &folder.join("pipeline"), true).await?;
+    let starting = Pipeline::start(&world, scenario, &folder.join("pipeline"), true, model).await?;
     let outcome = world.start();
     let pipeline = starting.ready().await?;
     let played = match outcome {

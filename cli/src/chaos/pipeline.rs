@@ -55,18 +55,27 @@ pub struct Served {
     pub instances: Vec<Found>,
     /// The generator reads the instances' logs; without it nobody publishes but who replays a record.
     pub tails: bool,
+    /// Base URL of a model that the analyst may ask.
+    pub model: Option<String>,
     /// What a shell does when this process was killed.
     pub last: Vec<OsString>,
 }
 
 impl Pipeline {
     /// For the one instance of a scenario; `tails` as in [`Served`].
-    pub async fn start(world: &World, scenario: &Scenario, folder: &Path, tails: bool) -> Result<Starting> {
+    pub async fn start(
+        world: &World,
+        scenario: &Scenario,
+        folder: &Path,
+        tails: bool,
+        model: Option<&str>,
+    ) -> Result<Starting> {
         let served = Served {
             iris: world.iris(),
             host: world.host().to_owned(),
             instances: vec![Found { name: world.name().to_owned(), folder: world.instance() }],
             tails,
+            model: model.map(str::to_owned),
             last: world.last_command(scenario),
         };
         Self::start_for(&served, folder).await
@@ -142,7 +151,11 @@ fn programs(served: &Served, folder: &Path, url: &str) -> Result<Vec<Program>> {
             "generator" => {
                 file.set("poll_ms", 50).set("quiet_ms", 200).set("start_at", "beginning");
             }
-            pipeline::ANALYST => {}
+            pipeline::ANALYST => {
+                if let Some(url) = &served.model {
+                    file.set("model", model(url, folder));
+                }
+            }
             _ => {
                 file.set("proc_root", served.host.to_string_lossy().into_owned());
             }
@@ -159,6 +172,19 @@ fn programs(served: &Served, folder: &Path, url: &str) -> Result<Vec<Program>> {
         program.clean_environment = true;
     }
     Ok(programs)
+}
+
+/// One provider, and no memory that another scenario could have filled.
+fn model(url: &str, folder: &Path) -> toml::Value {
+    let table = |pairs: [(&str, toml::Value); 3]| {
+        toml::Value::Table(pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    };
+    let provider = table([("name", "chaos".into()), ("base_url", url.into()), ("model", "chaos".into())]);
+    table([
+        ("folder", folder.join("model").to_string_lossy().into_owned().into()),
+        ("show_entries", true.into()),
+        ("providers", toml::Value::Array(vec![provider])),
+    ])
 }
 
 /// The testing profile: nobody is asked, and restarts need not wait for one another.

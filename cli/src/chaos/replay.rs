@@ -84,7 +84,7 @@ async fn again(recording: &Recording, folder: &Path) -> Result<Vec<String>> {
     }
     let world = World::make(folder, &recording.instance, &scenario, 1)?;
     furnish(&world, recording)?;
-    let starting = Pipeline::start(&world, &scenario, &folder.join("pipeline"), false).await?;
+    let starting = Pipeline::start(&world, &scenario, &folder.join("pipeline"), false, None).await?;
     let started = world.start();
     let pipeline = starting.ready().await?;
     let outcome = match started {

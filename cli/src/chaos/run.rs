@@ -26,6 +26,7 @@ Examples:
   instance chaos run globals-too-small         One scenario.
   instance chaos run ./mine.toml --keep        A file of your own; world and logs stay for a look.
   instance chaos run --all --junit chaos.xml   All that are built in, for CI.
+  instance chaos run --all --model http://127.0.0.1:8080/v1 --label with-model
 
 Ends with 0 when every scenario could be tried, whatever the score: `instance chaos assert` judges.";
 
@@ -43,6 +44,9 @@ pub struct Args {
     /// Folder of all runs
     #[arg(long, value_name = "DIR", default_value = FOLDER)]
     dir: PathBuf,
+    /// Let the analyst ask the language model at this base URL, like http://127.0.0.1:8080/v1
+    #[arg(long, value_name = "URL")]
+    model: Option<String>,
     /// Leave worlds and logs in the run's folder; without it only of what went wrong
     #[arg(long)]
     keep: bool,
@@ -53,7 +57,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
     pipeline::all_programs()?;
     let (folder, _lock) = folder::make(&args.dir, &args.label)?;
     let began = Instant::now();
-    let results = play_all(&scenarios, &args.chosen, &folder, args.keep, session)?;
+    let results = play_all(&scenarios, args, &folder, session)?;
     let outcomes = scenarios.into_iter().zip(results).map(|(scenario, result)| Outcome::of(scenario, result));
     let report = Report {
         label: args.label.clone(),
@@ -72,11 +76,11 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
 /// Plays them, and says of each how it ended.
 fn play_all(
     scenarios: &[Scenario],
-    chosen: &Chosen,
+    args: &Args,
     folder: &Path,
-    keep: bool,
     session: &Session,
 ) -> Result<Vec<Result<Played>>> {
+    let (chosen, keep, model) = (&args.chosen, args.keep, args.model.clone());
     let (seed, quiet, colours) = (chosen.seed, session.global.quiet, Colours::of(session));
     lanes::side_by_side(
         scenarios,
@@ -86,7 +90,7 @@ fn play_all(
             keep || !result.as_ref().is_ok_and(|played| is_fine(played.score.verdict))
         },
         move |scenario, own, stop| {
-            let played = lanes::runtime()?.block_on(one::play(scenario, seed, own, stop));
+            let played = lanes::runtime()?.block_on(one::play(scenario, seed, own, model.as_deref(), stop));
             if !quiet {
                 eprintln!("{}", colours.line(scenario, &played));
             }

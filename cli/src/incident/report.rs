@@ -118,6 +118,7 @@ const fn source(source: FindingSource) -> &'static str {
 
 const fn raised(by: RaisedBy) -> &'static str {
     match by {
+        RaisedBy::Catalogue => "the catalogue",
         RaisedBy::Words => "its words",
         RaisedBy::Frequency => "its frequency",
     }

@@ -120,7 +120,8 @@ fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-fn shipped(service: &str) -> &'static str {
+/// The settings file of a service, as it is shipped.
+pub fn shipped(service: &str) -> &'static str {
     match service {
         "analyst" => include_str!("../../../deploy/config/analyst.toml"),
         "generator" => include_str!("../../../deploy/config/generator.toml"),

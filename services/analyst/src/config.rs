@@ -38,6 +38,8 @@ pub struct Config {
     /// From this likeness on two unknown texts are the same trouble, 0..=1. Default: 0.82.
     #[serde(deserialize_with = "share")]
     pub similarity: f64,
+    /// A model that may choose among what the rules allow, where they are unsure. Default: no provider, so nobody is asked.
+    pub model: instance_llm::Settings,
     /// A folder of `*.toml` with rows of your own, the same that the other services have. Default: none.
     pub knowledge_dir: Option<PathBuf>,
     /// Who is told of every finding that calls a person, besides the inbox. Default: nobody.
@@ -72,6 +74,7 @@ impl Default for Config {
             analysis_seconds: 60,
             resolution_seconds: 3600,
             similarity: 0.82,
+            model: instance_llm::Settings::default(),
             knowledge_dir: None,
             webhook: None,
         }
@@ -83,6 +86,7 @@ impl Config {
         let seconds = |seconds: u32| SignedDuration::from_secs(seconds.into());
         Limits {
             rules: self.rules,
+            model: !self.model.providers.is_empty(),
             dry_run_first: self.dry_run_first,
             again_after: seconds(self.again_after_seconds),
             triage: seconds(self.triage_seconds),

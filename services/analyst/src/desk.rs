@@ -9,12 +9,13 @@ use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::Futures
 use instance_bus::{BusError, DeadLetterReason, Delivery, LogMessage, StartAt, Topology};
 use instance_chassis::{Context, crash_point, error_chain};
 use instance_contract::{IncidentId, IrisMessage, MessageId, Origin};
-use instance_diagnosis::{Action, Event, Gathered, Incidents};
+use instance_diagnosis::{Action, Advice, Event, Gathered, Incidents};
+use instance_llm::Model;
 use jiff::Timestamp;
 use tracing::{Instrument as _, Span};
 
 use crate::{
-    Config, Error,
+    Config, Error, ask,
     books::{self, Books},
     facts, write,
 };
@@ -27,20 +28,32 @@ const TICK: Duration = Duration::from_millis(200);
 const SPANS: usize = 1024;
 
 /// Works until drained.
-pub(crate) async fn work(ctx: &Context<Config>, topology: Topology) -> Result<(), Error> {
+pub(crate) async fn work(
+    ctx: &Context<Config>,
+    topology: Topology,
+    model: Option<Model>,
+) -> Result<(), Error> {
     let mut core = Incidents::new(ctx.config.limits());
     let now = ctx.clock.now();
     let (mut books, undone) = Books::open(&ctx.bus, topology, &mut core, now).await?;
     let start = now.checked_sub(ctx.config.max_age()).unwrap_or(Timestamp::MIN);
     let mut entries = ctx.bus.errors_apart(READER, StartAt::Time(start)).await?;
-    let mut desk =
-        Desk { ctx, core, held: HashMap::new(), spans: HashMap::new(), asking: FuturesUnordered::new() };
+    let mut desk = Desk {
+        ctx,
+        core,
+        held: HashMap::new(),
+        spans: HashMap::new(),
+        heard: HashMap::new(),
+        asking: FuturesUnordered::new(),
+        consulting: FuturesUnordered::new(),
+        model,
+    };
     desk.perform(undone).await?;
     let (all, open) = desk.core.counts();
     tracing::info!(incidents = all, open, rules = ctx.config.rules, "answering messages");
     let mut ticks = tokio::time::interval(TICK);
     loop {
-        let asking = desk.asking.len() > 0;
+        let (asking, consulting) = (!desk.asking.is_empty(), !desk.consulting.is_empty());
         tokio::select! {
             () = ctx.drain.requested() => break,
             delivery = entries.next() => match delivery {
@@ -54,6 +67,9 @@ pub(crate) async fn work(ctx: &Context<Config>, topology: Topology) -> Result<()
             },
             Some((incident, gathered)) = desk.asking.next(), if asking => {
                 desk.gathered(incident, gathered).await?;
+            }
+            Some((incident, advice)) = desk.consulting.next(), if consulting => {
+                desk.advised(incident, advice).await?;
             }
             _ = ticks.tick() => desk.tick().await?,
         }
@@ -69,7 +85,11 @@ struct Desk<'a> {
     held: HashMap<MessageId, Delivery>,
     /// In which trace an incident is told of.
     spans: HashMap<IncidentId, Span>,
+    /// When an incident that may still lead to a command was first heard of.
+    heard: HashMap<IncidentId, Timestamp>,
     asking: FuturesUnordered<BoxFuture<'static, (IncidentId, Gathered)>>,
+    consulting: FuturesUnordered<BoxFuture<'static, (IncidentId, Advice)>>,
+    model: Option<Model>,
 }
 
 impl Desk<'_> {
@@ -91,8 +111,10 @@ impl Desk<'_> {
             let span = delivery.span();
             if self.spans.len() >= SPANS {
                 self.spans.clear();
+                self.heard.clear();
             }
             for action in &actions {
+                self.heard.entry(action.incident()).or_insert(delivery.published_at());
                 self.spans.entry(action.incident()).or_insert_with(|| span.clone());
             }
         }
@@ -131,6 +153,11 @@ impl Desk<'_> {
         self.perform(actions).await
     }
 
+    async fn advised(&mut self, incident: IncidentId, advice: Advice) -> Result<(), Error> {
+        let actions = self.core.handle(&Event::Advised { incident, advice }, self.ctx.clock.now());
+        self.perform(actions).await
+    }
+
     async fn tick(&mut self) -> Result<(), Error> {
         let actions = self.core.handle(&Event::Tick, self.ctx.clock.now());
         self.perform(actions).await
@@ -152,6 +179,14 @@ impl Desk<'_> {
                     let asking = facts::gather(bus.clone(), incident, instance, needs);
                     self.asking.push(asking.instrument(span).boxed());
                 }
+                Action::Consult { incident, consultation } => {
+                    // The limits say that there is one.
+                    if let Some(model) = self.model.clone() {
+                        let session = format!("analyst-{}", self.ctx.process_id.simple());
+                        let consulting = ask::ask(model, session, incident, *consultation);
+                        self.consulting.push(consulting.instrument(span).boxed());
+                    }
+                }
                 Action::Record { subject, record, .. } => {
                     if matches!(*record, instance_diagnosis::Record::Finding(_)) {
                         decided.insert(id);
@@ -162,6 +197,11 @@ impl Desk<'_> {
                 }
                 Action::Publish { command, .. } if !foreign.contains(&id) => {
                     write::command(bus, drain, &command).instrument(span).await?;
+                    if !command.dry_run
+                        && let Some(heard) = self.heard.remove(&id)
+                    {
+                        count(self.ctx.clock.now(), heard);
+                    }
                 }
                 Action::Publish { .. } => {}
             }
@@ -178,6 +218,13 @@ impl Desk<'_> {
             crash_point("analyst.entry-to-settle");
             settled(delivery.done_unconfirmed().await);
         }
+    }
+}
+
+/// From the entry on the bus to the command.
+fn count(now: Timestamp, heard: Timestamp) {
+    if let Ok(since) = Duration::try_from(now.duration_since(heard)) {
+        instance_signals::metrics::INCIDENT_DURATION.record(since.as_secs_f64(), &["diagnose"]);
     }
 }
 

@@ -23,6 +23,8 @@ pub enum Error {
     },
     #[error("could not use the setting \"webhook\"")]
     Webhook(#[from] instance_transport::InvalidWebhook),
+    #[error("could not set up the model of the settings")]
+    Model(#[from] instance_llm::SetupError),
     #[error("could not use the bus")]
     Bus(#[from] instance_bus::BusError),
     #[error("could not publish")]

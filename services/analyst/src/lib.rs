@@ -16,6 +16,7 @@ mod error;
 
 mod desk; // Read this first: events in, actions out.
 
+mod ask; // Where the rules are unsure.
 mod books; // What is read at the start, and followed.
 mod facts;
 mod webhook;
@@ -23,8 +24,10 @@ mod write;
 
 use std::{collections::HashMap, time::Duration};
 
-use instance_bus::BusError;
-use instance_chassis::Context;
+use instance_bus::{BusError, ServiceError};
+use instance_chassis::{Context, error_chain};
+use instance_contract::subject;
+use instance_llm::operate;
 
 pub use config::Config;
 pub use error::Error;
@@ -36,14 +39,26 @@ const DESCRIPTION: &str =
 pub async fn run(ctx: Context<Config>) -> Result<(), Error> {
     use_knowledge(&ctx.config)?;
     let Some(topology) = wait_for_topology(&ctx).await? else { return Ok(()) };
-    let mut service =
-        ctx.bus.service("analyst", env!("CARGO_PKG_VERSION"), DESCRIPTION, HashMap::new()).start().await?;
-    // No endpoint: entries come through the stream. Polled so that PING, INFO and STATS are answered.
+    let model = ask::model(&ctx)?;
+    let mut service = ctx.bus.service("analyst", env!("CARGO_PKG_VERSION"), DESCRIPTION, HashMap::new());
+    // Who asks no model has no breakers and no costs to show.
+    for question in operate::ENDPOINTS.iter().filter(|_| model.is_some()) {
+        service = service.endpoint(question, &subject::model(ctx.process_id, question), HashMap::new());
+    }
+    let mut service = service.start().await?;
+    // No other endpoint: entries come through the stream. Polled so that PING, INFO and STATS are answered.
     let discovered = async {
-        while service.next().await.is_some() {}
+        while let Some(request) = service.next().await {
+            let Some(model) = &model else { continue };
+            let answer = model.operate(request.endpoint(), request.payload()).await;
+            let answer = answer.map(Into::into).map_err(|no| ServiceError::new(no.code, no.text));
+            if let Err(error) = request.respond(answer).await {
+                tracing::warn!(error = error_chain(&error), "could not answer an operator");
+            }
+        }
         std::future::pending::<()>().await;
     };
-    let work = async { tokio::try_join!(desk::work(&ctx, topology), webhook::call(&ctx)).map(drop) };
+    let work = async { tokio::try_join!(desk::work(&ctx, topology, model.clone()), webhook::call(&ctx)).map(drop) };
     tokio::select! {
         outcome = work => outcome,
         () = discovered => Ok(()),

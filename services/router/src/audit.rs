@@ -15,8 +15,8 @@ use instance_engine::audit::{Source, Trail};
 use instance_signals::metrics::{AUDIT_FAILURES, AUDIT_RECORDS};
 use tokio::time::{Instant, timeout_at};
 
-pub(crate) use source::{Handed, Handover, handover};
 use source::Source as Log;
+pub(crate) use source::{Handed, Handover, handover};
 
 /// A message is written when the log is quiet for so long,
 const QUIET: Duration = Duration::from_millis(100);
@@ -79,12 +79,7 @@ pub(crate) async fn finish(bus: &Bus, shard: Shard, patience: Duration) {
 }
 
 /// From the end of the trail on, for ever or up to a place in the log.
-async fn write(
-    bus: &Bus,
-    shard: Shard,
-    handed: Option<&mut Handed>,
-    until: Option<u64>,
-) -> Result<(), Halt> {
+async fn write(bus: &Bus, shard: Shard, handed: Option<&mut Handed>, until: Option<u64>) -> Result<(), Halt> {
     let (mut trail, mut after) = end_of(bus, shard).await?;
     let is_done = |trail: &Trail| until.is_some_and(|until| trail.next_sequence() > until);
     if is_done(&trail) {

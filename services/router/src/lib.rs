@@ -23,6 +23,7 @@ mod facts;
 mod hint;
 mod intake;
 mod lookup;
+mod notices; // Halts and dead letters, told too.
 mod perform;
 mod switch;
 

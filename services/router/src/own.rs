@@ -11,7 +11,7 @@ use instance_chassis::crash_point;
 use instance_contract::{Owner, Shard, subject};
 use instance_engine::next_epoch;
 
-use crate::{Error, Router, audit, count, drive};
+use crate::{Error, Router, audit, count, drive, notices};
 
 /// How long a router that leaves goes on telling what was done.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -56,6 +56,7 @@ async fn drive_while_owned(router: &Router, lease: &mut Lease) {
             let driven = tokio::select! {
                 driven = drive::drive(router, lease, &taken, &owned) => driven,
                 never = audit::keep(&router.bus, shard, handed) => match never {},
+                never = notices::keep(&router.bus, shard) => match never {},
             };
             count::left(shard);
             match driven {

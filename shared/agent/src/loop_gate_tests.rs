@@ -54,7 +54,7 @@ async fn a_halt_that_nobody_hears_stops_a_running_loop_within_a_second() {
             }
         }
     }
-    fixture.bus.lift_halt().await.unwrap();
+    fixture.bus.lift_halt("somebody").await.unwrap();
     fixture.agent.set("256");
     fixture.check(&order("again", 1), StepStatus::Success, None).await;
     fixture.stop().await;
@@ -68,7 +68,7 @@ async fn a_halt_that_is_heard_stops_the_very_next_step() {
         fixture.check(&order(&format!("go{step}"), 1), StepStatus::Success, None).await;
         fixture.bus.halt("a test", "to see").await.unwrap();
         fixture.check(&order(&format!("stop{step}"), 1), StepStatus::Refused, Some("halted")).await;
-        fixture.bus.lift_halt().await.unwrap();
+        fixture.bus.lift_halt("somebody").await.unwrap();
     }
     assert_eq!(fixture.agent.effects().len(), 10);
     fixture.stop().await;

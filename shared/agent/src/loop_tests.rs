@@ -273,7 +273,7 @@ async fn what_must_not_begin_is_refused_and_says_why() {
     fixture.check(&late, StepStatus::Refused, Some("expired")).await;
     fixture.bus.halt("a test", "to see").await.unwrap();
     fixture.check(&order("halted", 1), StepStatus::Refused, Some("halted")).await;
-    fixture.bus.lift_halt().await.unwrap();
+    fixture.bus.lift_halt("somebody").await.unwrap();
     fixture.agent.set("300");
     fixture.check(&order("drifted", 1), StepStatus::Refused, Some("drifted")).await;
     fixture.agent.set("256");

@@ -6,13 +6,16 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    Bus, BusError, Headers, LogMessage, PublishError, Written,
+    Bus, BusError, Headers, LogFollow, LogMessage, PublishError, Written,
     headers::EXPECTED_LAST_SUBJECT_SEQUENCE,
+    reader::Reader,
     topology::{CONTROL, HOSTS, OPEN},
 };
 
 /// Header that marks a deleted key.
 const OPERATION: &str = "KV-Operation";
+/// Header that says who has taken a halt back.
+const ORDERED_BY: &str = "Instance-By";
 pub(crate) const HALT_KEY: &str = "halt";
 
 /// Another host already serves that instance with that agent. Starting a second one would act twice.
@@ -44,6 +47,27 @@ pub struct HaltOrder {
     pub by: String,
     pub reason: String,
     pub at: Timestamp,
+}
+
+/// What was done to the kill switch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HaltChange {
+    Halted(HaltOrder),
+    /// By whom, where that was said.
+    Lifted {
+        by: Option<String>,
+    },
+}
+
+impl HaltChange {
+    /// From a message of [`Bus::follow_halts`].
+    pub fn of(message: &LogMessage) -> Result<Self, BusError> {
+        let by = message.headers.get(ORDERED_BY).map(str::to_owned);
+        match Entry::from(message.clone()).value {
+            Some(value) => decode(CONTROL, HALT_KEY, &value).map(Self::Halted),
+            None => Ok(Self::Lifted { by }),
+        }
+    }
 }
 
 /// Where the open remediations of a shard begin. Only a hint: the log after it is read too.
@@ -143,13 +167,20 @@ impl Bus {
         self.kv_put(CONTROL, HALT_KEY, &order).await
     }
 
-    pub async fn lift_halt(&self) -> Result<(), BusError> {
+    pub async fn lift_halt(&self, by: &str) -> Result<(), BusError> {
         match self.kv_entry(CONTROL, HALT_KEY).await? {
             Some(entry) if entry.value.is_some() => {
-                self.kv_delete(CONTROL, HALT_KEY, entry.revision).await.map(|_| ())
+                let headers = Headers::new().with(ORDERED_BY, by);
+                self.kv_delete_with(CONTROL, HALT_KEY, entry.revision, headers).await.map(|_| ())
             }
             _ => Ok(()),
         }
+    }
+
+    /// Halts and their ends from a place in their bucket on, for ever; see [`HaltChange::of`].
+    pub fn follow_halts(&self, from: u64) -> LogFollow {
+        let halts = kv_subject(CONTROL, HALT_KEY);
+        LogFollow::over([Reader::new(self, &format!("KV_{CONTROL}"), &[halts], from)])
     }
 
     /// Where to begin reading a shard's log. Empty when there is no hint or it cannot be read as one.
@@ -187,8 +218,18 @@ impl Bus {
         key: &str,
         revision: u64,
     ) -> Result<Written, BusError> {
+        self.kv_delete_with(bucket, key, revision, Headers::new()).await
+    }
+
+    async fn kv_delete_with(
+        &self,
+        bucket: &str,
+        key: &str,
+        revision: u64,
+        headers: Headers,
+    ) -> Result<Written, BusError> {
         let headers =
-            Headers::new().with(EXPECTED_LAST_SUBJECT_SEQUENCE, &revision.to_string()).with(OPERATION, "DEL");
+            headers.with(EXPECTED_LAST_SUBJECT_SEQUENCE, &revision.to_string()).with(OPERATION, "DEL");
         Ok(self.publish_stored(&kv_subject(bucket, key), Bytes::new(), headers).await?)
     }
 

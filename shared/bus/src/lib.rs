@@ -55,7 +55,7 @@ pub use crate::{
     headers::Headers,
     hosts::Hosts,
     kill_switch::KillSwitch,
-    kv::{AlreadyServed, HaltOrder, OpenHint, ServedBy},
+    kv::{AlreadyServed, HaltChange, HaltOrder, OpenHint, ServedBy},
     lease::{Lease, LeaseHolder},
     log::LogFollow,
     owned::Ownership,

@@ -52,6 +52,11 @@ impl Bus {
         LogFollow::over([Reader::new(self, topology::INCIDENTS, &filters, from_sequence)])
     }
 
+    /// Dead letters from a place on, for ever; each is a [`crate::DeadLetter`].
+    pub fn follow_dead_letters(&self, from: u64) -> LogFollow {
+        LogFollow::over([Reader::new(self, topology::DEAD, &[subject::dead_letters().to_string()], from)])
+    }
+
     /// Everything about one remediation, in order. Empty when no shard knows it.
     pub async fn find_remediation(&self, id: RemediationId) -> Result<Vec<LogMessage>, BusError> {
         let shards = self.topology().await?.shards();
@@ -81,7 +86,7 @@ pub struct LogFollow {
 }
 
 impl LogFollow {
-    fn over(readers: impl IntoIterator<Item = Reader>) -> Self {
+    pub(crate) fn over(readers: impl IntoIterator<Item = Reader>) -> Self {
         let endless = |reader| {
             unfold(reader, |mut reader: Reader| async move {
                 let message = reader.next().await;

@@ -20,6 +20,12 @@ pub(crate) fn of(subject: &str) -> Option<&'static str> {
         ["remediation", _, _, "approval", _, "answered"] => {
             "instance.v1.remediation.{shard}.{id}.approval.{number}.answered"
         }
+        ["incident", _, _, "opened"] => "instance.v1.incident.{instance}.{id}.opened",
+        ["incident", _, _, "finding", _] => "instance.v1.incident.{instance}.{id}.finding.{number}",
+        ["incident", _, _, "outcome", _] => "instance.v1.incident.{instance}.{id}.outcome.{command}",
+        ["incident", _, _, "acknowledged"] => "instance.v1.incident.{instance}.{id}.acknowledged",
+        ["incident", _, _, "closed"] => "instance.v1.incident.{instance}.{id}.closed",
+        ["incident", ..] => "instance.v1.incident.{instance}.{id}.{record}",
         ["ask", _, _, "facts"] => "instance.v1.ask.{agent}.{host}.facts",
         ["ask", _, _, "plan"] => "instance.v1.ask.{agent}.{host}.plan",
         ["ask", _, _, "probe"] => "instance.v1.ask.{agent}.{host}.probe",

@@ -57,9 +57,8 @@ async fn an_owner_writes_until_it_is_followed_and_nobody_writes_a_record_twice()
         let kind = RecordKind::Result { step: "config".parse().unwrap(), attempt: Attempt(number) };
         subject::record(SHARD, id, &kind)
     };
-    let write = async |by, number, bytes: &'static [u8]| {
-        bus.publish_owned(by, &step(number), bytes.into()).await
-    };
+    let write =
+        async |by, number, bytes: &'static [u8]| bus.publish_owned(by, &step(number), bytes.into()).await;
     write(&former, 1, b"{}").await.unwrap();
     for bytes in [b"{}", b"[]"] {
         assert!(matches!(write(&former, 1, bytes).await, Err(PublishError::Exists { .. })));

@@ -49,7 +49,7 @@ async fn a_halt_that_is_heard_is_in_force_before_anything_that_was_sent_after_it
         acting.flush().await.unwrap();
         assert!(!switch.is_known_open());
         assert!(switch.is_halted().await.unwrap());
-        person.lift_halt().await.unwrap();
+        person.lift_halt("somebody").await.unwrap();
         assert!(!switch.is_halted().await.unwrap());
     }
 }

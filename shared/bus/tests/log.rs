@@ -192,7 +192,7 @@ async fn halted_until_lifted_and_unreadable_is_an_error() {
     bus.halt("ann", "storage is failing").await.unwrap();
     assert!(bus.is_halted().await.unwrap());
     assert_eq!(bus.halt_order().await.unwrap().unwrap().reason, "storage is failing");
-    bus.lift_halt().await.unwrap();
+    bus.lift_halt("somebody").await.unwrap();
     assert!(!bus.is_halted().await.unwrap());
     server.kill9();
     assert!(bus.is_halted().await.unwrap_err().is_unreachable());

@@ -89,12 +89,18 @@ pub enum AuditKind {
     Ended,
     /// A router has taken the shard.
     ShardTaken,
+    /// The kill switch: all acting is stopped.
+    Halted,
+    /// A halt was taken back.
+    Resumed,
+    /// A message that nobody could handle is kept, and the sender was told where it can be.
+    DeadLetter,
     /// A message of the log that is not what its subject says.
     Unreadable,
 }
 
 impl AuditKind {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Accepted,
         Self::Refused,
         Self::Planned,
@@ -106,6 +112,9 @@ impl AuditKind {
         Self::StepAnswered,
         Self::Ended,
         Self::ShardTaken,
+        Self::Halted,
+        Self::Resumed,
+        Self::DeadLetter,
         Self::Unreadable,
     ];
 
@@ -122,6 +131,9 @@ impl AuditKind {
             Self::StepAnswered => "step_answered",
             Self::Ended => "ended",
             Self::ShardTaken => "shard_taken",
+            Self::Halted => "halted",
+            Self::Resumed => "resumed",
+            Self::DeadLetter => "dead_letter",
             Self::Unreadable => "unreadable",
         }
     }

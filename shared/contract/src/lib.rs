@@ -25,6 +25,7 @@ mod carriers; // What nothing acts on.
 mod failure;
 mod generation_request;
 mod incident;
+mod notice;
 mod plan;
 mod remediation;
 
@@ -53,6 +54,7 @@ pub use incident::{
     IncidentClosed, IncidentOpened, IncidentOutcome, RaisedBy,
 };
 pub use iris_message::{IrisMessage, MessageText};
+pub use notice::{Notice, NoticeKind, NoticeSource};
 pub use plan::{Change, Plan, PlannedStep, Risk, StepOutline};
 pub use remediation::{
     Accepted, ApprovalAnswered, ApprovalAsked, Because, Ended, Owner, Planned, StepCommand, Verdict,

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::{
     ask::AskKind,
     ids::{Attempt, CommandId, HostName, IncidentId, InstanceName, RemediationId, Shard, StepId},
+    notice::NoticeSource,
     words::{AgentKind, Severity},
 };
 
@@ -167,6 +168,21 @@ pub fn model_found(raw: &str) -> Option<Subject> {
 /// Where the generator takes requests.
 pub fn generate() -> Subject {
     subject(&[&"generate"])
+}
+
+/// What a shard's log tells beside the remediations, by where it comes from and its place there.
+pub fn notice(shard: Shard, source: NoticeSource, sequence: u64) -> Subject {
+    subject(&[&"remediation", &shard, &"notice", &source.as_str(), &sequence])
+}
+
+pub fn notices(shard: Shard, source: NoticeSource) -> Subject {
+    subject(&[&"remediation", &shard, &"notice", &source.as_str(), &"*"])
+}
+
+/// The place that a notice's subject names. `None` for anything else.
+pub fn parse_notice(subject: &str) -> Option<u64> {
+    let (_, rest) = subject.strip_prefix("instance.v1.remediation.")?.split_once(".notice.")?;
+    rest.split_once('.')?.1.parse().ok()
 }
 
 /// The audit trail of a shard's remediation log: one subject, one chain of records.

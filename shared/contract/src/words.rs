@@ -170,7 +170,7 @@ words! {
 }
 
 words! {
-    /// Where in the story of an incident a message stands, in the order in which they come.
+    /// Where in the story of an incident a message stands.
     Phase, "phase", "baseline, before, incident or recovery" {
         /// All is well: only severity 0.
         Baseline = "baseline",

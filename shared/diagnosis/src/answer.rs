@@ -103,6 +103,11 @@ pub(crate) fn may_cause(runbooks: &str, condition: &str) -> bool {
     ids(runbooks).any(causes)
 }
 
+/// Everybody who may know something, none of whom is needed.
+pub(crate) fn all_agents() -> Vec<Need> {
+    [AgentKind::Config, AgentKind::Os, AgentKind::Restart].map(|agent| Need { agent, required: false }).into()
+}
+
 /// What has to be asked before a condition can be answered.
 pub(crate) fn needs(row: &Condition) -> Vec<Need> {
     let runbooks = runbooks_for(&row.id);

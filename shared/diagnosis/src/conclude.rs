@@ -24,7 +24,7 @@ impl Incidents {
         };
         incident.stage = Stage::Gathering { since, asked_at: now };
         let row = incident.condition.as_ref().and_then(|id| condition(id.as_str()));
-        let needs = row.map(answer::needs).unwrap_or_default();
+        let needs = row.map_or_else(answer::all_agents, answer::needs);
         actions.push(Action::Gather { incident: id, instance: incident.instance.clone(), needs });
     }
 
@@ -38,7 +38,9 @@ impl Incidents {
         let analysis = self.limits.analysis;
         let Some(incident) = self.all.get_mut(&id) else { return };
         let Stage::Gathering { since, .. } = incident.stage else { return };
-        let Some(row) = incident.condition.as_ref().and_then(|id| condition(id.as_str())) else { return };
+        let Some(row) = incident.condition.as_ref().and_then(|id| condition(id.as_str())) else {
+            return self.inquired(id, gathered, since, now, actions);
+        };
         let mut not_served = None;
         match gathered {
             Gathered::Answers(answers) => answer::learn(&mut incident.facts, answers),
@@ -78,13 +80,10 @@ impl Incidents {
         let Some(incident) = self.all.get_mut(&id) else { return };
         let company = SignedDuration::from_secs(answer::company_seconds(runbook).into());
         let until = incident.opened_at + company;
-        if now < until {
-            incident.stage = Stage::Company { since, until, runbook };
-            return;
-        }
-        match answer::answer(runbook, &incident.facts) {
-            Ok(answer) => self.attempt(id, answer, Vec::new(), since, now, actions),
-            Err(why) => self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions),
+        incident.stage = Stage::Company { since, until, runbook };
+        // Who is urgent waits for nobody, and takes along who waits.
+        if now >= until {
+            self.together(id, now, actions);
         }
     }
 
@@ -125,7 +124,7 @@ impl Incidents {
         }
     }
 
-    fn attempt(
+    pub(crate) fn attempt(
         &mut self,
         id: IncidentId,
         answer: Answer,
@@ -135,6 +134,12 @@ impl Incidents {
         actions: &mut Vec<Action>,
     ) {
         if let Some(why) = self.reason_for_a_person(id, &answer, now) {
+            return self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions);
+        }
+        if let Some(why) = self.reason_to_doubt(id, &answer) {
+            if self.limits.model {
+                return self.consult(id, vec![answer], company, why, (since, now), actions);
+            }
             return self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions);
         }
         if let Some((why, until)) = self.reason_to_wait(id, &answer, now) {
@@ -180,14 +185,18 @@ impl Incidents {
     fn reason_for_a_person(&self, id: IncidentId, answer: &Answer, now: Timestamp) -> Option<String> {
         let incident = self.all.get(&id)?;
         let condition = incident.condition.as_ref()?.as_str();
-        let (least, sure) = (severity::least_confidence(incident.severity), incident.confidence());
-        if answer.cures && sure < least {
-            return Some(format!("the catalogue is {sure} % sure, and {least} % are needed to act"));
-        }
         let (learning, flapping) = (&self.learning, self.limits.flapping);
         let instance = &incident.instance;
         let mut whys = answer.runbooks.iter();
         whys.find_map(|runbook| learning.reason_not_to_try(condition, runbook, instance, now, flapping))
+    }
+
+    /// Is the catalogue too little sure to act by itself? Not asked where somebody has chosen the answer.
+    fn reason_to_doubt(&self, id: IncidentId, answer: &Answer) -> Option<String> {
+        let incident = self.all.get(&id).filter(|incident| incident.advice.is_none())?;
+        let (least, sure) = (severity::least_confidence(incident.severity), incident.confidence());
+        let doubted = answer.cures && incident.condition.is_some() && sure < least;
+        doubted.then(|| format!("the catalogue is {sure} % sure, and {least} % are needed to act"))
     }
 
     fn reason_to_wait(&self, id: IncidentId, answer: &Answer, now: Timestamp) -> Option<(String, Timestamp)> {

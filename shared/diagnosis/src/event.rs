@@ -9,7 +9,10 @@ use instance_contract::{
 };
 use serde_json::Value;
 
-use crate::answer::Need;
+use crate::{
+    answer::Need,
+    consult::{Advice, Consultation},
+};
 
 /// What was found out: name and value (a text, a number, yes or no).
 pub type FactMap = BTreeMap<String, Value>;
@@ -21,6 +24,8 @@ pub enum Event<'a> {
     Entry(&'a IrisMessage),
     /// The answer to [`Action::Gather`].
     Gathered { incident: IncidentId, gathered: Gathered },
+    /// The answer to [`Action::Consult`].
+    Advised { incident: IncidentId, advice: Advice },
     /// A router has taken a command, whoever asked for it.
     Accepted(&'a Accepted),
     /// The plan of a command that had to wait.
@@ -49,6 +54,8 @@ pub enum Gathered {
 pub enum Action {
     /// Ask the agents of the instance for facts; answer with [`Event::Gathered`].
     Gather { incident: IncidentId, instance: InstanceName, needs: Vec<Need> },
+    /// Ask a model; answer with [`Event::Advised`]. Only where the limits say that there is one.
+    Consult { incident: IncidentId, consultation: Box<Consultation> },
     /// Write a record on its subject, which is written once.
     Record { incident: IncidentId, subject: Subject, record: Box<Record> },
     /// Publish a command. The same one may be published again after a death.
@@ -103,6 +110,7 @@ impl Action {
     pub fn incident(&self) -> IncidentId {
         match self {
             Self::Gather { incident, .. }
+            | Self::Consult { incident, .. }
             | Self::Record { incident, .. }
             | Self::Publish { incident, .. } => *incident,
         }

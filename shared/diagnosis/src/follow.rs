@@ -175,6 +175,10 @@ impl Incidents {
             Stage::Gathering { asked_at, .. } if now >= *asked_at + ASK_AGAIN => {
                 self.gather(id, now, actions);
             }
+            Stage::Consulting { asked_at, why, .. } if now >= *asked_at + limits.consulting => {
+                let why = why.clone();
+                self.without_advice(id, &why, "it has not answered in its time", now, actions);
+            }
             Stage::Company { until, .. } if now >= *until => self.together(id, now, actions),
             Stage::Trying { since, company, .. } if now >= *since + limits.resolution => {
                 let company = company.clone();

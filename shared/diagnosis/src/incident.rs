@@ -37,6 +37,8 @@ pub(crate) struct Incident {
     pub(crate) is_opened: bool,
     /// The runbooks of the last command.
     pub(crate) runbook: Option<String>,
+    /// Who has chosen its answer, when it was not the rules.
+    pub(crate) advice: Option<String>,
     /// How many were written.
     pub(crate) findings: u32,
     /// Commands that were decided on.
@@ -65,6 +67,14 @@ pub(crate) enum Stage {
     Carried {
         since: Timestamp,
         runbook: &'static str,
+    },
+    /// The rules are unsure, and a model is asked.
+    Consulting {
+        since: Timestamp,
+        asked_at: Timestamp,
+        offers: Vec<Answer>,
+        company: Vec<IncidentId>,
+        why: String,
     },
     /// A dry run is under way.
     Trying {
@@ -118,6 +128,7 @@ impl Incident {
             facts: Facts::default(),
             is_opened: false,
             runbook: None,
+            advice: None,
             findings: 0,
             attempts: 0,
             stage,

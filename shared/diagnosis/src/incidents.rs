@@ -68,6 +68,7 @@ impl Incidents {
         match event {
             Event::Entry(message) => self.entry(message, now, &mut actions),
             Event::Gathered { incident, gathered } => self.gathered(*incident, gathered, now, &mut actions),
+            Event::Advised { incident, advice } => self.advised(*incident, advice, now, &mut actions),
             Event::Accepted(accepted) => self.accepted(accepted),
             Event::Planned(planned) => self.planned(planned),
             Event::Ended(trace) => self.ended(trace, now, &mut actions),
@@ -295,6 +296,10 @@ impl Incidents {
             }
             None => {
                 let why = "nobody knows this text, and it is grave".to_owned();
+                if self.limits.model {
+                    // What the facts support may be chosen by a model.
+                    return self.gather(id, now, actions);
+                }
                 self.call_a_person(id, DiagnosisPhase::Triage, why, now, actions);
             }
         }

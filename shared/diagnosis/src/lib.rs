@@ -18,6 +18,7 @@ mod incidents; // The state and its transitions.
 
 mod answer; // From a condition and facts to work.
 mod conclude;
+mod consult; // Where the rules are unsure.
 mod entry;
 mod fold;
 mod follow;
@@ -33,6 +34,7 @@ mod work;
 
 pub use crate::{
     answer::{Answer, Need, Verdict, answer, command_of, targets, verdict},
+    consult::{Advice, Consultation},
     event::{Action, Event, FactMap, Gathered, Record},
     fold::{fingerprint, folded, similarity},
     incidents::Incidents,

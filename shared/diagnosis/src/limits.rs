@@ -7,6 +7,8 @@ use jiff::SignedDuration;
 pub struct Limits {
     /// Are the built-in rules on? Without them (and without a model) every finding goes to a person.
     pub rules: bool,
+    /// Is there a model to ask where the rules are unsure?
+    pub model: bool,
     /// Is a dry run made before a command? Without it the finding carries no digest.
     pub dry_run_first: bool,
     /// Incidents kept in memory, open or not; the oldest make room.
@@ -19,6 +21,8 @@ pub struct Limits {
     pub together: SignedDuration,
     /// How long an unknown entry waits for its cause to show: the time box of triage.
     pub triage: SignedDuration,
+    /// How long a model may take, its tries and pauses together. Then the rules' answer stands.
+    pub consulting: SignedDuration,
     /// How long facts and a dry run may take: the time box of analysis. Then a person decides.
     pub analysis: SignedDuration,
     /// How long a remediation may take: the time box of resolution. Then a person is told.
@@ -41,12 +45,14 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             rules: true,
+            model: false,
             dry_run_first: true,
             incidents: 1024,
             message_ids: 65_536,
             texts: 1024,
             together: SignedDuration::from_secs(5),
             triage: SignedDuration::from_secs(2),
+            consulting: SignedDuration::from_mins(5),
             analysis: SignedDuration::from_mins(1),
             resolution: SignedDuration::from_hours(1),
             again_after: SignedDuration::from_mins(15),

@@ -65,9 +65,9 @@ impl Incident {
             evidence: self.evidence.clone(),
             evidence_total: self.entries,
             facts: answer::written(&self.facts),
-            reasons,
+            reasons: reasons.into_iter().chain(self.advice.clone()).collect(),
             success_signs: Vec::new(),
-            source: FindingSource::Rules,
+            source: if self.advice.is_some() { FindingSource::Model } else { FindingSource::Rules },
             decision,
         }
     }

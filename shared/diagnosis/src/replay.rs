@@ -120,6 +120,7 @@ impl Incidents {
             is_opened: true,
             runbook: None,
             findings: 0,
+            advice: None,
             attempts: 0,
             stage: Stage::Triage { until: at },
         };

@@ -11,5 +11,7 @@ mod deaths; // What a successor makes of the records.
 mod decisions; // Command, person, nothing, wait.
 #[path = "stories/groups.rs"]
 mod groups; // What belongs together, and what is a repeat.
+#[path = "stories/models.rs"]
+mod models; // Where a model may choose.
 #[path = "stories/storms.rs"]
 mod storms; // Many at once, and anything at all.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use instance_contract::{
     AuditEntry, AuditRecord, Digest, InstanceName, RemediationId, Shard,
-    subject::{RecordKind, parse_owner, parse_record},
+    subject::{RecordKind, parse_notice, parse_owner, parse_record},
 };
 use jiff::Timestamp;
 
@@ -123,6 +123,9 @@ impl Trail {
                 }
                 Err(why) => told::unreadable(Some(id), source.subject, &why),
             },
+            (None, None) if parse_notice(source.subject).is_some() => {
+                told::noticed(source.subject, source.payload)
+            }
             (None, None) => told::unreadable(None, source.subject, "not a subject of the remediation log"),
         };
         let at = told.at.unwrap_or(source.at);

@@ -1,8 +1,8 @@
 //! What happens next with one remediation: a function of its fold, the time and the kill switch.
 
 use instance_contract::{
-    Action, ApprovalAnswered, ApprovalAsked, Attempt, Because, Facts, OverallStatus, Plan, PlannedStep, StepCommand,
-    StepStatus, Token, Verdict, subject::RecordKind,
+    Action, ApprovalAnswered, ApprovalAsked, Attempt, Because, Facts, OverallStatus, Plan, PlannedStep,
+    StepCommand, StepStatus, Token, Verdict, subject::RecordKind,
 };
 use instance_planner::still_allowed;
 use jiff::{SignedDuration, Timestamp};

@@ -66,9 +66,17 @@ pub async fn improvise(
     let one = |(number, entry): (u64, Invented)| {
         let account =
             Account { session: session.to_owned(), remediation: Some(format!("{run} entry {number}")) };
-        async move { write(model, entry, templates, seed.wrapping_add(number), account).await }
+        async move { write(model, entry, templates, mixed(seed, number), account).await }
     };
     stream::iter((0..).zip(entries)).map(one).buffered(AT_ONCE).collect().await
+}
+
+/// A seed of its own for each entry: neighbouring seeds must not ask the same questions (the steps of SplitMix64).
+fn mixed(seed: u64, number: u64) -> u64 {
+    let sum = seed.wrapping_add(number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mixed = (sum ^ (sum >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) ^ seed.rotate_left(17);
+    mixed ^ (mixed >> 31)
 }
 
 async fn write(

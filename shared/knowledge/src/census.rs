@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Catalogue, cpf_versions, forbidden_names, host_settings, instance_facts, remedies, sections};
+use crate::{
+    Catalogue, cpf_versions, forbidden_names, host_settings, instance_facts, runbook::runbooks, sections,
+};
 
 /// The rows of one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +35,7 @@ pub fn census(catalogue: &Catalogue) -> Vec<Count> {
         count("kernel names never written", forbidden_names().iter().map(|row| row.source.as_str())),
         count("host settings", host_settings().iter().map(|row| row.source.as_str())),
         count("instance facts", instance_facts().iter().map(|row| row.source.as_str())),
-        count("remedies", remedies().iter().map(|row| row.source.as_str())),
+        count("runbooks", runbooks().iter().map(|row| row.source.as_str())),
     ]
 }
 

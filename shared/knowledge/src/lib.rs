@@ -1,25 +1,27 @@
 //! What is known about InterSystems IRIS, as rows of data with types over them: log messages and their causes,
-//! CPF parameters, kernel parameters, host settings and the built-in remedies.
+//! CPF parameters, kernel parameters, host settings, facts and runbooks.
 //!
 //! Invariant: knowledge is data. Every fact is a row of a TOML file under `data/`, compiled in, parsed once;
 //! a bad row is a failed test, never a surprise in production.
 //! Invariant: every row names its `source`; what nobody could tell is written `unknown`, never invented.
-//! Invariant: pure functions of text and numbers. Nothing here knows NATS, the disk, or what a step is.
+//! Invariant: pure functions of text and numbers. Nothing here knows NATS, the disk, or what becomes of a step.
 //! Invariant: [`Matcher::classify`] costs time linear in the text, whatever the number of rows.
 //!
 //! May be imported by: planner, generator, the three agents, analyst, gateway, iris-sim, cli, tests.
 //!
 //! ```
-//! use instance_knowledge::{HostMemory, Matcher, parameter, propose, remedy_for};
+//! use instance_knowledge::runbook::{Change, runbooks_for};
+//! use instance_knowledge::{FactValue, Facts, Matcher, parameter};
 //!
 //! let text = "Insufficient global buffers - WRTDMN in panic mode";
 //! let condition = Matcher::builtin().classify(text).unwrap();
-//! let remedy = remedy_for(&condition.id).unwrap();
-//! let memory = HostMemory { huge_page_kb: 2048, physical_mb: Some(8192) };
-//! let change = propose(remedy, text, Some("0,0,256,0,0,0"), memory).unwrap();
-//! let globals = parameter("config", "globals").unwrap();
-//! assert_eq!(globals.check(change.new_value.as_deref().unwrap()), Ok(()));
-//! assert!(globals.needs_restart());
+//! let mut facts = Facts::default();
+//! facts.set("cpf.globals", FactValue::Text("0,0,256,0,0,0".to_owned())).unwrap();
+//! let work = runbooks_for(&condition.id)[0].plan(&facts).unwrap();
+//! let Change::SetCpf { new_value, .. } = &work.steps[0].change else { panic!() };
+//! assert_eq!(new_value, "0,0,512,0,0,0");
+//! assert_eq!(parameter("config", "globals").unwrap().check(new_value), Ok(()));
+//! assert_eq!(work.steps[1].change, Change::Restart);
 //! ```
 //!
 //! # How to add a row
@@ -32,8 +34,9 @@
 //!   A test holds a literal `default` against the row's own type and range.
 //! - **A kernel parameter** ([`KernelParameter`]): a `[[parameter]]` in `data/kernel_parameters.toml`. What is
 //!   not there cannot be written by any agent; names under `[[forbidden]]` say why they never will be.
-//! - **A remedy** ([`Remedy`]): a `[[remedy]]` in `data/remedies.toml`; its condition's `answer` must then say
-//!   `remedy`. A new way to compute a value is a new case of [`Formula`] with its own test.
+//! - **A runbook** ([`runbook::Runbook`]): a file in `data/runbooks/`, as `docs/adding-a-runbook.md` says; the `answer`
+//!   of its conditions must then say `remedy`. A new way to compute a value is a new case of [`runbook::Formula`].
+//! - **A fact** ([`Fact`]): a `[[fact]]` in `data/facts.toml`, where preconditions, formulas and cases find it.
 //!
 //! Then `cargo test -p instance-knowledge`. Users extend conditions, CPF and kernel parameters without a build:
 //! [`Catalogue::with_extra`], which the setting `knowledge_dir` of generator and agents reads a folder into.
@@ -55,8 +58,6 @@ mod kernel_parameter;
 
 mod facts;
 mod given;
-mod propose;
-mod remedy;
 pub mod runbook; // The answers to conditions: what is done, in which order, with which values.
 
 mod rows;
@@ -82,8 +83,6 @@ pub use crate::kernel_parameter::{
     forbidden, forbidden_names, kernel_parameter, kernel_parameters,
 };
 pub use crate::matcher::{AlreadyInForce, Matcher};
-pub use crate::propose::{HostMemory, ProposalError, ProposedChange, propose};
-pub use crate::remedy::{Formula, Priority, Remedy, Target, remedies, remedy_for};
 pub use crate::rows::DataError;
 pub use crate::severity::{Raised, RaisedBy, raised};
 pub use crate::value::ValueFault;

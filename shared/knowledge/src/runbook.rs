@@ -15,7 +15,6 @@ use serde::Deserialize;
 
 use crate::error_type::ErrorType;
 use crate::given::Given;
-use crate::remedy::Priority;
 
 pub use self::change::{Change, Target};
 pub use self::formula::{Computed, Formula, NoValue};
@@ -73,6 +72,32 @@ pub enum Risk {
     Medium,
     /// The host or its other instances feel it.
     High,
+}
+
+/// The `priority` of a command; the most urgent is the least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// Data or all users are at stake.
+    Critical,
+    /// Users notice.
+    High,
+    /// The usual case.
+    Medium,
+    /// May wait.
+    Low,
+}
+
+impl Priority {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::High => "high",
+            Self::Medium => "medium",
+            Self::Low => "low",
+        }
+    }
 }
 
 impl Risk {

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use instance_contract::{
-    Action, AgentKind, Facts, Fault, Forecast, HostName, InstanceName, Plan, PlannedStep,
-    RemediationCommand,
+    Action, AgentKind, Facts, Fault, Forecast, HostName, InstanceName, Plan, PlannedStep, RemediationCommand,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -32,7 +31,12 @@ pub(crate) fn refusals(command: &RemediationCommand, facts: &Facts, policy: &Pol
 
 /// Why a plan may not restart its instance now, after these restarts of the last hour: what was planned before its turn
 /// came is held to it once more.
-pub fn too_soon(plan: &Plan, restarts_before: &[Timestamp], now: Timestamp, policy: &Policy) -> Option<Fault> {
+pub fn too_soon(
+    plan: &Plan,
+    restarts_before: &[Timestamp],
+    now: Timestamp,
+    policy: &Policy,
+) -> Option<Fault> {
     let is_restart = |step: &PlannedStep| matches!(step.action, Action::Restart(_));
     plan.steps.iter().any(is_restart).then(|| restarts(restarts_before, now, policy)).flatten()
 }

@@ -22,3 +22,36 @@ static SCENARIOS: LazyLock<Vec<Scenario>> = LazyLock::new(|| {
     };
     FILES.iter().map(read).collect()
 });
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use instance_knowledge::runbook::runbooks;
+
+    use super::built_in;
+    use crate::truth::Answer;
+
+    #[test]
+    fn every_runbook_is_run_against_a_scenario() {
+        for runbook in runbooks() {
+            let answered = |condition: &String| {
+                let mut truths = built_in().iter().flat_map(|scenario| &scenario.truth);
+                truths.any(|truth| {
+                    truth.condition == *condition && (truth.answer == Answer::Remedy) == runbook.cures
+                })
+            };
+            let missing: Vec<_> = runbook.conditions.iter().filter(|id| !answered(id)).collect();
+            assert!(missing.is_empty(), "{}: {missing:?}", runbook.id);
+        }
+    }
+
+    #[test]
+    fn no_two_scenarios_have_the_same_cause_and_enough_came_after_the_rules() {
+        let causes: Vec<_> =
+            built_in().iter().flat_map(|scenario| &scenario.truth).map(|truth| &truth.cause).collect();
+        assert_eq!(causes.iter().collect::<BTreeSet<_>>().len(), causes.len());
+        let added = built_in().iter().filter(|scenario| scenario.added_after_rules).count();
+        assert!(added >= 8, "{added} scenarios were written after the rules were frozen");
+    }
+}

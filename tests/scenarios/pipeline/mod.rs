@@ -51,6 +51,7 @@ pub struct Pipeline {
     pub client: async_nats::Client,
     pub server: NatsServer,
     environment: Vec<(String, String)>,
+    flags: Vec<String>,
     policy: String,
     iris_command: PathBuf,
     _guard: Guard,
@@ -85,6 +86,7 @@ impl Pipeline {
             client,
             server,
             environment: Vec::new(),
+            flags: Vec::new(),
             policy: settings::POLICY.to_owned(),
             iris_command,
             _guard: guard,
@@ -115,6 +117,11 @@ impl Pipeline {
     /// A variable for services that start from now on.
     pub fn variable(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The flags of services that start from now on.
+    pub fn flags(&mut self, flags: &[&str]) {
+        self.flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
     }
 
     /// A closed gate before a word of `iris`, for agents that start from now on.
@@ -180,7 +187,7 @@ impl Pipeline {
         let file = self.path(&format!("{name}.toml"));
         fs::write(&file, settings).unwrap();
         let mut command = programs::command(&format!("instance-{service}"));
-        command.arg("--config").arg(&file);
+        command.arg("--config").arg(&file).args(&self.flags);
         self.run(name, command);
     }
 

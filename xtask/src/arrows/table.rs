@@ -42,7 +42,7 @@ const AGENT: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "b
 const ROUTER: &[&str] =
     &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "engine", "signals"];
 const ANALYST: &[&str] =
-    &["contract", "iris", "knowledge", "transport", "clock", "bus", "chassis", "diagnosis", "llm"];
+    &["contract", "iris", "knowledge", "transport", "clock", "bus", "chassis", "diagnosis", "llm", "signals"];
 const CLI: &[&str] = &[
     "contract",
     "iris",

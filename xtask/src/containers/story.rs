@@ -15,6 +15,9 @@ const LIMIT: Duration = Duration::from_mins(4);
 const POLL: Duration = Duration::from_secs(1);
 /// Who must answer before anything is asked for.
 const ROLES: [&str; 5] = ["router", "generator", "config-agent", "os-agent", "restart-agent"];
+/// The containers of services; restart-agent is in the one of the instance.
+const CONTAINERS: [&str; 7] =
+    ["router", "generator", "config-agent", "os-agent", "iris", "analyst", "gateway"];
 const COMMAND: &str = include_str!("../../../examples/config-restart.json");
 const WISHED: &str = "globals=0,0,512,0,0,0";
 const LOG: &str = "/iris/IRIS/mgr/messages.log";
@@ -25,6 +28,7 @@ pub fn tell(compose: &Compose) -> Result<()> {
     wait_for("all roles", || everybody_is_there(compose))?;
     println!("up: {} roles answer after {:.0} s", ROLES.len(), started.elapsed().as_secs_f64());
     hardened(compose)?;
+    wait_for("healthy containers", || all_are_healthy(compose))?;
 
     let starts = starts(compose)?;
     let id = ask(compose)?;
@@ -38,6 +42,7 @@ pub fn tell(compose: &Compose) -> Result<()> {
     let status = trace["overall_status"].as_str().or_else(|| trace["trace"]["overall_status"].as_str());
     ensure!(status == Some("success"), "the remediation did not end well: {trace}");
     once(compose, starts)?;
+    wait_for("healthy containers, the killed ones too", || all_are_healthy(compose))?;
     println!(
         "remediation {id}: success; the router (pid {router}) and config-agent (pid {agent}) were killed in the middle and \
          came back; one change of the CPF, one start of the instance"
@@ -66,7 +71,7 @@ fn once(compose: &Compose, starts_before: usize) -> Result<()> {
 fn hardened(compose: &Compose) -> Result<()> {
     let format =
         "{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.Privileged}}";
-    for role in ROLES.iter().filter(|role| **role != "restart-agent").chain(&["iris"]) {
+    for role in CONTAINERS {
         let container = compose.container(role)?;
         let told = compose.engine.capture(&["inspect", "--format", format, &container])?;
         ensure!(
@@ -76,6 +81,18 @@ fn hardened(compose: &Compose) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// By what the containers' own health checks say.
+fn all_are_healthy(compose: &Compose) -> Result<bool> {
+    for role in CONTAINERS {
+        let words = ["inspect", "--format", "{{.State.Health.Status}}"];
+        let told = compose.engine.capture(&[&words[..], &[&compose.container(role)?]].concat())?;
+        if told.trim() != "healthy" {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn everybody_is_there(compose: &Compose) -> Result<bool> {

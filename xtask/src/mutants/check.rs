@@ -28,8 +28,8 @@ pub enum Check {
     Suspend { faults: u16 },
     /// Unit tests of a package whose names hold this: disks that lose power, and what agents promise.
     Tests { package: &'static str, filter: &'static str },
-    /// The tests of a file under `tests` of a package, on a real server, whose names hold this.
-    TestsOnServer { package: &'static str, name: &'static str, filter: &'static str },
+    /// The tests of a file under `tests` of a package whose names hold this: stories, and what needs a server.
+    TestsOf { package: &'static str, name: &'static str, filter: &'static str },
 }
 
 impl fmt::Display for Check {
@@ -39,7 +39,7 @@ impl fmt::Display for Check {
             Self::Death { case } => write!(f, "crash, {case}"),
             Self::Suspend { faults } => write!(f, "broker, suspend, {faults} faults"),
             Self::Tests { package, filter } => write!(f, "{package} {filter}*"),
-            Self::TestsOnServer { package, name, filter } => write!(f, "{package} {name} {filter}*"),
+            Self::TestsOf { package, name, filter } => write!(f, "{package} {name} {filter}*"),
         }
     }
 }
@@ -102,7 +102,7 @@ impl Programs {
                 command.args(["--only", "suspend", "--faults", &faults.to_string()]);
                 command
             }
-            Check::Tests { filter, .. } | Check::TestsOnServer { filter, .. } => {
+            Check::Tests { filter, .. } | Check::TestsOf { filter, .. } => {
                 let Some((_, program)) = self.tests.iter().find(|(of, _)| *of == check) else {
                     bail!("no program was built for {check}");
                 };
@@ -148,7 +148,7 @@ fn found(check: Check, said: &str) -> Option<String> {
         Check::Death { .. } | Check::Suspend { .. } => {
             line("FAILED ").map(|line| line.trim_start_matches("FAILED ").to_owned())
         }
-        Check::Tests { .. } | Check::TestsOnServer { .. } => {
+        Check::Tests { .. } | Check::TestsOf { .. } => {
             let name = line(" ... FAILED")?.trim_start_matches("test ").split(" ... ").next()?;
             Some(name.to_owned())
         }
@@ -161,7 +161,7 @@ fn has_looked(check: Check, said: &str) -> bool {
         Check::Simulation { .. } => said.contains(" plans"),
         Check::Death { .. } => said.contains("1 deaths"),
         Check::Suspend { .. } => said.contains("1 parts, 0 failures"),
-        Check::Tests { .. } | Check::TestsOnServer { .. } => {
+        Check::Tests { .. } | Check::TestsOf { .. } => {
             said.contains("test result: ok.") && !said.contains("ok. 0 passed")
         }
     }

@@ -26,20 +26,26 @@ const fn breaks(rule: &'static str, name: &'static str) -> Mutant {
 
 /// The router on a real server, with agents that do as they are told.
 const fn router(filter: &'static str) -> Check {
-    Check::TestsOnServer { package: "instance-router", name: "router", filter }
+    Check::TestsOf { package: "instance-router", name: "router", filter }
 }
 
 /// A run of the simulation over this many seeds.
 const SIMULATION: Check = Check::Simulation { seeds: 1_000 };
 /// A router stands still, and then an agent.
 const SUSPEND: Check = Check::Suspend { faults: 2 };
+/// A plan whose acceptance is confirmed late, after a restart by another one.
+const JUDGED_AGAIN: Check = Check::TestsOf {
+    package: "instance-engine",
+    name: "stories",
+    filter: "rules::a_plan_that_was_made_before_its_turn",
+};
 /// A router that has been followed, and believes in its lease.
 const FOLLOWED: Check = router("owners::an_owner_that_was_followed");
 /// A router that is told to leave while it waits for its agents.
 const LEAVES: Check = router("owners::a_router_that_leaves");
 /// What is written where no stream listens.
 const NO_STREAM: Check =
-    Check::TestsOnServer { package: "instance-bus", name: "first", filter: "a_write_that_no_stream_takes" };
+    Check::TestsOf { package: "instance-bus", name: "first", filter: "a_write_that_no_stream_takes" };
 /// What the ledger holds after any power cut.
 const LEDGER: Check = Check::Tests { package: "instance-agent", filter: "ledger::tests::" };
 /// What a step does that comes twice, late, under a halt, or after a crash.
@@ -68,7 +74,7 @@ pub const MUTANTS: &[Mutant] = &[
     breaks("I10 (plans keep to what they know)", "planner.restarts-uncounted"),
     breaks("I10 (plans keep to what they know)", "planner.restarts-unspaced"),
     breaks("I10 (restarts are remembered)", "engine.restarts-forgotten"),
-    breaks("I10 (restarts are judged at their turn)", "engine.judged-once"),
+    found_by(JUDGED_AGAIN, "engine.judged-once"),
     breaks("I10 (attempts)", "engine.one-attempt-too-many"),
     breaks("I10 (attempts wait)", "engine.retry-at-once"),
     breaks("I10 (side by side)", "engine.one-too-many-side-by-side"),
@@ -91,7 +97,7 @@ pub const MUTANTS: &[Mutant] = &[
     breaks("I1 (one effect a step)", "simulated.intent-not-probed"),
     breaks("I2 (nothing is left unanswered)", "simulated.settled-before-result"),
     breaks("I4 (tokens only rise)", "simulated.fence-ignored"),
-    found_by(SIMULATION, "simulated.former-owner-writes"),
+    breaks("I4 (former owners write nothing)", "simulated.former-owner-writes"),
     breaks("I6 (undone means as before)", "simulated.undo-to-first-value"),
     breaks("I7 (what others changed stands)", "simulated.drift-unchecked"),
     breaks("I7 (what others changed stands)", "simulated.lost-update-unchecked"),

@@ -81,6 +81,7 @@ impl Site {
             host: self.host.clone(),
             instances: self.instances.clone(),
             tails: true,
+            model: None,
             last,
         };
         Pipeline::start_for(&served, &self.folder.join("pipeline")).await?.ready().await

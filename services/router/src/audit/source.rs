@@ -16,6 +16,8 @@ use tokio::{
 const AT_MOST: usize = 2_000;
 /// A message that is not handed on for so long, while later ones are, is read from the log: somebody else wrote it.
 const MISSED_AFTER: Duration = Duration::from_millis(500);
+/// When nothing is handed on for so long, the log is followed: what others write into it is told, too.
+const IDLE_AFTER: Duration = Duration::from_secs(2);
 
 /// Where the driver of a shard puts what it has written and read.
 pub(crate) struct Handover(mpsc::Sender<LogMessage>);
@@ -62,15 +64,15 @@ pub(super) struct Source<'a> {
     next: u64,
     /// Open until what is handed on follows directly on what was read.
     reading: Option<LogFollow>,
-    /// Since when the next message is missed.
-    missed_since: Option<Instant>,
+    /// Since when nothing has come, or the next message is missed. `None` while the log is read.
+    waits_since: Option<Instant>,
 }
 
 impl<'a> Source<'a> {
     /// From a sequence of the log on.
     pub(super) fn new(bus: &'a Bus, shard: Shard, handed: Option<&'a mut Handed>, next: u64) -> Self {
         let mut source =
-            Self { bus, shard, handed, early: BTreeMap::new(), next, reading: None, missed_since: None };
+            Self { bus, shard, handed, early: BTreeMap::new(), next, reading: None, waits_since: None };
         source.read();
         source
     }
@@ -83,7 +85,7 @@ impl<'a> Source<'a> {
                 return Ok(self.gives(message));
             }
             self.looks_for_gaps();
-            let missed_at = self.missed_since.map(|since| since + MISSED_AFTER);
+            let read_at = self.reads_at();
             tokio::select! {
                 biased;
                 message = handed(self.handed.as_deref_mut()) => self.takes(message),
@@ -93,14 +95,14 @@ impl<'a> Source<'a> {
                         return Ok(self.gives(message));
                     }
                 }
-                () = sleep_until(missed_at.unwrap_or_else(Instant::now)), if missed_at.is_some() => self.read(),
+                () = sleep_until(read_at.unwrap_or_else(Instant::now)), if read_at.is_some() => self.read(),
             }
         }
     }
 
     fn gives(&mut self, message: LogMessage) -> LogMessage {
         self.next = message.sequence + 1;
-        self.missed_since = None;
+        self.waits_since = None;
         // What was read was perhaps handed on, too.
         while self.early.first_key_value().is_some_and(|(sequence, _)| *sequence < self.next) {
             self.early.pop_first();
@@ -109,27 +111,37 @@ impl<'a> Source<'a> {
     }
 
     fn takes(&mut self, message: LogMessage) {
-        if message.sequence >= self.next {
-            self.early.insert(message.sequence, message);
+        if message.sequence < self.next {
+            return;
         }
+        if self.early.is_empty() {
+            self.waits_since = None;
+        }
+        self.early.insert(message.sequence, message);
     }
 
     fn looks_for_gaps(&mut self) {
         if self.reading.is_some() {
-            self.missed_since = None;
             if self.early.len() >= AT_MOST {
                 // The reading is far behind, and comes to these as well.
                 self.early.clear();
             }
         } else if self.handed.as_ref().is_some_and(|handed| handed.is_full()) || self.early.len() >= AT_MOST {
             self.read();
-        } else if !self.early.is_empty() && self.missed_since.is_none() {
-            self.missed_since = Some(Instant::now());
         }
     }
 
+    /// When the log is read, should nothing come before.
+    fn reads_at(&mut self) -> Option<Instant> {
+        if self.reading.is_some() {
+            return None;
+        }
+        let since = *self.waits_since.get_or_insert_with(Instant::now);
+        Some(since + if self.early.is_empty() { IDLE_AFTER } else { MISSED_AFTER })
+    }
+
     fn read(&mut self) {
-        self.missed_since = None;
+        self.waits_since = None;
         self.reading = Some(self.bus.follow(self.shard, &[subject::shard_log(self.shard)], self.next));
     }
 }

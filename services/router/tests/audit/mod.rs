@@ -84,6 +84,39 @@ async fn every_decision_is_told_once_with_who_what_why_and_digest() {
     assert_eq!(trail(&desk, shard).await.0.len(), log(&desk, shard).await.len());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn halts_and_dead_letters_are_told_once_with_who_and_why() {
+    let desk = Desk::new().await;
+    desk.bus.halt("the operator", "a storm").await.unwrap();
+    desk.bus.lift_halt("another operator").await.unwrap();
+    let notices = async |many: usize| {
+        let about = [AuditKind::Halted, AuditKind::Resumed, AuditKind::DeadLetter];
+        let records = eventually(Duration::from_secs(30), || async {
+            let (records, defects) = trail(&desk, Shard(0)).await;
+            assert!(defects.is_empty(), "{defects:?}");
+            let of_them = |record: &AuditRecord| about.contains(&record.entry.kind);
+            let found: Vec<AuditRecord> = records.into_iter().filter(of_them).collect();
+            (found.len() >= many).then_some(found)
+        });
+        records.await.into_iter().map(|record| record.entry).collect::<Vec<_>>()
+    };
+    let router = desk.router("a");
+    let told = notices(2).await;
+    assert_eq!((told[0].kind, told[0].who.as_str()), (AuditKind::Halted, "the operator"));
+    assert_eq!(told[0].why, "a storm");
+    assert_eq!((told[1].kind, told[1].who.as_str()), (AuditKind::Resumed, "another operator"));
+    router.kill();
+
+    // Whoever comes next tells what is new, and nothing again.
+    let _router = desk.router("a");
+    let inbox = desk.tell("{\"requested_by\": \"nobody\"}", "PROD").await;
+    crate::desk::answer(inbox).await;
+    let told = notices(3).await;
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert_eq!((told[2].kind, told[2].who.as_str()), (AuditKind::DeadLetter, "nobody"));
+    assert!(told[2].why.starts_with("unreadable") || told[2].why.starts_with("refused"), "{told:?}");
+}
+
 /// The driver hands on what it writes and reads itself; the rest is looked up in the log.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_others_write_into_the_log_is_told_in_its_place() {

@@ -33,6 +33,8 @@ const DAY: Duration = Duration::from_hours(24);
 pub const AUDIT_KEPT: Duration = Duration::from_hours(24 * 365);
 /// How long a message id is remembered; never longer than the messages live.
 const DUPLICATES: Duration = Duration::from_mins(2);
+/// As many values of a key as a bucket may remember.
+const MOST_REVISIONS: u8 = 64;
 /// The server's word for "without limit".
 const NO_LIMIT: i64 = -1;
 
@@ -72,10 +74,10 @@ impl StreamSpec {
     }
 
     /// Another value for a field that stands there.
-    fn set(&mut self, name: &str, new: Value) {
+    fn set(&mut self, name: &str, new: &Value) {
         for (field, value) in &mut self.fields {
             if *field == name {
-                value.clone_from(&new);
+                value.clone_from(new);
             }
         }
     }
@@ -103,14 +105,14 @@ pub(crate) fn streams(shards: u16, replicas: u8) -> Vec<StreamSpec> {
         let mut spec = stream(&remediations(shard), &subject::shard_log(shard), DAY * 30, "new");
         spec.fields.push(("allow_direct", json!(true)));
         // A record is written once, whoever writes it and whatever else it asks of the log.
-        spec.set("max_msgs_per_subject", json!(1));
+        spec.set("max_msgs_per_subject", &json!(1));
         spec.fields.push(("discard_new_per_subject", json!(true)));
         streams.push(spec);
     }
     streams.extend([
         bucket(LEASES, 3 * SECOND),
         bucket(HOSTS, Duration::ZERO),
-        bucket(CONTROL, Duration::ZERO),
+        control(),
         bucket(OPEN, Duration::ZERO),
     ]);
     if replicas > 0 {
@@ -147,7 +149,7 @@ fn incidents() -> StreamSpec {
 fn commands(shards: u16) -> StreamSpec {
     let mut spec = stream(COMMANDS, &subject::commands(), Duration::ZERO, "new");
     let (source, destination) = subject::command_transform(shards);
-    spec.set("retention", json!("workqueue"));
+    spec.set("retention", &json!("workqueue"));
     spec.fields.push(("subject_transform", json!({ "src": source, "dest": destination })));
     spec
 }
@@ -170,6 +172,13 @@ fn bucket(name: &str, max_age: Duration) -> StreamSpec {
         ("allow_direct", json!(true)),
     ];
     StreamSpec { name: format!("KV_{name}"), fields }
+}
+
+/// The kill switch, with what was done to it: the audit trail tells of each order, also of those that no router saw in time.
+fn control() -> StreamSpec {
+    let mut spec = bucket(CONTROL, Duration::ZERO);
+    spec.set("max_msgs_per_subject", &json!(MOST_REVISIONS));
+    spec
 }
 
 /// A consumer that is pulled and settled message by message.

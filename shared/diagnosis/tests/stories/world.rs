@@ -6,7 +6,7 @@ use instance_contract::{
     AgentKind, Decision, Finding, IncidentId, IrisMessage, OverallStatus, RemediationCommand, RemediationId,
     Totals, WorkflowTrace, subject,
 };
-use instance_diagnosis::{Action, Event, Gathered, Incidents, Limits, Record};
+use instance_diagnosis::{Action, Advice, Consultation, Event, Gathered, Incidents, Limits, Record};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -19,6 +19,8 @@ pub struct World {
     pub records: Vec<(String, Record)>,
     pub published: Vec<RemediationCommand>,
     pub asked: Vec<IncidentId>,
+    /// What a model was asked.
+    pub consulted: Vec<(IncidentId, Consultation)>,
     drawn: u128,
 }
 
@@ -30,7 +32,15 @@ impl World {
     pub fn with(limits: Limits) -> Self {
         let now = "2026-11-21T08:00:00Z".parse().unwrap();
         let core = Incidents::new(limits);
-        Self { core, now, records: Vec::new(), published: Vec::new(), asked: Vec::new(), drawn: 0 }
+        Self {
+            core,
+            now,
+            records: Vec::new(),
+            published: Vec::new(),
+            asked: Vec::new(),
+            consulted: Vec::new(),
+            drawn: 0,
+        }
     }
 
     /// An entry that nobody has seen before.
@@ -87,6 +97,13 @@ impl World {
         }
     }
 
+    /// A model answers what it was asked last.
+    pub fn advised(&mut self, advice: Advice) {
+        let (incident, _) = self.consulted.pop().unwrap();
+        let actions = self.core.handle(&Event::Advised { incident, advice }, self.now);
+        self.perform(actions);
+    }
+
     /// A remediation ends.
     pub fn ends(&mut self, command: &RemediationCommand, status: OverallStatus) {
         let trace = WorkflowTrace {
@@ -115,6 +132,7 @@ impl World {
         for action in actions {
             match action {
                 Action::Gather { incident, .. } => self.asked.push(incident),
+                Action::Consult { incident, consultation } => self.consulted.push((incident, *consultation)),
                 Action::Record { subject, record, .. } => {
                     let subject = subject.to_string();
                     let known = self.records.iter().find(|(written, _)| *written == subject);

@@ -96,7 +96,8 @@ impl Routers {
                 core.remember_restart(instance, world.instant(entry.at));
             }
         }
-        let adopted: Vec<Remediation> = ids.into_iter().filter_map(|id| Remediation::replay(world.logged(id))).collect();
+        let adopted: Vec<Remediation> =
+            ids.into_iter().filter_map(|id| Remediation::replay(world.logged(id))).collect();
         let mut effects = core.on(Event::Halted(halted), local);
         effects.extend(core.adopt(adopted, local));
         let router = &mut world.routers.both[next];
@@ -373,9 +374,9 @@ impl Routers {
         }
     }
 
-    /// Had this owner been followed by then?
+    /// Had this owner been followed before then?
     pub fn is_followed(&self, epoch: u64, at: u64) -> bool {
-        self.epochs.iter().any(|(other, since)| *other > epoch && *since <= at)
+        self.epochs.iter().any(|(other, since)| *other > epoch && *since < at)
     }
 
     /// Is a command left that its owner has not settled?

@@ -3,8 +3,8 @@
 
 use instance_contract::{
     Action, AgentKind, ApprovalAnswered, ApprovalAsked, AuditKind, Because, Change, CommandId, Digest, Fault,
-    HostName, InstanceName, MessageId, OverallStatus, RemediationId, Risk, Shard, StepId, ToolResult,
-    TraceId, Verdict, subject::RecordKind,
+    HostName, InstanceName, MessageId, Notice, NoticeKind, OverallStatus, RemediationId, Risk, Shard, StepId,
+    ToolResult, TraceId, Verdict, subject::RecordKind,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -342,6 +342,21 @@ pub(super) fn shard_taken(shard: Shard, epoch: u64, payload: &[u8]) -> Told {
             ..nobody()
         },
         Err(error) => unreadable(None, &format!("owner of epoch {epoch}"), &error.to_string()),
+    }
+}
+
+/// A halt, or a dead letter.
+pub(super) fn noticed(subject: &str, payload: &[u8]) -> Told {
+    match serde_json::from_slice::<Notice>(payload) {
+        Ok(Notice { kind, at, who, what, why, .. }) => {
+            let kind = match kind {
+                NoticeKind::Halted => AuditKind::Halted,
+                NoticeKind::Resumed => AuditKind::Resumed,
+                NoticeKind::DeadLetter => AuditKind::DeadLetter,
+            };
+            Told { at: Some(at), kind, who, what, why, ..nobody() }
+        }
+        Err(error) => unreadable(None, subject, &error.to_string()),
     }
 }
 

@@ -85,7 +85,10 @@ impl Open {
     /// A plan that was made before its turn, and has not begun, is held to the restarts of its instance once more: another
     /// remediation may have gone first. The end, where it comes too soon.
     pub(super) fn judged_again(&mut self, restarts: Vec<Timestamp>, now: Timestamp) -> Option<Effect> {
-        if self.is_begun() || self.remediation.ended.is_some() || self.remediation.policy.mutant("engine.judged-once") {
+        if self.is_begun()
+            || self.remediation.ended.is_some()
+            || self.remediation.policy.mutant("engine.judged-once")
+        {
             return None;
         }
         let facts = Facts { taken_at: Some(now), restarts, ..Facts::default() };

@@ -39,6 +39,9 @@ impl Desk {
     }
 
     pub fn with(policy: Policy) -> Self {
+        // A planted fault is handed to the core with its policy.
+        #[cfg(feature = "mutants")]
+        let policy = Policy { mutant: std::env::var("MUTANT").ok(), ..policy };
         Self {
             core: Core::new(policy.clone(), 1),
             policy,

@@ -2,11 +2,10 @@
 
 use super::change::{Change, Target};
 use super::formula::{Computed, NoValue};
-use super::{Runbook, StepRow};
+use super::{Priority, Runbook, StepRow};
 use crate::error_type::ErrorType;
 use crate::facts::{self, Facts};
 use crate::given::Given;
-use crate::remedy::Priority;
 
 /// What is to be asked of the agents, complete: nothing is left to decide.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,6 +13,7 @@ pub fn check(world: &World) -> Result<(), Broken> {
     predecessors_first(world)?;
     only_what_was_begun_is_undone(world)?;
     epochs_only_rise(world)?;
+    former_owners_write_nothing(world)?;
     tokens_only_rise(world)?;
     one_after_the_other(world)
 }
@@ -77,6 +78,24 @@ fn epochs_only_rise(world: &World) -> Result<(), Broken> {
         Some(pair) => broken("I4 (epochs only rise)", format!("{} after {}", pair[1].0, pair[0].0)),
         None => Ok(()),
     }
+}
+
+/// I4: behind the record of an owner stands none that a former one has decided. (First records of a command are anybody's.)
+fn former_owners_write_nothing(world: &World) -> Result<(), Broken> {
+    for entry in &world.log {
+        let epoch = match &entry.record {
+            Record::Planned(planned) => planned.because.epoch,
+            Record::Step(step) => step.token.epoch,
+            Record::ApprovalAsked(asked) => asked.because.epoch,
+            Record::Ended(ended) if ended.because.epoch > 0 => ended.because.epoch,
+            _ => continue,
+        };
+        if world.routers.is_followed(epoch, entry.at) {
+            let what = format!("{} {} of epoch {epoch} at {} ms", entry.id, entry.kind, entry.at);
+            return broken("I4 (former owners write nothing)", what);
+        }
+    }
+    Ok(())
 }
 
 /// I4: an older token never acts after a newer one on the same instance.

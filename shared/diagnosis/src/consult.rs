@@ -1,0 +1,146 @@
+//! Where the rules are unsure: a model may choose among what they allow. It adds nothing, and they go on without it.
+//!
+//! Allowed is fixed before anybody is asked. Where the catalogue knows the text and is only too little sure: its runbook. For a
+//! text that nobody knows, of the same kind of trouble: what merely looks, and a runbook one of whose preconditions the facts
+//! themselves show to hold. What a text says supports nothing.
+
+use instance_contract::{ConditionId, DiagnosisPhase, IncidentId};
+use instance_knowledge::{
+    condition,
+    runbook::{Runbook, runbooks},
+};
+use jiff::Timestamp;
+
+use crate::{
+    answer::{self, Answer},
+    event::{Action, Gathered},
+    incident::{Incident, Stage},
+    incidents::Incidents,
+};
+
+/// A question to a model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Consultation {
+    /// What is known, each under a name of ours: texts of the catalogue, codes and facts.
+    pub facts: Vec<(&'static str, String)>,
+    /// The beginnings of the entries. Whoever asks keeps them back unless its settings let them out.
+    pub excerpts: Vec<String>,
+    /// What is allowed, in the catalogue's words; the answer is a place in it.
+    pub offers: Vec<String>,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Advice {
+    /// The offer at this place; who said so, and how sure.
+    Chosen { offer: usize, by: String },
+    /// A person must look, says whoever was asked; or there was no answer. Why.
+    None(String),
+}
+
+impl Incidents {
+    /// Asks a model which of these it is. `why` is what a person is told when it is none.
+    pub(crate) fn consult(
+        &mut self,
+        id: IncidentId,
+        offers: Vec<Answer>,
+        company: Vec<IncidentId>,
+        why: String,
+        (since, now): (Timestamp, Timestamp),
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(incident) = self.all.get_mut(&id) else { return };
+        let row = incident.condition.as_ref().and_then(|id| condition(id.as_str()));
+        let mut facts = vec![
+            ("kind of trouble", incident.error_type.to_string()),
+            ("severity, 0 to 3", incident.severity.as_u8().to_string()),
+            ("why the rules are unsure", why.clone()),
+        ];
+        facts.extend(row.map(|row| ("condition", row.id.clone())));
+        facts.extend(row.map(|row| ("its cause", row.cause.clone())));
+        facts.extend(incident.facts.iter().map(|(name, value)| ("fact", format!("{name} = {value}"))));
+        let offer = |answer: &Answer| format!("{} ({})", answer.action, answer.name());
+        let consultation = Consultation {
+            facts,
+            excerpts: incident.evidence.iter().map(|entry| entry.excerpt.clone()).collect(),
+            offers: offers.iter().map(offer).collect(),
+        };
+        incident.stage = Stage::Consulting { since, asked_at: now, offers, company, why };
+        actions.push(Action::Consult { incident: id, consultation: Box::new(consultation) });
+    }
+
+    /// The facts about a text that nobody knows are there: is there anything to choose from?
+    pub(crate) fn inquired(
+        &mut self,
+        id: IncidentId,
+        gathered: &Gathered,
+        since: Timestamp,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let (analysis, why) = (self.limits.analysis, "nobody knows this text, and it is grave".to_owned());
+        let Some(incident) = self.all.get_mut(&id) else { return };
+        match gathered {
+            Gathered::Answers(answers) => answer::learn(&mut incident.facts, answers),
+            // The next tick asks again.
+            Gathered::Silent(_) if now < since + analysis => return,
+            Gathered::Silent(_) | Gathered::NotServed(_) => {}
+        }
+        let offers = supported(incident);
+        if offers.is_empty() {
+            return self.call_a_person(id, DiagnosisPhase::Triage, why, now, actions);
+        }
+        self.consult(id, offers, Vec::new(), why, (since, now), actions);
+    }
+
+    pub(crate) fn advised(
+        &mut self,
+        id: IncidentId,
+        advice: &Advice,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(incident) = self.all.get_mut(&id) else { return };
+        let Stage::Consulting { since, offers, company, why, .. } = &incident.stage else { return };
+        let (since, why, company) = (*since, why.clone(), company.clone());
+        match advice {
+            Advice::Chosen { offer, by } if *offer < offers.len() => {
+                let answer = offers[*offer].clone();
+                incident.advice = Some(by.clone());
+                self.attempt(id, answer, company, since, now, actions);
+            }
+            Advice::Chosen { .. } => {
+                self.without_advice(id, &why, "what it chose was not offered", now, actions)
+            }
+            Advice::None(reason) => self.without_advice(id, &why, reason, now, actions),
+        }
+    }
+
+    /// What the rules say stands.
+    pub(crate) fn without_advice(
+        &mut self,
+        id: IncidentId,
+        why: &str,
+        reason: &str,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let known = self.all.get(&id).and_then(|incident| incident.condition.as_ref());
+        let phase = if known.map(ConditionId::as_str).is_some() {
+            DiagnosisPhase::Analysis
+        } else {
+            DiagnosisPhase::Triage
+        };
+        self.call_a_person(id, phase, format!("{why}; and a model was of no help: {reason}"), now, actions);
+    }
+}
+
+/// What the kind of trouble and the facts support, without a word of the text.
+fn supported(incident: &Incident) -> Vec<Answer> {
+    let kind = incident.error_type.as_str();
+    let shown = |row: &&Runbook| {
+        !row.cures || row.precondition.iter().any(|given| incident.facts.get(&given.fact).is_some())
+    };
+    let of_kind = runbooks().iter().filter(|row| row.error_type.as_str() == kind).filter(shown);
+    of_kind.filter_map(|row| answer::answer(&row.id, &incident.facts).ok()).collect()
+}

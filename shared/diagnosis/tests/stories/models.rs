@@ -1,0 +1,108 @@
+use instance_contract::{Decision, FindingSource};
+use instance_diagnosis::{Advice, Limits};
+
+use crate::world::World;
+
+/// Grave, about licenses by its words, and of no row of the catalogue.
+const UNKNOWN: &str = "license daemon: unit table says 25, 26 were handed out";
+
+fn world() -> World {
+    World::with(Limits { dry_run_first: false, model: true, ..Limits::default() })
+}
+
+/// Until a model is asked, if it is.
+fn heard(world: &mut World, text: &str, error_type: &str) {
+    let mut message = world.message(text, 3, 4711);
+    message.error_type = error_type.parse().unwrap();
+    world.take(&message);
+    world.later(2_100);
+    world.agents_answer("0,0,256,0,0,0");
+}
+
+fn last(world: &World) -> (&Decision, FindingSource) {
+    let finding = *world.findings().last().unwrap();
+    (&finding.decision, finding.source)
+}
+
+#[test]
+fn of_a_text_that_nobody_knows_a_model_may_choose_what_looks() {
+    let mut world = world();
+    heard(&mut world, UNKNOWN, "license");
+    let offers = world.consulted[0].1.offers.clone();
+    assert_eq!(offers.len(), 3, "{offers:?}");
+    let report =
+        offers.iter().position(|offer| offer.contains("license-limit") || offer.contains("Report")).unwrap();
+    world.advised(Advice::Chosen { offer: report, by: "chosen by model m-1".to_owned() });
+    assert_eq!(world.published.len(), 1);
+    let look =
+        world.findings().into_iter().find(|it| matches!(it.decision, Decision::Remediation { .. })).unwrap();
+    assert_eq!(look.source, FindingSource::Model);
+    assert!(look.reasons.contains(&"chosen by model m-1".to_owned()), "{:?}", look.reasons);
+    // What looks cures nothing: a person is told as well.
+    assert!(matches!(last(&world).0, Decision::Person { .. }));
+}
+
+#[test]
+fn what_is_not_offered_is_not_done_and_silence_leaves_it_to_the_rules() {
+    for advice in [
+        Some(Advice::Chosen { offer: 3, by: "m".to_owned() }),
+        Some(Advice::Chosen { offer: usize::MAX, by: "m".to_owned() }),
+        Some(Advice::None("it declined".to_owned())),
+        None,
+    ] {
+        let mut world = world();
+        heard(&mut world, UNKNOWN, "license");
+        match advice.clone() {
+            Some(advice) => world.advised(advice),
+            None => world.later(300_001),
+        }
+        assert!(world.published.is_empty(), "{advice:?}");
+        let (decision, source) = last(&world);
+        assert!(
+            matches!(decision, Decision::Person { why, .. } if why.contains("nobody knows")),
+            "{decision:?}"
+        );
+        assert_eq!(source, FindingSource::Rules);
+    }
+}
+
+#[test]
+fn a_late_answer_changes_nothing() {
+    let mut world = world();
+    heard(&mut world, UNKNOWN, "license");
+    world.later(300_001);
+    let findings = world.findings().len();
+    world.advised(Advice::Chosen { offer: 0, by: "m".to_owned() });
+    assert_eq!((world.published.len(), world.findings().len()), (0, findings));
+}
+
+#[test]
+fn a_text_alone_supports_no_cure() {
+    // The words of a resource problem, and orders; nothing that the facts show.
+    for text in ["out of memory: restart PROD now", "Daemon WRTDMN has (almost) died, please restart"] {
+        let mut world = world();
+        heard(&mut world, text, "resource");
+        assert!(world.consulted.is_empty() && world.published.is_empty(), "{text}");
+        assert!(matches!(last(&world).0, Decision::Person { .. }));
+    }
+}
+
+#[test]
+fn where_the_rules_are_sure_nobody_is_asked() {
+    let mut world = world();
+    world.says(crate::world::PANIC, 3, 1);
+    world.agents_answer("0,0,256,0,0,0");
+    world.later(60_000);
+    assert!(world.consulted.is_empty());
+    assert_eq!(world.published.len(), 1);
+}
+
+#[test]
+fn without_a_model_the_rules_answer_at_once() {
+    let mut world = World::new();
+    let message = world.message(UNKNOWN, 3, 4711);
+    world.take(&message);
+    world.later(2_100);
+    assert!(world.asked.is_empty() && world.consulted.is_empty());
+    assert!(matches!(last(&world).0, Decision::Person { .. }));
+}
