@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-KINDS = {1: "INTERNAL", 3: "CLIENT", 4: "PRODUCER", 5: "CONSUMER"}
+KINDS = {1: "INTERNAL", 2: "SERVER", 3: "CLIENT", 4: "PRODUCER", 5: "CONSUMER"}
 SEVERITIES = {"TRACE": 1, "DEBUG": 5, "INFO": 9, "WARN": 13, "ERROR": 17}
 OPERATIONS = {"publish": ("send", "PRODUCER"), "process": ("process", "CONSUMER")}
 TYPES = {"text": str, "integer": int, "real": float, "truth": bool, "texts": list}
@@ -206,6 +206,8 @@ def check_span(span, spans, catalogue):
         pattern = "{gen_ai.operation.name} {gen_ai.request.model}"
         if span.name != f"{told['gen_ai.operation.name']} {told.get('gen_ai.request.model')}":
             yield "its name is not operation and model"
+    elif "http.route" in told:
+        pattern = "{http.request.method} {http.route}"
     elif span.name in catalogue.spans:
         pattern = span.name
     elif span.name.startswith("request instance.v1."):

@@ -55,6 +55,9 @@ pub(crate) async fn answer(
         return Err(Problem::new(StatusCode::CONFLICT, nothing_asked(&story)));
     };
     may_be_answered(&gateway, &story, &asked, &said, &by)?;
+    if gateway.dry_run && said.verdict == Said::Granted {
+        return Err(Problem::dry_run());
+    }
     let verdict = if said.verdict == Said::Granted { Verdict::Granted } else { Verdict::Denied };
     let answered = ApprovalAnswered {
         schema: ApprovalAnswered::SCHEMA.to_owned(),

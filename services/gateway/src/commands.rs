@@ -62,6 +62,9 @@ pub(crate) async fn take(
         let title = "a command is asked for in one's own name; nothing was sent";
         return Err(Problem { faults: faults.0, ..Problem::new(StatusCode::FORBIDDEN, title) });
     }
+    if gateway.dry_run && !command.dry_run {
+        return Err(Problem::dry_run());
+    }
     let answer = send(&gateway, &command, body).await?;
     let taken = |status, place| CommandTaken {
         status,

@@ -9,6 +9,8 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
+use instance_signals::metrics::HTTP_DURATION;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::{Gateway, auth, config::Right, problem::Problem};
@@ -38,14 +40,17 @@ pub(crate) async fn guard(State(gate): State<Gate>, request: Request, next: Next
         http.request.method = method,
         http.route = route,
         http.response.status_code = tracing::field::Empty,
-        enduser.id = tracing::field::Empty,
+        instance.caller = tracing::field::Empty,
     );
     if let Some(traceparent) = request.headers().get("traceparent").and_then(|value| value.to_str().ok()) {
         instance_bus::continue_from(&span, traceparent);
     }
+    let began = Instant::now();
     let outcome = admit(&gate, request, next).instrument(span.clone()).await;
     let response = outcome.unwrap_or_else(Problem::into_response);
-    span.record("http.response.status_code", response.status().as_u16());
+    let status = response.status();
+    span.record("http.response.status_code", status.as_u16());
+    HTTP_DURATION.record(began.elapsed().as_secs_f64(), &[&method, &route, status.as_str()]);
     response
 }
 
@@ -54,7 +59,7 @@ async fn admit(gate: &Gate, request: Request, next: Next) -> Result<Response, Pr
     let patience = Duration::from_secs(gate.gateway.config.limits.request_seconds.into());
     let bytes = if let Some(right) = gate.right {
         let (name, bytes) = known(gate, right, &parts, body, patience).await?;
-        tracing::Span::current().record("enduser.id", &name);
+        tracing::Span::current().record("instance.caller", &name);
         parts.extensions.insert(Asker(name));
         bytes
     } else {

@@ -53,6 +53,8 @@ struct Gateway {
     bus: instance_bus::Bus,
     clock: Arc<dyn instance_clock::Clock>,
     drain: instance_chassis::Drain,
+    /// Let nothing pass that would change something.
+    dry_run: bool,
     config: Config,
     carriers: instance_contract::Carriers,
     callers: auth::Callers,
@@ -75,7 +77,8 @@ pub async fn run(ctx: Context<Config>) -> Result<(), Error> {
 
 /// As [`run`], on a socket that is bound already.
 pub async fn run_on(ctx: Context<Config>, listener: TcpListener) -> Result<(), Error> {
-    let config = ctx.config.clone();
+    let mut config = ctx.config.clone();
+    config.alerts.dry_run |= ctx.dry_run;
     let limits = config.limits;
     let callers = auth::Callers::read(&config.callers, limits)?;
     if callers.is_empty() {
@@ -85,6 +88,7 @@ pub async fn run_on(ctx: Context<Config>, listener: TcpListener) -> Result<(), E
         bus: ctx.bus.clone(),
         clock: Arc::clone(&ctx.clock),
         drain: ctx.drain.clone(),
+        dry_run: ctx.dry_run,
         carriers: ctx.carriers.clone(),
         callers,
         table: alerts::Table::new(&config.alerts.rows)?,

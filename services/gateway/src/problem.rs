@@ -41,6 +41,14 @@ impl Problem {
         Self { faults: faults.0, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, title) }
     }
 
+    /// Everything here is a dry run, and what was asked for is not.
+    pub(crate) fn dry_run() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "this gateway runs dry (setting \"dry_run\"): nothing was sent that changes anything",
+        )
+    }
+
     /// Not now.
     pub(crate) fn later(status: StatusCode, title: impl Into<String>) -> Self {
         Self { retry_after: Some(1), ..Self::new(status, title) }

@@ -90,6 +90,7 @@ pub enum SpanKind {
     Client,
     Producer,
     Consumer,
+    Server,
 }
 
 impl Metric {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use axum::{Extension, Json, body::Bytes, extract::State};
 use instance_bus::{DeadLetterReason, Headers, topology};
 use instance_contract::{RemediationId, subject};
+use instance_signals::metrics::ALERTS;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +63,18 @@ pub(crate) enum AlertOutcome {
     Ignored,
 }
 
+impl AlertOutcome {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Commanded => "commanded",
+            Self::Repeated => "repeated",
+            Self::Resolved => "resolved",
+            Self::Escalated => "escalated",
+            Self::Ignored => "ignored",
+        }
+    }
+}
+
 /// 200 when everything is on the bus that has to be there. 503 when not: Alertmanager sends all of it again, and what was
 /// done is found done.
 pub(crate) async fn take(
@@ -79,7 +92,9 @@ pub(crate) async fn take(
     }
     let mut alerts = Vec::with_capacity(group.alerts.len());
     for alert in group.alerts {
-        alerts.push(one(&gateway, &asker, alert).await?);
+        let taken = one(&gateway, &asker, alert).await?;
+        ALERTS.add(1, &[taken.outcome.as_str()]);
+        alerts.push(taken);
     }
     Ok(Json(AlertsTaken { alerts }))
 }

@@ -39,10 +39,8 @@ fn by_token(value: &str) -> Option<String> {
 }
 
 fn signed(key: &str, at: i64, body: &str, sent: &str, now: i64) -> Option<String> {
-    let digits: String = signature(key.as_bytes(), &at.to_string(), body.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let bytes = signature(key.as_bytes(), &at.to_string(), body.as_bytes());
+    let digits = bytes.map(|byte| format!("{byte:02x}")).concat();
     let headers = headers(&[(SIGNED_AT, &at.to_string()), (SIGNATURE, &format!("sha256={digits}"))]);
     let now = Timestamp::from_second(now).unwrap();
     callers().by_signature(&headers, sent.as_bytes(), now).map(|caller| caller.name.clone())

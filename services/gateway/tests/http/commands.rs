@@ -73,3 +73,25 @@ async fn every_fault_is_told_at_once_and_nothing_is_sent() {
     assert_eq!(desk.post_text("/v1/commands", deep).await.status, 422);
     assert!(desk.newest_command("*").await.is_none(), "nothing was sent");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_runs_dry_lets_nothing_pass_that_changes_something() {
+    let desk = desk().await;
+    let dry = desk.dry_gateway().await;
+    let mut command = restart("tests");
+    assert_eq!(dry.post("/v1/commands", &command).await.status, 403);
+    let down = json!({"version": "4", "alerts": [{
+        "status": "firing", "labels": {"alertname": "IrisDown", "iris_instance": "TEST"},
+        "startsAt": "2026-11-21T08:00:00Z", "fingerprint": "f1",
+    }]});
+    assert_eq!(dry.post("/v1/alerts/alertmanager", &down).await.status, 200);
+    let (place, sent) = desk.newest_command("*").await.unwrap();
+    assert_eq!((place, &sent["dry_run"]), (1, &json!(true)), "{sent}");
+    command["dry_run"] = json!(true);
+    let router = desk.answer_as_router("PROD", |_| CommandAnswer {
+        status: AnswerStatus::Accepted,
+        ..CommandAnswer::refused(None, None, Vec::new())
+    });
+    let (answer, ()) = tokio::join!(dry.post("/v1/commands", &command), router);
+    assert_eq!(answer.status, 202, "{answer:?}");
+}

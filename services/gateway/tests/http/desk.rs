@@ -59,7 +59,7 @@ pub async fn desk() -> Desk {
 pub async fn desk_with(limits: Limits) -> Desk {
     let server = NatsServer::start();
     let bus = instance_testkit::bus(&server).await;
-    Desk::over(Arc::new(Mutex::new(server)), bus, limits).await
+    Desk::over(Arc::new(Mutex::new(server)), bus, limits, false).await
 }
 
 fn config(folder: &Path, limits: Limits) -> Config {
@@ -84,7 +84,7 @@ fn config(folder: &Path, limits: Limits) -> Config {
 }
 
 impl Desk {
-    async fn over(server: Arc<Mutex<NatsServer>>, bus: Bus, limits: Limits) -> Self {
+    async fn over(server: Arc<Mutex<NatsServer>>, bus: Bus, limits: Limits, dry_run: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let drain = Drain::new();
         let url = server.lock().unwrap().url();
@@ -100,6 +100,7 @@ impl Desk {
             host: "db1".parse().unwrap(),
             carriers: Carriers(vec!["OPS".to_owned()]),
             meter: opentelemetry::global::meter("test"),
+            dry_run,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -118,7 +119,12 @@ impl Desk {
 
     /// A second gateway on the same bus, with a memory of its own.
     pub async fn another_gateway(&self) -> Self {
-        Self::over(Arc::clone(&self.server), self.bus.clone(), Limits::default()).await
+        Self::over(Arc::clone(&self.server), self.bus.clone(), Limits::default(), false).await
+    }
+
+    /// The same, that lets nothing pass that would change something.
+    pub async fn dry_gateway(&self) -> Self {
+        Self::over(Arc::clone(&self.server), self.bus.clone(), Limits::default(), true).await
     }
 
     pub fn url(&self, path: &str) -> String {

@@ -59,6 +59,13 @@ attributes! {
     CACHE_RESULT = "instance.model.cache.result", Text, Values::Of(&["hit", "miss"]), "whether an answer was remembered";
     BREAKER = "instance.breaker.name", Text, NAMES_IN_SETTINGS, "the outside service behind a breaker";
     CHECK = "instance.health.check", Text, Values::Of(&["bus", "drain", "streams"]), "what `/readyz` looks at";
+    CALLER = "instance.caller", Text, Values::FewBy("the setting `callers` of the gateway"), "who asks by HTTP";
+    ALERT_OUTCOME = "instance.alert.outcome", Text, Values::Of(&["commanded", "repeated", "resolved", "escalated", "ignored"]), "what was made of an alert";
+
+    // HTTP (semantic conventions, Stable).
+    HTTP_METHOD = "http.request.method", Text, Values::Of(&["GET", "HEAD", "POST"]), "the method of a request";
+    HTTP_ROUTE = "http.route", Text, Values::FewBy("the routes of the gateway"), "the address of a request, with names in the place of ids";
+    HTTP_STATUS = "http.response.status_code", Integer, Values::FewBy("the statuses of the OpenAPI document"), "what a request was answered with";
 
     // Generative AI (semantic conventions, Development).
     AI_OPERATION = "gen_ai.operation.name", Text, Values::Of(&["chat"]), "what a model is asked to do";

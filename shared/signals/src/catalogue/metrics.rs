@@ -1,9 +1,10 @@
 //! What is counted and measured. A new one is one row here; `cargo xtask generate` tells it in `docs/telemetry.md`.
 
 use super::attributes::{
-    AI_MODEL, AI_OPERATION, AI_PROVIDER, AI_TOKEN_TYPE, APPROVAL, BREAKER, CACHE_RESULT, CHECK,
-    COMMAND_OUTCOME, DEAD_REASON, ERROR_TYPE, GROUP, LEVEL, OPERATION, PHASE, REMEDIATION_STATUS, SEVERITY,
-    SHARD, STEP_STATUS, STREAM, SYSTEM, TEMPLATE, TOOL, VERDICT,
+    AI_MODEL, AI_OPERATION, AI_PROVIDER, AI_TOKEN_TYPE, ALERT_OUTCOME, APPROVAL, BREAKER, CACHE_RESULT,
+    CHECK, COMMAND_OUTCOME, DEAD_REASON, ERROR_TYPE, GROUP, HTTP_METHOD, HTTP_ROUTE, HTTP_STATUS, LEVEL,
+    OPERATION, PHASE, REMEDIATION_STATUS, SEVERITY, SHARD, STEP_STATUS, STREAM, SYSTEM, TEMPLATE, TOOL,
+    VERDICT,
 };
 use super::{Kind, Metric, NO_LABELS};
 use crate::instrument::{Counter, Gauge, Histogram, Instrument};
@@ -103,6 +104,17 @@ metrics! {
     DISCONNECTS = Counter {
         name: "instance.bus.disconnects", unit: "{disconnect}",
         help: "How often the connection to NATS broke",
+    } from PLAIN;
+
+    // The gateway.
+    HTTP_DURATION = Histogram {
+        name: "http.server.request.duration", unit: "s", buckets: MESSAGE_SECONDS,
+        labels: &[&HTTP_METHOD, &HTTP_ROUTE, &HTTP_STATUS],
+        help: "From a request by HTTP to the head of its answer",
+    } from SECONDS;
+    ALERTS = Counter {
+        name: "instance.alert.count", unit: "{alert}", labels: &[&ALERT_OUTCOME],
+        help: "Alerts that were taken, by what was made of them",
     } from PLAIN;
 
     // The router.
