@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-KINDS = {1: "INTERNAL", 3: "CLIENT", 4: "PRODUCER", 5: "CONSUMER"}
+KINDS = {1: "INTERNAL", 2: "SERVER", 3: "CLIENT", 4: "PRODUCER", 5: "CONSUMER"}
 SEVERITIES = {"TRACE": 1, "DEBUG": 5, "INFO": 9, "WARN": 13, "ERROR": 17}
 OPERATIONS = {"publish": ("send", "PRODUCER"), "process": ("process", "CONSUMER")}
 TYPES = {"text": str, "integer": int, "real": float, "truth": bool, "texts": list}
@@ -202,6 +202,10 @@ def check_span(span, spans, catalogue):
             parent = spans.get(span.parent_span_id)
             if parent and KINDS.get(parent[1].kind) != "PRODUCER":
                 yield f"its parent is \"{parent[1].name}\""
+    elif "http.request.method" in told:
+        pattern = "{http.request.method} {http.route}"
+        if span.name != f"{told['http.request.method']} {told.get('http.route')}":
+            yield "its name is not method and route"
     elif "gen_ai.operation.name" in told:
         pattern = "{gen_ai.operation.name} {gen_ai.request.model}"
         if span.name != f"{told['gen_ai.operation.name']} {told.get('gen_ai.request.model')}":

@@ -45,7 +45,7 @@ pub(crate) async fn guard(State(gate): State<Gate>, request: Request, next: Next
     }
     let outcome = admit(&gate, request, next).instrument(span.clone()).await;
     let response = outcome.unwrap_or_else(Problem::into_response);
-    span.record("http.response.status_code", response.status().as_u16());
+    span.record("http.response.status_code", i64::from(response.status().as_u16()));
     response
 }
 

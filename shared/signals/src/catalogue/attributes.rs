@@ -60,6 +60,12 @@ attributes! {
     BREAKER = "instance.breaker.name", Text, NAMES_IN_SETTINGS, "the outside service behind a breaker";
     CHECK = "instance.health.check", Text, Values::Of(&["bus", "drain", "streams"]), "what `/readyz` looks at";
 
+    // HTTP (semantic conventions, Stable).
+    HTTP_METHOD = "http.request.method", Text, Values::Any, "method of a request";
+    HTTP_ROUTE = "http.route", Text, Values::FewBy("the routes of the gateway"), "the path, with the kind of each id in its place";
+    HTTP_STATUS = "http.response.status_code", Integer, Values::Any, "status of the answer";
+    END_USER = "enduser.id", Text, Values::Any, "who asks, by the name in the settings";
+
     // Generative AI (semantic conventions, Development).
     AI_OPERATION = "gen_ai.operation.name", Text, Values::Of(&["chat"]), "what a model is asked to do";
     AI_PROVIDER = "gen_ai.provider.name", Text, NAMES_IN_SETTINGS, "whose interface the endpoint speaks";

@@ -4,9 +4,9 @@ use super::attributes::{
     AI_CONVERSATION, AI_FINISH, AI_INPUT_TEXT, AI_INPUT_TOKENS, AI_MAX_TOKENS, AI_MODEL, AI_OPERATION,
     AI_OUTPUT, AI_OUTPUT_TEXT, AI_OUTPUT_TOKENS, AI_PROVIDER, AI_RESPONSE_ID, AI_RESPONSE_MODEL, AI_SEED,
     AI_STREAM, AI_SYSTEM_TEXT, AI_TEMPERATURE, ANONYMOUS, CLIENT_ID, COMMAND_ID, CONVERSATION,
-    DELIVERY_COUNT, DESTINATION, ERROR_TYPE, GROUP, INSTANCE, MESSAGE_ID, OFFSET, OPENAI_API,
-    OPENAI_FINGERPRINT, OPERATION, OPERATION_TYPE, SEQUENCE, SERVER_ADDRESS, SERVER_PORT, STREAM,
-    SUBSCRIPTION, SYSTEM, TEMPLATE, TEMPORARY,
+    DELIVERY_COUNT, DESTINATION, END_USER, ERROR_TYPE, GROUP, HTTP_METHOD, HTTP_ROUTE, HTTP_STATUS, INSTANCE,
+    MESSAGE_ID, OFFSET, OPENAI_API, OPENAI_FINGERPRINT, OPERATION, OPERATION_TYPE, SEQUENCE, SERVER_ADDRESS,
+    SERVER_PORT, STREAM, SUBSCRIPTION, SYSTEM, TEMPLATE, TEMPORARY,
 };
 use super::{Span, SpanKind};
 
@@ -103,6 +103,15 @@ pub static ALL: &[Span] = &[
         relation: "root of a new trace, linked to the span that published the original",
         always: &[],
         sometimes: &[],
+    },
+    Span {
+        name: "{http.request.method} {http.route}",
+        kind: SpanKind::Server,
+        told_by: "gateway",
+        help: "One request of somebody outside",
+        relation: "root, or child of the header `traceparent`",
+        always: &[&HTTP_METHOD, &HTTP_ROUTE],
+        sometimes: &[&HTTP_STATUS, &END_USER],
     },
     Span {
         name: "{gen_ai.operation.name} {gen_ai.request.model}",
