@@ -202,6 +202,10 @@ def check_span(span, spans, catalogue):
             parent = spans.get(span.parent_span_id)
             if parent and KINDS.get(parent[1].kind) != "PRODUCER":
                 yield f"its parent is \"{parent[1].name}\""
+    elif "http.request.method" in told:
+        pattern = "{http.request.method} {http.route}"
+        if span.name != f"{told['http.request.method']} {told.get('http.route')}":
+            yield "its name is not method and route"
     elif "gen_ai.operation.name" in told:
         pattern = "{gen_ai.operation.name} {gen_ai.request.model}"
         if span.name != f"{told['gen_ai.operation.name']} {told.get('gen_ai.request.model')}":

@@ -116,7 +116,7 @@ impl Emitter {
         }
         if !part.is_silent() {
             let span = tracing::info_span!(parent: None, "observe entry",
-                instance = %self.instance, offset = part.offset);
+                instance = %self.instance, offset = signed(part.offset));
             self.sequence = self.publish_message(part).instrument(span).await?;
         }
         self.keep(part.position.clone());
@@ -166,6 +166,11 @@ impl Emitter {
     fn message_id(&self, part: &Part, offset: u64) -> MessageId {
         message_id(&[self.host.as_str(), self.instance.as_str(), &part.position.file.to_string()], offset)
     }
+}
+
+/// The trace layer makes texts of unsigned numbers.
+pub fn signed(offset: u64) -> i64 {
+    i64::try_from(offset).unwrap_or(i64::MAX)
 }
 
 /// A message that is on the bus, and how long after its event.

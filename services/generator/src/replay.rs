@@ -11,7 +11,7 @@ use instance_iris::messages_log::{Entry, Options, Reader};
 use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
-use crate::emit::{message_id, store, trace_id};
+use crate::emit::{message_id, signed, store, trace_id};
 use crate::zone::civil;
 use crate::{Config, RunError};
 use instance_invent::{Label, Meaning, Said, Speaker, compose};
@@ -35,7 +35,7 @@ pub async fn replay(context: &Context<Config>, path: &Path) -> Result<(), RunErr
             break;
         }
         let id = message_id(&[context.config.emulated_instance.as_str(), &digest, &run], entry.offset);
-        let span = tracing::info_span!(parent: None, "replay entry", offset = entry.offset);
+        let span = tracing::info_span!(parent: None, "replay entry", offset = signed(entry.offset));
         let publish = async {
             let said = Said::by(entry);
             let meaning = Meaning::of(&said.text, said.severity, said.category.as_deref());

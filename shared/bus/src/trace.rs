@@ -164,8 +164,8 @@ pub(crate) fn process_span(
         messaging.message.conversation_id = template::remediation_in(subject),
         messaging.client.id = bus.server.connection,
         messaging.nats.stream = delivered.map(|message| message.stream),
-        messaging.nats.sequence = delivered.map(|message| message.sequence),
-        messaging.nats.delivery_count = delivered.map(|message| message.deliveries),
+        messaging.nats.sequence = delivered.map(|message| signed(message.sequence)),
+        messaging.nats.delivery_count = delivered.map(|message| signed(message.deliveries)),
         server.address = address,
         server.port = port,
         error.type = Empty,
@@ -211,9 +211,14 @@ fn destination<'a>(
     }
 }
 
-fn server(bus: &Bus) -> (Option<&str>, Option<u16>) {
+/// Numbers are signed in spans: the conventions want integers, and the trace layer makes texts of unsigned ones.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn server(bus: &Bus) -> (Option<&str>, Option<i64>) {
     match &bus.server.only {
-        Some((address, port)) => (Some(address), Some(*port)),
+        Some((address, port)) => (Some(address), Some(i64::from(*port))),
         None => (None, None),
     }
 }

@@ -1,5 +1,4 @@
 //! Where handling a message is only linked to its creation. In a program of its own: the switch is the process's.
-#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use std::{
     sync::{Arc, Mutex},

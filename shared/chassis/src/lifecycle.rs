@@ -76,7 +76,7 @@ where
                 match endpoint::serve(listener, asked).await {}
             }
         });
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     let work = work(run, begin, service, health);
     let both = async move {

@@ -22,11 +22,14 @@ pub(crate) struct Readiness {
     drain: Drain,
     /// Once there is a connection.
     bus: Arc<OnceLock<Bus>>,
-    streams: Arc<Mutex<Option<(Instant, Result<String, String>)>>>,
+    streams: Arc<Mutex<Option<(Instant, Found)>>>,
 }
 
+/// What is well, or what is not.
+type Found = Result<String, String>;
+
 /// What a look gave: each thing, and what is wrong with it.
-pub(crate) struct Report(Vec<(&'static str, Result<String, String>)>);
+pub(crate) struct Report(Vec<(&'static str, Found)>);
 
 impl Readiness {
     pub fn new(drain: Drain) -> Self {
@@ -60,7 +63,7 @@ impl Readiness {
         report
     }
 
-    async fn streams(&self, bus: &Bus) -> Result<String, String> {
+    async fn streams(&self, bus: &Bus) -> Found {
         let mut kept = self.streams.lock().await;
         if let Some((at, found)) = kept.as_ref()
             && at.elapsed() < LOOK_AGAIN

@@ -120,13 +120,13 @@ pub(crate) fn span(provider: &Provider, request: &Request, conversation: Option<
         gen_ai.provider.name = provider.system,
         gen_ai.request.model = provider.model,
         gen_ai.request.temperature = request.temperature,
-        gen_ai.request.seed = request.seed,
-        gen_ai.request.max_tokens = request.longest_answer(provider),
+        gen_ai.request.seed = i64::from(request.seed),
+        gen_ai.request.max_tokens = i64::from(request.longest_answer(provider)),
         gen_ai.request.stream = provider.stream,
         gen_ai.output.type = "json",
         openai.api.type = "chat_completions",
         server.address = address,
-        server.port = port,
+        server.port = i64::from(port),
     );
     if let Some(conversation) = conversation {
         span.set_attribute("gen_ai.conversation.id", conversation.to_owned());

@@ -87,6 +87,7 @@ pub struct Span {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpanKind {
     Internal,
+    Server,
     Client,
     Producer,
     Consumer,

@@ -180,7 +180,7 @@ impl Buckets {
 }
 
 fn owned(labels: &[Box<str>]) -> Vec<String> {
-    labels.iter().map(|value| value.to_string()).collect()
+    labels.iter().map(ToString::to_string).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a count above 2^53 is not reached in years")]

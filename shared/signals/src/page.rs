@@ -96,6 +96,7 @@ const fn type_of(of: Type) -> &'static str {
 const fn kind_of_span(kind: SpanKind) -> &'static str {
     match kind {
         SpanKind::Internal => "INTERNAL",
+        SpanKind::Server => "SERVER",
         SpanKind::Client => "CLIENT",
         SpanKind::Producer => "PRODUCER",
         SpanKind::Consumer => "CONSUMER",

@@ -49,17 +49,17 @@ impl<V> Family<V> {
 
     fn made(&self, labels: &[&str], make: impl FnOnce() -> V) -> Arc<Series<V>> {
         let mut series = self.series.write().unwrap_or_else(PoisonError::into_inner);
-        let others = vec![OTHER; labels.len()];
+        let beyond = vec![OTHER; labels.len()];
         let is_full = series.len() >= MOST_SERIES && !labels.is_empty();
-        let labels = if is_full { &others[..] } else { labels };
+        let labels = if is_full { &beyond[..] } else { labels };
         // Somebody else may have been quicker.
         if let Some(found) = series.iter().find(|series| series.is_of(labels)) {
             return Arc::clone(found);
         }
         let labels = labels.iter().map(|value| Box::from(*value)).collect();
-        let made = Arc::new(Series { labels, value: make() });
-        series.push(Arc::clone(&made));
-        made
+        let fresh = Arc::new(Series { labels, value: make() });
+        series.push(Arc::clone(&fresh));
+        fresh
     }
 }
 

@@ -202,6 +202,7 @@ fn spans(providers: &Providers) -> Box<dyn Layer<Registry> + Send + Sync> {
         .with_error_records_to_exceptions(false)
         .with_location(false)
         .with_threads(false)
+        .with_target(false)
         .with_tracked_inactivity(false)
         .with_filter(filter::filter_fn(|metadata| metadata.is_span() && is_ours(metadata)))
         .with_filter(LevelFilter::INFO)

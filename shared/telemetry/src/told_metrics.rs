@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use instance_redaction::redact;
 use instance_signals::catalogue::Metric;
+use instance_signals::metrics::CPU;
 use instance_signals::{Instrument, Mirror, all, mirror_to};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Histogram, Meter};
@@ -22,7 +23,10 @@ pub(crate) fn tell(meter: &Meter) {
                 observed
                     .with_description(metric.help)
                     .with_callback(move |observer| {
-                        process::look();
+                        // Once a collection, before what it brings up to date is read.
+                        if metric.name == CPU.metric.name {
+                            process::look();
+                        }
                         for (labels, value) in counter.each() {
                             observer.observe(value, &attributes(metric, &labels));
                         }
