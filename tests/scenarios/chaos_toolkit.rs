@@ -47,6 +47,7 @@ fn run(toolkit: &str, folder: &Path, experiment: &str, variables: &[(&str, &str)
         .env("PYTHONPATH", toolkit)
         .env("HOME", folder)
         .env("PYTHONDONTWRITEBYTECODE", "1");
+    chaos.env("INSTANCE_GATEWAY_TOKEN", TOKEN);
     let output = chaos.output().unwrap();
     let text = fs::read_to_string(&journal).unwrap_or_else(|error| {
         let said = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
