@@ -2,15 +2,19 @@
 
 use std::{
     env, fs,
-    io::{BufRead as _, BufReader, Write as _},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     path::Path,
-    process::Command,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
+use instance_testkit::NatsServer;
 use serde_json::Value;
 
-use crate::pipeline::{program, source_tree};
+use crate::pipeline::{command, program, source_tree};
+
+/// What the caller of the gateway shows.
+const TOKEN: &str = "a-token-of-this-test-alone";
 
 /// The folder with chaostoolkit, where `cargo xtask test` could have it.
 fn toolkit() -> Option<String> {
@@ -43,6 +47,7 @@ fn run(toolkit: &str, folder: &Path, experiment: &str, variables: &[(&str, &str)
         .env("PYTHONPATH", toolkit)
         .env("HOME", folder)
         .env("PYTHONDONTWRITEBYTECODE", "1");
+    chaos.env("INSTANCE_GATEWAY_TOKEN", TOKEN);
     let output = chaos.output().unwrap();
     let text = fs::read_to_string(&journal).unwrap_or_else(|error| {
         let said = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
@@ -67,34 +72,60 @@ fn a_healed_instance_keeps_the_hypothesis_and_another_verdict_deviates() {
     let other = [("label", "healed"), ("verdict", "missed")];
     let (well, journal) = run(&toolkit, folder.path(), "verdict.json", &other);
     assert!(!well && journal["deviated"] == true, "{journal:#}");
-}
 
-/// What the gateway answers with, by the word of its page: 200 for the verdict that is true, 409 for any other.
-#[test]
-fn the_gateways_word_decides_by_its_status_alone() {
-    let Some(toolkit) = toolkit() else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let gateway = format!("http://{}", listener.local_addr().unwrap());
-    let answering = std::thread::spawn(move || {
-        for _ in 0..2 {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-            let asked = lines.next().unwrap().unwrap();
-            assert!(asked.starts_with("GET /v1/assert?label=nightly&verdict="), "{asked}");
-            while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
-            let status = if asked.contains("verdict=verified") { "200 OK" } else { "409 Conflict" };
-            stream
-                .write_all(
-                    format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").as_bytes(),
-                )
-                .unwrap();
-        }
-    });
+    let gateway = Gateway::over(folder.path());
     for (verdict, deviates) in [("verified", false), ("missed", true)] {
-        let variables = [("gateway", gateway.as_str()), ("label", "nightly"), ("verdict", verdict)];
+        let variables = [("gateway", gateway.url.as_str()), ("label", "healed"), ("verdict", verdict)];
         let (well, journal) = run(&toolkit, folder.path(), "gateway.json", &variables);
         assert_eq!((well, &journal["deviated"]), (!deviates, &deviates.into()), "{journal:#}");
+        let status = &journal["steady_states"]["after"]["probes"][0]["output"]["status"];
+        assert_eq!(*status, if deviates { 409 } else { 200 }, "{journal:#}");
     }
-    answering.join().unwrap();
+}
+
+/// A real gateway over a folder of runs; ended with this value.
+struct Gateway {
+    url: String,
+    child: Child,
+    _server: NatsServer,
+}
+
+impl Gateway {
+    fn over(folder: &Path) -> Self {
+        let server = NatsServer::start();
+        let layout = command("instance").args(["bus", "init", "--nats", &server.url()]).output().unwrap();
+        assert!(layout.status.success(), "{}", String::from_utf8_lossy(&layout.stderr));
+        // Another process may take the port before the gateway does; then it ends, and the test says so.
+        let address = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+        let (token, settings) = (folder.join("token"), folder.join("gateway.toml"));
+        fs::write(&token, TOKEN).unwrap();
+        let text = format!(
+            "[nats]\nurl = \"{}\"\n[gateway]\nlisten = \"{address}\"\nchaos_dir = \"{}\"\n[[gateway.callers]]\nname = \
+             \"chaos\"\ntoken_file = \"{}\"\nmay = [\"read\"]\n",
+            server.url(),
+            folder.join("run/chaos").display(),
+            token.display()
+        );
+        fs::write(&settings, text).unwrap();
+        let mut gateway = command("instance-gateway");
+        let log = fs::File::create(folder.join("gateway.log")).unwrap();
+        gateway.arg("--config").arg(&settings).stdout(Stdio::null()).stderr(log);
+        let mut gateway =
+            Self { url: format!("http://{address}"), child: gateway.spawn().unwrap(), _server: server };
+        let deadline = Instant::now() + Duration::from_mins(1);
+        while TcpStream::connect(address).is_err() {
+            let log = || fs::read_to_string(folder.join("gateway.log")).unwrap_or_default();
+            assert!(gateway.child.try_wait().unwrap().is_none(), "the gateway has ended: {}", log());
+            assert!(Instant::now() < deadline, "the gateway does not listen: {}", log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        gateway
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }

@@ -7,16 +7,14 @@
 use std::io;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener as StdListener};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use instance_bus::Bus;
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixListener;
 use tokio_util::task::TaskTracker;
 
-use crate::drain::Drain;
+use crate::readiness::Readiness;
 
 /// What comes before role and process in the name of the socket.
 const PREFIX: &str = "instance-health";
@@ -25,40 +23,11 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 /// After an accept that failed, for want of descriptors above all.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How far this process is.
-#[derive(Clone)]
-pub(crate) struct Health {
-    drain: Drain,
-    bus: Arc<OnceLock<Bus>>,
-}
-
-impl Health {
-    pub fn new(drain: Drain) -> Self {
-        Self { drain, bus: Arc::default() }
-    }
-
-    /// The service has its connection, and takes work as long as that stands.
-    pub fn connected(&self, bus: Bus) {
-        // A process connects once.
-        let _ = self.bus.set(bus);
-    }
-
-    /// `ready`, or what is in the way.
-    fn word(&self) -> &'static str {
-        match self.bus.get() {
-            _ if self.drain.is_requested() => "draining",
-            None => "waiting_for_bus",
-            Some(bus) if bus.is_connected() => "ready",
-            Some(_) => "bus_lost",
-        }
-    }
-
-    /// Answers until the process ends. One that cannot listen still does its work.
-    pub fn listen(&self, role: &str) {
-        match bind(role) {
-            Ok(listener) => drop(TaskTracker::new().spawn(answer(listener, role.to_owned(), self.clone()))),
-            Err(error) => tracing::warn!(%error, "nobody can ask for the health of this process"),
-        }
+/// Answers until the process ends. One that cannot listen still does its work.
+pub(crate) fn listen(role: &str, readiness: Readiness) {
+    match bind(role) {
+        Ok(listener) => drop(TaskTracker::new().spawn(answer(listener, role.to_owned(), readiness))),
+        Err(error) => tracing::warn!(%error, "nobody can ask for the health of this process"),
     }
 }
 
@@ -69,13 +38,13 @@ fn bind(role: &str) -> io::Result<UnixListener> {
     UnixListener::from_std(listener)
 }
 
-async fn answer(listener: UnixListener, role: String, health: Health) {
+async fn answer(listener: UnixListener, role: String, readiness: Readiness) {
     loop {
         let Ok((mut asker, _)) = listener.accept().await else {
             tokio::time::sleep(PAUSE).await;
             continue;
         };
-        let word = health.word();
+        let word = readiness.word();
         let line = json!({
             "schema": "instance.v1.health", "role": role, "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION"),
             "state": word, "ready": word == "ready",
@@ -91,6 +60,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use super::*;
+    use crate::drain::Drain;
 
     fn asked(role: &str) -> serde_json::Value {
         let name = format!("{PREFIX}/{role}/{}", std::process::id());
@@ -104,14 +74,14 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn who_asks_is_told_and_may_ask_again() {
         let drain = Drain::new();
-        let health = Health::new(drain.clone());
-        health.listen("test-role");
+        let readiness = Readiness::new(drain.clone());
+        listen("test-role", readiness.clone());
         let told = tokio::task::spawn_blocking(|| asked("test-role")).await.unwrap();
         assert_eq!((&told["state"], &told["ready"]), (&"waiting_for_bus".into(), &false.into()), "{told}");
         drain.request();
         let told = tokio::task::spawn_blocking(|| asked("test-role")).await.unwrap();
         assert_eq!(told["state"], "draining", "{told}");
         // A second one of the same name in this process is no reason to fail.
-        Health::new(drain).listen("test-role");
+        listen("test-role", readiness);
     }
 }

@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::drain::Drain;
 use crate::endpoint::{self, Endpoint};
 use crate::exit::{Ending, StopSignal};
-use crate::health::Health;
+use crate::health;
 use crate::notify::Supervisor;
 
 /// Between two tries to reach the bus.
@@ -66,8 +66,7 @@ where
         },
     };
     let (drain, grace, supervisor) = (run.drain.clone(), run.grace, run.supervisor.clone());
-    let health = Health::new(drain.clone());
-    health.listen(run.name);
+    health::listen(run.name, run.endpoint.readiness.clone());
     // Beside the work, on the same loop, and gone with it.
     let (watched, asked) = (supervisor.clone(), Arc::clone(&run.endpoint));
     let beside = async move {
@@ -78,7 +77,7 @@ where
         });
         std::future::pending::<()>().await;
     };
-    let work = work(run, begin, service, health);
+    let work = work(run, begin, service);
     let both = async move {
         tokio::select! {
             ending = work => ending,
@@ -88,7 +87,7 @@ where
     supervise(both, &drain, signals, grace, &supervisor).await
 }
 
-async fn work<C, F, Fut, E>(run: Run, begin: Begin<C>, service: F, health: Health) -> Ending
+async fn work<C, F, Fut, E>(run: Run, begin: Begin<C>, service: F) -> Ending
 where
     F: FnOnce(Context<C>) -> Fut,
     Fut: Future<Output = Result<(), E>>,
@@ -101,7 +100,6 @@ where
     };
     run.endpoint.readiness.connected(&bus);
     run.supervisor.ready();
-    health.connected(bus.clone());
     tracing::info!(server = bus.server_version(), servers = bus.servers(), "connected");
     let outcome = service(begin(bus.clone())).await;
     // Whoever is on the tracker learns that nothing follows, and is waited for.

@@ -41,6 +41,16 @@ impl Readiness {
         let _ = self.bus.set(bus.clone());
     }
 
+    /// How far the process is, without asking the server: `ready`, or what is in the way.
+    pub fn word(&self) -> &'static str {
+        match self.bus.get() {
+            _ if self.drain.is_requested() => "draining",
+            None => "waiting_for_bus",
+            Some(bus) if bus.is_connected() => "ready",
+            Some(_) => "bus_lost",
+        }
+    }
+
     pub async fn look(&self) -> Report {
         let drain = if self.drain.is_requested() {
             Err("nothing new is taken".to_owned())
