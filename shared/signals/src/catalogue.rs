@@ -91,7 +91,6 @@ pub enum SpanKind {
     Client,
     Producer,
     Consumer,
-    Server,
 }
 
 impl Metric {

@@ -100,7 +100,6 @@ const fn kind_of_span(kind: SpanKind) -> &'static str {
         SpanKind::Client => "CLIENT",
         SpanKind::Producer => "PRODUCER",
         SpanKind::Consumer => "CONSUMER",
-        SpanKind::Server => "SERVER",
     }
 }
 
