@@ -31,7 +31,8 @@ pub struct Config {
     /// How long facts may take before a person decides, 1..=86400 seconds. Default: 60.
     #[serde(deserialize_with = "seconds")]
     pub analysis_seconds: u32,
-    /// How long a remediation may take before a person is told, 1..=86400 seconds. Default: 3600.
+    /// How long a remediation may take before a person is told, 1..=86400 seconds; longer than the router
+    /// takes for one with its approval. Default: 7200.
     #[serde(deserialize_with = "seconds")]
     pub resolution_seconds: u32,
     /// From this likeness on two unknown texts are the same trouble, 0..=1. Default: 0.82.
@@ -54,7 +55,7 @@ impl Default for Config {
             max_age_seconds: 600,
             triage_seconds: 2,
             analysis_seconds: 60,
-            resolution_seconds: 3600,
+            resolution_seconds: 7200,
             similarity: 0.82,
             model: instance_llm::Settings::default(),
             knowledge_dir: None,

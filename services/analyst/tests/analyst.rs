@@ -2,13 +2,20 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
+#[cfg(feature = "crashpoints")]
+#[path = "analyst/deaths.rs"]
+mod deaths;
+#[path = "analyst/desk.rs"]
 mod desk;
 
 use std::sync::atomic::Ordering;
 
-use desk::{DIED, Desk, PANIC, message, message_subject};
+use desk::{DIED, Desk, PANIC, PATIENCE, message, message_subject};
 use instance_contract::subject::IncidentRecord;
+use instance_testkit::eventually;
 use serde_json::Value;
+
+const LIMIT: &str = "License limit exceeded 1 times since instance start.";
 
 fn opened(records: &[(IncidentRecord, Value)]) -> usize {
     records.iter().filter(|(kind, _)| matches!(kind, IncidentRecord::Opened)).count()
@@ -48,10 +55,13 @@ async fn a_storm_is_an_incident_a_cause_and_the_critical_one_comes_through() {
         .await;
     assert_eq!(opened(&records), 3);
     // Everything is taken in the end, and nothing more was made of it.
-    desk.says(2, "The very last marble is lost", 3).await;
-    let last = |records: &[(IncidentRecord, Value)]| opened(records) == 4;
-    desk.until("the last one", last).await;
-    assert_eq!(desk.real_commands().len(), 2);
+    desk.says(2, LIMIT, 2).await;
+    let last =
+        |records: &[(IncidentRecord, Value)]| decided(records, "person", &"license-limit-exceeded".into());
+    let records = desk.until("the last one", last).await;
+    assert_eq!(opened(&records), 4);
+    let asked = || async { (desk.real_commands().len() == 3).then_some(()) };
+    eventually(PATIENCE, asked).await;
 }
 
 /// Killed while a remediation is under way and while a person is told; the next one repeats neither.

@@ -113,7 +113,9 @@ pub(crate) fn needs(row: &Condition) -> Vec<Need> {
     let runbooks = runbooks_for(&row.id);
     let acting = |agent: AgentKind| {
         let tool = agent.tool().as_str();
-        runbooks.iter().any(|runbook| runbook.step.iter().any(|step| step.target.tool() == tool))
+        // A step that may be left out is, where its agent tells nothing.
+        let mut steps = runbooks.iter().flat_map(|runbook| &runbook.step);
+        steps.any(|step| step.only_if.is_none() && step.target.tool() == tool)
     };
     let names = runbooks.iter().flat_map(|runbook| runbook.facts_needed()).chain(row.facts_needed());
     let asked: Vec<&str> =

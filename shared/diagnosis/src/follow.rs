@@ -48,23 +48,23 @@ impl Incidents {
 
     pub(crate) fn ended(&mut self, trace: &WorkflowTrace, now: Timestamp, actions: &mut Vec<Action>) {
         self.remediations.ended(trace);
-        let Some(command) = trace.command_received.as_ref().map(|command| command.command_id) else { return };
+        // A command that could not be read stands in no trace; its remediation's id follows from its own.
+        let is_it = |command: CommandId| RemediationId::from(command) == trace.remediation_id;
         let concerned = |stage: &Stage| match stage {
-            Stage::Trying { dry, .. } => dry.command == command,
-            Stage::UnderWay { command: ours, .. } => *ours == command,
+            Stage::Trying { dry, .. } => is_it(dry.command),
+            Stage::UnderWay { command, .. } => is_it(*command),
             _ => false,
         };
         let concerned = self.all.values().filter(|incident| concerned(&incident.stage));
         let ids: Vec<IncidentId> = concerned.map(|incident| incident.id).collect();
         for id in ids {
             let Some(incident) = self.all.get_mut(&id) else { continue };
-            if let Stage::UnderWay { runbook, cures, .. } = &incident.stage {
-                let (runbook, cures) = (runbook.clone(), *cures);
-                if let Some(outcome) = incident.outcome(&runbook, trace) {
-                    self.learning.learn(&outcome);
-                    let kind = IncidentRecord::Outcome(command);
-                    actions.push(Action::record(&incident.instance, id, kind, Record::Outcome(outcome)));
-                }
+            if let Stage::UnderWay { command, runbook, cures, .. } = &incident.stage {
+                let (command, runbook, cures) = (*command, runbook.clone(), *cures);
+                let outcome = incident.outcome(command, &runbook, trace);
+                self.learning.learn(&outcome);
+                let kind = IncidentRecord::Outcome(command);
+                actions.push(Action::record(&incident.instance, id, kind, Record::Outcome(outcome)));
                 self.in_doubt.remove(&id);
                 self.resolve(id, trace, cures, now, actions);
             } else {
@@ -186,7 +186,7 @@ impl Incidents {
                 let why = "no router has made the dry run".to_owned();
                 self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions);
             }
-            Stage::UnderWay { since, .. } if now >= *since + limits.resolution + limits.resolution => {
+            Stage::UnderWay { since, .. } if now >= *since + limits.resolution => {
                 let why = "the remediation has not ended in its time".to_owned();
                 self.call_a_person(id, DiagnosisPhase::Resolution, why, now, actions);
             }

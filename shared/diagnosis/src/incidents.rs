@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use instance_contract::{
     CloseReason, Decision, DiagnosisPhase, IncidentId, InstanceName, IrisMessage, MessageId, Severity,
 };
+use instance_knowledge::{Condition, condition};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
@@ -153,8 +154,8 @@ impl Incidents {
         }
         if let Some(row) = sighting.condition {
             // A part of trouble that is told of by another condition belongs to that one, while it goes on.
-            let whole = row.part_of.as_ref()?;
-            let whole = self.all.get(self.by_matter.get(&(instance.clone(), whole.clone()))?)?;
+            let whole = whole_of(row)?;
+            let whole = self.all.get(self.by_matter.get(&(instance.clone(), whole.to_owned()))?)?;
             let near = now < whole.last_seen + self.limits.together;
             return (near && !whole.is_closed()).then_some(whole.id);
         }
@@ -209,7 +210,7 @@ impl Incidents {
         match incident.stage {
             // Read back from the log without its entries, and here they are again.
             Stage::Triage { .. } if was_empty && incident.condition.is_some() => {
-                self.triage(id, now, actions)
+                self.triage(id, now, actions);
             }
             Stage::Triage { .. } if was_empty => {
                 incident.stage = Stage::Triage { until: now + self.limits.triage }
@@ -226,8 +227,8 @@ impl Incidents {
     fn open(&mut self, sighting: &Sighting<'_>, now: Timestamp, actions: &mut Vec<Action>) {
         let unknown = sighting.condition.is_none();
         // Its cause, or the whole that it is a part of, may show within a moment.
-        let waits = sighting.condition.is_none_or(|row| row.part_of.is_some());
-        let in_storm = unknown && self.rates_high(sighting, now);
+        let waits = sighting.condition.is_none_or(|row| whole_of(row).is_some());
+        let in_storm = unknown && self.rates.now(sighting.instance(), now) > self.limits.storm;
         let matter = if in_storm { STORM.to_owned() } else { sighting.matter() };
         let id = IncidentId::of(sighting.instance(), &matter, sighting.message.message_id);
         let stage = Stage::Triage { until: now + self.limits.triage };
@@ -244,10 +245,6 @@ impl Incidents {
         }
     }
 
-    fn rates_high(&mut self, sighting: &Sighting<'_>, now: Timestamp) -> bool {
-        self.rates.count(sighting.instance(), now, self.limits.texts) > self.limits.storm
-    }
-
     /// What the same process wrote just before and nobody knows, and what is known as a part of it, is explained by it.
     fn take_over_consequences(&mut self, cause: &mut Incident, now: Timestamp) {
         let process = cause.evidence.first().and_then(|entry| entry.process_id);
@@ -258,7 +255,7 @@ impl Incidents {
                     None => other.is_of_process(process),
                     Some(part) => {
                         let row = instance_knowledge::condition(part.as_str());
-                        row.is_some_and(|row| row.part_of.as_deref() == Some(cause.matter.as_str()))
+                        row.and_then(whole_of) == Some(cause.matter.as_str())
                     }
                 }
                 && now < other.last_seen + self.limits.together
@@ -310,7 +307,7 @@ impl Incidents {
             let rank = |incident: &&Incident| (!incident.is_closed(), incident.last_seen, incident.id);
             let Some(oldest) = self.all.values().min_by_key(rank).map(|incident| incident.id) else { break };
             let Some(incident) = self.all.remove(&oldest) else { break };
-            if !incident.is_closed() && incident.findings > 0 {
+            if !incident.is_closed() && incident.is_opened {
                 actions.push(incident.closed(CloseReason::Superseded, now));
             }
             let key = (incident.instance, incident.matter);
@@ -319,4 +316,11 @@ impl Incidents {
             }
         }
     }
+}
+
+/// The condition that tells the whole of what this one is a part of. One that needs nothing by itself tells nothing: its
+/// parts are judged one by one.
+fn whole_of(row: &Condition) -> Option<&str> {
+    let whole = row.part_of.as_deref()?;
+    condition(whole).filter(|whole| whole.answer != instance_knowledge::Answer::None).map(|_| whole)
 }

@@ -54,7 +54,7 @@ impl Default for Limits {
             triage: SignedDuration::from_secs(2),
             consulting: SignedDuration::from_mins(5),
             analysis: SignedDuration::from_mins(1),
-            resolution: SignedDuration::from_hours(1),
+            resolution: SignedDuration::from_hours(2),
             again_after: SignedDuration::from_mins(15),
             remembered: SignedDuration::from_hours(24 * 7),
             echo: SignedDuration::from_secs(60),

@@ -96,6 +96,11 @@ impl Counters {
 pub(crate) struct Rates(BTreeMap<InstanceName, (i64, u32)>);
 
 impl Rates {
+    /// How many there were within this second.
+    pub(crate) fn now(&self, instance: &InstanceName, now: Timestamp) -> u32 {
+        self.0.get(instance).filter(|(at, _)| *at == now.as_second()).map_or(0, |(_, count)| *count)
+    }
+
     /// Counts one more; gives how many there were within this second.
     pub(crate) fn count(&mut self, instance: &InstanceName, now: Timestamp, most: usize) -> u32 {
         let second = now.as_second();

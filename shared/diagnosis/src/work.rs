@@ -4,9 +4,13 @@ use instance_contract::{
     Action, LicenseAction, LicenseCheck, RestartInstance, SetCpf, SetKernel, SimpleWork, StepGraph, StepId,
     StepRequest, Tool, Work,
 };
-use instance_knowledge::runbook::{Change, Step, Work as Planned};
+use instance_knowledge::{
+    ErrorType,
+    runbook::{Change, Step, Work as Planned},
+};
 
-/// In the simple form where one change and maybe a restart are all; as a graph otherwise.
+/// In the simple form where one change and maybe a restart are all, and the error type is that of the change, as that
+/// form wants it; as a graph otherwise.
 pub(crate) fn of(planned: &Planned) -> Result<Work, String> {
     let actions: Vec<Action> =
         planned.steps.iter().map(|step| action(&step.change)).collect::<Result<_, _>>()?;
@@ -23,7 +27,13 @@ pub(crate) fn of(planned: &Planned) -> Result<Work, String> {
         [Action::Restart(restart)] => Some(SimpleWork::Restart(*restart)),
         _ => None,
     };
-    match simple {
+    let fits = |simple: &SimpleWork| match simple {
+        SimpleWork::Config { .. } | SimpleWork::Change { .. } => planned.error_type == ErrorType::Config,
+        SimpleWork::Kernel { .. } => planned.error_type == ErrorType::Resource,
+        SimpleWork::License(_) => planned.error_type == ErrorType::License,
+        SimpleWork::Restart(_) => true,
+    };
+    match simple.filter(fits) {
         Some(simple) => Ok(Work::Simple(simple)),
         None => graph(&planned.steps, actions).map(Work::Graph),
     }

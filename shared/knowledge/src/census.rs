@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Catalogue, cpf_versions, forbidden_names, host_settings, instance_facts, runbook::runbooks, sections};
+use crate::{
+    Catalogue, cpf_versions, forbidden_names, host_settings, instance_facts, runbook::runbooks, sections,
+};
 
 /// The rows of one table.
 #[derive(Debug, Clone, PartialEq, Eq)]

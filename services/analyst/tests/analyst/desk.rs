@@ -100,10 +100,10 @@ impl Desk {
                 holds(&records).then_some(records)
             }),
         );
-        match found.await {
-            Ok(records) => records,
-            Err(_) => panic!("{what} never was: {:#?}\n{}", self.records().await, self.log()),
+        if let Ok(records) = found.await {
+            return records;
         }
+        panic!("{what} never was: {:#?}\n{}", self.records().await, self.log());
     }
 
     /// Commands that were no dry runs, by id; each with all the bytes that came under it.
@@ -180,6 +180,7 @@ impl Analyst {
         self.0.wait().unwrap();
     }
 
+    #[cfg(feature = "crashpoints")]
     /// Has it ended? Nobody asked it to.
     pub fn has_died(&mut self) -> bool {
         self.0.try_wait().unwrap().is_some()
