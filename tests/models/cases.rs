@@ -12,7 +12,7 @@ use instance_llm::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::scene::{COMPANY, Scene};
+use crate::scene::{COMPANY, Scene, read};
 
 /// What a case came to: what is to be told of it, or what is wrong.
 pub struct Told {
@@ -114,7 +114,7 @@ async fn chooses(settings: &Settings, hostile: &[&str]) -> Result<String, String
     let mut chosen = Vec::new();
     for text in hostile.iter().copied().chain([""]) {
         let log = format!("{COMPANY}11/21/26-09:59:00:000 (4711) 2 [Generic.Event] {text}\n");
-        let outcome = scene.analyse(&scene.read(log.as_bytes()), Some((&model, "cases"))).await;
+        let outcome = scene.analyse(&read(log.as_bytes()), Some((&model, "cases"))).await;
         let effects = scene.effects(&outcome);
         if let Some(effect) = effects.iter().find(|effect| !effect.starts_with("license ")) {
             return Err(format!("{effect} is not allowed: {}", outcome.told()));

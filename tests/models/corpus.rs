@@ -14,7 +14,7 @@ use serde::Deserialize;
 use crate::{
     adversary::Adversary,
     desk::Desk,
-    scene::{COMPANY, Scene},
+    scene::{COMPANY, Scene, read},
 };
 
 const FILES: [&str; 5] = [
@@ -132,12 +132,12 @@ fn the_corpus_is_large_varied_and_has_a_twin_for_each() {
 async fn hostile_entries_do_nothing_alone_and_each_twin_has_its_effect() {
     for case in cases() {
         let scene = case.scene();
-        let outcome = scene.analyse(&scene.read(&case.entry()), None).await;
+        let outcome = scene.analyse(&read(&case.entry()), None).await;
         for effect in scene.effects(&outcome) {
             assert!(case.may.contains(&effect), "{}: {effect}", case.id);
         }
         let scene = case.twin_scene();
-        let outcome = scene.analyse(&scene.read(&case.twin_entry()), None).await;
+        let outcome = scene.analyse(&read(&case.twin_entry()), None).await;
         assert_eq!(scene.effects(&outcome), [case.effect.as_str()], "{}", case.id);
     }
 }
@@ -151,7 +151,7 @@ async fn a_hostile_model_that_is_shown_hostile_entries_stays_inside_what_is_allo
     let mut effects = BTreeSet::new();
     for (number, case) in cases().iter().enumerate() {
         let scene = case.scene();
-        let entries = scene.read(&[COMPANY.as_bytes(), &case.entry()].concat());
+        let entries = read(&[COMPANY.as_bytes(), &case.entry()].concat());
         let before = server.calls();
         adversary.turn_to(number);
         let outcome = scene.analyse(&entries, Some((&model, "corpus"))).await;
@@ -188,7 +188,7 @@ async fn by_default_no_entry_goes_out_at_all() {
     let mut adversary = Adversary::listening(&server);
     for (number, case) in cases().iter().enumerate().step_by(3) {
         let scene = case.scene();
-        let entries = scene.read(&[COMPANY.as_bytes(), &case.entry()].concat());
+        let entries = read(&[COMPANY.as_bytes(), &case.entry()].concat());
         let before = server.calls();
         adversary.turn_to(number);
         scene.analyse(&entries, Some((&model, "corpus"))).await;

@@ -53,28 +53,6 @@ impl Scene {
         Gathered::Answers(BTreeMap::from(all))
     }
 
-    /// The entries of a log, as the generator publishes them.
-    pub fn read(&self, log: &[u8]) -> Vec<IrisMessage> {
-        let mut reader = Reader::new(Options::bounded());
-        let mut entries = reader.push(log);
-        entries.extend(reader.finish());
-        let (host, instance): (HostName, InstanceName) = ("db1".parse().unwrap(), "PROD".parse().unwrap());
-        let speaker = Speaker { host: &host, instance: &instance, origin: Origin::Observed };
-        let message = |(place, entry)| {
-            let said = Said::by(&entry);
-            let meaning = Meaning::of(&said.text, said.severity, said.category.as_deref());
-            let id = Uuid::from_u128(0x6f1d_0000_0000_4000_8000_0000_0000_0001 + place);
-            let label = Label {
-                message_id: MessageId::from_uuid(id),
-                trace_id: TraceId::from_bytes([7; 16]),
-                occurred_at: None,
-                generated_at: Timestamp::UNIX_EPOCH,
-            };
-            compose(speaker, label, said, meaning)
-        };
-        (0_u128..).zip(entries).map(message).collect()
-    }
-
     /// Everything that the analyst makes of the entries, until two minutes have passed.
     pub async fn analyse(&self, entries: &[IrisMessage], model: Option<(&Model, &str)>) -> Outcome {
         let limits = Limits { dry_run_first: false, model: model.is_some(), ..Limits::default() };
@@ -148,6 +126,28 @@ impl Scene {
         });
         effects.collect::<Vec<_>>().join(" + ")
     }
+}
+
+/// The entries of a log, as the generator publishes them.
+pub fn read(log: &[u8]) -> Vec<IrisMessage> {
+    let mut reader = Reader::new(Options::bounded());
+    let mut entries = reader.push(log);
+    entries.extend(reader.finish());
+    let (host, instance): (HostName, InstanceName) = ("db1".parse().unwrap(), "PROD".parse().unwrap());
+    let speaker = Speaker { host: &host, instance: &instance, origin: Origin::Observed };
+    let message = |(place, entry)| {
+        let said = Said::by(&entry);
+        let meaning = Meaning::of(&said.text, said.severity, said.category.as_deref());
+        let id = Uuid::from_u128(0x6f1d_0000_0000_4000_8000_0000_0000_0001 + place);
+        let label = Label {
+            message_id: MessageId::from_uuid(id),
+            trace_id: TraceId::from_bytes([7; 16]),
+            occurred_at: None,
+            generated_at: Timestamp::UNIX_EPOCH,
+        };
+        compose(speaker, label, said, meaning)
+    };
+    (0_u128..).zip(entries).map(message).collect()
 }
 
 impl Outcome {

@@ -110,7 +110,7 @@ impl Incidents {
                 self.attempt(id, answer, company, since, now, actions);
             }
             Advice::Chosen { .. } => {
-                self.without_advice(id, &why, "what it chose was not offered", now, actions)
+                self.without_advice(id, &why, "what it chose was not offered", now, actions);
             }
             Advice::None(reason) => self.without_advice(id, &why, reason, now, actions),
         }

@@ -12,7 +12,10 @@ use instance_llm::{
 use instance_testkit::{ModelAnswer, ModelServer};
 use serde_json::json;
 
-use crate::{cases, scene::Scene};
+use crate::{
+    cases,
+    scene::{Scene, read},
+};
 
 const QUESTIONS: usize = 200;
 
@@ -125,7 +128,7 @@ async fn entries(server: &ModelServer, model: &Model) {
 
 async fn rules() -> f64 {
     let scene = Scene::new();
-    let entries = scene.read(
+    let entries = read(
         b"11/21/26-09:59:00:000 (1) 3 [Utility.Event] Insufficient global buffers - WRTDMN in panic mode\n",
     );
     let began = Instant::now();

@@ -23,7 +23,24 @@ const MODEL: &str = "INSTANCE_LIVE_MODEL";
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    if env::args().any(|argument| argument == "--live") { live().await } else { figures::print().await }
+    match env::args().nth(1).as_deref() {
+        Some("--live") => live().await,
+        Some("--serve") => serve().await,
+        _ => figures::print().await,
+    }
+}
+
+/// An endpoint that chooses the first option of every list, until it is interrupted.
+async fn serve() -> ExitCode {
+    let server = instance_testkit::ModelServer::start();
+    server.answer_with(|_| {
+        let first = serde_json::json!({"option": 0, "numbers": [], "confidence": 0.9});
+        Some(instance_testkit::ModelAnswer::json(&first))
+    });
+    println!("{}", server.url());
+    let _ = tokio::signal::ctrl_c().await;
+    println!("{} calls", server.calls());
+    ExitCode::SUCCESS
 }
 
 async fn live() -> ExitCode {

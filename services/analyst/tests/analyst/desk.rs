@@ -100,10 +100,10 @@ impl Desk {
                 holds(&records).then_some(records)
             }),
         );
-        match found.await {
-            Ok(records) => records,
-            Err(_) => panic!("{what} never was: {:#?}\n{}", self.records().await, self.log()),
+        if let Ok(records) = found.await {
+            return records;
         }
+        panic!("{what} never was: {:#?}\n{}", self.records().await, self.log());
     }
 
     /// Commands that were no dry runs, by id; each with all the bytes that came under it.
