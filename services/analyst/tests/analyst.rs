@@ -7,6 +7,8 @@
 mod deaths;
 #[path = "analyst/desk.rs"]
 mod desk;
+#[path = "analyst/model.rs"]
+mod model;
 
 use std::sync::atomic::Ordering;
 
