@@ -40,7 +40,7 @@ pub(crate) async fn work(ctx: &Context<Config>, topology: Topology) -> Result<()
     tracing::info!(incidents = all, open, rules = ctx.config.rules, "answering messages");
     let mut ticks = tokio::time::interval(TICK);
     loop {
-        let asking = desk.asking.len() > 0;
+        let asking = !desk.asking.is_empty();
         tokio::select! {
             () = ctx.drain.requested() => break,
             delivery = entries.next() => match delivery {

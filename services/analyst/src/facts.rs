@@ -36,13 +36,12 @@ pub(crate) async fn gather(
 
 /// `None`: nobody serves the instance with that agent.
 async fn ask(bus: &Bus, instance: &InstanceName, agent: AgentKind) -> Result<Option<Value>, String> {
-    let Some(host) = bus.host_of(instance, agent).await.map_err(|error| error_chain(&error).to_string())?
-    else {
+    let Some(host) = bus.host_of(instance, agent).await.map_err(|error| error_chain(&error))? else {
         return Ok(None);
     };
     let question = json!({ "instance": instance }).to_string();
     let subject = subject::ask(agent, &host, AskKind::Facts);
     let reply = bus.request(&subject, question.into(), PATIENCE).await;
-    let reply = reply.map_err(|error| error_chain(&error).to_string())?;
+    let reply = reply.map_err(|error| error_chain(&error))?;
     serde_json::from_slice(&reply.payload).map(Some).map_err(|error| error.to_string())
 }

@@ -109,10 +109,10 @@ fn tell(record: &Record) {
             tracing::info!(condition, %instance, incident, runbook, "found a remedy");
         }
         Decision::Person { why, .. } => {
-            tracing::warn!(condition, %instance, incident, why, "left to a person")
+            tracing::warn!(condition, %instance, incident, why, "left to a person");
         }
         Decision::Nothing { why } => {
-            tracing::info!(condition, %instance, incident, why, "nothing has to be done")
+            tracing::info!(condition, %instance, incident, why, "nothing has to be done");
         }
         Decision::Wait { why } => tracing::info!(condition, %instance, incident, why, "waiting"),
     }

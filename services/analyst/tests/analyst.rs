@@ -2,11 +2,16 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
+#[cfg(feature = "crashpoints")]
+#[path = "analyst/deaths.rs"]
+mod deaths;
+#[path = "analyst/desk.rs"]
 mod desk;
 
 use std::sync::atomic::Ordering;
 
 use desk::{DIED, Desk, PANIC, PATIENCE, message, message_subject};
+use instance_bus::Headers;
 use instance_contract::subject::IncidentRecord;
 use instance_testkit::eventually;
 use serde_json::Value;
@@ -29,17 +34,15 @@ fn decided(records: &[(IncidentRecord, Value)], decision: &str, condition: &Valu
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_is_an_incident_a_cause_and_the_critical_one_comes_through() {
     let desk = Desk::new().await;
-    let client = async_nats::connect(desk.server.url()).await.unwrap();
     for number in 0..10_000_u128 {
         let (text, severity) = match number % 3 {
             0 => (PANIC.to_owned(), 2),
             1 => (format!("Frobnicator {number} could not write /x/{number}"), 2),
             _ => ("everyday line".to_owned(), 0),
         };
-        let subject = message_subject(severity).to_string();
-        client.publish(subject, message(number + 10, &text, severity).to_string().into()).await.unwrap();
+        let payload = message(number + 10, &text, severity).to_string().into();
+        desk.bus.publish_core(&message_subject(severity), payload, Headers::new()).await.unwrap();
     }
-    client.flush().await.unwrap();
     desk.says(1, DIED, 3).await;
     let _analyst = desk.analyst(&[]);
     let records = desk

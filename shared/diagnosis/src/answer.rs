@@ -75,11 +75,6 @@ pub fn verdict(row: &Condition, facts: &Facts, age_seconds: i64) -> Verdict {
     Verdict::Person(why.filter(|_| cures).unwrap_or_else(|| usual.to_owned()))
 }
 
-/// Does a condition call for anything? What needs nothing explains nothing: its parts are judged by themselves.
-pub(crate) fn calls_for_something(condition_id: &str) -> bool {
-    condition(condition_id).is_some_and(|row| row.answer != Who::None)
-}
-
 /// Is there anything to find out about a condition before it is answered?
 pub(crate) fn is_answered_by_facts(row: &Condition) -> bool {
     !runbooks_for(&row.id).is_empty() || row.facts_needed().next().is_some()

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     event::{Action, Record},
-    incident::{Incident, Stage},
+    incident::Stage,
     incidents::Incidents,
 };
 
@@ -48,25 +48,23 @@ impl Incidents {
 
     pub(crate) fn ended(&mut self, trace: &WorkflowTrace, now: Timestamp, actions: &mut Vec<Action>) {
         self.remediations.ended(trace);
-        // A command that the router could not read is not in the trace, but its id is.
-        let concerned = |incident: &Incident| {
-            let command = match incident.stage {
-                Stage::Trying { ref dry, .. } => dry.command,
-                Stage::UnderWay { command, .. } => command,
-                _ => return None,
-            };
-            (RemediationId::from(command) == trace.remediation_id).then_some((incident.id, command))
+        // A command that could not be read stands in no trace; its remediation's id follows from its own.
+        let is_it = |command: CommandId| RemediationId::from(command) == trace.remediation_id;
+        let concerned = |stage: &Stage| match stage {
+            Stage::Trying { dry, .. } => is_it(dry.command),
+            Stage::UnderWay { command, .. } => is_it(*command),
+            _ => false,
         };
-        let ids: Vec<(IncidentId, CommandId)> = self.all.values().filter_map(concerned).collect();
-        for (id, command) in ids {
+        let concerned = self.all.values().filter(|incident| concerned(&incident.stage));
+        let ids: Vec<IncidentId> = concerned.map(|incident| incident.id).collect();
+        for id in ids {
             let Some(incident) = self.all.get_mut(&id) else { continue };
-            if let Stage::UnderWay { runbook, cures, .. } = &incident.stage {
-                let (runbook, cures) = (runbook.clone(), *cures);
-                if let Some(outcome) = incident.outcome(&runbook, trace) {
-                    self.learning.learn(&outcome);
-                    let kind = IncidentRecord::Outcome(command);
-                    actions.push(Action::record(&incident.instance, id, kind, Record::Outcome(outcome)));
-                }
+            if let Stage::UnderWay { command, runbook, cures, .. } = &incident.stage {
+                let (command, runbook, cures) = (*command, runbook.clone(), *cures);
+                let outcome = incident.outcome(command, &runbook, trace);
+                self.learning.learn(&outcome);
+                let kind = IncidentRecord::Outcome(command);
+                actions.push(Action::record(&incident.instance, id, kind, Record::Outcome(outcome)));
                 self.in_doubt.remove(&id);
                 self.resolve(id, trace, cures, now, actions);
             } else {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use instance_contract::{
     CloseReason, Decision, DiagnosisPhase, IncidentId, InstanceName, IrisMessage, MessageId, Severity,
 };
+use instance_knowledge::{Condition, condition};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
@@ -152,8 +153,8 @@ impl Incidents {
         }
         if let Some(row) = sighting.condition {
             // A part of trouble that is told of by another condition belongs to that one, while it goes on.
-            let whole = row.part_of.as_ref().filter(|whole| answer::calls_for_something(whole))?;
-            let whole = self.all.get(self.by_matter.get(&(instance.clone(), whole.clone()))?)?;
+            let whole = whole_of(row)?;
+            let whole = self.all.get(self.by_matter.get(&(instance.clone(), whole.to_owned()))?)?;
             let near = now < whole.last_seen + self.limits.together;
             return (near && !whole.is_closed()).then_some(whole.id);
         }
@@ -225,7 +226,7 @@ impl Incidents {
     fn open(&mut self, sighting: &Sighting<'_>, now: Timestamp, actions: &mut Vec<Action>) {
         let unknown = sighting.condition.is_none();
         // Its cause, or the whole that it is a part of, may show within a moment.
-        let waits = sighting.condition.is_none_or(|row| row.part_of.is_some());
+        let waits = sighting.condition.is_none_or(|row| whole_of(row).is_some());
         let in_storm = unknown && self.rates.now(sighting.instance(), now) > self.limits.storm;
         let matter = if in_storm { STORM.to_owned() } else { sighting.matter() };
         let id = IncidentId::of(sighting.instance(), &matter, sighting.message.message_id);
@@ -253,8 +254,7 @@ impl Incidents {
                     None => other.is_of_process(process),
                     Some(part) => {
                         let row = instance_knowledge::condition(part.as_str());
-                        row.is_some_and(|row| row.part_of.as_deref() == Some(cause.matter.as_str()))
-                            && answer::calls_for_something(&cause.matter)
+                        row.and_then(whole_of) == Some(cause.matter.as_str())
                     }
                 }
                 && now < other.last_seen + self.limits.together
@@ -311,4 +311,11 @@ impl Incidents {
             }
         }
     }
+}
+
+/// The condition that tells the whole of what this one is a part of. One that needs nothing by itself tells nothing: its
+/// parts are judged one by one.
+fn whole_of(row: &Condition) -> Option<&str> {
+    let whole = row.part_of.as_deref()?;
+    condition(whole).filter(|whole| whole.answer != instance_knowledge::Answer::None).map(|_| whole)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use instance_contract::{
-    CloseReason, Decision, DiagnosisPhase, Finding, FindingSource, IncidentClosed, IncidentOpened,
+    CloseReason, CommandId, Decision, DiagnosisPhase, Finding, FindingSource, IncidentClosed, IncidentOpened,
     IncidentOutcome, RaisedBy, RemediationId, WorkflowTrace, subject::IncidentRecord,
 };
 use jiff::Timestamp;
@@ -86,9 +86,13 @@ impl Incident {
         Action::record(&self.instance, self.id, kind, Record::Finding(finding))
     }
 
-    pub(crate) fn outcome(&self, runbook: &str, trace: &WorkflowTrace) -> Option<IncidentOutcome> {
-        let command = trace.command_received.as_ref()?.command_id;
-        Some(IncidentOutcome {
+    pub(crate) fn outcome(
+        &self,
+        command: CommandId,
+        runbook: &str,
+        trace: &WorkflowTrace,
+    ) -> IncidentOutcome {
+        IncidentOutcome {
             schema: IncidentOutcome::SCHEMA.to_owned(),
             trace_id: self.trace_id.clone(),
             incident_id: self.id,
@@ -100,7 +104,7 @@ impl Incident {
             overall_status: trace.overall_status,
             ended_at: ended_at(trace),
             reason: trace.reason.clone(),
-        })
+        }
     }
 
     pub(crate) fn closed(&self, why: CloseReason, now: Timestamp) -> Action {

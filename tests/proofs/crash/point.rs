@@ -41,7 +41,7 @@ impl fmt::Display for Service {
 pub type Points = BTreeMap<String, PathBuf>;
 
 /// Reads all sources of services and shared crates, but those of the analyst: its own test kills it at each of its points
-/// (`services/analyst/tests/deaths.rs`), for none of them lies on the way of a remediation.
+/// (`services/analyst/tests/analyst/deaths.rs`), for none of them lies on the way of a remediation.
 ///
 /// # Panics
 /// When a name stands in two calls: nobody could tell them apart.

@@ -204,7 +204,7 @@ pub(crate) fn errors(durability: &Durability, start: StartAt) -> ConsumerSpec {
 /// A durable reading of the findings, for who tells them on. The wait is that of a webhook that does not answer.
 pub(crate) fn findings(name: &str, start: StartAt) -> ConsumerSpec {
     let spec =
-        ConsumerSpec::durable(name.to_owned(), subject::findings().to_string(), Duration::from_secs(60));
+        ConsumerSpec::durable(name.to_owned(), subject::findings().to_string(), Duration::from_mins(1));
     ConsumerSpec { start, ..spec }
 }
 

@@ -11,7 +11,7 @@ fn a_death_between_finding_and_command_asks_for_exactly_that_command() {
     for count in [2, 2] {
         world.published.clear();
         world.dies_after(count);
-        assert_eq!(world.published, [wanted.clone()], "the same bytes, however often");
+        assert_eq!(world.published, std::slice::from_ref(&wanted), "the same bytes, however often");
     }
     world.ends(&wanted, OverallStatus::Success);
     assert_eq!(world.kinds(), ["opened", "finding", "outcome", "closed"]);

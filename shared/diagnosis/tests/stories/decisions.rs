@@ -54,6 +54,49 @@ fn a_dry_run_goes_first_and_what_it_refuses_goes_to_a_person() {
 }
 
 #[test]
+fn a_dry_run_that_cannot_even_be_read_goes_to_a_person() {
+    let mut world = World::with(Limits::default());
+    world.says(PANIC, 2, 7);
+    world.agents_answer("0,0,256,0,0,0");
+    let dry = world.last_command();
+    world.ends_with(&dry, OverallStatus::Refused, false);
+    assert_eq!(world.decisions(), ["person"]);
+}
+
+/// Whatever the runbooks of the catalogue ask for passes at the router's door.
+#[test]
+fn every_runbook_makes_a_legal_command() {
+    let mut world = World::new();
+    world.says(PANIC, 2, 7);
+    world.agents_answer("0,0,256,0,0,0");
+    let finding = world.findings()[0].clone();
+    let mut tried = 0;
+    for row in instance_knowledge::runbook::runbooks() {
+        let mut finding = finding.clone();
+        let Decision::Remediation { runbook, .. } = &mut finding.decision else { panic!() };
+        runbook.clone_from(&row.id);
+        let facts = [
+            ("cpf.alternate-journal-directory", "/j/"),
+            ("cpf.journal-directory", "/j/"),
+            ("journal.spare-directory", "/k/"),
+        ];
+        for (name, value) in facts {
+            finding.facts.insert(name.to_owned(), value.into());
+        }
+        for (name, value) in [("journal.alternate-usable", false), ("journal.directory-usable", true)] {
+            finding.facts.insert(name.to_owned(), value.into());
+        }
+        let Some(command) = command_of(&finding) else { continue };
+        let bytes = serde_json::to_vec(&command).unwrap();
+        let older = instance_contract::Older::nothing(command.trace_id.clone(), command.issued_at);
+        let read = instance_contract::RemediationCommand::decode(&bytes, &older);
+        assert_eq!(read.unwrap_or_else(|faults| panic!("{}: {faults}", row.id)), command);
+        tried += 1;
+    }
+    assert!(tried >= 5, "only {tried} of the runbooks fit these facts");
+}
+
+#[test]
 fn what_would_be_a_guess_is_left_to_a_person() {
     let mut world = World::new();
     world.says(PANIC, 2, 7);

@@ -107,7 +107,10 @@ fn one_part_of_a_whole_is_told_with_it() {
         world.later(1000);
     }
     let told: Vec<_> = world.findings().iter().map(|finding| finding.condition.clone().unwrap()).collect();
-    assert_eq!(told.iter().map(|id| id.as_str()).collect::<Vec<_>>(), ["cpf-parse-failed"]);
+    assert_eq!(
+        told.iter().map(instance_contract::ConditionId::as_str).collect::<Vec<_>>(),
+        ["cpf-parse-failed"]
+    );
     assert_eq!(world.findings()[0].evidence_total, 2);
 }
 

@@ -89,11 +89,16 @@ impl World {
 
     /// A remediation ends.
     pub fn ends(&mut self, command: &RemediationCommand, status: OverallStatus) {
+        self.ends_with(command, status, true);
+    }
+
+    /// As [`World::ends`]; a command that could not be read stands in no trace.
+    pub fn ends_with(&mut self, command: &RemediationCommand, status: OverallStatus, readable: bool) {
         let trace = WorkflowTrace {
             schema: WorkflowTrace::SCHEMA.to_owned(),
             trace_id: command.trace_id.clone(),
             remediation_id: RemediationId::from(command.command_id),
-            command_received: Some(command.clone()),
+            command_received: readable.then(|| command.clone()),
             initiated_at: self.now,
             steps_executed: Vec::new(),
             overall_status: status,

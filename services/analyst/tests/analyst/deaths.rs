@@ -1,13 +1,9 @@
 //! The analyst dies at each of its named points, once; its successor goes on, and the story is always the same: one
 //! incident, one finding, one command, one outcome.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
-
-mod desk;
-
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
-use desk::{DIED, Desk, PATIENCE};
+use crate::desk::{DIED, Desk, PATIENCE};
 use instance_contract::subject::IncidentRecord;
 use instance_testkit::eventually;
 

@@ -1,7 +1,7 @@
 //! A bus, agents that answer, a router that grants everything, and the real process of the analyst.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fs,
     process::{Child, Command, Stdio},
     sync::{
@@ -100,10 +100,10 @@ impl Desk {
                 holds(&records).then_some(records)
             }),
         );
-        match found.await {
-            Ok(records) => records,
-            Err(_) => panic!("{what} never was: {:#?}\n{}", self.records().await, self.log()),
+        if let Ok(records) = found.await {
+            return records;
         }
+        panic!("{what} never was: {:#?}\n{}", self.records().await, self.log());
     }
 
     /// Commands that were no dry runs, by id; each with all the bytes that came under it.
@@ -126,14 +126,12 @@ impl Desk {
                     "values": {"config": {"globals": "0,0,256,0,0,0"}}}),
                 AgentKind::Restart => json!({"state": "running", "health": "ok"}),
             };
-            let client = async_nats::connect(self.server.url()).await.unwrap();
-            let asked = subject::ask(*agent, &host, AskKind::Facts).to_string();
-            let mut questions = client.subscribe(asked).await.unwrap();
-            client.flush().await.unwrap();
+            let subject = subject::ask(*agent, &host, AskKind::Facts);
+            let service = self.bus.service(agent.as_str(), "0.1.0", "test", HashMap::new());
+            let mut service = service.endpoint("facts", &subject, HashMap::new()).start().await.unwrap();
             self.work.spawn(async move {
-                while let Some(question) = futures::StreamExt::next(&mut questions).await {
-                    let Some(reply) = question.reply else { continue };
-                    client.publish(reply, facts.to_string().into()).await.unwrap();
+                while let Some(question) = service.next().await {
+                    question.respond(Ok(facts.to_string().into())).await.unwrap();
                 }
             });
         }
@@ -180,6 +178,7 @@ impl Analyst {
         self.0.wait().unwrap();
     }
 
+    #[cfg(feature = "crashpoints")]
     /// Has it ended? Nobody asked it to.
     pub fn has_died(&mut self) -> bool {
         self.0.try_wait().unwrap().is_some()
