@@ -36,6 +36,8 @@ use crate::{
 
 /// Every instance has the same name: one that tells of its scenario would give the truth away.
 pub const INSTANCE: &str = "CHAOS";
+/// An instance that is restarted takes load again within this time.
+const RESTARTS_WITHIN: Duration = Duration::from_secs(30);
 /// A plain tool that takes longer hangs.
 const SCRIPT_LIMIT: Duration = Duration::from_mins(1);
 /// What a shell does when this process was killed: the instance is forced, its disks are taken away.
@@ -325,7 +327,14 @@ impl World {
             .flatten()
             .collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        self.simulate("load", &words)
+        // Users come back to an instance that somebody restarts meanwhile.
+        let deadline = Instant::now() + RESTARTS_WITHIN;
+        loop {
+            match self.simulate("load", &words) {
+                Err(_) if Instant::now() < deadline => thread::sleep(Duration::from_millis(100)),
+                outcome => return outcome,
+            }
+        }
     }
 
     fn simulate(&self, subcommand: &str, words: &[&str]) -> Result<()> {
