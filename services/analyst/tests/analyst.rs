@@ -8,6 +8,9 @@ mod deaths;
 #[path = "analyst/desk.rs"]
 mod desk;
 
+#[path = "analyst/model.rs"]
+mod model; // Where a model may choose.
+
 use std::sync::atomic::Ordering;
 
 use desk::{DIED, Desk, PANIC, PATIENCE, message, message_subject};
