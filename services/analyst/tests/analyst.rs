@@ -8,7 +8,7 @@ mod deaths;
 #[path = "analyst/desk.rs"]
 mod desk;
 #[path = "analyst/model.rs"]
-mod model;
+mod model; // Where a model may choose.
 
 use std::sync::atomic::Ordering;
 
