@@ -242,11 +242,9 @@ impl Driver<'_> {
         let Some((kind, at, sequence, record)) = perform::decoded(message) else { return };
         match kind {
             RecordKind::Result { .. } => crash_point("router.result-read"),
-            _ => {
-                crash_point("router.approval-read");
-                count::heard(&record);
-            }
+            _ => crash_point("router.approval-read"),
         }
+        count::heard(&record);
         let span = match kind {
             // A person's client has a trace of its own, or none; the story goes on in that of the remediation.
             RecordKind::ApprovalAnswered(_) => self.span_in_trace_of(id),

@@ -142,9 +142,9 @@ impl Trail {
             remediation_id: told.remediation_id,
             shard: self.shard,
             trace_id: told.trace_id,
-            what: told::safe(told.what),
+            what: told::safe(&told.what),
             who: told.who,
-            why: told::safe(told.why),
+            why: told::safe(&told.why),
         });
         self.number += 1;
         self.sequence = source.sequence;

@@ -380,8 +380,8 @@ fn nobody() -> Told {
 }
 
 /// Without what looks like a secret, and short. By its looks alone: whoever tells the log again must come to the same words.
-pub(super) fn safe(text: String) -> String {
-    short(instance_redaction::redact_by_shape(&text).into_owned())
+pub(super) fn safe(text: &str) -> String {
+    short(instance_redaction::redact_by_shape(text).into_owned())
 }
 
 /// At most [`LONGEST`] characters.
