@@ -30,7 +30,7 @@ async fn a_dry_run_in_the_production_profile_changes_nothing() {
     ready(&mut pipeline, "router-a", "router").await;
     let wished = wish::set_cpf("globals", "0,0,512,0,0,0", false);
     let refused = ended(&pipeline, &wished).await;
-    assert_eq!(refused.overall_status, OverallStatus::Failure, "{refused:#?}");
+    assert_eq!(refused.overall_status, OverallStatus::Refused, "{refused:#?}");
     let code = refused.steps_executed.first().and_then(|step| step.error_code.clone());
     assert_eq!(code.as_deref(), Some("dry_run"), "{refused:#?}");
     assert_eq!((pipeline.iris.cpf(), pipeline.iris.starts(), pipeline.iris.backups()), (cpf, starts, 0));
