@@ -20,7 +20,8 @@ pub fn free_port() -> Result<u16> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     for _ in 0..PORTS {
         // Another process begins elsewhere.
-        let number = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(ROOM, Ordering::Relaxed));
+        let number =
+            std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(ROOM, Ordering::Relaxed));
         let port = FIRST_PORT + u16::try_from(number % u32::from(PORTS)).unwrap_or_default();
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return Ok(port);
