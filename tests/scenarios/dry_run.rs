@@ -45,7 +45,7 @@ async fn ended(pipeline: &Pipeline, wished: &Value) -> WorkflowTrace {
 /// Other tests run services of this role on this machine, too: ours is known by its process.
 async fn ready(pipeline: &mut Pipeline, process: &str, role: &str) {
     let pid = pipeline.service(process).pid();
-    eventually(Duration::from_secs(60), || async {
+    eventually(Duration::from_mins(1), || async {
         let ran = pipeline.instance(&["health", "--role", role, "--json"]).await;
         let told: Value = serde_json::from_str(&ran.stdout).ok()?;
         let all = told["services"].as_array()?.clone();

@@ -35,8 +35,11 @@ pub fn count(root: &Path) -> Result<Vec<String>> {
     Ok(faults)
 }
 
-/// `[[row]]`, or `name = { ... }` under its `[section]`.
+/// `[[row]]`, or `name = { ... }` under its `[section]`; or the file itself, of a runbook.
 fn rows(table: &Table) -> Vec<(String, &Table)> {
+    if table.contains_key("id") {
+        return vec![("of the file".to_owned(), table)];
+    }
     let mut rows = Vec::new();
     for (name, value) in table {
         match value {
@@ -69,5 +72,7 @@ mod tests {
         let expected =
             [("[[condition]] number 1", false), ("[[condition]] number 2", true), ("[config] globals", true)];
         assert_eq!(found, expected.map(|(label, sourced)| (label.to_owned(), sourced)));
+        let runbook: Table = "id = \"a\"\n[[step]]\nid = \"b\"\n".parse().unwrap();
+        assert_eq!(rows(&runbook).len(), 1, "its steps are parts of it");
     }
 }

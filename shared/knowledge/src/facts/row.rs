@@ -40,6 +40,8 @@ pub struct Fact {
     /// The places in entries of the log.
     #[serde(default)]
     pub entry: Vec<EntryText>,
+    /// Where that is known from, by the tags of the README.
+    pub source: String,
 }
 
 /// What the values of a fact are.
