@@ -9,11 +9,17 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
+use futures::StreamExt as _;
 use instance_signals::metrics::HTTP_DURATION;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::{Gateway, auth, config::Right, problem::Problem};
+
+/// So many times the limit of a body that is too large are read before the answer,
+const TAKEN_IN: usize = 4;
+/// within this time.
+const TAKING_IN: Duration = Duration::from_secs(1);
 
 /// What a route asks of its callers.
 #[derive(Clone)]
@@ -126,6 +132,7 @@ async fn read(gate: &Gate, headers: &HeaderMap, body: Body, patience: Duration) 
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must not be compressed"));
     }
     if body.size_hint().lower() > gate.body as u64 {
+        take_in(body, gate.body).await;
         return Err(too_large());
     }
     match tokio::time::timeout(patience, axum::body::to_bytes(body, gate.body)).await {
@@ -134,6 +141,22 @@ async fn read(gate: &Gate, headers: &HeaderMap, body: Body, patience: Duration) 
         Ok(Err(_)) => Err(too_large()),
         Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")),
     }
+}
+
+/// Takes in what a sender is sending, within bounds: closed over unread bytes, the connection would be reset, and the
+/// sender would never read why.
+async fn take_in(body: Body, limit: usize) {
+    let all = async {
+        let (mut pieces, mut left) = (body.into_data_stream(), limit.saturating_mul(TAKEN_IN));
+        while let Some(Ok(piece)) = pieces.next().await {
+            left = left.saturating_sub(piece.len());
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // Whoever is slower is told what can still be told.
+    let _ = tokio::time::timeout(TAKING_IN, all).await;
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
