@@ -207,6 +207,7 @@ impl Desk<'_> {
             }
         }
         self.spans.retain(|id, _| !decided.contains(id));
+        self.heard.retain(|id, _| !decided.contains(id));
         self.settle().await;
         Ok(())
     }

@@ -73,7 +73,7 @@ pub(crate) async fn stream(
             Some(id) => subject::remediation_of(shard, RemediationId::from_uuid(id)),
             None => subject::shard_log(shard),
         };
-        logs.push(endless(gateway.bus.follow(shard, &[filter], place + 1)));
+        logs.push(endless(gateway.bus.follow(shard, &[filter], place.saturating_add(1))));
     }
     let drain = gateway.drain.clone();
     let events = stream::select_all(logs)

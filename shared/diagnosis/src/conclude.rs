@@ -184,7 +184,7 @@ impl Incidents {
 
     fn reason_for_a_person(&self, id: IncidentId, answer: &Answer, now: Timestamp) -> Option<String> {
         let incident = self.all.get(&id)?;
-        let condition = incident.condition.as_ref()?.as_str();
+        let condition = incident.condition.as_ref().map_or("", |id| id.as_str());
         let (learning, flapping) = (&self.learning, self.limits.flapping);
         let instance = &incident.instance;
         let mut whys = answer.runbooks.iter();

@@ -29,27 +29,19 @@ impl Learning {
     /// From this many failures in a row on, only a person may try again.
     pub const PATIENCE: u32 = 2;
 
-    /// Takes one outcome. What was refused or expired was never tried, so it tells nothing.
+    /// Takes one outcome. What was refused or expired was never tried, so it tells nothing. Of runbooks that acted together
+    /// (`a+b`) each has helped or failed.
     pub fn learn(&mut self, outcome: &IncidentOutcome) {
         let condition = outcome.condition.as_ref().map_or_else(String::new, |id| id.as_str().to_owned());
-        let key = (condition, outcome.runbook.clone(), outcome.instance.clone());
-        match outcome.overall_status {
-            OverallStatus::Success => {
-                let learned = self.0.entry(key).or_default();
-                learned.successes += 1;
-                learned.failures_in_a_row = 0;
-                learned.helped_at.push(outcome.ended_at);
-                if learned.helped_at.len() > KEPT {
-                    learned.helped_at.remove(0);
+        for runbook in outcome.runbook.split('+') {
+            let key = (condition.clone(), runbook.to_owned(), outcome.instance.clone());
+            match outcome.overall_status {
+                OverallStatus::Success => self.0.entry(key).or_default().helped(outcome),
+                OverallStatus::Undone | OverallStatus::Failure | OverallStatus::Partial => {
+                    self.0.entry(key).or_default().failed(outcome);
                 }
+                OverallStatus::DryRun | OverallStatus::Refused | OverallStatus::Expired => {}
             }
-            OverallStatus::Undone | OverallStatus::Failure | OverallStatus::Partial => {
-                let learned = self.0.entry(key).or_default();
-                learned.failures += 1;
-                learned.failures_in_a_row += 1;
-                learned.last_failure.clone_from(&outcome.reason);
-            }
-            OverallStatus::DryRun | OverallStatus::Refused | OverallStatus::Expired => {}
         }
     }
 
@@ -88,5 +80,22 @@ impl Learning {
                 "\"{runbook}\" helped {lately} times within a day and it came back: the cause is another one"
             )
         })
+    }
+}
+
+impl Learned {
+    fn helped(&mut self, outcome: &IncidentOutcome) {
+        self.successes += 1;
+        self.failures_in_a_row = 0;
+        self.helped_at.push(outcome.ended_at);
+        if self.helped_at.len() > KEPT {
+            self.helped_at.remove(0);
+        }
+    }
+
+    fn failed(&mut self, outcome: &IncidentOutcome) {
+        self.failures += 1;
+        self.failures_in_a_row += 1;
+        self.last_failure.clone_from(&outcome.reason);
     }
 }
