@@ -153,7 +153,7 @@ mod tests {
             "instance-bus",
             "instance-chassis",
             Kind::Normal,
-            "bus -> chassis: bus may import only contract, clock",
+            "bus -> chassis: bus may import only contract, clock, signals",
         );
         check(
             "instance-iris-sim",
@@ -182,14 +182,14 @@ mod tests {
             "instance-engine",
             Kind::Normal,
             "generator -> engine: generator may import only \
-             contract, iris, knowledge, invent, transport, clock, planner, bus, chassis",
+             contract, iris, knowledge, invent, improvise, llm, transport, clock, planner, bus, chassis, signals",
         );
         check(
             "instance-router",
             "instance-agent",
             Kind::Normal,
             "router -> agent: router may import only \
-             contract, iris, knowledge, clock, planner, bus, chassis, engine",
+             contract, iris, knowledge, clock, planner, bus, chassis, engine, signals",
         );
     }
 

@@ -29,7 +29,10 @@ use crate::{
     exit::Exit,
     online,
     session::Session,
-    up::{Signals, pipeline as programs},
+    up::{
+        Signals,
+        pipeline::{self as programs, ANALYST},
+    },
 };
 
 const EXAMPLES: &str = "\
@@ -64,7 +67,7 @@ pub struct Args {
 }
 
 /// Who is killed, in turns. The bus is not among them: `cargo xtask broker` does that.
-const KILLED: [&str; 5] = ["router", "config-agent", "restart-agent", "generator", "os-agent"];
+const KILLED: [&str; 6] = ["router", "config-agent", "restart-agent", ANALYST, "generator", "os-agent"];
 const LOOK: Duration = Duration::from_secs(1);
 const BURST_EVERY: Duration = Duration::from_secs(40);
 /// What is under way at the end gets this long to end: a restart's own limits are shorter.
@@ -123,7 +126,11 @@ async fn soak(args: &Args, site: &Site) -> Result<Report> {
         }
     };
     let deadline = Instant::now() + LAST_ONES;
-    while tally.lock().unwrap_or_else(PoisonError::into_inner).open() > 0 && Instant::now() < deadline {
+    let is_over = || {
+        let tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.open() == 0 && burst.asked.iter().all(|id| tally.ended.contains_key(id))
+    };
+    while !is_over() && Instant::now() < deadline {
         tokio::select! {
             () = follow.next(&tally) => {}
             () = tokio::time::sleep(LOOK) => {}

@@ -82,6 +82,11 @@ impl Resources {
         }
     }
 
+    /// How many services were seen at any time.
+    pub fn services(&self) -> usize {
+        self.starts.len()
+    }
+
     /// By service, in the order of their names.
     pub fn uses(&self) -> Vec<Use> {
         let used = |(service, seen): (&&'static str, &Vec<Held>)| {

@@ -35,6 +35,8 @@ pub struct Rounds {
     pub played: u64,
     /// A remediation was asked for that is no dry run.
     pub answered: u64,
+    /// It was, and the instance ran, without an alert, before anybody of ours put it right.
+    pub healed: u64,
     /// The instance ran, without an alert, before anybody of ours put it right.
     pub well: u64,
 }
@@ -67,6 +69,7 @@ impl Lanes {
                 let all = sum.entry(name).or_default();
                 all.played += rounds.played;
                 all.answered += rounds.answered;
+                all.healed += rounds.healed;
                 all.well += rounds.well;
             }
         }
@@ -114,8 +117,10 @@ impl Lane {
             self.watch();
             let told = played.entry(fault.name.clone()).or_default();
             told.played += 1;
-            told.answered += u64::from(self.tally().real(&self.name) > before);
-            told.well += u64::from(self.is_well());
+            let (answered, well) = (self.tally().real(&self.name) > before, self.is_well());
+            told.answered += u64::from(answered);
+            told.healed += u64::from(answered && well);
+            told.well += u64::from(well);
             self.put_right(&cpf)?;
         }
         Ok(played)

@@ -69,10 +69,18 @@ impl Report {
         must(tally.ended_twice.is_empty(), format!("ended twice: {:?}", tally.ended_twice));
         let lost = burst.asked.iter().filter(|id| !tally.ended.contains_key(id)).count();
         must(lost == 0, format!("{lost} of {} commands of a burst were lost", burst.asked.len()));
-        let well: u64 = faults.values().map(|rounds| rounds.well.min(rounds.answered)).sum();
-        must(well > 0, "no instance was healed, so nothing was shown".to_owned());
+        let healed: u64 = faults.values().map(|rounds| rounds.healed).sum();
+        must(healed > 0, "no instance was healed, so nothing was shown".to_owned());
         must(kills > 0, "no service was killed, so nothing was shown".to_owned());
-        must(!services.is_empty(), "the quiet time was too short to see growth".to_owned());
+        must(
+            services.len() == resources.services(),
+            "not every service was seen when nobody was killed".to_owned(),
+        );
+        let starts: usize = services.iter().map(|seen| seen.starts as usize).sum();
+        must(
+            starts == services.len() + kills,
+            format!("{starts} starts of {} services and {kills} kills: one died by itself", services.len()),
+        );
         Self {
             schema: "instance.cli.v1.chaos_soak",
             minutes: args.minutes,
@@ -101,9 +109,12 @@ impl Report {
             return print_json(self);
         }
         let faults = self.faults.iter().map(|(name, rounds)| {
-            [name.clone(), rounds.played.to_string(), rounds.answered.to_string(), rounds.well.to_string()]
+            let figures =
+                [rounds.played, rounds.answered, rounds.healed, rounds.well].map(|it| it.to_string());
+            let [played, answered, healed, well] = figures;
+            [name.clone(), played, answered, healed, well]
         });
-        print(table(["FAULT", "ROUNDS", "ANSWERED", "WELL AFTERWARDS"], faults))?;
+        print(table(["FAULT", "ROUNDS", "ANSWERED", "HEALED", "WELL AFTERWARDS"], faults))?;
         let services = self.services.iter().map(|it| {
             let grown = |figure: fn(&super::resources::Held) -> u64| {
                 format!("{} -> {} (peak {})", figure(&it.first), figure(&it.last), figure(&it.peak))
