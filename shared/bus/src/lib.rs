@@ -13,7 +13,8 @@
 //! Absent on purpose: a second broker, an in-memory imitation of `JetStream`, object stores, atomic batches, message
 //! schedules, priority groups, per-key time to live. The words ack, nak, term and in-progress stay inside this crate.
 //!
-//! May be imported by chassis, agent, services, cli, testkit and tests. Imports clock and contract.
+//! May be imported by transport, story, chassis, agent, services (but iris-sim), cli, testkit and tests. Imports
+//! contract, clock and signals.
 
 mod delivery; // Read this first: what a service receives.
 mod publish;

@@ -4,8 +4,8 @@
 //! bytes that IRIS, an editor or a broken disk left behind.
 //! Invariant: nothing here touches the disk, the network or a clock, and nothing knows where a file lies.
 //!
-//! May be imported by knowledge, generator, the three agents, analyst, gateway, iris-sim, cli, testkit and tests.
-//! Imports nothing of ours.
+//! May be imported by knowledge, invent, improvise, agent, generator, router, analyst, the three agents, iris-sim, cli,
+//! testkit and tests. Imports nothing of ours.
 
 pub mod cpf;
 pub mod messages_log;

@@ -144,7 +144,7 @@ pub struct Wording {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Answer {
-    /// A row of the remedies cures it.
+    /// A runbook cures it.
     Remedy,
     /// A person has to look.
     Person,

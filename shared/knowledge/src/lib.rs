@@ -7,7 +7,8 @@
 //! Invariant: pure functions of text and numbers. Nothing here knows NATS, the disk, or what becomes of a step.
 //! Invariant: [`Matcher::classify`] costs time linear in the text, whatever the number of rows.
 //!
-//! May be imported by: planner, generator, the three agents, analyst, gateway, iris-sim, cli, tests.
+//! May be imported by: invent, planner, diagnosis, scenario, agent, generator, router, analyst, the three agents,
+//! iris-sim, cli, tests. Imports iris.
 //!
 //! ```
 //! use instance_knowledge::runbook::{Change, runbooks_for};

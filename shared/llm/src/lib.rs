@@ -10,7 +10,7 @@
 //!
 //! Absent on purpose: tools and agents of a model, conversations, proxies, embeddings, a broker or a bus.
 //!
-//! May be imported by analyst, generator, cli and tests. Imports clock.
+//! May be imported by improvise, generator, analyst, cli and tests. Imports clock, signals and redaction.
 
 mod model; // Read this first: how a question becomes an answer.
 mod question;
