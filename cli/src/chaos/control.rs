@@ -4,6 +4,7 @@
 //! and with the truth of another scenario the pipeline does exactly the same, for a lower score.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -170,11 +171,17 @@ fn taken_away(scenario: &Scenario, world: &World, stop: &AtomicBool) -> Result<(
 
 /// The third: another truth, the same commands, a lower score.
 fn truth_swapped(scenario: &Scenario, seed: u64, folder: &Path, stop: &AtomicBool) -> Result<Played> {
-    let other = another(scenario).context("no other scenario has a truth to swap with")?;
     let runtime = lanes::runtime()?;
-    let own = runtime.block_on(one::play(scenario, seed, &folder.join("own"), None, stop))?;
-    let swapped = scenario.with_truth_of(&other);
-    let swapped = runtime.block_on(one::play(&swapped, seed, &folder.join("swapped"), None, stop))?;
+    // In the same place, one after the other: commands name folders.
+    let play = |scenario: &Scenario, kept: &str| {
+        let place = folder.join("world");
+        let played = runtime.block_on(one::play(scenario, seed, &place, None, stop));
+        fs::rename(&place, folder.join(kept)).context("could not put a world aside")?;
+        played
+    };
+    let own = play(scenario, "own")?;
+    let other = another(scenario, &own).context("no other scenario has a truth to swap with")?;
+    let swapped = play(&scenario.with_truth_of(&other), "swapped")?;
     let [asked, asked_then] = [&own, &swapped].map(|played| asked(&played.commands));
     ensure!(
         asked == asked_then,
@@ -188,19 +195,21 @@ fn truth_swapped(scenario: &Scenario, seed: u64, folder: &Path, stop: &AtomicBoo
     Ok(own)
 }
 
-/// Another scenario with as many truths, and none of them about the same.
-fn another(scenario: &Scenario) -> Option<Scenario> {
+/// Another scenario with as many truths, and none of them about anything that was the matter here.
+fn another(scenario: &Scenario, own: &Played) -> Option<Scenario> {
     let all = instance_scenario::built_in();
     let at = all.iter().position(|known| known.name == scenario.name).unwrap_or_default();
     let after = all.iter().cycle().skip(at + 1).take(all.len());
     let differs = |other: &&Scenario| {
         other.truth.len() == scenario.truth.len()
-            && !other.conditions().any(|theirs| scenario.conditions().any(|ours| ours == theirs))
+            && !other.conditions().any(|theirs| {
+                own.evidence.detected.contains_key(theirs) || scenario.conditions().any(|ours| ours == theirs)
+            })
     };
     after.into_iter().find(differs).cloned()
 }
 
-/// What was asked for, byte for byte, but for what belongs to one run: ids, and the time.
+/// What was asked for, byte for byte, but for what belongs to one run: ids, the time, and which port was free.
 pub fn asked(commands: &[RemediationCommand]) -> String {
     let plain = |command: &RemediationCommand| {
         let mut document = json!(command);
@@ -208,10 +217,23 @@ pub fn asked(commands: &[RemediationCommand]) -> String {
             for own in ["command_id", "trace_id", "issued_at", "caused_by"] {
                 fields.shift_remove(own);
             }
+            fields.get_mut("steps").and_then(Value::as_array_mut).into_iter().flatten().for_each(no_port);
         }
         document.to_string()
     };
     commands.iter().map(plain).collect::<Vec<_>>().join("\n")
+}
+
+/// Writes a port as its distance to the one before it.
+fn no_port(step: &mut Value) {
+    let parameters = &mut step["parameters"];
+    let port = |name: &str| parameters[name].as_str().and_then(|text| text.parse::<i32>().ok());
+    if parameters["parameter"] == "WebServerPort"
+        && let (Some(new), Some(current)) = (port("new_value"), port("current_value"))
+    {
+        parameters["new_value"] = format!("{:+}", new - current).into();
+        parameters["current_value"] = "".into();
+    }
 }
 
 fn within(time: Duration, stop: &AtomicBool, mut holds: impl FnMut() -> bool) -> Result<bool> {
