@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use instance_contract::{
     Accepted, AgentKind, CommandId, Finding, IncidentAcknowledged, IncidentClosed, IncidentId,
-    IncidentOpened, IncidentOutcome, InstanceName, IrisMessage, Planned, RemediationCommand, WorkflowTrace,
+    IncidentOpened, IncidentOutcome, InstanceName, IrisMessage, Planned, RemediationCommand, RemediationId,
+    WorkflowTrace,
     subject::{IncidentRecord, Subject, incident},
 };
 use serde_json::Value;
@@ -30,6 +31,8 @@ pub enum Event<'a> {
     Accepted(&'a Accepted),
     /// The plan of a command that had to wait.
     Planned(&'a Planned),
+    /// A step of a remediation was sent to its agent, whoever asked for it. May come more than once.
+    Stepped(RemediationId),
     /// A remediation is over, whoever asked for it. May come more than once.
     Ended(&'a WorkflowTrace),
     /// A person has seen an incident.

@@ -9,6 +9,8 @@ mod world;
 mod deaths; // What a successor makes of the records.
 #[path = "stories/decisions.rs"]
 mod decisions; // Command, person, nothing, wait.
+#[path = "stories/echoes.rs"]
+mod echoes; // What the log says of our own work.
 #[path = "stories/groups.rs"]
 mod groups; // What belongs together, and what is a repeat.
 #[path = "stories/models.rs"]

@@ -59,7 +59,7 @@ fn a_dry_run_that_cannot_even_be_read_goes_to_a_person() {
     world.says(PANIC, 2, 7);
     world.agents_answer("0,0,256,0,0,0");
     let dry = world.last_command();
-    world.ends_with(&dry, OverallStatus::Refused, false);
+    world.ends_with(&dry, OverallStatus::Refused, None);
     assert_eq!(world.decisions(), ["person"]);
 }
 

@@ -115,24 +115,6 @@ fn one_part_of_a_whole_is_told_with_it() {
 }
 
 #[test]
-fn the_echo_of_our_own_restart_is_ours() {
-    let mut world = World::new();
-    world.says(DIED, 3, 7);
-    world.agents_answer("0,0,256,0,0,0");
-    world.ends(&world.last_command(), OverallStatus::Success);
-    let row = instance_knowledge::condition("shutdown-was-abnormal").unwrap();
-    world.later(5000);
-    world.says(&row.wordings[0].example, 2, 9);
-    world.says("Something that nobody knows stumbled at the start", 2, 9);
-    world.later(5000);
-    assert_eq!(world.decisions(), ["remediation"]);
-    world.later(120_000);
-    world.says(&row.wordings[0].example, 2, 9);
-    world.later(5000);
-    assert_eq!(world.decisions(), ["remediation", "person"], "later it is news");
-}
-
-#[test]
 fn two_conditions_with_one_target_are_one_command() {
     let mut world = World::new();
     world.says(DIED, 3, 7);
