@@ -160,7 +160,8 @@ impl Incidents {
         let Some(incident) = self.all.get_mut(&id) else { return };
         // Named by its time: facts may be other ones when it is made again, and an id stands for the same bytes only.
         let name = format!("dry run of {} at {now}", answer.name());
-        let dry = DryRun { command: id.command(&name, incident.attempts + 1), needs_approval: false };
+        let command = id.command(&name, incident.attempts + 1);
+        let dry = DryRun { command, asked_at: now, needs_approval: false };
         if !dry_run_first {
             return self.decide(id, &answer, company, None, now, actions);
         }

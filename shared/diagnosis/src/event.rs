@@ -8,6 +8,7 @@ use instance_contract::{
     WorkflowTrace,
     subject::{IncidentRecord, Subject, incident},
 };
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
@@ -124,5 +125,6 @@ impl Action {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DryRun {
     pub(crate) command: CommandId,
+    pub(crate) asked_at: Timestamp,
     pub(crate) needs_approval: bool,
 }

@@ -1,4 +1,4 @@
-use instance_contract::{IncidentAcknowledged, OverallStatus};
+use instance_contract::IncidentAcknowledged;
 use instance_diagnosis::{Event, Record};
 
 use crate::world::{DIED, PANIC, World};
