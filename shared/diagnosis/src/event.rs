@@ -49,8 +49,14 @@ pub enum Gathered {
     Answers(BTreeMap<AgentKind, Value>),
     /// Nobody serves the instance with that agent, so nobody could act either.
     NotServed(String),
-    /// It may be known later.
-    Silent(String),
+    /// Who is served has given no answer: it may be known later.
+    Silent {
+        why: String,
+        /// Can nothing be done without who was silent?
+        required: bool,
+        /// What the others said: enough when the time is over, unless it was required.
+        answers: BTreeMap<AgentKind, Value>,
+    },
 }
 
 /// Something is to be done. The order counts.
