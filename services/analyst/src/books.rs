@@ -14,8 +14,10 @@ use jiff::Timestamp;
 
 use crate::Error;
 
-/// The kinds of records that say what is done to instances.
+/// The kinds of records that say what is done to instances, read whole at the start.
 const KINDS: [&str; 3] = ["accepted", "planned", "ended"];
+/// Steps, followed only: at the start those of what is open are read.
+const STEPS: &str = "step.>";
 
 /// Everything that is written to the logs after the start.
 pub(crate) struct Books {
@@ -46,7 +48,8 @@ impl Books {
             // Asked before it is read: what comes in between is read twice, which is the same as once.
             let end = bus.last_sequence(shard).await?;
             actions.extend(read(bus, shard, core, now).await?);
-            let filters = KINDS.map(|kind| subject::records_of(shard, kind));
+            let kinds = KINDS.into_iter().chain([STEPS]);
+            let filters: Vec<_> = kinds.map(|kind| subject::records_of(shard, kind)).collect();
             follows.push(bus.follow(shard, &filters, end + 1));
         }
         actions.extend(core.resume(now));
@@ -76,7 +79,7 @@ pub(crate) fn take(core: &mut Incidents, message: &LogMessage, now: Timestamp) -
             Err(error) => unreadable(&error),
         };
     }
-    let Some((_, _, kind)) = subject::parse_record(&message.subject) else { return Vec::new() };
+    let Some((_, id, kind)) = subject::parse_record(&message.subject) else { return Vec::new() };
     match kind {
         RecordKind::Accepted => match message.json::<Accepted>() {
             Ok(accepted) => core.handle(&Event::Accepted(&accepted), now),
@@ -86,6 +89,8 @@ pub(crate) fn take(core: &mut Incidents, message: &LogMessage, now: Timestamp) -
             Ok(planned) => core.handle(&Event::Planned(&planned), now),
             Err(error) => unreadable(&error),
         },
+        // Its subject says it all.
+        RecordKind::Step { .. } => core.handle(&Event::Stepped(id), now),
         RecordKind::Ended => match message.json::<Ended>() {
             Ok(ended) => core.handle(&Event::Ended(&ended.trace), now),
             Err(error) => unreadable(&error),
@@ -95,9 +100,18 @@ pub(crate) fn take(core: &mut Incidents, message: &LogMessage, now: Timestamp) -
 }
 
 async fn read(bus: &Bus, shard: Shard, core: &mut Incidents, now: Timestamp) -> Result<Vec<Action>, Error> {
-    let mut actions = Vec::new();
+    let (mut actions, mut accepted) = (Vec::new(), Vec::new());
     for kind in KINDS {
         for message in bus.read_log(shard, &subject::records_of(shard, kind)).await? {
+            if let Some((_, id, RecordKind::Accepted)) = subject::parse_record(&message.subject) {
+                accepted.push(id);
+            }
+            actions.extend(take(core, &message, now));
+        }
+    }
+    accepted.retain(|id| core.is_open(*id));
+    for id in accepted {
+        for message in bus.read_log(shard, &subject::steps_of(shard, id)).await? {
             actions.extend(take(core, &message, now));
         }
     }

@@ -32,6 +32,10 @@ pub struct Config {
     /// How long facts may take before a person decides, 1..=86400 seconds. Default: 60.
     #[serde(deserialize_with = "seconds")]
     pub analysis_seconds: u32,
+    /// How long a dry run may take before a person is called, 1..=86400 seconds: so late is a router's absence noticed.
+    /// Default: 300.
+    #[serde(deserialize_with = "seconds")]
+    pub dry_run_seconds: u32,
     /// How long a remediation may take before a person is told, 1..=86400 seconds; longer than the router
     /// takes for one with its approval. Default: 7200.
     #[serde(deserialize_with = "seconds")]
@@ -73,6 +77,7 @@ impl Default for Config {
             max_age_seconds: 600,
             triage_seconds: 2,
             analysis_seconds: 60,
+            dry_run_seconds: 300,
             resolution_seconds: 7200,
             similarity: 0.82,
             model: instance_llm::Settings::default(),
@@ -92,6 +97,7 @@ impl Config {
             again_after: seconds(self.again_after_seconds),
             triage: seconds(self.triage_seconds),
             analysis: seconds(self.analysis_seconds),
+            dry_run: seconds(self.dry_run_seconds),
             resolution: seconds(self.resolution_seconds),
             similar: self.similarity,
             ..Limits::default()

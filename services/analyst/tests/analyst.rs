@@ -9,6 +9,8 @@ mod deaths;
 mod desk;
 #[path = "analyst/model.rs"]
 mod model; // Where a model may choose.
+#[path = "analyst/steps.rs"]
+mod steps; // What is done to an instance while its log is read.
 
 use std::sync::atomic::Ordering;
 

@@ -118,6 +118,11 @@ pub fn steps_for(shard: Shard, agent: AgentKind, host: &HostName) -> Subject {
     subject(&[&"remediation", &shard, &"*", &"step", &agent, &host.token(), &">"])
 }
 
+/// All step commands of one remediation.
+pub fn steps_of(shard: Shard, id: RemediationId) -> Subject {
+    subject(&[&"remediation", &shard, &id, &"step", &">"])
+}
+
 /// Everything in a shard's remediation log.
 pub fn shard_log(shard: Shard) -> Subject {
     subject(&[&"remediation", &shard, &">"])
@@ -133,7 +138,8 @@ pub fn remediation_of(shard: Shard, id: RemediationId) -> Subject {
     subject(&[&"remediation", &shard, &id, &">"])
 }
 
-/// One kind of record of every remediation of a shard: `accepted`, `ended`, `result.>`, `approval.*.answered`.
+/// One kind of record of every remediation of a shard: `accepted`, `ended`, `step.>`, `result.>`,
+/// `approval.*.answered`.
 pub fn records_of(shard: Shard, kind: &str) -> Subject {
     subject(&[&"remediation", &shard, &"*", &kind])
 }
@@ -364,6 +370,8 @@ mod tests {
             parse_record(subject.as_str()),
             Some((Shard(0), id, RecordKind::Step { step: step_id, attempt: Attempt::FIRST }))
         );
+        let filter = steps_of(Shard(0), id);
+        assert!(subject.as_str().starts_with(filter.as_str().trim_end_matches('>')), "{filter}");
         assert_eq!(parse_record(owner(Shard(0), 7).as_str()), None);
         assert_eq!(parse_owner(owner(Shard(3), 7).as_str()), Some(7));
         assert_eq!(parse_owner(subject.as_str()), None);

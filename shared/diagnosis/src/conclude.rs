@@ -43,14 +43,16 @@ impl Incidents {
         };
         let mut not_served = None;
         match gathered {
-            Gathered::Answers(answers) => answer::learn(&mut incident.facts, answers),
             Gathered::NotServed(agent) => not_served = Some(agent),
-            Gathered::Silent(why) if now >= since + analysis => {
+            // The next tick asks again.
+            Gathered::Silent { .. } if now < since + analysis => return,
+            Gathered::Silent { why, required: true, .. } => {
                 let why = format!("the facts could not be taken: {why}");
                 return self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions);
             }
-            // The next tick asks again.
-            Gathered::Silent(_) => return,
+            Gathered::Answers(answers) | Gathered::Silent { answers, .. } => {
+                answer::learn(&mut incident.facts, answers);
+            }
         }
         let age = now.duration_since(incident.opened_at).as_secs();
         let phase = DiagnosisPhase::Analysis;
@@ -160,7 +162,8 @@ impl Incidents {
         let Some(incident) = self.all.get_mut(&id) else { return };
         // Named by its time: facts may be other ones when it is made again, and an id stands for the same bytes only.
         let name = format!("dry run of {} at {now}", answer.name());
-        let dry = DryRun { command: id.command(&name, incident.attempts + 1), needs_approval: false };
+        let command = id.command(&name, incident.attempts + 1);
+        let dry = DryRun { command, asked_at: now, needs_approval: false };
         if !dry_run_first {
             return self.decide(id, &answer, company, None, now, actions);
         }

@@ -81,10 +81,12 @@ impl Incidents {
         let (analysis, why) = (self.limits.analysis, "nobody knows this text, and it is grave".to_owned());
         let Some(incident) = self.all.get_mut(&id) else { return };
         match gathered {
-            Gathered::Answers(answers) => answer::learn(&mut incident.facts, answers),
             // The next tick asks again.
-            Gathered::Silent(_) if now < since + analysis => return,
-            Gathered::Silent(_) | Gathered::NotServed(_) => {}
+            Gathered::Silent { .. } if now < since + analysis => return,
+            Gathered::Answers(answers) | Gathered::Silent { answers, .. } => {
+                answer::learn(&mut incident.facts, answers);
+            }
+            Gathered::NotServed(_) => {}
         }
         let offers = supported(incident);
         if offers.is_empty() {

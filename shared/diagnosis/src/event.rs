@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use instance_contract::{
     Accepted, AgentKind, CommandId, Finding, IncidentAcknowledged, IncidentClosed, IncidentId,
-    IncidentOpened, IncidentOutcome, InstanceName, IrisMessage, Planned, RemediationCommand, WorkflowTrace,
+    IncidentOpened, IncidentOutcome, InstanceName, IrisMessage, Planned, RemediationCommand, RemediationId,
+    WorkflowTrace,
     subject::{IncidentRecord, Subject, incident},
 };
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
@@ -30,6 +32,8 @@ pub enum Event<'a> {
     Accepted(&'a Accepted),
     /// The plan of a command that had to wait.
     Planned(&'a Planned),
+    /// A step of a remediation was sent to its agent, whoever asked for it. May come more than once.
+    Stepped(RemediationId),
     /// A remediation is over, whoever asked for it. May come more than once.
     Ended(&'a WorkflowTrace),
     /// A person has seen an incident.
@@ -45,8 +49,14 @@ pub enum Gathered {
     Answers(BTreeMap<AgentKind, Value>),
     /// Nobody serves the instance with that agent, so nobody could act either.
     NotServed(String),
-    /// It may be known later.
-    Silent(String),
+    /// Who is served has given no answer: it may be known later.
+    Silent {
+        why: String,
+        /// Can nothing be done without who was silent?
+        required: bool,
+        /// What the others said: enough when the time is over, unless it was required.
+        answers: BTreeMap<AgentKind, Value>,
+    },
 }
 
 /// Something is to be done. The order counts.
@@ -121,5 +131,6 @@ impl Action {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DryRun {
     pub(crate) command: CommandId,
+    pub(crate) asked_at: Timestamp,
     pub(crate) needs_approval: bool,
 }

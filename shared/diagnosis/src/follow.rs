@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     event::{Action, Record},
-    incident::Stage,
+    incident::{Incident, Stage},
     incidents::Incidents,
 };
 
@@ -156,9 +156,17 @@ impl Incidents {
         }
     }
 
+    /// Was it to be carried by an incident that is no more?
+    fn is_left_behind(&self, id: IncidentId) -> bool {
+        let leads =
+            |other: &Incident| matches!(&other.stage, Stage::Trying { company, .. } if company.contains(&id));
+        let carried = self.all.get(&id).is_some_and(|it| matches!(it.stage, Stage::Carried { .. }));
+        carried && !self.all.values().any(leads)
+    }
+
     /// Each phase has its time.
     fn time_box(&mut self, id: IncidentId, now: Timestamp, actions: &mut Vec<Action>) {
-        let limits = self.limits.clone();
+        let (limits, is_left) = (self.limits.clone(), self.is_left_behind(id));
         let Some(incident) = self.all.get_mut(&id) else { return };
         let quiet_since = incident.last_seen;
         match &incident.stage {
@@ -180,10 +188,12 @@ impl Incidents {
                 self.without_advice(id, &why, "it has not answered in its time", now, actions);
             }
             Stage::Company { until, .. } if now >= *until => self.together(id, now, actions),
-            Stage::Trying { since, company, .. } if now >= *since + limits.resolution => {
+            // Its leader made room, and took what it carried along.
+            Stage::Carried { .. } if is_left => self.let_go(&[id], now),
+            Stage::Trying { dry, company, .. } if now >= dry.asked_at + limits.dry_run => {
                 let company = company.clone();
                 self.let_go(&company, now);
-                let why = "no router has made the dry run".to_owned();
+                let why = format!("no router has made the dry run within {} s", limits.dry_run.as_secs());
                 self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions);
             }
             Stage::UnderWay { since, .. } if now >= *since + limits.resolution => {

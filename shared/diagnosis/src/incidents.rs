@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use instance_contract::{
-    CloseReason, Decision, DiagnosisPhase, IncidentId, InstanceName, IrisMessage, MessageId, Severity,
+    CloseReason, Decision, DiagnosisPhase, IncidentId, InstanceName, IrisMessage, MessageId, RemediationId,
+    Severity,
 };
 use instance_knowledge::{Condition, condition};
 use jiff::{SignedDuration, Timestamp};
@@ -72,6 +73,7 @@ impl Incidents {
             Event::Advised { incident, advice } => self.advised(*incident, advice, now, &mut actions),
             Event::Accepted(accepted) => self.accepted(accepted),
             Event::Planned(planned) => self.planned(planned),
+            Event::Stepped(id) => self.remediations.stepped(*id),
             Event::Ended(trace) => self.ended(trace, now, &mut actions),
             Event::Acknowledged(acknowledged) => {
                 self.acknowledged(acknowledged.incident_id, now, &mut actions);
@@ -85,6 +87,11 @@ impl Incidents {
     /// Is that entry needed again, should this process die now? What is not may be settled.
     pub fn awaits(&self, message: MessageId) -> bool {
         self.all.values().any(|incident| incident.held.contains(&message))
+    }
+
+    /// Was that remediation accepted, and has not ended? Whether a step of it was sent is worth reading then.
+    pub fn is_open(&self, remediation: RemediationId) -> bool {
+        self.remediations.is_open(remediation)
     }
 
     /// What was learnt so far.

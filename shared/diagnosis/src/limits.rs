@@ -23,8 +23,11 @@ pub struct Limits {
     pub triage: SignedDuration,
     /// How long a model may take, its tries and pauses together. Then the rules' answer stands.
     pub consulting: SignedDuration,
-    /// How long facts and a dry run may take: the time box of analysis. Then a person decides.
+    /// How long facts may take: the time box of analysis. Then a person decides.
     pub analysis: SignedDuration,
+    /// How long a router may take for a dry run, its turn included; counted from the asking. Then a person is called: who
+    /// answers no dry run would not answer the command either.
+    pub dry_run: SignedDuration,
     /// How long a remediation may take: the time box of resolution. Then a person is told.
     pub resolution: SignedDuration,
     /// How long after its end the same remediation may be asked for again.
@@ -54,6 +57,7 @@ impl Default for Limits {
             triage: SignedDuration::from_secs(2),
             consulting: SignedDuration::from_mins(5),
             analysis: SignedDuration::from_mins(1),
+            dry_run: SignedDuration::from_mins(5),
             resolution: SignedDuration::from_hours(2),
             again_after: SignedDuration::from_mins(15),
             remembered: SignedDuration::from_hours(24 * 7),

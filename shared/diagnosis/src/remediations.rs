@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use instance_contract::{
-    Accepted, Action, InstanceName, OverallStatus, RemediationCommand, RemediationId, WorkflowTrace,
+    Accepted, Action, InstanceName, OverallStatus, RemediationCommand, RemediationId, StepStatus,
+    WorkflowTrace,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -19,8 +20,10 @@ pub(crate) struct Remediations(BTreeMap<RemediationId, Known>);
 struct Known {
     instance: InstanceName,
     targets: Vec<String>,
-    /// Is its echo heard in the log of the instance?
-    is_heard: bool,
+    /// Does it do what the log of the instance tells of?
+    is_loud: bool,
+    /// Was a step of it sent to its agent? One that waits for a person or its turn does nothing yet.
+    has_begun: bool,
     ended: Option<(Timestamp, OverallStatus)>,
 }
 
@@ -38,7 +41,21 @@ impl Remediations {
         };
         let known = self.0.entry(trace.remediation_id).or_insert_with(|| Known::of(command));
         known.ended = Some((ended_at(trace), trace.overall_status));
+        // The trace knows better what was done than who saw it being sent.
+        known.has_begun = trace.steps_executed.iter().any(|step| is_executed(step.status));
         self.make_room();
+    }
+
+    /// A step of it was sent.
+    pub(crate) fn stepped(&mut self, id: RemediationId) {
+        if let Some(known) = self.0.get_mut(&id).filter(|known| known.ended.is_none()) {
+            known.has_begun = true;
+        }
+    }
+
+    /// Was it accepted, and has not ended?
+    pub(crate) fn is_open(&self, id: RemediationId) -> bool {
+        self.0.get(&id).is_some_and(|known| known.ended.is_none())
     }
 
     /// Was it accepted, or has it ended?
@@ -82,10 +99,12 @@ impl Remediations {
         now: Timestamp,
         echo: SignedDuration,
     ) -> Option<RemediationId> {
-        let heard = |known: &Known| known.ended.is_none_or(|(at, _)| now < at + echo);
+        let heard = |known: &Known| {
+            let acts = known.is_loud && known.has_begun;
+            acts && known.ended.is_none_or(|(at, _)| now < at + echo)
+        };
         let mut all = self.0.iter();
-        all.find(|(_, known)| known.is_heard && &known.instance == instance && heard(known))
-            .map(|(id, _)| *id)
+        all.find(|(_, known)| &known.instance == instance && heard(known)).map(|(id, _)| *id)
     }
 
     fn make_room(&mut self) {
@@ -99,15 +118,21 @@ impl Remediations {
 
 impl Known {
     fn of(command: &RemediationCommand) -> Self {
-        let heard =
+        let loud =
             |action: &Action| matches!(action, Action::Restart(_) | Action::SetCpf(_) | Action::ChangeCpf(_));
         Self {
             instance: command.instance.clone(),
             targets: targets(command),
-            is_heard: command.steps().iter().any(|step| heard(&step.action)),
+            is_loud: command.steps().iter().any(|step| loud(&step.action)),
+            has_begun: false,
             ended: None,
         }
     }
+}
+
+/// Did its agent begin with it?
+fn is_executed(status: StepStatus) -> bool {
+    !matches!(status, StepStatus::Skipped | StepStatus::Refused | StepStatus::DryRun)
 }
 
 /// When a remediation ended, by the clock of its router.

@@ -9,9 +9,13 @@ mod world;
 mod deaths; // What a successor makes of the records.
 #[path = "stories/decisions.rs"]
 mod decisions; // Command, person, nothing, wait.
+#[path = "stories/echoes.rs"]
+mod echoes; // What the log says of our own work.
 #[path = "stories/groups.rs"]
 mod groups; // What belongs together, and what is a repeat.
 #[path = "stories/models.rs"]
 mod models; // Where a model may choose.
+#[path = "stories/routers.rs"]
+mod routers; // Dry runs that nobody makes, and what they were to carry.
 #[path = "stories/storms.rs"]
 mod storms; // Many at once, and anything at all.

@@ -207,12 +207,12 @@ pub fn message_subject(severity: u8) -> subject::Subject {
     subject::error(&"h".parse().unwrap(), &"PROD".parse().unwrap(), severity.try_into().unwrap())
 }
 
-fn command(bytes: &[u8]) -> RemediationCommand {
+pub fn command(bytes: &[u8]) -> RemediationCommand {
     let older = Older::nothing(TraceId::from_bytes([1; 16]), Timestamp::UNIX_EPOCH);
     RemediationCommand::decode(bytes, &older).unwrap()
 }
 
-fn accepted(command: &RemediationCommand, bytes: &[u8]) -> Accepted {
+pub fn accepted(command: &RemediationCommand, bytes: &[u8]) -> Accepted {
     Accepted {
         schema: Accepted::SCHEMA.to_owned(),
         trace_id: command.trace_id.clone(),

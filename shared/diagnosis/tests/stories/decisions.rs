@@ -1,5 +1,9 @@
-use instance_contract::{Action, Decision, DiagnosisPhase, OverallStatus, RaisedBy, Severity};
+use std::collections::BTreeMap;
+
+use instance_contract::{Action, AgentKind, Decision, DiagnosisPhase, OverallStatus, RaisedBy, Severity};
 use instance_diagnosis::{Gathered, Limits, command_of};
+
+use serde_json::json;
 
 use crate::world::{DIED, PANIC, World, text};
 
@@ -59,7 +63,7 @@ fn a_dry_run_that_cannot_even_be_read_goes_to_a_person() {
     world.says(PANIC, 2, 7);
     world.agents_answer("0,0,256,0,0,0");
     let dry = world.last_command();
-    world.ends_with(&dry, OverallStatus::Refused, false);
+    world.ends_with(&dry, OverallStatus::Refused, None);
     assert_eq!(world.decisions(), ["person"]);
 }
 
@@ -115,11 +119,31 @@ fn agents_that_are_silent_are_asked_again_until_the_time_is_over() {
     let mut world = World::new();
     world.says(PANIC, 2, 7);
     for _ in 0..40 {
-        world.gathered(&Gathered::Silent("no answer".to_owned()));
+        let silent =
+            Gathered::Silent { why: "no answer".to_owned(), required: true, answers: BTreeMap::new() };
+        world.gathered(&silent);
         world.later(2000);
     }
     assert_eq!(world.decisions(), ["person"]);
     assert_eq!(world.findings()[0].phase, DiagnosisPhase::Analysis);
+}
+
+/// A cure of the global buffers needs no os agent; what that one knows may help.
+#[test]
+fn one_that_is_not_required_is_waited_for_and_then_done_without() {
+    let mut world = World::new();
+    world.says(PANIC, 2, 7);
+    let config = json!({"globals": "0,0,256,0,0,0", "values": {"config": {"globals": "0,0,256,0,0,0"}}});
+    let restart = json!({"state": "running", "health": "ok"});
+    let answers = BTreeMap::from([(AgentKind::Config, config), (AgentKind::Restart, restart)]);
+    let silent = Gathered::Silent { why: "no answer".to_owned(), required: false, answers };
+    for _ in 0..30 {
+        world.gathered(&silent);
+        assert!(world.findings().is_empty(), "it may answer yet");
+        world.later(2000);
+    }
+    world.gathered(&silent);
+    assert_eq!(world.decisions(), ["remediation"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use instance_contract::{IncidentAcknowledged, OverallStatus};
+use instance_contract::IncidentAcknowledged;
 use instance_diagnosis::{Event, Record};
 
 use crate::world::{DIED, PANIC, World};
@@ -112,24 +112,6 @@ fn one_part_of_a_whole_is_told_with_it() {
         ["cpf-parse-failed"]
     );
     assert_eq!(world.findings()[0].evidence_total, 2);
-}
-
-#[test]
-fn the_echo_of_our_own_restart_is_ours() {
-    let mut world = World::new();
-    world.says(DIED, 3, 7);
-    world.agents_answer("0,0,256,0,0,0");
-    world.ends(&world.last_command(), OverallStatus::Success);
-    let row = instance_knowledge::condition("shutdown-was-abnormal").unwrap();
-    world.later(5000);
-    world.says(&row.wordings[0].example, 2, 9);
-    world.says("Something that nobody knows stumbled at the start", 2, 9);
-    world.later(5000);
-    assert_eq!(world.decisions(), ["remediation"]);
-    world.later(120_000);
-    world.says(&row.wordings[0].example, 2, 9);
-    world.later(5000);
-    assert_eq!(world.decisions(), ["remediation", "person"], "later it is news");
 }
 
 #[test]

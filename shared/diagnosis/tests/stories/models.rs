@@ -1,5 +1,8 @@
-use instance_contract::{Decision, FindingSource};
-use instance_diagnosis::{Advice, Limits};
+use std::collections::BTreeMap;
+
+use instance_contract::{AgentKind, Decision, FindingSource};
+use instance_diagnosis::{Advice, Gathered, Limits};
+use serde_json::json;
 
 use crate::world::World;
 
@@ -40,6 +43,25 @@ fn of_a_text_that_nobody_knows_a_model_may_choose_what_looks() {
     assert!(look.reasons.contains(&"chosen by model m-1".to_owned()), "{:?}", look.reasons);
     // What looks cures nothing: a person is told as well.
     assert!(matches!(last(&world).0, Decision::Person { .. }));
+}
+
+#[test]
+fn who_is_silent_until_the_time_is_over_hides_nothing_from_a_model() {
+    let mut world = world();
+    let mut message = world.message(UNKNOWN, 3, 4711);
+    message.error_type = "license".parse().unwrap();
+    world.take(&message);
+    world.later(2_100);
+    let answers = BTreeMap::from([(AgentKind::Restart, json!({"state": "running"}))]);
+    let silent = Gathered::Silent { why: "no answer".to_owned(), required: false, answers };
+    for _ in 0..30 {
+        world.gathered(&silent);
+        assert!(world.consulted.is_empty(), "it may answer yet");
+        world.later(2_000);
+    }
+    world.gathered(&silent);
+    let facts = &world.consulted[0].1.facts;
+    assert!(facts.iter().any(|(_, fact)| fact == "instance.state = running"), "{facts:?}");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use instance_contract::{
-    AgentKind, Decision, Finding, IncidentId, IrisMessage, OverallStatus, RemediationCommand, RemediationId,
-    Totals, WorkflowTrace, subject,
+    Accepted, AgentKind, Decision, Digest, Finding, IncidentId, IrisMessage, OverallStatus,
+    RemediationCommand, RemediationId, StepStatus, ToolResult, Totals, WorkflowTrace, subject,
 };
 use instance_diagnosis::{Action, Advice, Consultation, Event, Gathered, Incidents, Limits, Record};
 use jiff::{SignedDuration, Timestamp};
@@ -104,20 +104,56 @@ impl World {
         self.perform(actions);
     }
 
-    /// A remediation ends.
-    pub fn ends(&mut self, command: &RemediationCommand, status: OverallStatus) {
-        self.ends_with(command, status, true);
+    /// A router takes a command.
+    pub fn accepts(&mut self, command: &RemediationCommand) {
+        let accepted = Accepted {
+            schema: Accepted::SCHEMA.to_owned(),
+            trace_id: command.trace_id.clone(),
+            remediation_id: RemediationId::from(command.command_id),
+            command: command.clone(),
+            command_digest: Digest::of(b"a command"),
+            accepted_at: self.now,
+            deadline: self.now,
+            policy: String::new(),
+            plan: None,
+            facts: None,
+            traceparent: None,
+        };
+        let actions = self.core.handle(&Event::Accepted(&accepted), self.now);
+        self.perform(actions);
     }
 
-    /// As [`World::ends`]; a command that could not be read stands in no trace.
-    pub fn ends_with(&mut self, command: &RemediationCommand, status: OverallStatus, readable: bool) {
+    /// The router sends a step of it.
+    pub fn steps(&mut self, command: &RemediationCommand) {
+        let event = Event::Stepped(RemediationId::from(command.command_id));
+        let actions = self.core.handle(&event, self.now);
+        self.perform(actions);
+    }
+
+    /// A remediation ends; what was not refused has executed a step.
+    pub fn ends(&mut self, command: &RemediationCommand, status: OverallStatus) {
+        let step = match status {
+            OverallStatus::Refused | OverallStatus::Expired => StepStatus::Skipped,
+            OverallStatus::DryRun => StepStatus::DryRun,
+            _ => StepStatus::Success,
+        };
+        self.ends_with(command, status, Some(step));
+    }
+
+    /// As [`World::ends`], with that step; a command that could not be read has none and stands in no trace.
+    pub fn ends_with(
+        &mut self,
+        command: &RemediationCommand,
+        status: OverallStatus,
+        step: Option<StepStatus>,
+    ) {
         let trace = WorkflowTrace {
             schema: WorkflowTrace::SCHEMA.to_owned(),
             trace_id: command.trace_id.clone(),
             remediation_id: RemediationId::from(command.command_id),
-            command_received: readable.then(|| command.clone()),
+            command_received: step.map(|_| command.clone()),
             initiated_at: self.now,
-            steps_executed: Vec::new(),
+            steps_executed: step.map(|step| result(command, step)).into_iter().collect(),
             overall_status: status,
             failed_at_step: None,
             verification: None,
@@ -193,6 +229,17 @@ impl World {
     pub fn last_command(&self) -> RemediationCommand {
         self.published.last().unwrap().clone()
     }
+}
+
+fn result(command: &RemediationCommand, status: StepStatus) -> ToolResult {
+    let document = json!({
+        "schema": ToolResult::SCHEMA, "trace_id": command.trace_id, "tool_name": "iris_restart",
+        "command_id": command.command_id, "remediation_id": RemediationId::from(command.command_id),
+        "step_id": "restart", "attempt": 1, "status": status, "execution_time_ms": 0, "error_code": null,
+        "error_message": null, "requires_user_action": false, "rollback_available": false,
+        "agent": {"name": "restart-agent", "version": "0.1.0", "host": "db1"},
+    });
+    serde_json::from_value(document).unwrap()
 }
 
 /// For a fact that a test looks at.
