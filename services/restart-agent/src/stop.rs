@@ -42,14 +42,8 @@ pub fn stop(
     // The last word: anywhere else it does not count, and without it the program asks on a terminal.
     words.push("quietly");
     crash_point("restart.to-stop");
-    let said = match site.host.iris(&words, limit) {
-        Ok(finished) => Some(finished.last_words()).filter(|words| !words.is_empty()),
-        // It was started. What came of it is looked at below.
-        Err(HostError::Watch { .. }) => None,
-        Err(error) => return Err(error.into()),
-    };
+    let said = ask(site, &words, limit)?;
     crash_point("restart.stop-asked");
-    let said = said.map_or_else(String::new, |words| format!(" (iris stop said \"{words}\")"));
     until_down(site, began, limit, &said)?;
     crash_point("restart.stopped");
     warnings.extend(users_who_remained(site, log));
@@ -62,13 +56,26 @@ pub fn force(site: &Site<'_>, limit: Duration) -> Result<Stopped, RestartError> 
     let limit = limit.min(FORCE_LIMIT);
     tracing::warn!(instance = %site.instance.name, "forcing the instance down");
     crash_point("restart.to-force");
-    let finished = site.host.iris(&["force", site.instance.name.as_str(), "quietly"], limit)?;
-    let said = format!(" (iris force said \"{}\")", finished.last_words());
+    let said = ask(site, &["force", site.instance.name.as_str(), "quietly"], limit)?;
     crash_point("restart.force-asked");
     until_down(site, began, limit, &said)?;
     crash_point("restart.forced");
     let warnings = vec!["it did not stop and was forced down: look what held it".to_owned()];
     Ok(Stopped { took: began.elapsed(), warnings })
+}
+
+/// Runs `iris` with these words, the first of them its verb, and gives what it said as the end of a sentence. Whoever
+/// calls this looks afterwards at what came of it.
+fn ask(site: &Site<'_>, words: &[&str], limit: Duration) -> Result<String, RestartError> {
+    match site.host.iris(words, limit) {
+        Ok(finished) => {
+            let said = finished.last_words();
+            Ok(if said.is_empty() { said } else { format!(" (iris {} said \"{said}\")", words[0]) })
+        }
+        // It was started, and may have done its work.
+        Err(HostError::Watch { .. }) => Ok(String::new()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn until_down(site: &Site<'_>, began: Instant, limit: Duration, said: &str) -> Result<(), RestartError> {

@@ -22,8 +22,10 @@ pub(crate) use source::{Handed, Handover, handover};
 const QUIET: Duration = Duration::from_millis(100);
 /// or when records were gathered for so long.
 const GATHER: Duration = Duration::from_millis(500);
-/// Records in one message; about 900 bytes each, and a server takes 1 MB.
+/// Records in one message; about 900 bytes each.
 const AT_MOST: usize = 400;
+/// Bytes of records after which a message takes no more. A record is at most some 20 KB, and a server takes 1 MB.
+const BYTES: usize = 512 * 1024;
 /// Until the trail is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
 
@@ -90,15 +92,16 @@ async fn write(bus: &Bus, shard: Shard, handed: Option<&mut Handed>, until: Opti
     }
     let mut log = Log::new(bus, shard, handed, trail.next_sequence());
     loop {
-        let mut records = vec![tell(bus, shard, &mut trail, &log.next().await?).await?];
+        let mut batch = Batch::default();
+        batch.add(tell(bus, shard, &mut trail, &log.next().await?).await?);
         let deadline = Instant::now() + GATHER;
-        while records.len() < AT_MOST && !is_done(&trail) {
+        while !batch.is_full() && !is_done(&trail) {
             let quiet = Instant::now() + QUIET;
             let Ok(message) = timeout_at(deadline.min(quiet), log.next()).await else { break };
-            records.push(tell(bus, shard, &mut trail, &message?).await?);
+            batch.add(tell(bus, shard, &mut trail, &message?).await?);
         }
-        let count = records.len() as u64;
-        let payload = serde_json::to_vec(&AuditRecords::new(records)).expect("records are plain JSON");
+        let count = batch.records.len() as u64;
+        let payload = serde_json::to_vec(&AuditRecords::new(batch.records)).expect("records are plain JSON");
         crash_point("router.audit-to-write");
         after = bus.append_audit(shard, after, payload.into()).await?.sequence;
         AUDIT_RECORDS.add(count, &[]);
@@ -106,6 +109,24 @@ async fn write(bus: &Bus, shard: Shard, handed: Option<&mut Handed>, until: Opti
         if is_done(&trail) {
             return Ok(());
         }
+    }
+}
+
+/// Records that go into one message.
+#[derive(Default)]
+struct Batch {
+    records: Vec<AuditRecord>,
+    bytes: usize,
+}
+
+impl Batch {
+    fn add(&mut self, record: AuditRecord) {
+        self.bytes += serde_json::to_vec(&record).expect("records are plain JSON").len();
+        self.records.push(record);
+    }
+
+    fn is_full(&self) -> bool {
+        self.records.len() >= AT_MOST || self.bytes >= BYTES
     }
 }
 
@@ -136,4 +157,37 @@ async fn tell(
         sequence: message.sequence,
         at: message.published_at,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A batch of records whose reasons are of this text.
+    fn full(text: &str) -> (usize, usize) {
+        let mut trail = Trail::new(Shard(0));
+        let mut batch = Batch::default();
+        while !batch.is_full() {
+            let notice = serde_json::json!({
+                "schema": "instance.v1.notice", "kind": "halted", "at": "2026-11-21T08:00:00Z",
+                "who": text, "what": text, "why": text,
+            });
+            batch.add(trail.tell(&Source {
+                subject: "instance.v1.remediation.0.notice.halt.1",
+                payload: notice.to_string().as_bytes(),
+                sequence: trail.next_sequence(),
+                at: "2026-11-21T08:00:00Z".parse().unwrap(),
+            }));
+        }
+        let count = batch.records.len();
+        (count, serde_json::to_vec(&AuditRecords::new(batch.records)).unwrap().len())
+    }
+
+    #[test]
+    fn a_message_of_the_longest_records_is_one_that_a_server_takes() {
+        assert_eq!(full("a storm").0, AT_MOST);
+        // Six bytes of JSON each.
+        let (count, bytes) = full(&"\u{1}".repeat(2_000));
+        assert!(count < AT_MOST && bytes < 600 * 1024, "{count} records, {bytes} bytes");
+    }
 }

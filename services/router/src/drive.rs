@@ -126,7 +126,7 @@ impl Driver<'_> {
             self.core.remember_restart(instance, *at);
         }
         let now = self.router.clock.now();
-        let halted = *self.router.halted.borrow();
+        let halted = self.router.is_halted();
         // Nothing is open yet, so nothing follows from it.
         self.core.on(Event::Halted(halted), now);
         let open = standing.take_open();
@@ -170,8 +170,7 @@ impl Driver<'_> {
                     count::standing(self.shard, &self.core, self.intake.len());
                 }
                 Ok(()) = halted.changed() => {
-                    let halted = *halted.borrow_and_update();
-                    self.happens(Event::Halted(halted), &Span::none());
+                    self.happens(Event::Halted(self.router.is_halted()), &Span::none());
                 }
                 Some((event, span)) = self.under_way.next() => {
                     if let Some(event) = event {

@@ -48,7 +48,7 @@ struct Router {
     process: String,
     policy: Policy,
     default_instance: Option<instance_contract::InstanceName>,
-    /// Every command is a dry run, whatever it says.
+    /// Every command is a dry run, whatever it says, and what was open before is driven as under a halt.
     dry_run: bool,
     /// All shards, ours or not: a command id must be new in each of them.
     shards: Vec<Shard>,
@@ -56,6 +56,13 @@ struct Router {
     hosts: instance_bus::Hosts,
     /// Is the kill switch thrown?
     halted: tokio::sync::watch::Receiver<bool>,
+}
+
+impl Router {
+    /// Nothing may be sent to an agent: everybody has been halted, or this router changes nothing.
+    fn is_halted(&self) -> bool {
+        self.dry_run || *self.halted.borrow()
+    }
 }
 
 /// Drives every shard that can be had until drained.

@@ -56,7 +56,7 @@ async fn drive_while_owned(router: &Router, lease: &mut Lease) {
             let driven = tokio::select! {
                 driven = drive::drive(router, lease, &taken, &owned) => driven,
                 never = audit::keep(&router.bus, shard, handed) => match never {},
-                never = notices::keep(&router.bus, shard) => match never {},
+                never = notices::keep(router, shard) => match never {},
             };
             count::left(shard);
             match driven {

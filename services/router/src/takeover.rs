@@ -12,8 +12,8 @@ use instance_contract::{
     InstanceName, RemediationId, Shard, Tool,
     subject::{self, RecordKind, Subject},
 };
-use instance_engine::{Logged, Record, is_restart};
-use jiff::{SignedDuration, Timestamp};
+use instance_engine::{Logged, RESTARTS_KEPT, Record, is_restart};
+use jiff::Timestamp;
 use tokio::time::timeout;
 
 use crate::{Error, Router, perform};
@@ -26,8 +26,6 @@ const BY_NAME: usize = 128;
 const WORTH_READING: u64 = 50;
 /// A reading that gives nothing for so long is given up.
 const PATIENCE: Duration = Duration::from_secs(16);
-/// Policy counts restarts of so long.
-const COUNTED: SignedDuration = SignedDuration::from_hours(1);
 
 /// What stands in a shard's log, as far as its new owner must know.
 #[derive(Default)]
@@ -63,7 +61,7 @@ pub(crate) async fn read(
     }
     let end = router.bus.last_sequence(shard).await?;
     standing.take_in(router, shard, &[subject::shard_log(shard)], from, end).await?;
-    let since = router.clock.now() - COUNTED;
+    let since = router.clock.now() - RESTARTS_KEPT;
     for records in standing.open.values() {
         standing.restarts.extend(restarts(records, since));
     }
@@ -119,7 +117,7 @@ impl Standing {
         if end < from {
             return Ok(());
         }
-        let since = router.clock.now() - COUNTED;
+        let since = router.clock.now() - RESTARTS_KEPT;
         let mut log = router.bus.follow(shard, filters, from);
         loop {
             let Ok(message) = timeout(PATIENCE, log.next()).await else {

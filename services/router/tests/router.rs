@@ -242,6 +242,23 @@ async fn restarts_of_an_instance_are_kept_apart_over_a_change_of_owner() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_router_that_changes_nothing_sends_no_step_of_what_was_open_before_it() {
+    let desk = Desk::new().await;
+    let first = desk.router_with("a", desk::often());
+    desk.agents("PROD", |_| Some(StepStatus::Success)).await;
+    let open = desk.ask(&command(32, "PROD"), "PROD").await.remediation_id.unwrap();
+    desk.asked(open).await;
+    first.drained().await;
+    let _dry = desk.dry_router("a");
+    desk.approve(open).await;
+    let trace = desk.ended(open).await;
+    assert!(trace.reason.is_some_and(|reason| reason.contains("kill switch")));
+    let planned = desk.ask(&command(33, "PROD"), "PROD").await;
+    assert_eq!(desk.ended(planned.remediation_id.unwrap()).await.overall_status, OverallStatus::DryRun);
+    assert!(desk.sent().is_empty(), "{:?}", desk.sent());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_id_that_comes_back_for_another_instance_is_refused_in_every_shard() {
     let desk = Desk::new().await;
     let _router = desk.router("a");

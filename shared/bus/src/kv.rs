@@ -80,7 +80,7 @@ pub struct OpenHint {
     pub read_to: u64,
     /// Of the owner who wrote it. The hint of one who was followed by another says nothing.
     pub epoch: u64,
-    /// Restarts of the hour before, which policy counts; those told after `read_to` may be missing.
+    /// Restarts of the day before, which policy counts; those told after `read_to` may be missing.
     pub restarts: Vec<(InstanceName, Timestamp)>,
 }
 

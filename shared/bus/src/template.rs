@@ -7,6 +7,7 @@ pub(crate) fn of(subject: &str) -> Option<&'static str> {
         ["error", ..] => "instance.v1.error.{host}.{instance}.{severity}",
         ["command", ..] => "instance.v1.command.{instance}",
         ["remediation", _, "owner", _] => "instance.v1.remediation.{shard}.owner.{epoch}",
+        ["remediation", _, "notice", ..] => "instance.v1.remediation.{shard}.notice.{source}.{sequence}",
         ["remediation", _, _, "accepted"] => "instance.v1.remediation.{shard}.{id}.accepted",
         ["remediation", _, _, "planned"] => "instance.v1.remediation.{shard}.{id}.planned",
         ["remediation", _, _, "ended"] => "instance.v1.remediation.{shard}.{id}.ended",
@@ -40,12 +41,14 @@ pub(crate) fn of(subject: &str) -> Option<&'static str> {
 pub(crate) fn remediation_in(subject: &str) -> Option<&str> {
     let (_shard, rest) = subject.strip_prefix("instance.v1.remediation.")?.split_once('.')?;
     let id = rest.split('.').next()?;
-    (id != "owner").then_some(id)
+    (!matches!(id, "owner" | "notice")).then_some(id)
 }
 
 #[cfg(test)]
 mod tests {
-    use instance_contract::{AgentKind, AskKind, Attempt, HostName, RemediationId, Shard, StepId, subject};
+    use instance_contract::{
+        AgentKind, AskKind, Attempt, HostName, NoticeSource, RemediationId, Shard, StepId, subject,
+    };
 
     use super::*;
 
@@ -63,6 +66,9 @@ mod tests {
         assert_eq!(of(asked.as_str()), Some("instance.v1.ask.{agent}.{host}.facts"));
         assert_eq!(remediation_in(made.as_str()), Some("6f1d2c0a-52b7-4c43-9a3e-1b6077a1d5c8"));
         assert_eq!(remediation_in(subject::owner(Shard(3), 7).as_str()), None);
+        let told = subject::notice(Shard(0), NoticeSource::DeadLetters, 42);
+        assert_eq!(of(told.as_str()), Some("instance.v1.remediation.{shard}.notice.{source}.{sequence}"));
+        assert_eq!(remediation_in(told.as_str()), None);
         assert_eq!(of("instance.v1.command.2.PROD"), of("instance.v1.command.PROD"));
     }
 

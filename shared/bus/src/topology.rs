@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::{Bus, BusError, LogMessage};
 
 pub use table::{
-    AUDIT, AUDIT_KEPT, COMMANDS, CONTROL, DEAD, ERRORS, HOSTS, INCIDENTS, LEASES, OPEN, print as print_table,
-    remediations,
+    AUDIT, AUDIT_KEPT, COMMANDS, CONTROL, DEAD, ERRORS, HOSTS, INCIDENTS, LEASES, OPEN, REMEDIATIONS_KEPT,
+    print as print_table, remediations,
 };
 pub(crate) use table::{ConsumerSpec, errors, errors_as_grave_as, findings, router, steps, stream_of};
 

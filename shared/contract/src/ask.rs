@@ -83,7 +83,7 @@ pub struct Facts {
     #[serde(default)]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub taken_at: Option<jiff::Timestamp>,
-    /// When the instance was restarted by us in the last hour, from the remediation log.
+    /// When the instance was restarted by us in the last 24 hours, from the remediation log.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub restarts: Vec<jiff::Timestamp>,

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 
 pub use chain::{Chain, Defect};
 use told::Slip;
+pub use told::safe;
 
 /// A message of the remediation log.
 #[derive(Debug, Clone, Copy)]
@@ -143,7 +144,7 @@ impl Trail {
             shard: self.shard,
             trace_id: told.trace_id,
             what: told::safe(&told.what),
-            who: told.who,
+            who: told::safe(&told.who),
             why: told::safe(&told.why),
         });
         self.number += 1;

@@ -30,7 +30,7 @@ use rules::Rules;
 use wakes::Wakes;
 
 pub(crate) use open::planned_on;
-pub use restarts::is_restart;
+pub use restarts::{RESTARTS_KEPT, is_restart};
 
 /// The state of one shard's owner.
 #[derive(Debug)]
@@ -160,7 +160,7 @@ impl Core {
         self.open.get(id).map(|open| &open.remediation)
     }
 
-    /// Restarts of the last hour that policy counts, by instance.
+    /// Restarts that policy still counts, by instance; see [`RESTARTS_KEPT`].
     pub fn restarts(&self) -> impl Iterator<Item = (&InstanceName, Timestamp)> {
         self.restarts.iter()
     }
@@ -233,7 +233,7 @@ impl Core {
         let instance = arriving.or_else(|| self.open.get(id).map(|open| open.remediation.instance()));
         match (answer, instance) {
             (FactsAnswer::Facts(facts), Some(instance)) => {
-                let restarts = self.restarts.within_an_hour(instance, now);
+                let restarts = self.restarts.of(instance, now);
                 FactsAnswer::Facts(Facts { taken_at: Some(now), restarts, ..facts })
             }
             (answer, _) => answer,
@@ -349,7 +349,7 @@ impl Core {
             Token { epoch, counter: *counter }
         });
         let former = open.wake_at;
-        let restarts = self.restarts.within_an_hour(instance, now);
+        let restarts = self.restarts.of(instance, now);
         match open.judged_again(restarts, now) {
             Some(end) => effects.push(end),
             None => effects.extend(open.progress(token, self.halted, now)),

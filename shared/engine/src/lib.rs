@@ -26,7 +26,7 @@ mod unwind;
 
 pub mod audit; // What the audit trail tells of the log.
 
-pub use crate::core::{Core, is_restart};
+pub use crate::core::{Core, RESTARTS_KEPT, is_restart};
 pub use decide::{Decision, Situation, decide};
 pub use intake::{Arrival, Earlier, FactsAnswer};
 pub use remediation::{Answer, Illegible, Phase, Record, Remediation};

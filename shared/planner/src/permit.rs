@@ -29,7 +29,7 @@ pub(crate) fn refusals(command: &RemediationCommand, facts: &Facts, policy: &Pol
     faults
 }
 
-/// Why a plan may not restart its instance now, after these restarts of the last hour: what was planned before its turn
+/// Why a plan may not restart its instance now, after these restarts of the last 24 hours: what was planned before its turn
 /// came is held to it once more.
 pub fn too_soon(
     plan: &Plan,

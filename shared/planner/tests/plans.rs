@@ -296,6 +296,11 @@ fn restarts_of_an_instance_are_few_and_apart() {
         policy_says("minutes_between_restarts = 0", "2026-11-21T08:50:00Z", &["2026-11-21T08:49:00Z"]),
         Ok(())
     );
+    let now = "2026-11-21T08:50:00Z";
+    let yesterday = ["2026-11-20T09:00:00Z", "2026-11-20T12:00:00Z", "2026-11-21T07:20:00Z"];
+    assert_eq!(policy_says("", now, &yesterday), Ok(()), "only those of the last hour are too many");
+    let apart = policy_says("minutes_between_restarts = 120", now, &yesterday).unwrap_err();
+    assert!(apart.contains("not before 2026-11-21T09:20:00Z"), "{apart}");
 }
 
 #[test]

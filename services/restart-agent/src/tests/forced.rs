@@ -1,6 +1,15 @@
 //! An instance that does not stop is killed only where the command and the settings both say so.
 
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    os::unix::net::UnixListener,
+    process::Command,
+    thread,
+    time::Duration,
+};
+
 use instance_contract::{Failure, RestartInstance};
+use serde_json::{Value, json};
 
 use super::{Stage, code, figure};
 
@@ -51,6 +60,50 @@ fn nothing_is_started_after_force_that_failed() {
     assert!(matches!(failure, Failure::Unknown { .. }), "{failure}");
     assert_eq!(code(&failure), "stop_failed");
     assert_eq!(stage.calls(), ["stop PROD quietly", "force PROD quietly"]);
+}
+
+/// Runs the script for each connection, as `instance-iris@.service` does, and says nothing after `force`.
+fn lose_the_answer_of_force(stage: &mut Stage) {
+    let socket = stage.path("socket");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let iris = stage.path("iris");
+    stage.config.iris_socket = Some(socket);
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            let mut line = String::new();
+            BufReader::new(&connection).read_line(&mut line).unwrap();
+            let question: Value = serde_json::from_str(&line).unwrap();
+            let words: Vec<String> = serde_json::from_value(question["words"].clone()).unwrap();
+            let output = Command::new(&iris).args(&words).output().unwrap();
+            if words[0] != "force" {
+                let [stdout, stderr] =
+                    [output.stdout, output.stderr].map(|it| String::from_utf8(it).unwrap());
+                let finished = json!({"code": output.status.code(), "signal": null, "stdout": stdout,
+                    "stderr": stderr, "timed_out": false});
+                writeln!(connection, "{}", json!({ "finished": finished })).unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn force_whose_answer_is_lost_may_have_been_done() {
+    let mut stage = Stage::new();
+    stage.config.allow_force = true;
+    stage.write("behave", "stop_lies");
+    lose_the_answer_of_force(&mut stage);
+    let applied = stage.restart_as(FORCE).unwrap();
+    assert_eq!(stage.calls(), ["stop PROD quietly", "force PROD quietly", "start PROD quietly"]);
+    assert!(figure(&applied, "force_ms").is_some());
+
+    let mut stage = Stage::new();
+    stage.config.allow_force = true;
+    stage.write("behave", "stop_midway force_fails");
+    lose_the_answer_of_force(&mut stage);
+    let limit = Duration::from_secs(4);
+    let failure = stage.apply_as(&stage.prepare().unwrap(), FORCE, limit, &|| Ok(())).unwrap_err();
+    assert!(matches!(failure, Failure::Unknown { .. }), "{failure}");
 }
 
 #[test]

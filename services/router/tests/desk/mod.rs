@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use instance_bus::{Bus, Headers, Inbox, OpenHint};
+use instance_bus::{Bus, Headers, Inbox, LogMessage, OpenHint};
 use instance_chassis::{Context, Drain};
 use instance_clock::SystemClock;
 use instance_contract::{
@@ -93,6 +93,15 @@ impl Desk {
     }
 
     pub fn router_sparing(&self, name: &str, policy: Policy, carriers: Carriers) -> Router {
+        self.start(name, policy, carriers, false)
+    }
+
+    /// One that was started with `--dry-run`.
+    pub fn dry_router(&self, name: &str) -> Router {
+        self.start(name, often(), Carriers::default(), true)
+    }
+
+    fn start(&self, name: &str, policy: Policy, carriers: Carriers, dry_run: bool) -> Router {
         let drain = Drain::new();
         let context = Context {
             config: Config { name: Some(name.to_owned()), policy: Some(policy), ..Config::default() },
@@ -104,7 +113,7 @@ impl Desk {
             process_id: Uuid::new_v4(),
             host: host(),
             carriers,
-            dry_run: false,
+            dry_run,
             meter: opentelemetry::global::meter("test"),
         };
         let runtime =
@@ -160,15 +169,20 @@ impl Desk {
         *self.refusing.lock().unwrap() = None;
     }
 
-    /// Approve what a remediation asks for, once it asks.
-    pub async fn approve(&self, id: RemediationId) {
-        let asked = eventually(Duration::from_secs(10), || async move {
+    /// The question to a person, once it is asked.
+    pub async fn asked(&self, id: RemediationId) -> LogMessage {
+        eventually(Duration::from_secs(10), || async move {
             let messages = self.bus.find_remediation(id).await.ok()?;
             messages.into_iter().find(|message| {
                 matches!(subject::parse_record(&message.subject), Some((.., RecordKind::ApprovalAsked(1))))
             })
         })
-        .await;
+        .await
+    }
+
+    /// Approve what a remediation asks for, once it asks.
+    pub async fn approve(&self, id: RemediationId) {
+        let asked = self.asked(id).await;
         let (shard, ..) = subject::parse_record(&asked.subject).unwrap();
         let question: ApprovalAsked = asked.json().unwrap();
         let answer = ApprovalAnswered {

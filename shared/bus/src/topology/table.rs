@@ -29,6 +29,8 @@ pub const OPEN: &str = "INSTANCE_OPEN";
 const REMEDIATIONS: &str = "INSTANCE_REMEDIATIONS_";
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_hours(24);
+/// How long the remediation log is kept.
+pub const REMEDIATIONS_KEPT: Duration = Duration::from_hours(24 * 30);
 /// How long the audit trail is kept.
 pub const AUDIT_KEPT: Duration = Duration::from_hours(24 * 365);
 /// How long a message id is remembered; never longer than the messages live.
@@ -102,7 +104,7 @@ pub(crate) fn streams(shards: u16, replicas: u8) -> Vec<StreamSpec> {
         stream(DEAD, &subject::dead_letters(), DAY * 90, "old"),
     ];
     for shard in (0..shards).map(Shard) {
-        let mut spec = stream(&remediations(shard), &subject::shard_log(shard), DAY * 30, "new");
+        let mut spec = stream(&remediations(shard), &subject::shard_log(shard), REMEDIATIONS_KEPT, "new");
         spec.fields.push(("allow_direct", json!(true)));
         // A record is written once, whoever writes it and whatever else it asks of the log.
         spec.set("max_msgs_per_subject", &json!(1));

@@ -147,6 +147,15 @@ fn who_did_what_and_why_is_told_of_every_record() {
 }
 
 #[test]
+fn who_asked_is_told_short_and_without_secrets() {
+    let mut log = log();
+    log[1].1["command"]["requested_by"] = json!(format!("password=hunter2 {}", "x".repeat(500_000)));
+    let records = tell(&mut Trail::new(Shard(2)), &log[..2]);
+    let who = &records[1].entry.who;
+    assert!(who.chars().count() <= 1_000 && !who.contains("hunter2"), "{who}");
+}
+
+#[test]
 fn whoever_goes_on_after_any_record_tells_the_same() {
     let log = log();
     let whole = tell(&mut Trail::new(Shard(2)), &log);

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::Known;
 
-/// Characters of `what` and `why`.
+/// Characters of `who`, `what` and `why`.
 const LONGEST: usize = 1_000;
 
 /// What a record says.
@@ -380,7 +380,7 @@ fn nobody() -> Told {
 }
 
 /// Without what looks like a secret, and short. By its looks alone: whoever tells the log again must come to the same words.
-pub(super) fn safe(text: &str) -> String {
+pub fn safe(text: &str) -> String {
     short(instance_redaction::redact_by_shape(text).into_owned())
 }
 

@@ -1,4 +1,4 @@
-//! When each instance was restarted by us: policy bounds how often.
+//! When each instance was restarted by us: policy bounds how often, and how soon after another.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::remediation::Record;
 
-const HOUR: SignedDuration = SignedDuration::from_hours(1);
+/// The longest time that policy may want between two restarts (`minutes_between_restarts` is at most 1440).
+pub const RESTARTS_KEPT: SignedDuration = SignedDuration::from_hours(24);
 
 #[derive(Debug, Default)]
 pub(super) struct Restarts {
@@ -21,16 +22,16 @@ impl Restarts {
         if !times.contains(&at) {
             times.push(at);
         }
-        times.retain(|earlier| at.duration_since(*earlier) <= HOUR);
+        times.retain(|earlier| at.duration_since(*earlier) <= RESTARTS_KEPT);
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&InstanceName, Timestamp)> {
         self.by_instance.iter().flat_map(|(instance, times)| times.iter().map(move |at| (instance, *at)))
     }
 
-    pub(super) fn within_an_hour(&self, instance: &InstanceName, now: Timestamp) -> Vec<Timestamp> {
+    pub(super) fn of(&self, instance: &InstanceName, now: Timestamp) -> Vec<Timestamp> {
         let times = self.by_instance.get(instance).map(Vec::as_slice).unwrap_or_default();
-        times.iter().copied().filter(|at| now.duration_since(*at) < HOUR).collect()
+        times.iter().copied().filter(|at| now.duration_since(*at) < RESTARTS_KEPT).collect()
     }
 }
 

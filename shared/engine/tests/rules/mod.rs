@@ -227,6 +227,25 @@ fn a_plan_that_was_made_before_its_turn_is_held_to_the_restarts_that_came_first(
 }
 
 #[test]
+fn restarts_are_kept_apart_for_longer_than_an_hour() {
+    let policy = Policy { approve_restarts: false, minutes_between_restarts: 120, ..Policy::default() };
+    let mut desk = Desk::with(policy);
+    desk.arrives(command(1, "PROD"));
+    desk.run_to_the_end(succeeded);
+    assert_eq!(desk.ended(1).overall_status, OverallStatus::Success);
+    desk.sleeps(90 * 60);
+    let sent = desk.sent();
+    desk.arrives(command(2, "PROD"));
+    desk.run_to_the_end(succeeded);
+    assert_eq!(desk.ended(2).overall_status, OverallStatus::Refused);
+    assert_eq!(desk.sent(), sent);
+    desk.sleeps(31 * 60);
+    desk.arrives(command(3, "PROD"));
+    desk.run_to_the_end(succeeded);
+    assert_eq!(desk.ended(3).overall_status, OverallStatus::Success);
+}
+
+#[test]
 fn four_independent_steps_run_at_once_and_the_others_follow() {
     let steps: Vec<(&str, &[&str])> = ["a", "b", "c", "d", "e", "f"].map(|id| (id, &[][..])).to_vec();
     let mut desk = Desk::without_approvals();

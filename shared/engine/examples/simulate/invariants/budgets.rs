@@ -163,7 +163,12 @@ fn plans_keep_to_what_they_know(world: &World) -> Result<(), Broken> {
         let Some(now) = facts.taken_at.filter(|_| restarts) else { continue };
         let is_too_soon = !apart.is_zero() && facts.restarts.iter().any(|at| now < *at + apart);
         let is_dry = world.asked_for(entry.id).is_none_or(|asked| asked.command.dry_run);
-        if !is_dry && (is_too_soon || facts.restarts.len() >= policy.restarts_per_hour as usize) {
+        let in_the_hour = facts
+            .restarts
+            .iter()
+            .filter(|at| now.duration_since(**at) < SignedDuration::from_hours(1))
+            .count();
+        if !is_dry && (is_too_soon || in_the_hour >= policy.restarts_per_hour as usize) {
             return broken(
                 "I10 (plans keep to what they know)",
                 format!("{}: {:?}", entry.id, facts.restarts),
