@@ -174,7 +174,7 @@ fn truth_swapped(scenario: &Scenario, seed: u64, folder: &Path, stop: &AtomicBoo
     let runtime = lanes::runtime()?;
     // In the same place, one after the other: commands name folders.
     let play = |scenario: &Scenario, kept: &str| {
-        let place = folder.join("world");
+        let place = folder.join("played");
         let played = runtime.block_on(one::play(scenario, seed, &place, None, stop));
         fs::rename(&place, folder.join(kept)).context("could not put a world aside")?;
         played
