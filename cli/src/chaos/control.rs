@@ -219,6 +219,8 @@ pub fn asked(commands: &[RemediationCommand]) -> String {
             }
             fields.get_mut("steps").and_then(Value::as_array_mut).into_iter().flatten().for_each(no_port);
         }
+        // A command in the simple form has its parameters itself.
+        no_port(&mut document);
         document.to_string()
     };
     commands.iter().map(plain).collect::<Vec<_>>().join("\n")
@@ -226,7 +228,7 @@ pub fn asked(commands: &[RemediationCommand]) -> String {
 
 /// Writes a port as its distance to the one before it.
 fn no_port(step: &mut Value) {
-    let parameters = &mut step["parameters"];
+    let Some(parameters) = step.get_mut("parameters") else { return };
     let port = |name: &str| parameters[name].as_str().and_then(|text| text.parse::<i32>().ok());
     if parameters["parameter"] == "WebServerPort"
         && let (Some(new), Some(current)) = (port("new_value"), port("current_value"))
