@@ -51,7 +51,7 @@ pub struct Args {
     /// The same seed gives the same messages
     #[arg(long)]
     seed: Option<u64>,
-    /// In the words of the language model that the settings name ([model]); templates answer where it does not
+    /// In the words of the language model that the settings name (table "model"); templates answer where it does not
     #[arg(long, conflicts_with_all = ["rate", "lasting", "list_templates"])]
     model: bool,
     /// Only messages of this template

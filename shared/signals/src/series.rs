@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// Combinations of label values that are told apart for one metric; whatever comes beyond counts as [`OTHER`].
+/// Combinations of label values that are told apart for one metric; whatever comes beyond counts as `_OTHER`.
 pub const MOST_SERIES: usize = 200;
 
 /// The value of each label of what is not told apart any more.
