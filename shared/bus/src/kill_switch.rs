@@ -99,8 +99,9 @@ impl KillSwitch {
 }
 
 impl Memory {
-    /// Takes what has arrived. The connection hands messages on in the order in which they come, so a halt that was
-    /// acknowledged before a step was sent is here before that step.
+    /// Takes what has arrived. The server hands on what one connection sends in its order, so a halt is here before
+    /// anything that its sender sent after it. What others sent may overtake it by the moment in which the server
+    /// hands the halt on (it acknowledges from another thread); the read that is due bounds that moment too.
     fn listen(&mut self) {
         // Outside of the runtime's fairness, which would say that nothing is there when something is.
         while let Some(Some(_)) = tokio::task::unconstrained(self.writes.next()).now_or_never() {
