@@ -129,7 +129,7 @@ fn work(chosen: &[&'static Mutant]) -> VecDeque<Work> {
     }
     let mut work: Vec<Work> = checks.into_iter().map(|check| Work { mutant: None, check }).collect();
     work.extend(chosen.iter().map(|mutant| Work { mutant: Some(mutant), check: mutant.check }));
-    work.sort_by_key(|work| !matches!(work.check, Check::Death { .. } | Check::Suspend { .. }));
+    work.sort_by_key(|work| !matches!(work.check, Check::Death { .. }));
     work.into()
 }
 

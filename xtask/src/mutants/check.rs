@@ -25,8 +25,6 @@ pub enum Check {
     Simulation { seeds: u64 },
     /// Proof 2: one death of one process.
     Death { case: &'static str },
-    /// Proof 3: routers and agents stand still under a load of plans, so many times.
-    Suspend { faults: u16 },
     /// Unit tests of a package whose names hold this: disks that lose power, and what agents promise.
     Tests { package: &'static str, filter: &'static str },
     /// The tests of a file under `tests` of a package whose names hold this: stories, and what needs a server.
@@ -38,7 +36,6 @@ impl fmt::Display for Check {
         match self {
             Self::Simulation { seeds } => write!(f, "simulate, {seeds} seeds"),
             Self::Death { case } => write!(f, "crash, {case}"),
-            Self::Suspend { faults } => write!(f, "broker, suspend, {faults} faults"),
             Self::Tests { package, filter } => write!(f, "{package} {filter}*"),
             Self::TestsOf { package, name, filter } => write!(f, "{package} {name} {filter}*"),
         }
@@ -57,7 +54,6 @@ pub struct Verdict {
 pub struct Programs {
     pub simulate: PathBuf,
     pub crash: PathBuf,
-    pub broker: PathBuf,
     pub nats_server: PathBuf,
     /// The test programs of the checks that run one.
     pub tests: Vec<(Check, PathBuf)>,
@@ -74,7 +70,6 @@ impl Programs {
         let found = Self {
             simulate: simulate::program(workspace),
             crash: workspace.program("examples/crash"),
-            broker: workspace.program("examples/broker"),
             nats_server: nats_server::find(workspace)?,
             tests,
             logs,
@@ -96,11 +91,6 @@ impl Programs {
             Check::Death { case } => {
                 let mut command = Command::new(&self.crash);
                 command.args(["--case", case]);
-                command
-            }
-            Check::Suspend { faults } => {
-                let mut command = Command::new(&self.broker);
-                command.args(["--only", "suspend", "--faults", &faults.to_string()]);
                 command
             }
             Check::Tests { filter, .. } | Check::TestsOf { filter, .. } => {
@@ -146,9 +136,7 @@ fn found(check: Check, said: &str) -> Option<String> {
     let line = |part: &str| said.lines().find(|line| line.contains(part));
     match check {
         Check::Simulation { .. } => line(" breaks ").map(str::to_owned),
-        Check::Death { .. } | Check::Suspend { .. } => {
-            line("FAILED ").map(|line| line.trim_start_matches("FAILED ").to_owned())
-        }
+        Check::Death { .. } => line("FAILED ").map(|line| line.trim_start_matches("FAILED ").to_owned()),
         Check::Tests { .. } | Check::TestsOf { .. } => {
             let name = line(" ... FAILED")?.trim_start_matches("test ").split(" ... ").next()?;
             Some(name.to_owned())
@@ -161,7 +149,6 @@ fn has_looked(check: Check, said: &str) -> bool {
     match check {
         Check::Simulation { .. } => said.contains(" plans"),
         Check::Death { .. } => said.contains("1 deaths"),
-        Check::Suspend { .. } => said.contains("1 parts, 0 failures"),
         Check::Tests { .. } | Check::TestsOf { .. } => {
             said.contains("test result: ok.") && !said.contains("ok. 0 passed")
         }

@@ -31,8 +31,8 @@ const fn router(filter: &'static str) -> Check {
 
 /// A run of the simulation over this many seeds.
 const SIMULATION: Check = Check::Simulation { seeds: 1_000 };
-/// A router stands still, and then an agent.
-const SUSPEND: Check = Check::Suspend { faults: 2 };
+/// A router whose server stood still for longer than its lease lives.
+const NOT_RENEWED: Check = router("owners::an_owner_that_could_not_renew");
 /// A plan whose acceptance is confirmed late, after a restart by another one.
 const JUDGED_AGAIN: Check = Check::TestsOf {
     package: "instance-engine",
@@ -90,7 +90,7 @@ pub const MUTANTS: &[Mutant] = &[
     found_by(SIMULATION, "engine.lost-write-not-looked-for"),
     found_by(SIMULATION, "engine.ack-before-accepted"),
     // Who may act.
-    found_by(SUSPEND, "router.lost-lease-ignored"),
+    found_by(NOT_RENEWED, "router.lost-lease-ignored"),
     found_by(FOLLOWED, "router.former-owner-writes"),
     found_by(LEAVES, "router.lease-released-early"),
     found_by(NO_STREAM, "bus.no-responders-is-yes"),
