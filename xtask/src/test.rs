@@ -49,7 +49,8 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 /// `cargo test` over the whole tree, unless the arguments name packages.
 fn cargo_test(workspace: &Workspace, options: &Options) -> Command {
     let mut cargo = command::cargo_in(workspace);
-    cargo.arg("test");
+    // All that fails is told at once; what one change breaks shows by what fails together.
+    cargo.args(["test", "--no-fail-fast"]);
     if !names_packages(&options.arguments) {
         binaries::whole_tree(&mut cargo);
     }

@@ -32,7 +32,9 @@ pub(crate) async fn livez() -> &'static str {
 /// 200 while it takes work and the bus answers with its streams there, else 503. `?verbose` says what was looked at.
 pub(crate) async fn readyz(State(gateway): State<Arc<Gateway>>, RawQuery(query): RawQuery) -> Response {
     let draining = gateway.drain.is_requested().then(|| "a drain was asked for".to_owned());
-    let bus = match tokio::time::timeout(PATIENCE, gateway.bus.topology()).await {
+    // Within half of what the whole request has, so that the answer says what is wrong, and not that it came late.
+    let whole = Duration::from_secs(gateway.config.limits.request_seconds.into());
+    let bus = match tokio::time::timeout(PATIENCE.min(whole / 2), gateway.bus.topology()).await {
         Ok(Ok(_)) => None,
         Ok(Err(error)) => Some(instance_chassis::error_chain(&error)),
         Err(_) => Some("no answer in time".to_owned()),
