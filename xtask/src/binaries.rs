@@ -44,8 +44,7 @@ pub fn build(workspace: &Workspace, scope: Scope) -> Result<()> {
             whole_tree(&mut cargo).args(["--bins", "--tests", "--example", "telemetry-page"])
         }
         Scope::ProgramsAndProofs => {
-            whole_tree(&mut cargo).args(["--bins", "--tests", "--example", "crash", "--example", "broker"]);
-            cargo.args(["--example", "simulate"])
+            whole_tree(&mut cargo).args(["--bins", "--tests", "--example", "crash", "--example", "broker"])
         }
     };
     command::run(&mut cargo)?;

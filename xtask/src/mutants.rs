@@ -17,6 +17,7 @@ use self::places::Places;
 use self::table::{MUTANTS, Mutant};
 use crate::binaries::{self, Scope};
 use crate::command;
+use crate::simulate;
 use crate::workspace::Workspace;
 
 /// Checks side by side.
@@ -53,6 +54,8 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     releases_have_none(workspace)?;
     binaries::build(workspace, Scope::ProgramsAndProofs)?;
+    let mut optimised = command::cargo_in(workspace);
+    command::run(optimised.arg("build").args(simulate::PROGRAM).args(["--features", "mutants"]))?;
     let began = Instant::now();
     let checks: Vec<Check> = chosen.iter().map(|mutant| mutant.check).collect();
     let programs = Programs::find(workspace, &checks, programs_of(workspace, &checks)?)?;

@@ -1,5 +1,6 @@
 //! `cargo xtask simulate`: the router's core over many seeds of a bus, a world and people that misbehave.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -12,7 +13,7 @@ pub const SEEDS_IN_CI: u64 = 10_000;
 
 /// For the build. A run that hangs must not eat CI's time.
 const LIMIT_OF_BUILD: Duration = Duration::from_mins(10);
-/// A seed takes a few milliseconds.
+/// A seed takes a millisecond or two.
 const LIMIT_OF_SEED: Duration = Duration::from_millis(50);
 
 /// Seeds that failed once.
@@ -31,9 +32,18 @@ pub struct Options {
     pub seed: Option<u64>,
 }
 
+/// What cargo is asked to build or to run; see `profile.simulate` in the workspace's manifest.
+pub const PROGRAM: [&str; 6] =
+    ["--profile", "simulate", "--package", "instance-engine", "--example", "simulate"];
+
+/// The program, once it is built.
+pub fn program(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("simulate/examples/simulate")
+}
+
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let mut cargo = command::cargo_in(workspace);
-    cargo.args(["run", "--package", "instance-engine", "--example", "simulate", "--"]);
+    cargo.arg("run").args(PROGRAM).arg("--");
     match options.seed {
         Some(seed) => cargo.args(["--seed", &seed.to_string()]),
         None => cargo.args(["--seeds", &options.seeds.to_string(), "--from", &options.from.to_string()]),

@@ -55,7 +55,7 @@ struct Driver<'a> {
     wake_at: Option<Timestamp>,
 }
 
-/// Until drained, or until the lease is lost.
+/// Until drained, until the shard is to be given away, or until the lease is lost.
 pub(crate) async fn drive(
     router: &Router,
     lease: &mut Lease,
@@ -164,6 +164,7 @@ impl Driver<'_> {
             tokio::select! {
                 biased;
                 () = self.router.drain.requested() => break,
+                () = self.router.shares.asked_for(self.shard) => break,
                 _ = renewal.tick() => {
                     renew(lease).await?;
                     self.tell_next_owner();
@@ -198,7 +199,7 @@ impl Driver<'_> {
         self.finish(lease, renewal).await
     }
 
-    /// Drained: what is under way is finished, nothing new is begun. The shard stays ours until then.
+    /// Drained, or given away: what is under way is finished, nothing new is begun. The shard stays ours until then.
     async fn finish(&mut self, lease: &mut Lease, renewal: &mut Interval) -> Result<(), Error> {
         loop {
             tokio::select! {

@@ -12,6 +12,7 @@
 mod config;
 mod error;
 mod own; // Who may drive a shard.
+mod share; // How many of them.
 
 mod drive; // Events in, effects out.
 mod takeover; // What a new owner reads.
@@ -52,6 +53,8 @@ struct Router {
     dry_run: bool,
     /// All shards, ours or not: a command id must be new in each of them.
     shards: Vec<Shard>,
+    /// Which of them are ours, and which we are to give away.
+    shares: share::Shares,
     lookups: lookup::Lookups,
     hosts: instance_bus::Hosts,
     /// Is the kill switch thrown?
@@ -87,6 +90,7 @@ pub async fn run(ctx: Context<Config>) -> Result<(), Error> {
         default_instance: ctx.config.default_instance.clone(),
         dry_run: ctx.dry_run,
         hosts: ctx.bus.hosts_by_instance().await?,
+        shares: share::Shares::of(&shards),
         shards: shards.clone(),
         lookups,
         halted,
@@ -95,6 +99,7 @@ pub async fn run(ctx: Context<Config>) -> Result<(), Error> {
         let router = Arc::clone(&router);
         ctx.tasks.spawn(async move { own::hold(&router, shard).await });
     }
+    ctx.tasks.spawn(async move { share::keep(&router).await });
     discover(&ctx).await
 }
 

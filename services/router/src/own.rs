@@ -1,5 +1,5 @@
-//! Who may drive a shard: the holder of its lease. Two routers side by side share the shards this way, and one that
-//! dies is followed by another.
+//! Who may drive a shard: the holder of its lease. One that dies is followed by another, and one that gives a shard away
+//! ([`crate::share`]) too.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -11,7 +11,7 @@ use instance_chassis::crash_point;
 use instance_contract::{Owner, Shard, subject};
 use instance_engine::next_epoch;
 
-use crate::{Error, Router, audit, count, drive, notices};
+use crate::{Error, Router, audit, count, drive, notices, share};
 
 /// How long a router that leaves goes on telling what was done.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -27,8 +27,14 @@ pub(crate) async fn hold(router: &Router, shard: Shard) {
         match lease.try_acquire().await {
             Ok(true) => {
                 // A large future, made once a takeover: on the heap.
+                router.shares.takes(shard);
                 Box::pin(drive_while_owned(router, &mut lease)).await;
                 has_driven = true;
+                if router.shares.leaves(shard) && !router.drain.is_requested() {
+                    give_back(&mut lease).await;
+                    let pause = tokio::time::sleep(share::HANDS_OFF);
+                    router.drain.unless_draining(pause).await;
+                }
             }
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, %shard, "could not try for the shard"),
@@ -36,11 +42,16 @@ pub(crate) async fn hold(router: &Router, shard: Shard) {
         let pause = tokio::time::sleep(TRY_EVERY);
         router.drain.unless_draining(pause).await;
     }
-    if let Err(error) = lease.release().await {
-        tracing::warn!(%error, %shard, "could not give the shard back; another router takes it in three seconds");
-    }
+    give_back(&mut lease).await;
     if has_driven {
         audit::finish(&router.bus, shard, LAST_WORDS).await;
+    }
+}
+
+async fn give_back(lease: &mut Lease) {
+    let shard = lease.shard();
+    if let Err(error) = lease.release().await {
+        tracing::warn!(%error, %shard, "could not give the shard back; another router takes it in three seconds");
     }
 }
 

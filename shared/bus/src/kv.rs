@@ -234,7 +234,12 @@ impl Bus {
     }
 
     /// Writes whatever stood there before: for hints and orders, never for leases.
-    async fn kv_put(&self, bucket: &str, key: &str, value: &(impl Serialize + Sync)) -> Result<(), BusError> {
+    pub(crate) async fn kv_put(
+        &self,
+        bucket: &str,
+        key: &str,
+        value: &(impl Serialize + Sync),
+    ) -> Result<(), BusError> {
         let payload = encode(bucket, key, value)?;
         self.publish_stored(&kv_subject(bucket, key), payload, Headers::new()).await?;
         Ok(())

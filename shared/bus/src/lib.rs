@@ -39,6 +39,7 @@ mod owned;
 mod reader;
 mod request;
 mod settings;
+mod shares;
 mod story;
 mod template;
 
@@ -64,6 +65,7 @@ pub use crate::{
     reader::LogMessage,
     request::{Inbox, Reply, RequestError},
     settings::{InvalidSettings, Resolved, Settings},
+    shares::ShardWish,
     story::continue_from,
     topology::{Finding, InitOutcome, Topology, TopologyOptions},
     trace::{continue_traces, current_trace_id, current_traceparent, parent_from, tell_in_full},

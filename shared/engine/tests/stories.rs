@@ -141,8 +141,8 @@ fn one_instance_runs_one_remediation_at_a_time_the_urgent_first_and_others_side_
     desk.arrives(priority(command(4, "PROD"), "critical"));
     desk.arrives(command(5, "TEST"));
     desk.run(succeeded);
-    assert_eq!(desk.places(), [0, 1, 2, 1, 0]);
-    for number in [1, 5, 4, 2, 3] {
+    assert_eq!(desk.places(), [0, 1, 2, 0, 0]);
+    for number in [4, 5, 1, 2, 3] {
         desk.approves(number, Verdict::Granted);
         desk.run(succeeded);
         assert_eq!(desk.ended(number).overall_status, OverallStatus::Success);

@@ -204,14 +204,15 @@ impl Story {
         }
     }
 
-    /// How many remediations of its instance go first, while it waits for its turn.
+    /// How many remediations of its instance go first, while nothing of it has begun: also while a person is asked, for a
+    /// more urgent one may have come.
     pub fn place(&self, among: &[Self]) -> Option<usize> {
-        let own = self.remediation().filter(|_| self.phase() == Phase::Queued)?;
+        let own = self.remediation();
+        let own = own.filter(|_| matches!(self.phase(), Phase::Queued | Phase::WaitingApproval))?;
         let before = among.iter().filter(|other| other.id != self.id && other.ended().is_none());
         let before = before.filter_map(Self::remediation).filter(|other| {
-            let begun = other.phase() != Phase::Queued;
             let first = (other.priority(), other.sequence) < (own.priority(), own.sequence);
-            other.instance() == own.instance() && (begun || first)
+            other.instance() == own.instance() && (other.is_begun() || first)
         });
         Some(before.count())
     }

@@ -10,12 +10,16 @@ const COMMAND: &str = include_str!("../../../examples/config-restart.json");
 type Written = (&'static str, Value);
 
 fn story(records: &[Written]) -> Story {
+    story_of(ID, records)
+}
+
+fn story_of(id: &str, records: &[Written]) -> Story {
     let messages: Vec<LogMessage> = records
         .iter()
         .zip(1..)
         .map(|((end, record), sequence)| {
             let mut record = record.clone();
-            for (field, value) in [("schema", "any"), ("trace_id", TRACE), ("remediation_id", ID)] {
+            for (field, value) in [("schema", "any"), ("trace_id", TRACE), ("remediation_id", id)] {
                 record[field] = value.into();
             }
             // The one record that knows only its own fields is the answer of a person.
@@ -23,7 +27,7 @@ fn story(records: &[Written]) -> Story {
                 record["because"] = json!({"now": "2026-11-21T08:00:00Z", "event": "any", "delay_ms": 0});
             }
             LogMessage {
-                subject: format!("instance.v1.remediation.3.{ID}.{end}"),
+                subject: format!("instance.v1.remediation.3.{id}.{end}"),
                 payload: record.to_string().into(),
                 sequence,
                 published_at: Timestamp::UNIX_EPOCH,
@@ -126,6 +130,31 @@ fn a_question_is_open_until_it_is_answered() {
     assert!(answered.open_question().is_none());
     let by = answered.newest_answer().and_then(|answer| answer.says.ok()).map(|says| says.by);
     assert_eq!(by.as_deref(), Some("ann"));
+}
+
+#[test]
+fn who_waits_for_a_person_stands_behind_a_critical_one_and_before_its_equals() {
+    let asked = json!({
+        "instance": "IRIS", "digest": "a".repeat(64), "changes": [], "reasons": [],
+        "expires_at": "2026-11-21T08:30:00Z",
+    });
+    let waiting = story(&[accepted(), ("approval.1.asked", asked)]);
+    // Its acceptance stands where the first one's does, so it is held to be later by its priority alone.
+    let with = |id: &str, priority: &str, begun: bool| {
+        let (kind, mut record) = accepted();
+        record["command"]["priority"] = priority.into();
+        let step = ("step.config-agent.db1.config.1", sent("config", 1, &set()));
+        let records = if begun { vec![(kind, record), step] } else { vec![(kind, record)] };
+        story_of(id, &records)
+    };
+    let critical = with("22222222-2222-4222-8222-222222222222", "critical", false);
+    let low = with("33333333-3333-4333-8333-333333333333", "low", false);
+    let running = with("44444444-4444-4444-8444-444444444444", "low", true);
+    let all = [waiting, low, critical, running];
+    assert_eq!(all[0].place(&all[..2]), Some(0), "one that is less urgent");
+    assert_eq!(all[0].place(&all[..3]), Some(1), "a critical one too");
+    assert_eq!(all[0].place(&all), Some(2), "and one that has begun");
+    assert_eq!((all[2].place(&all[..3]), all[3].place(&all)), (Some(0), None));
 }
 
 #[test]

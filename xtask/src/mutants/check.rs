@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::command;
 use crate::nats_server;
+use crate::simulate;
 use crate::workspace::Workspace;
 
 /// Which fault is in force.
@@ -71,7 +72,7 @@ impl Programs {
         let logs = workspace.target.join("mutants");
         fs::create_dir_all(&logs).with_context(|| format!("could not create {}", logs.display()))?;
         let found = Self {
-            simulate: workspace.program("examples/simulate"),
+            simulate: simulate::program(workspace),
             crash: workspace.program("examples/crash"),
             broker: workspace.program("examples/broker"),
             nats_server: nats_server::find(workspace)?,

@@ -75,6 +75,7 @@ pub const MUTANTS: &[Mutant] = &[
     breaks("I10 (plans keep to what they know)", "planner.restarts-unspaced"),
     breaks("I10 (restarts are remembered)", "engine.restarts-forgotten"),
     found_by(JUDGED_AGAIN, "engine.judged-once"),
+    breaks("I10 (urgent first)", "engine.asked-keeps-its-turn"),
     breaks("I10 (attempts)", "engine.one-attempt-too-many"),
     breaks("I10 (attempts wait)", "engine.retry-at-once"),
     breaks("I10 (side by side)", "engine.one-too-many-side-by-side"),

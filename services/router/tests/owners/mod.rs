@@ -1,10 +1,14 @@
 //! Who drives a shard, and who does not.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use instance_bus::Headers;
 use instance_contract::{
-    AnswerStatus, Carriers, OverallStatus, Owner, Shard, StepCommand, StepStatus, subject,
+    AgentKind, AnswerStatus, Carriers, OverallStatus, Owner, RemediationId, Shard, StepCommand, StepStatus,
+    subject,
 };
 use instance_testkit::eventually;
 
@@ -12,6 +16,11 @@ use crate::desk::{self, Desk, command};
 
 /// The lease of a dead router lives for three seconds, and the others look twice a second.
 const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(5);
+/// A few seconds on a machine with nothing else to do.
+const SHARED_WITHIN: Duration = Duration::from_mins(1);
+/// In more than one shard, and whichever of them are given away, some of these go with them.
+const INSTANCES: [&str; 12] =
+    ["ALPHA", "BETA", "GAMMA", "DELTA", "EPSILON", "ZETA", "ETA", "THETA", "IOTA", "KAPPA", "LAMBDA", "MU"];
 /// Less than a lease lives: who finds its own name in it does not wait for its end.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
@@ -41,6 +50,76 @@ async fn another_router_takes_over_within_five_seconds_and_the_same_one_at_once(
     second.kill();
     let _again = desk.router("second");
     holds_all(&desk, "second", &second_process, AT_ONCE).await;
+}
+
+/// Waits until each of these routers holds so many shards.
+async fn hold(desk: &Desk, wanted: &[(&str, usize)]) {
+    let shards: Vec<Shard> = desk.bus.topology().await.unwrap().shards().collect();
+    let wanted: BTreeMap<String, usize> =
+        wanted.iter().map(|(router, many)| ((*router).to_owned(), *many)).collect();
+    eventually(SHARED_WITHIN, || async {
+        let mut held = BTreeMap::new();
+        for shard in &shards {
+            *held.entry(desk.bus.lease_holder(*shard).await.ok()??.router).or_default() += 1;
+        }
+        (held == wanted).then_some(())
+    })
+    .await;
+}
+
+/// The epoch of whoever has written the newest step of a remediation.
+async fn driver_of(desk: &Desk, id: RemediationId) -> u64 {
+    let messages = desk.bus.find_remediation(id).await.unwrap();
+    let step = messages.iter().rfind(|message| message.subject.contains(".step.")).unwrap();
+    step.json::<StepCommand>().unwrap().token.epoch
+}
+
+/// What waits for a person in a shard that is given away goes on with its new owner.
+#[tokio::test(flavor = "multi_thread")]
+async fn routers_side_by_side_hold_as_many_shards_each_also_when_one_was_away() {
+    let desk = Desk::new().await;
+    let first = desk.router_with("first", desk::often());
+    holds_all(&desk, "first", &[], SHARED_WITHIN).await;
+    desk.agents("ALPHA", |_| Some(StepStatus::Success)).await;
+    let mut open = Vec::new();
+    for (number, instance) in (0..).zip(INSTANCES) {
+        for agent in AgentKind::ALL {
+            desk.bus.register_host(&instance.parse().unwrap(), *agent, &desk::host()).await.unwrap();
+        }
+        let answer = desk.ask(&command(200 + number, instance), instance).await;
+        desk.asked(answer.remediation_id.unwrap()).await;
+        open.push(answer.remediation_id.unwrap());
+    }
+    let accepted_by: BTreeSet<u64> = owners(&desk).await;
+    let second = desk.router_with("second", desk::often());
+    hold(&desk, &[("first", 2), ("second", 2)]).await;
+    let (waits, goes_on) = open.split_at(1);
+    let mut given = 0;
+    for id in goes_on {
+        desk.approve(*id).await;
+        assert_eq!(desk.ended(*id).await.overall_status, OverallStatus::Success);
+        given += usize::from(!accepted_by.contains(&driver_of(&desk, *id).await));
+    }
+    assert!(given > 0, "some of them were accepted by the one and ended by the other");
+
+    first.kill();
+    hold(&desk, &[("second", 4)]).await;
+    let _first = desk.router_with("first", desk::often());
+    hold(&desk, &[("first", 2), ("second", 2)]).await;
+    desk.approve(waits[0]).await;
+    assert_eq!(desk.ended(waits[0]).await.overall_status, OverallStatus::Success);
+    assert_eq!(desk.sent().len(), 3 * open.len(), "each step was sent once: {:?}", desk.sent());
+    second.drained().await;
+}
+
+/// The epochs of those who own the shards.
+async fn owners(desk: &Desk) -> BTreeSet<u64> {
+    let mut epochs = BTreeSet::new();
+    for shard in desk.bus.topology().await.unwrap().shards() {
+        let owners = desk.bus.read_log(shard, &subject::owners(shard)).await.unwrap();
+        epochs.insert(owners.last().unwrap().json::<Owner>().unwrap().epoch);
+    }
+    epochs
 }
 
 #[tokio::test(flavor = "multi_thread")]

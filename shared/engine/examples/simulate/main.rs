@@ -6,6 +6,7 @@
 
 mod agents; // The step protocol of an agent, with its ledger.
 mod commands; // What is asked for, and what is planted to fail.
+mod effort; // What the run cost.
 mod faults;
 mod invariants; // What must hold.
 mod kept; // Seeds that failed once.
@@ -23,6 +24,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
+use effort::Effort;
 use faults::Fault;
 use invariants::{Broken, Replays};
 use world::World;
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
     let first = if options.only.is_some() { Vec::new() } else { kept::seeds() };
     let range = options.only.map_or(options.from..options.from + options.seeds, |seed| seed..seed + 1);
     let seeds: Vec<u64> = first.into_iter().chain(range).collect();
+    let effort = Effort::begins();
     let tally = match run(&seeds, &options) {
         Ok(tally) => tally,
         Err((seed, broken)) => {
@@ -74,7 +77,12 @@ fn main() -> ExitCode {
         }
     };
     tally.print();
-    if tally.proves_something(options.only.is_some()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let is_in_time = effort.tells(tally.seeds);
+    if tally.proves_something(options.only.is_some()) && is_in_time {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn tell_how_to_repeat(seed: u64, rule: &str, options: &Options) {

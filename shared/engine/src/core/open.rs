@@ -50,9 +50,13 @@ impl Open {
         }
     }
 
-    /// Has it gone so far that no other may go first?
+    /// Has it gone so far that no other may go first? One that waits for a person has not: nothing is done yet, and the
+    /// person's yes is held to what is true when its turn comes again.
     pub(super) fn is_begun(&self) -> bool {
-        self.remediation.is_begun() || !self.remediation.asked.is_empty() || !self.writing.is_empty()
+        let keeps_its_turn = self.remediation.policy.mutant("engine.asked-keeps-its-turn");
+        self.remediation.is_begun()
+            || !self.writing.is_empty()
+            || (keeps_its_turn && !self.remediation.asked.is_empty())
     }
 
     pub(super) fn recorded(&mut self, kind: &RecordKind, at: Timestamp, sequence: u64, record: Record) {
@@ -82,8 +86,8 @@ impl Open {
         }
     }
 
-    /// A plan that was made before its turn, and has not begun, is held to the restarts of its instance once more: another
-    /// remediation may have gone first. The end, where it comes too soon.
+    /// A plan that was made before its turn, or has lost its turn while a person was asked, is held to the restarts of its
+    /// instance once more: another remediation may have gone first. The end, where it comes too soon.
     pub(super) fn judged_again(&mut self, restarts: Vec<Timestamp>, now: Timestamp) -> Option<Effect> {
         if self.is_begun()
             || self.remediation.ended.is_some()

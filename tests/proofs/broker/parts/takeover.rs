@@ -32,9 +32,10 @@ impl Trouble<'_> {
         }
         let mut times: HashMap<&str, Vec<String>> = HashMap::new();
         for round in 0..self.dose.faults {
+            self.shared().await?;
             self.some_more().await?;
             let kind = [OTHER, OWN, OTHER, MEANWHILE][round % 4];
-            let victim = self.victim()?;
+            let victim = self.victim();
             let took = match kind {
                 OWN => self.comes_back(victim).await?,
                 _ => self.is_followed(victim, kind == MEANWHILE).await?,
@@ -49,11 +50,21 @@ impl Trouble<'_> {
         Ok(())
     }
 
-    /// Whoever has most to lose.
-    pub(super) fn victim(&self) -> Result<&'static str> {
-        let owners = self.site.feed.owners();
-        let shards = |router: &&str| owners.values().filter(|owner| *owner == router).count();
-        ROUTERS.into_iter().max_by_key(shards).context("there are two routers")
+    /// Waits until both have as many shards: from then on none is given away.
+    pub(super) async fn shared(&self) -> Result<()> {
+        let shared = |feed: &Feed| {
+            let owners = feed.owners();
+            let half = owners.len() / ROUTERS.len();
+            let has_half = |router: &&str| owners.values().filter(|owner| owner == router).count() == half;
+            ROUTERS.iter().all(has_half).then_some(())
+        };
+        let shared = self.site.feed.until(PATIENCE, shared).await;
+        shared.context("one router keeps more shards than the other")
+    }
+
+    /// Either of them: both have as much to lose.
+    pub(super) fn victim(&mut self) -> &'static str {
+        ROUTERS[self.chance.random_range(0..ROUTERS.len())]
     }
 
     /// Dies, and stays away until the other has all that it had.

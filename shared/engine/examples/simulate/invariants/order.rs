@@ -1,12 +1,15 @@
-//! I1, I3, I4: how often, in which order, by whom.
+//! I1, I3, I4, I10: how often, in which order, by whom.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use instance_contract::{Action, RemediationId, StepId, StepStatus, subject::RecordKind};
 use instance_engine::Record;
 
 use super::{Broken, broken, steps};
 use crate::world::World;
+
+/// Whoever owns the shard hears of a record within so many milliseconds, however long it stood still.
+const KNOWN_WITHIN: u64 = 30_000;
 
 pub fn check(world: &World) -> Result<(), Broken> {
     one_effect_a_step(world)?;
@@ -15,7 +18,8 @@ pub fn check(world: &World) -> Result<(), Broken> {
     epochs_only_rise(world)?;
     former_owners_write_nothing(world)?;
     tokens_only_rise(world)?;
-    one_after_the_other(world)
+    one_after_the_other(world)?;
+    urgent_first(world)
 }
 
 /// I1: at most one effect, and at most one undo, for each step.
@@ -126,6 +130,31 @@ fn one_after_the_other(world: &World) -> Result<(), Broken> {
         if let Some((other, its)) = between {
             let what = format!("{}/{} at {} ms, amid {}", its.id, its.step, other.at, by.id);
             return broken("I4 (one after the other)", what);
+        }
+    }
+    Ok(())
+}
+
+/// I10: none is begun on an instance while a more urgent one has been waiting there. (An owner that stood still, or was not
+/// sure of a write, may not have known of it for so long.)
+fn urgent_first(world: &World) -> Result<(), Broken> {
+    let mut begun = BTreeSet::new();
+    for (_, entry, step) in steps(world) {
+        if !begun.insert(entry.id) {
+            continue;
+        }
+        let Some(asked) = world.asked_for(entry.id) else { continue };
+        let overtaken = world.asked.iter().find(|other| {
+            let accepted = world.standing(other.id(), &RecordKind::Accepted);
+            let ended = world.standing(other.id(), &RecordKind::Ended).map_or(u64::MAX, |entry| entry.at);
+            other.command.instance == step.instance
+                && other.command.priority < asked.command.priority
+                && accepted.is_some_and(|accepted| accepted.at + KNOWN_WITHIN < entry.at)
+                && entry.at < ended
+        });
+        if let Some(other) = overtaken.filter(|other| !begun.contains(&other.id())) {
+            let what = format!("{}/{} at {} ms, before {}", entry.id, step.step_id, entry.at, other.id());
+            return broken("I10 (urgent first)", what);
         }
     }
     Ok(())
