@@ -3,8 +3,8 @@ use std::{borrow::Cow, sync::LazyLock};
 use memchr::memmem::Finder;
 
 use super::{
-    Severity, Timestamp,
-    header::{BANNER, Stamp},
+    Keep, Options, Severity, Timestamp,
+    header::{BANNER, Head},
 };
 
 /// A process dump says this in its first lines; what follows prints shared memory, the license key included.
@@ -87,7 +87,7 @@ pub(crate) struct Found<'a> {
     pub held: &'a [u8],
     /// How many bytes the entry has in the log.
     pub total: u64,
-    pub stamp: Option<Stamp>,
+    pub head: Option<Head<'a>>,
     /// False when the entry is known to be one line.
     pub continued: bool,
     /// How the entry ended that these lines would have continued, had it not been handed out early.
@@ -146,26 +146,25 @@ impl Entry {
 }
 
 impl<'a> EntryRef<'a> {
-    /// Reads header and text bounds of an entry. `text_limit` is in bytes; `whole` keeps the bytes past it in `raw`.
+    /// Finds the bounds of the text of an entry.
     #[inline]
-    pub(crate) fn new(found: &Found<'a>, text_limit: usize, whole: bool) -> Self {
-        let rest = found.stamp.map(|stamp| stamp.rest(found.held));
-        let header = found.stamp.zip(rest).map(|(stamp, rest)| HeaderRef {
+    pub(crate) fn of(found: &Found<'a>, options: Options) -> Self {
+        let header = found.head.map(|Head { stamp, rest }| HeaderRef {
             timestamp: stamp.timestamp,
             process_id: stamp.process_id,
             severity: rest.severity,
             category: rest.category,
         });
-        let text_at = rest.map_or(0, |rest| rest.text_at);
-        let (text_end, cut) = text_end(found, text_at, text_limit);
+        let text_at = found.head.map_or(0, |head| head.rest.text_at);
+        let (text_end, cut) = text_end(found, text_at, options.text_limit);
         let shape = Shape {
             text_at,
             text_end,
-            dropped: found.total - text_end as u64,
+            dropped: found.total.wrapping_sub(text_end as u64), // The text lies within the entry.
             cut,
-            damaged: rest.is_some_and(|rest| rest.damaged),
+            damaged: found.head.is_some_and(|head| head.rest.damaged),
         };
-        let raw = if whole { found.held } else { &found.held[..text_end] };
+        let raw = if options.keep == Keep::Whole { found.held } else { &found.held[..text_end] };
         Self { offset: found.offset, raw, header, shape }
     }
 
@@ -273,7 +272,17 @@ pub(crate) fn split_repeat(text: &[u8]) -> Option<(&[u8], u32)> {
 /// Where the text of an entry ends: with it, at the limit or above a process dump.
 #[inline]
 fn text_end(found: &Found<'_>, text_at: usize, text_limit: usize) -> (usize, Cut) {
-    if found.stamp.is_none() && found.cut_above != Cut::Nowhere {
+    // A stamped line itself is written by the message call, so a dump can only begin below it.
+    let one_line = !found.continued && found.head.is_some();
+    if one_line && found.held.len() <= text_at.saturating_add(text_limit) {
+        return (found.held.len(), Cut::Nowhere);
+    }
+    text_end_of_many(found, text_at, text_limit)
+}
+
+#[inline(never)]
+fn text_end_of_many(found: &Found<'_>, text_at: usize, text_limit: usize) -> (usize, Cut) {
+    if found.head.is_none() && found.cut_above != Cut::Nowhere {
         return (text_at, found.cut_above);
     }
     let limit = text_at.saturating_add(text_limit);
@@ -281,11 +290,10 @@ fn text_end(found: &Found<'_>, text_at: usize, text_limit: usize) -> (usize, Cut
         Some(_) => (character_start(found.held, limit).max(text_at), Cut::AtLimit),
         None => (found.held.len(), Cut::Nowhere),
     };
-    // A stamped line itself is written by the message call, so a dump can only begin below it.
-    if !found.continued && found.stamp.is_some() {
+    if !found.continued && found.head.is_some() {
         return (end, cut);
     }
-    dump_start(&found.held[..end], found.stamp.is_some()).map_or((end, cut), |start| (start, Cut::AtDump))
+    dump_start(&found.held[..end], found.head.is_some()).map_or((end, cut), |start| (start, Cut::AtDump))
 }
 
 fn character_start(bytes: &[u8], at: usize) -> usize {

@@ -1,6 +1,6 @@
 //! What a line says about itself in its first columns, and what follows in a stamped one.
 
-use super::{Severity, Timestamp};
+use super::{Severity, Timestamp, timestamp::Recent};
 
 /// How the recovery banner begins, the only unstamped line that starts an entry (messages-log.md, section 3).
 pub(crate) const BANNER: &[u8] = b"*** Recovery started at ";
@@ -45,6 +45,68 @@ pub(crate) struct Rest<'a> {
     pub category: Option<&'a str>,
     pub text_at: usize,
     pub damaged: bool,
+}
+
+/// All that stands before the text of a stamped line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head<'a> {
+    pub stamp: Stamp,
+    pub rest: Rest<'a>,
+}
+
+impl<'a> Head<'a> {
+    /// Reads the header of a line as most are: of the same ten minutes as `recent`, with process id, severity and category,
+    /// and not at the end of the bytes. What this gives, [`LineStart::of`] and [`Stamp::rest`] give too; where it gives
+    /// nothing, they decide.
+    #[inline]
+    pub fn usual(line: &'a [u8], recent: &Recent) -> Option<Self> {
+        const MARKS: u64 = u64::from_le_bytes([0xff, 0xff, 0xfc, 0xff, 0xff, 0, 0, 0]);
+        const WANTED: u64 = u64::from_le_bytes(*b") 0 [\0\0\0");
+        let window: &[u8; 64] = line.first_chunk()?;
+        let timestamp = recent.read(window)?;
+        if [window[Timestamp::LENGTH], window[Timestamp::LENGTH + 1]] != *b" (" {
+            return None;
+        }
+        let (process_id, digits) = number_below_ten_million(word(window, Timestamp::LENGTH + 2))?;
+        let closed_at = Timestamp::LENGTH + 2 + (digits & 7);
+        // `) S [`, where the two lowest bits of the digit say which severity it is.
+        if word(window, closed_at) & MARKS != WANTED {
+            return None;
+        }
+        let severity = Severity::from_digit(window[closed_at + 2] & 3);
+        let name = category(&line[closed_at + 4..])?;
+        let closed = closed_at + 5 + name.len();
+        let text_at = closed + 1 + usize::from(line.get(closed + 1) == Some(&b' '));
+        if line.get(text_at) == Some(&b'd') {
+            return None; // It may be damaged.
+        }
+        let stamp = Stamp { timestamp, process_id: u64::from(process_id), length: closed_at + 1 };
+        let rest = Rest { severity, category: Some(name), text_at, damaged: false };
+        Some(Self { stamp, rest })
+    }
+}
+
+#[inline]
+fn word(window: &[u8; 64], at: usize) -> u64 {
+    window[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+/// The number that the first one to seven of eight bytes are, and how many they are; something else must follow.
+#[inline]
+fn number_below_ten_million(bytes: u64) -> Option<(u32, usize)> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let values = bytes ^ (ONES * 0x30);
+    let outside = (values | (values & !TOP_BITS).wrapping_add(ONES * (0x7f - 9))) & TOP_BITS;
+    let digits = outside.trailing_zeros() / 8;
+    if digits == 0 || digits > 7 {
+        return None;
+    }
+    // The digits move up to the end, with zeros before them; then two, four and eight of them make a number each.
+    let aligned = values << (64 - digits * 8);
+    let pairs = aligned.wrapping_mul(10).wrapping_add(aligned >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_ffff_0000_ffff;
+    let number = fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff;
+    Some((u32::try_from(number).ok()?, digits as usize))
 }
 
 impl LineStart {

@@ -1,7 +1,8 @@
 use super::{
     entry::{Cut, Entry, EntryRef, Found},
-    header::{DECIDED_WITHIN, LineStart, Stamp},
-    open::{Open, emit},
+    header::{DECIDED_WITHIN, Head, LineStart, Stamp},
+    open::{Open, Sink},
+    timestamp::Recent,
 };
 
 /// Cuts the bytes of a messages log into entries, chunk by chunk.
@@ -18,6 +19,7 @@ pub struct Reader {
     /// Where the first byte of the open entry lies.
     offset: u64,
     open: Open,
+    recent: Option<Recent>,
 }
 
 /// How much of an entry a [`Reader`] keeps.
@@ -88,7 +90,7 @@ impl Reader {
 
     /// A reader that is given the bytes from `offset` on, which should be the start of a line.
     pub fn starting_at(options: Options, offset: u64) -> Self {
-        Self { options, offset, open: Open::default() }
+        Self { options, offset, open: Open::default(), recent: None }
     }
 
     /// Takes the next bytes and returns the entries that they complete.
@@ -101,7 +103,7 @@ impl Reader {
     /// Takes the next bytes and shows `sink` the entries that they complete; those that lie whole in `bytes` are
     /// not copied.
     pub fn read(&mut self, bytes: &[u8], mut sink: impl FnMut(EntryRef<'_>)) {
-        let rest = self.close_open(bytes, &mut sink);
+        let rest = self.close_open(bytes, &mut |entry| sink(entry));
         if !rest.is_empty() {
             self.scan(rest, &mut sink);
         }
@@ -139,7 +141,8 @@ impl Reader {
 
     /// Goes on with the entry that an earlier chunk left open, up to a line that begins an entry and lies whole in
     /// `bytes`; returns the bytes from there.
-    fn close_open<'b>(&mut self, bytes: &'b [u8], sink: &mut impl FnMut(EntryRef<'_>)) -> &'b [u8] {
+    #[inline(never)]
+    fn close_open<'b>(&mut self, bytes: &'b [u8], sink: Sink<'_>) -> &'b [u8] {
         let mut rest = bytes;
         while !rest.is_empty() {
             if self.open.inside_line {
@@ -182,7 +185,7 @@ impl Reader {
     }
 
     /// Adds bytes to the undecided beginning of a line and decides if they suffice; returns what is left of them.
-    fn lengthen_prefix<'b>(&mut self, bytes: &'b [u8], sink: &mut impl FnMut(EntryRef<'_>)) -> &'b [u8] {
+    fn lengthen_prefix<'b>(&mut self, bytes: &'b [u8], sink: Sink<'_>) -> &'b [u8] {
         let prefix = self.open.prefix();
         let window = &bytes[..bytes.len().min(DECIDED_WITHIN - prefix.len())];
         let end = memchr::memchr(b'\n', window).map_or(window.len(), |line_end| line_end + 1);
@@ -205,65 +208,108 @@ impl Reader {
     }
 
     /// Cuts bytes that begin at the start of a line, with no entry open; keeps what may go on in the next chunk.
+    ///
+    /// `sink` is called in one place, so that it becomes part of the loop over lines that are as most are.
+    #[inline]
     fn scan(&mut self, bytes: &[u8], sink: &mut impl FnMut(EntryRef<'_>)) {
         let mut current =
             Current { cut_above: std::mem::take(&mut self.open.cut_above), ..Current::default() };
-        let mut line_ends = memchr::memchr_iter(b'\n', bytes);
         let mut at = 0;
-        loop {
-            match LineStart::of(&bytes[at..]) {
-                LineStart::Stamped(stamp) => {
-                    self.emit(bytes, &current, at, sink);
-                    current = Current { from: at, stamp: Some(stamp), ..Current::default() };
+        while at < bytes.len() {
+            let head = self.recent.as_ref().and_then(|recent| Head::usual(&bytes[at..], recent));
+            let begins = match head {
+                Some(head) => Some((at, Current { from: at, ..Current::under(head) })),
+                None => match self.unusual(bytes, at, &mut current) {
+                    Begins::Entry(next) => Some((next.from, next)),
+                    Begins::Nothing => None,
+                    Begins::Undecided => break,
+                },
+            };
+            let text_at = head.map_or(0, |head| head.rest.text_at);
+            if let Some((from, next)) = begins {
+                if let Some(entry) = current.entry(bytes, from, self.offset, self.options) {
+                    sink(entry);
                 }
-                LineStart::Banner => {
-                    let from = current.blank_from.unwrap_or(at);
-                    self.emit(bytes, &current, from, sink);
-                    current = Current { from, continued: from < at, ..Current::default() };
-                }
-                LineStart::Undecided => break,
-                LineStart::Blank => {
-                    current.continued |= at > current.from;
-                    current.blank_from.get_or_insert(at);
-                }
-                LineStart::Continuation => {
-                    current.continued |= at > current.from;
-                    current.blank_from = None;
-                }
+                current = next;
             }
-            let Some(line_end) = line_ends.next() else {
+            let Some(line_end) = memchr::memchr(b'\n', &bytes[at + text_at..]) else {
                 at = bytes.len();
                 break;
             };
-            at = line_end + 1;
+            at += text_at + line_end + 1;
         }
         let body_end = current.blank_from.unwrap_or(at);
         let parts = [&bytes[current.from..body_end], &bytes[body_end..at], &bytes[at..]];
+        self.offset += current.from as u64;
         self.open.cut_above = current.cut_above;
-        self.open.keep(current.stamp, parts, current.continued, self.options);
+        self.open.keep(current.stamp(), parts, current.continued, self.options);
     }
 
-    #[inline]
-    fn emit(&mut self, bytes: &[u8], current: &Current, to: usize, sink: &mut impl FnMut(EntryRef<'_>)) {
-        let held = &bytes[current.from..to];
-        if held.is_empty() {
-            return;
+    /// What a line is that is not as most are. One that goes on with an entry is taken into it.
+    #[inline(never)]
+    fn unusual<'b>(&mut self, bytes: &'b [u8], at: usize, current: &mut Current<'b>) -> Begins<'b> {
+        let line = &bytes[at..];
+        match LineStart::of(line) {
+            LineStart::Stamped(stamp) => {
+                self.recent = Recent::of(line, stamp.timestamp).or(self.recent);
+                Begins::Entry(Current { from: at, ..Current::under(Head { stamp, rest: stamp.rest(line) }) })
+            }
+            LineStart::Banner => {
+                let from = current.blank_from.unwrap_or(at);
+                Begins::Entry(Current { from, continued: from < at, ..Current::default() })
+            }
+            LineStart::Undecided => Begins::Undecided,
+            LineStart::Blank => {
+                current.continued |= at > current.from;
+                current.blank_from.get_or_insert(at);
+                Begins::Nothing
+            }
+            LineStart::Continuation => {
+                current.continued |= at > current.from;
+                current.blank_from = None;
+                Begins::Nothing
+            }
         }
-        let total = held.len() as u64;
-        let &Current { stamp, continued, cut_above, .. } = current;
-        let found = Found { offset: self.offset, held, total, stamp, continued, cut_above };
-        emit(&found, self.options, sink);
-        self.offset += total;
     }
+}
+
+/// What a line begins.
+enum Begins<'b> {
+    Entry(Current<'b>),
+    Nothing,
+    Undecided,
 }
 
 /// The entry that a scan is in.
 #[derive(Default)]
-struct Current {
+struct Current<'b> {
     from: usize,
-    stamp: Option<Stamp>,
+    head: Option<Head<'b>>,
     /// Where the blank lines begin that its last lines are.
     blank_from: Option<usize>,
     continued: bool,
     cut_above: Cut,
+}
+
+impl<'b> Current<'b> {
+    #[inline]
+    fn under(head: Head<'b>) -> Self {
+        Self { head: Some(head), ..Self::default() }
+    }
+
+    #[inline]
+    fn stamp(&self) -> Option<Stamp> {
+        self.head.map(|head| head.stamp)
+    }
+
+    /// The entry that ends at `to`, when there is one; `offset` is that of the first of all bytes.
+    #[inline]
+    fn entry(&self, bytes: &'b [u8], to: usize, offset: u64, options: Options) -> Option<EntryRef<'b>> {
+        let held = &bytes[self.from..to];
+        let &Self { continued, cut_above, .. } = self;
+        let offset = offset + self.from as u64;
+        let total = held.len() as u64;
+        let found = Found { offset, held, total, head: self.head, continued, cut_above };
+        (!held.is_empty()).then(|| EntryRef::of(&found, options))
+    }
 }

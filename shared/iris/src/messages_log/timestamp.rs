@@ -200,6 +200,46 @@ impl FromStr for Timestamp {
     }
 }
 
+/// A stamp as it was written, for reading the next one: of ten minutes all stamps begin with the same thirteen bytes, so
+/// only what comes after them has to be judged.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Recent {
+    /// `MM/DD/YY`.
+    date: [u8; 8],
+    /// `/YY-HH:M`.
+    hour: [u8; 8],
+    /// Its minute is the first of the ten.
+    stamp: Timestamp,
+}
+
+impl Recent {
+    /// `None` for a stamp of the old form, without a year.
+    pub fn of(line: &[u8], stamp: Timestamp) -> Option<Self> {
+        stamp.year?;
+        let (date, hour) = (*line.first_chunk()?, *line.get(5..)?.first_chunk()?);
+        Some(Self { date, hour, stamp: Timestamp { minute: stamp.minute / 10 * 10, ..stamp } })
+    }
+
+    /// Reads the stamp at the start of a line if it is of the same ten minutes; what this gives,
+    /// [`Timestamp::at_start_of`] gives too.
+    #[inline]
+    pub fn read(&self, line: &[u8; 64]) -> Option<Timestamp> {
+        let [date, hour, end] = [0, 5, 13].map(|at| *line[at..].first_chunk::<8>().expect("64 bytes"));
+        if date != self.date || hour != self.hour {
+            return None;
+        }
+        let numbers = numbers(end, &TIME_END)?;
+        let (minute, hundreds) = (end[0] - b'0', u16::from(end[5] - b'0'));
+        let stamp = Timestamp {
+            minute: self.stamp.minute + minute,
+            second: numbers[2],
+            millisecond: hundreds * 100 + u16::from(numbers[6]),
+            ..self.stamp
+        };
+        (stamp.second < 60).then_some(stamp)
+    }
+}
+
 /// Eight bytes with a digit where it has a `0`, and otherwise the same byte.
 struct Shape {
     bytes: u64,
