@@ -4,7 +4,7 @@ use memchr::memmem::Finder;
 
 use super::{
     Keep, Options, Severity, Timestamp,
-    header::{BANNER, Head},
+    header::{BANNER, Category, Head},
 };
 
 /// A process dump says this in its first lines; what follows prints shared memory, the license key included.
@@ -58,17 +58,29 @@ pub struct HeaderRef<'a> {
     /// See [`Header::severity`].
     pub severity: Option<Severity>,
     /// See [`Header::category`].
-    pub category: Option<&'a str>,
+    pub category: Option<Category<'a>>,
 }
 
-/// Where the text lies in `raw`, and what was left out of it.
+/// Where the text lies in `raw`, and what was left out of it. Small, for it is made for every entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Shape {
-    text_at: usize,
-    text_end: usize,
+    /// Bytes of the entry past its text.
     dropped: u64,
+    /// A header has no more than 256 bytes.
+    text_at: u16,
     cut: Cut,
     damaged: bool,
+    /// Whether the bytes past the text are part of `raw`.
+    kept: bool,
+}
+
+impl Shape {
+    /// Where the text ends in `raw`.
+    #[inline]
+    fn text_end(self, raw: &[u8]) -> usize {
+        let past = if self.kept { usize::try_from(self.dropped).unwrap_or(usize::MAX) } else { 0 };
+        raw.len().saturating_sub(past)
+    }
 }
 
 /// Where a text ends before its entry does.
@@ -92,6 +104,15 @@ pub(crate) struct Found<'a> {
     pub continued: bool,
     /// How the entry ended that these lines would have continued, had it not been handed out early.
     pub cut_above: Cut,
+}
+
+impl<'a> Found<'a> {
+    /// An entry of one stamped line.
+    #[inline]
+    pub fn line(offset: u64, held: &'a [u8], head: Head<'a>) -> Self {
+        let total = held.len() as u64;
+        Self { offset, held, total, head: Some(head), continued: false, cut_above: Cut::Nowhere }
+    }
 }
 
 impl Entry {
@@ -139,7 +160,7 @@ impl Entry {
             timestamp: header.timestamp,
             process_id: header.process_id,
             severity: header.severity,
-            category: header.category.as_deref(),
+            category: header.category.as_deref().map(Category::of),
         });
         EntryRef { offset: self.offset, raw: &self.raw, header, shape: self.shape }
     }
@@ -157,14 +178,15 @@ impl<'a> EntryRef<'a> {
         });
         let text_at = found.head.map_or(0, |head| head.rest.text_at);
         let (text_end, cut) = text_end(found, text_at, options.text_limit);
+        let kept = options.keep == Keep::Whole;
         let shape = Shape {
-            text_at,
-            text_end,
             dropped: found.total.wrapping_sub(text_end as u64), // The text lies within the entry.
+            text_at: u16::try_from(text_at).unwrap_or(u16::MAX),
             cut,
             damaged: found.head.is_some_and(|head| head.rest.damaged),
+            kept,
         };
-        let raw = if options.keep == Keep::Whole { found.held } else { &found.held[..text_end] };
+        let raw = if kept { found.held } else { &found.held[..text_end] };
         Self { offset: found.offset, raw, header, shape }
     }
 
@@ -210,7 +232,7 @@ impl<'a> EntryRef<'a> {
     /// The bytes of the text as they lie in the log: continuation lines and their line ends, the repeat suffix and
     /// the last line end included.
     pub fn text_bytes(&self) -> &'a [u8] {
-        &self.raw[self.shape.text_at..self.shape.text_end]
+        &self.raw[usize::from(self.shape.text_at)..self.shape.text_end(self.raw)]
     }
 
     pub(crate) fn cut(&self) -> Cut {
@@ -223,7 +245,7 @@ impl<'a> EntryRef<'a> {
             timestamp: header.timestamp,
             process_id: header.process_id,
             severity: header.severity,
-            category: header.category.map(str::to_owned),
+            category: header.category.map(|category| category.as_str().to_owned()),
         });
         Entry { offset: self.offset, raw: self.raw.to_vec(), header, shape: self.shape }
     }

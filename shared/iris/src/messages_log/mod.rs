@@ -24,6 +24,7 @@ mod severity;
 mod timestamp;
 
 pub use entry::{Entry, EntryRef, Header, HeaderRef};
+pub use header::Category;
 pub use pen::Pen;
 pub use print::{NewEntry, WriteError, is_category, write_entry};
 pub use reader::{Keep, Options, Pending, Reader, next_stamped_line, parse};

@@ -208,41 +208,73 @@ impl Reader {
     }
 
     /// Cuts bytes that begin at the start of a line, with no entry open; keeps what may go on in the next chunk.
-    ///
-    /// `sink` is called in one place, so that it becomes part of the loop over lines that are as most are.
-    #[inline]
     fn scan(&mut self, bytes: &[u8], sink: &mut impl FnMut(EntryRef<'_>)) {
         let mut current =
             Current { cut_above: std::mem::take(&mut self.open.cut_above), ..Current::default() };
         let mut at = 0;
-        while at < bytes.len() {
-            let head = self.recent.as_ref().and_then(|recent| Head::usual(&bytes[at..], recent));
-            let begins = match head {
-                Some(head) => Some((at, Current { from: at, ..Current::under(head) })),
-                None => match self.unusual(bytes, at, &mut current) {
-                    Begins::Entry(next) => Some((next.from, next)),
-                    Begins::Nothing => None,
-                    Begins::Undecided => break,
-                },
-            };
-            let text_at = head.map_or(0, |head| head.rest.text_at);
-            if let Some((from, next)) = begins {
-                if let Some(entry) = current.entry(bytes, from, self.offset, self.options) {
-                    sink(entry);
-                }
-                current = next;
+        loop {
+            at = self.usual_lines(bytes, at, &mut current, sink);
+            if at == bytes.len() {
+                break;
             }
-            let Some(line_end) = memchr::memchr(b'\n', &bytes[at + text_at..]) else {
+            match self.unusual(bytes, at, &mut current) {
+                Begins::Entry(next) => {
+                    self.end(&current, bytes, next.from, &mut |entry| sink(entry));
+                    current = next;
+                }
+                Begins::Nothing => {}
+                Begins::Undecided => break,
+            }
+            let Some(line_end) = memchr::memchr(b'\n', &bytes[at..]) else {
                 at = bytes.len();
                 break;
             };
-            at += text_at + line_end + 1;
+            at += line_end + 1;
         }
         let body_end = current.blank_from.unwrap_or(at);
         let parts = [&bytes[current.from..body_end], &bytes[body_end..at], &bytes[at..]];
         self.offset += current.from as u64;
         self.open.cut_above = current.cut_above;
         self.open.keep(current.stamp(), parts, current.continued, self.options);
+    }
+
+    /// Goes over lines that are as most are, from the one at `at` on; tells where the first other one begins. Each of
+    /// them begins an entry, and ends the one before.
+    #[inline]
+    fn usual_lines<'b>(
+        &self,
+        bytes: &'b [u8],
+        at: usize,
+        current: &mut Current<'b>,
+        sink: &mut impl FnMut(EntryRef<'_>),
+    ) -> usize {
+        let Some(recent) = self.recent else { return at };
+        let Some(mut head) = Head::usual(&bytes[at..], &recent) else { return at };
+        self.end(current, bytes, at, &mut |entry| sink(entry));
+        let mut from = at;
+        let stopped_at = loop {
+            // There is no line end in a header.
+            let text_at = from + head.rest.text_at;
+            let Some(line_end) = memchr::memchr(b'\n', &bytes[text_at..]) else { break bytes.len() };
+            let next_at = text_at + line_end + 1;
+            let Some(next) = Head::usual(&bytes[next_at..], &recent) else { break next_at };
+            let (held, offset) = (&bytes[from..next_at], self.offset + from as u64);
+            sink(EntryRef::of(&Found::line(offset, held, head), self.options));
+            (head, from) = (next, next_at);
+        };
+        *current = Current { from, head: Some(head), ..Current::default() };
+        stopped_at
+    }
+
+    /// Hands out the entry that ends at `to`, when there is one.
+    fn end(&self, current: &Current<'_>, bytes: &[u8], to: usize, sink: Sink<'_>) {
+        let held = &bytes[current.from..to];
+        if held.is_empty() {
+            return;
+        }
+        let &Current { from, head, continued, cut_above, .. } = current;
+        let (offset, total) = (self.offset + from as u64, held.len() as u64);
+        sink(EntryRef::of(&Found { offset, held, total, head, continued, cut_above }, self.options));
     }
 
     /// What a line is that is not as most are. One that goes on with an entry is taken into it.
@@ -252,7 +284,8 @@ impl Reader {
         match LineStart::of(line) {
             LineStart::Stamped(stamp) => {
                 self.recent = Recent::of(line, stamp.timestamp).or(self.recent);
-                Begins::Entry(Current { from: at, ..Current::under(Head { stamp, rest: stamp.rest(line) }) })
+                let head = Some(Head { stamp, rest: stamp.rest(line) });
+                Begins::Entry(Current { from: at, head, ..Current::default() })
             }
             LineStart::Banner => {
                 let from = current.blank_from.unwrap_or(at);
@@ -291,25 +324,8 @@ struct Current<'b> {
     cut_above: Cut,
 }
 
-impl<'b> Current<'b> {
-    #[inline]
-    fn under(head: Head<'b>) -> Self {
-        Self { head: Some(head), ..Self::default() }
-    }
-
-    #[inline]
+impl Current<'_> {
     fn stamp(&self) -> Option<Stamp> {
         self.head.map(|head| head.stamp)
-    }
-
-    /// The entry that ends at `to`, when there is one; `offset` is that of the first of all bytes.
-    #[inline]
-    fn entry(&self, bytes: &'b [u8], to: usize, offset: u64, options: Options) -> Option<EntryRef<'b>> {
-        let held = &bytes[self.from..to];
-        let &Self { continued, cut_above, .. } = self;
-        let offset = offset + self.from as u64;
-        let total = held.len() as u64;
-        let found = Found { offset, held, total, head: self.head, continued, cut_above };
-        (!held.is_empty()).then(|| EntryRef::of(&found, options))
     }
 }
