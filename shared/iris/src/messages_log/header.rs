@@ -57,10 +57,17 @@ pub(crate) struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// Reads the header of a line as most are: of the same ten minutes as `recent`, with process id, severity and category,
-    /// and not at the end of the bytes. What this gives, [`LineStart::of`] and [`Stamp::rest`] give too; where it gives
+    /// No header that [`usual`](Self::usual) reads is shorter: stamp, ` (1) 0 [A]`.
+    pub const SHORTEST: usize = Timestamp::LENGTH + 10;
+
+    /// Reads the header of a line as most are: of the same ten minutes as `recent`, with process id, severity and a
+    /// category of letters and dots, and not at the end of the bytes. What this gives, [`LineStart::of`] and [`Stamp::rest`] give too; where it gives
     /// nothing, they decide.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "its answer is larger than what it does; handed back through memory it costs a quarter more"
+    )]
+    #[inline(always)]
     pub fn usual(line: &'a [u8], recent: &Recent) -> Option<Self> {
         const MARKS: u64 = u64::from_le_bytes([0xff, 0xff, 0xfc, 0xff, 0xff, 0, 0, 0]);
         const WANTED: u64 = u64::from_le_bytes(*b") 0 [\0\0\0");
@@ -78,7 +85,7 @@ impl<'a> Head<'a> {
         let severity = Severity::from_digit(window[closed_at + 2] & 3);
         let name_at = closed_at + 5;
         let words = [word(window, name_at), word(window, name_at + 8), word(window, name_at + 16)];
-        let closed = name_at + length_up_to_24(words);
+        let closed = name_at + letters_and_dots(words);
         if window[closed] != b']' || !window[name_at].is_ascii_alphabetic() {
             return None; // No category, or a longer one.
         }
@@ -100,7 +107,6 @@ fn word(window: &[u8; 64], at: usize) -> u64 {
 /// The number that the first one to seven of eight bytes are, and how many they are; something else must follow.
 #[inline]
 fn number_below_ten_million(bytes: u64) -> Option<(u64, usize)> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
     let values = bytes ^ (ONES * 0x30);
     let outside = (values | (values & !TOP_BITS).wrapping_add(ONES * (0x7f - 9))) & TOP_BITS;
     let digits = outside.trailing_zeros() / 8;
@@ -115,14 +121,16 @@ fn number_below_ten_million(bytes: u64) -> Option<(u64, usize)> {
     Some((number, digits as usize))
 }
 
-/// How many of 24 bytes at their start may be of a category. Without a branch, for nothing foretells it.
+/// How many of 24 bytes at their start are letters and dots. Without a branch, for nothing foretells it.
 #[inline]
-fn length_up_to_24(words: [u64; 3]) -> usize {
+fn letters_and_dots(words: [u64; 3]) -> usize {
     // Gathers the top bits of eight bytes in one.
-    let gathered = |word: u64| ((!in_category(word) & TOP_BITS) >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-    let [first, second, third] = words;
-    let outside = gathered(first) | gathered(second) << 8 | gathered(third) << 16 | 1 << 24;
-    outside.trailing_zeros() as usize
+    let others = |word: u64| {
+        let plain = (letters(word & !TOP_BITS) | same(word & !TOP_BITS, b'.')) & !word;
+        ((!plain & TOP_BITS) >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
+    };
+    let [first, second, third] = words.map(others);
+    (first | second << 8 | third << 16 | 1 << 24).trailing_zeros() as usize
 }
 
 impl LineStart {
@@ -259,24 +267,31 @@ fn category_length(window: &[u8]) -> Option<usize> {
 }
 
 const TOP_BITS: u64 = 0x8080_8080_8080_8080;
+const ONES: u64 = 0x0101_0101_0101_0101;
 
-/// Sets the top bit of each of eight bytes that may be of a category.
+/// Sets the top bit of each of eight bytes that may be of a category; the other bits say nothing.
 #[inline]
 const fn in_category(word: u64) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
     let low = word & !TOP_BITS;
+    (letters(low) | between(low, b'0', b'9') | same(low, b'.') | same(low, b'_')) & !word
+}
+
+/// Sets the top bit of each letter; all bytes must be below 128, and the other bits say nothing.
+#[inline]
+const fn letters(bytes: u64) -> u64 {
     // A small letter where the byte was a letter of either case, and nowhere else.
-    let letters = between(low | (ONES * 0x20), b'a', b'z');
-    let digits = between(low, b'0', b'9');
-    let [dots, underscores] =
-        [TOP_BITS - (low ^ (ONES * b'.' as u64)), TOP_BITS - (low ^ (ONES * b'_' as u64))];
-    (letters | digits | dots | underscores) & !word & TOP_BITS
+    between(bytes | (ONES * 0x20), b'a', b'z')
+}
+
+/// Sets the top bit of each byte that is this one; all bytes must be below 128, and the other bits say nothing.
+#[inline]
+const fn same(bytes: u64, byte: u8) -> u64 {
+    TOP_BITS - (bytes ^ (ONES * byte as u64))
 }
 
 /// Sets the top bit of each byte from `low` to `high`; all bytes must be below 128, and the other bits say nothing.
 #[inline]
 const fn between(bytes: u64, low: u8, high: u8) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
     let at_least = bytes.wrapping_add(ONES * (0x80 - low as u64));
     let above = bytes.wrapping_add(ONES * (0x7f - high as u64));
     at_least & !above
@@ -367,10 +382,10 @@ mod tests {
                 let expected = (!super::IN_CATEGORY[usize::from(byte)]).then_some(place);
                 assert_eq!(super::category_length(&window), expected, "{byte} at {place}");
                 let words = [0, 8, 12].map(|at| u64::from_le_bytes(*window[at..].first_chunk().unwrap()));
-                let [first, second, last] = words;
-                let length = super::length_up_to_24([first, second, last]);
-                let at_once = expected.map_or(24, |place| if place < 16 { place } else { place + 4 });
-                assert_eq!(length, at_once, "{byte} at {place}");
+                let is_other = !byte.is_ascii_alphabetic() && byte != b'.';
+                let seen_at = if place < 16 { place } else { place + 4 };
+                let length = if is_other { seen_at } else { 24 };
+                assert_eq!(super::letters_and_dots(words), length, "{byte} at {place}");
             }
         }
     }

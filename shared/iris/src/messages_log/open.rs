@@ -109,12 +109,7 @@ impl Open {
     }
 
     /// Hands out the entry at `offset` without the blank lines at its end, which stay as the start of a banner.
-    pub fn emit_before_banner(
-        &mut self,
-        offset: u64,
-        options: Options,
-        sink: Sink<'_>,
-    ) -> u64 {
+    pub fn emit_before_banner(&mut self, offset: u64, options: Options, sink: Sink<'_>) -> u64 {
         let taken = self.emit_body(offset, options, sink);
         let mut blanks = std::mem::take(&mut self.blanks);
         self.body.append(&mut blanks, bound(options));

@@ -249,16 +249,16 @@ impl Reader {
         sink: &mut impl FnMut(EntryRef<'_>),
     ) -> usize {
         let Some(recent) = self.recent else { return at };
-        let Some(mut head) = Head::usual(&bytes[at..], &recent) else { return at };
+        let Some(mut head) = first_usual(&bytes[at..], &recent) else { return at };
         self.end(current, bytes, at, &mut |entry| sink(entry));
         let mut from = at;
         let stopped_at = loop {
-            // There is no line end in a header.
-            let text_at = from + head.rest.text_at;
-            let Some(line_end) = memchr::memchr(b'\n', &bytes[text_at..]) else { break bytes.len() };
-            let next_at = text_at + line_end + 1;
+            // A header has no line end. Where its text begins is not waited for, so the search runs beside the reading.
+            let searched_from = from + Head::SHORTEST;
+            let Some(line_end) = memchr::memchr(b'\n', &bytes[searched_from..]) else { break bytes.len() };
+            let next_at = searched_from + line_end + 1;
             let Some(next) = Head::usual(&bytes[next_at..], &recent) else { break next_at };
-            let (held, offset) = (&bytes[from..next_at], self.offset + from as u64);
+            let (held, offset) = (&bytes[from..next_at], self.offset.wrapping_add(from as u64));
             sink(EntryRef::of(&Found::line(offset, held, head), self.options));
             (head, from) = (next, next_at);
         };
@@ -304,6 +304,12 @@ impl Reader {
             }
         }
     }
+}
+
+/// Called where a run of usual lines begins, so that [`Head::usual`] stands only in the loop over them.
+#[inline(never)]
+fn first_usual<'b>(line: &'b [u8], recent: &Recent) -> Option<Head<'b>> {
+    Head::usual(line, recent)
 }
 
 /// What a line begins.
