@@ -12,6 +12,7 @@ mod inventor; // Read this first: a request and a seed in, lines out.
 
 mod candidates;
 mod dice;
+mod line;
 mod message;
 mod messages;
 mod seed;
