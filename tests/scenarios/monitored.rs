@@ -9,7 +9,7 @@ use std::{
 };
 
 use instance_contract::{RemediationId, StepStatus};
-use instance_testkit::eventually;
+use instance_testkit::{eventually, skipped};
 use serde_json::{Value, json};
 
 use crate::{
@@ -22,10 +22,10 @@ const TOKEN: &str = "token-of-alertmanager";
 const VARIABLE: &str = "INSTANCE_PROMETHEUS";
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// One of Debian's programs; `None`, aloud, where this machine is said to have none.
+/// One of Debian's programs; `None`, and the test is skipped, where this machine is said to have none.
 fn debians(name: &str) -> Option<Command> {
     if env::var_os(VARIABLE).is_some_and(|said| said == "none") {
-        eprintln!("left out: this machine has no {name} ({VARIABLE}=none)");
+        skipped(format_args!("this machine has no {name} ({VARIABLE}=none)"));
         return None;
     }
     let path = env::var_os("PATH").unwrap_or_default();

@@ -12,6 +12,7 @@ use std::{
 };
 
 use instance_bus::Headers;
+use instance_testkit::skipped;
 use serde_json::{Value, json};
 
 use crate::pipeline::{AGENTS, INSTANCE, PANIC, Pipeline, source_tree, wish};
@@ -136,7 +137,7 @@ fn listens_at(pipeline: &mut Pipeline, service: &str) -> String {
 fn promtool() -> Option<Command> {
     let named = env::var_os("INSTANCE_PROMTOOL").filter(|named| named != "none" && !named.is_empty());
     if named.is_none() {
-        println!("LEFT OUT: there is no promtool here, so nobody but us has read this");
+        skipped("there is no promtool here, so nobody but us has read this");
     }
     named.map(Command::new)
 }

@@ -19,6 +19,9 @@ mod model_server;
 mod order;
 pub mod promises;
 mod redis_server;
+mod skipped;
+#[cfg(test)]
+mod skipped_tests;
 mod small_disk;
 
 use std::sync::Arc;
@@ -36,6 +39,7 @@ pub use crate::{
     nats_server::NatsServer,
     order::order,
     redis_server::RedisServer,
+    skipped::skipped,
     small_disk::SmallDisk,
 };
 

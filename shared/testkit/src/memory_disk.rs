@@ -52,12 +52,14 @@ struct File {
 }
 
 impl MemoryDisk {
-    /// Only root may mount, and only where the kernel offers `/dev/fuse`; elsewhere a test says so and ends.
+    /// Only root may mount, and only where the kernel offers `/dev/fuse`; elsewhere a test is skipped.
     pub fn can_be_mounted() -> bool {
         let offered = std::fs::OpenOptions::new().read(true).write(true).open("/dev/fuse");
         let can = nix::unistd::geteuid().is_root() && offered.is_ok();
         if !can {
-            eprintln!("left out: a file system of the test's own needs root and /dev/fuse ({offered:?})");
+            crate::skipped(format_args!(
+                "a file system of the test's own needs root and /dev/fuse ({offered:?})"
+            ));
         }
         can
     }

@@ -11,7 +11,10 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::child::{Running, free_port};
+use crate::{
+    child::{Running, free_port},
+    skipped,
+};
 
 /// Names the server explicitly; else the one on PATH is taken.
 const VARIABLE: &str = "INSTANCE_REDIS_SERVER";
@@ -42,10 +45,10 @@ impl RedisServer {
     }
 
     /// Starts a server, unless the environment says that this machine has none (`cargo xtask test` does, where it can
-    /// neither find nor install one): then the test is left out, aloud.
+    /// neither find nor install one): then the test is [`skipped`].
     pub fn start_where_there_is_one() -> Option<Self> {
         if std::env::var_os(VARIABLE).is_some_and(|named| named == "none") {
-            eprintln!("left out: this machine has no redis-server ({VARIABLE}=none)");
+            skipped(format_args!("this machine has no redis-server ({VARIABLE}=none)"));
             return None;
         }
         Some(Self::start())
