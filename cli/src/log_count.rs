@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use instance_iris::messages_log::{EntryRef, Options, Reader, Severity, next_stamped_line};
+use instance_iris::messages_log::{Category, EntryRef, Options, Reader, Severity, next_stamped_line};
 use serde_json::json;
 
 use crate::{
@@ -130,7 +130,7 @@ fn start_after(file: &File, from: u64) -> io::Result<Option<u64>> {
 
 impl Counts {
     fn take(&mut self, entry: EntryRef<'_>) {
-        let category = entry.header.and_then(|header| header.category).unwrap_or_default();
+        let category = entry.header.and_then(|header| header.category).map_or("", Category::as_str);
         let severity = entry.header.and_then(|header| header.severity);
         let place = severity.map_or(4, |severity: Severity| usize::from(severity.as_u8()));
         if self.last.as_ref().is_none_or(|(last, _)| last != category) {
