@@ -21,7 +21,9 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 use tracing::{Instrument as _, Span};
 
 use crate::{
-    Error, Router, count, facts,
+    Error, Router,
+    claims::Claim,
+    count, facts,
     hint::Hints,
     intake::Taken,
     own::{self, Owned},
@@ -49,8 +51,8 @@ struct Driver<'a> {
     intake: FuturesOrdered<BoxFuture<'a, LookedAt>>,
     /// Commands that are not answered yet.
     deliveries: HashMap<RemediationId, Delivery>,
-    /// Whether the id of an arrival was used in another shard: asked while its facts are.
-    elsewhere: HashMap<RemediationId, BoxFuture<'a, Option<bool>>>,
+    /// Whether the id of an arrival was used in another shard: asked while its facts are. Nobody else begins it meanwhile.
+    elsewhere: HashMap<RemediationId, (Claim, BoxFuture<'a, Option<bool>>)>,
     under_way: FuturesUnordered<BoxFuture<'a, Outcome>>,
     wake_at: Option<Timestamp>,
 }
@@ -290,9 +292,14 @@ impl Driver<'_> {
                 Effect::Begin { id, kind, record } => {
                     let elsewhere = self.elsewhere.remove(&id);
                     let work = async move {
-                        let elsewhere = match elsewhere {
-                            Some(asked) => asked.await,
-                            None => router.lookups.is_used_elsewhere(id, shard).await,
+                        let (_claim, elsewhere) = match elsewhere {
+                            Some((claim, asked)) => (Some(claim), asked.await),
+                            None => match router.claims.claim(id, shard) {
+                                Some(claim) => {
+                                    (Some(claim), router.lookups.is_used_elsewhere(id, shard).await)
+                                }
+                                None => (None, None),
+                            },
                         };
                         (Some(perform::begin(router, owned, id, kind, record, elsewhere).await), then)
                     };

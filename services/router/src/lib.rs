@@ -20,6 +20,7 @@ mod takeover; // What a new owner reads.
 mod count; // What is told of it in numbers.
 
 mod audit; // Beside the plans: what was decided and done, told on.
+mod claims; // An id is begun in one shard.
 mod facts;
 mod hint;
 mod intake;
@@ -56,6 +57,7 @@ struct Router {
     /// Which of them are ours, and which we are to give away.
     shares: share::Shares,
     lookups: lookup::Lookups,
+    claims: claims::Claims,
     hosts: instance_bus::Hosts,
     /// Is the kill switch thrown?
     halted: tokio::sync::watch::Receiver<bool>,
@@ -93,6 +95,7 @@ pub async fn run(ctx: Context<Config>) -> Result<(), Error> {
         shares: share::Shares::of(&shards),
         shards: shards.clone(),
         lookups,
+        claims: claims::Claims::default(),
         halted,
     });
     for shard in shards {

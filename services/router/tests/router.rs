@@ -4,6 +4,7 @@
 
 mod audit; // What was decided and done, told on.
 mod desk;
+mod ids; // An id is used once, wherever it comes.
 mod owners; // Who drives a shard.
 
 use std::time::{Duration, Instant};

@@ -337,8 +337,9 @@ async fn beside_the_yardstick(
             let ours = if lanes == 1 { seen[0].percentile_us(0.5) } else { seen[0].per_second() };
             let theirs = theirs[figure].as_f64().context("the yardstick gave no figure")?;
             let apart = (ours / theirs - 1.0) * 100.0;
+            let why = if apart.abs() > 10.0 { "; why: docs/speed.md, \"Two bare chains\"" } else { "" };
             println!(
-                "bare chain, {steps} steps, no ledger: {figure} {ours:.0}, yardstick {theirs:.0} ({apart:+.0} %)"
+                "bare chain, {steps} steps, no ledger: {figure} {ours:.0}, yardstick {theirs:.0} ({apart:+.0} %){why}"
             );
         }
     }

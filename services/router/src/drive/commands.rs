@@ -44,8 +44,11 @@ impl Driver<'_> {
                 if self.core.arriving_digest(&id).is_some_and(|digest| *digest != arrival.digest) {
                     return comes_again(&delivery, id);
                 }
+                let Some(claim) = self.router.claims.claim(id, self.shard) else {
+                    return comes_again(&delivery, id);
+                };
                 let elsewhere = self.router.lookups.is_used_elsewhere(id, self.shard);
-                self.elsewhere.insert(id, elsewhere.boxed());
+                self.elsewhere.insert(id, (claim, elsewhere.boxed()));
                 self.deliveries.insert(id, delivery);
                 self.happens(Event::Arrived(arrival), &span);
             }
@@ -77,6 +80,10 @@ impl Driver<'_> {
             let used = || Some(format!("the command id was used before, and: {}", reasons(&answer)));
             let reason = match ended {
                 Some(record) => {
+                    let Some(_claim) = router.claims.claim(id, shard) else {
+                        comes_again(&delivery, id);
+                        return (None, then);
+                    };
                     let elsewhere = router.lookups.is_used_elsewhere(id, shard).await;
                     match perform::begin(router, owned, id, RecordKind::Ended, record, elsewhere).await {
                         Event::NotRecorded { .. } => return (None, then),

@@ -295,8 +295,8 @@ impl Desk {
 
 /// What the sender of a command hears.
 pub async fn answer(mut inbox: Inbox) -> CommandAnswer {
-    let reply = tokio::time::timeout(Duration::from_secs(30), inbox.next()).await;
-    serde_json::from_slice(&reply.expect("an answer within thirty seconds").unwrap().payload).unwrap()
+    let reply = tokio::time::timeout(Duration::from_mins(1), inbox.next()).await;
+    serde_json::from_slice(&reply.expect("an answer within a minute").unwrap().payload).unwrap()
 }
 
 pub fn is_end(message: &instance_bus::LogMessage) -> bool {
