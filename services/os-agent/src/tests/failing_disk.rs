@@ -23,7 +23,8 @@ fn kept(disk: &MemoryDisk) -> Vec<(String, String)> {
     let names = std::fs::read_dir(disk.folder()).unwrap().map(|entry| entry.unwrap().path());
     let read = |path: std::path::PathBuf| {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        name.ends_with(".conf").then(|| (name, std::fs::read_to_string(path).unwrap()))
+        let is_read = path.extension().is_some_and(|extension| extension == "conf");
+        is_read.then(|| (name, std::fs::read_to_string(path).unwrap()))
     };
     names.filter_map(read).collect()
 }
