@@ -134,3 +134,32 @@ impl CpfFile for Live {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_bytes_are_understood_once_and_others_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let cpf = folder.path().join("iris.cpf");
+        let settings = InstanceSettings {
+            name: "PROD".parse().unwrap(),
+            cpf: cpf.clone(),
+            messages_log: folder.path().join("messages.log"),
+        };
+        let texts = Texts::default();
+        let read = |text: &str| {
+            std::fs::write(&cpf, text).unwrap();
+            Live::read(&settings, &texts).unwrap()
+        };
+        let one = read("[config]\nerrlog=500\n");
+        let same = read("[config]\nerrlog=500\n");
+        assert!(Arc::ptr_eq(&one.text, &same.text));
+        // As long, written in the same moment, and another text.
+        let other = read("[config]\nerrlog=600\n");
+        assert_eq!(other.document().get("config", "errlog"), Some("600"));
+        assert_eq!(*other.digest(), Digest::of(&other.snapshot.bytes));
+        assert_eq!(one.document().get("config", "errlog"), Some("500"));
+    }
+}

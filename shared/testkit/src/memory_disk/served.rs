@@ -123,7 +123,7 @@ impl Filesystem for Served {
             Ok(state) => state,
         };
         if let Some(file) = state.files.get_mut(&inode.into()) {
-            file.mode = mode.map_or(file.mode, |mode| permissions(mode));
+            file.mode = mode.map_or(file.mode, permissions);
             (file.uid, file.gid) = (uid.unwrap_or(file.uid), gid.unwrap_or(file.gid));
             if let Some(size) = size {
                 file.bytes.resize(length(size), 0);
