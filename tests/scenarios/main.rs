@@ -38,4 +38,6 @@ mod plain_client;
 mod asyncapi;
 mod permissions;
 mod readme;
+mod secrets;
 mod settings;
+mod teams;

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::pipeline::{AGENTS, INSTANCE, PANIC, Pipeline, source_tree, wish};
 
 /// A text with a secret of each kind, and what must never be seen of it.
-const SECRETS: [(&str, &str); 12] = [
+pub const SECRETS: [(&str, &str); 12] = [
     ("-----BEGIN RSA PRIVATE KEY----- MIIcanary01AQEA -----END RSA PRIVATE KEY-----", "canary01"),
     ("nats://app:canary02pass@db:4222", "canary02"),
     ("Authorization: Bearer canary03.def-ghi12345", "canary03"),
@@ -115,7 +115,7 @@ async fn planted(pipeline: &Pipeline) {
 }
 
 /// What a service answers on `path`.
-fn get(address: &str, path: &str, accept: &str) -> String {
+pub fn get(address: &str, path: &str, accept: &str) -> String {
     let mut connection = TcpStream::connect(address).unwrap();
     connection.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     write!(connection, "GET {path} HTTP/1.1\r\nhost: {address}\r\naccept: {accept}\r\n\r\n").unwrap();
@@ -127,7 +127,7 @@ fn get(address: &str, path: &str, accept: &str) -> String {
 }
 
 /// By the service's own word.
-fn listens_at(pipeline: &mut Pipeline, service: &str) -> String {
+pub fn listens_at(pipeline: &mut Pipeline, service: &str) -> String {
     let lines = pipeline.service(service).log_lines();
     let told = lines.iter().find(|line| line["message"].as_str().unwrap().starts_with("answers /livez"));
     told.unwrap()["fields"]["address"].as_str().unwrap().to_owned()

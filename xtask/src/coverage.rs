@@ -29,6 +29,12 @@ const READER: (&str, &str) = ("llvm_profparser", "0.14.0");
 /// So many of the files with the most lines that nothing has run are named.
 const WORST: usize = 20;
 
+/// Not a shell: dash drops variables with a dash in their name, and `CARGO_BIN_EXE_instance-router` is one.
+const WRAPPER: &str = "#!/usr/bin/env python3
+import os, sys
+os.execvp(sys.argv[1], [*sys.argv[1:], '-C', 'instrument-coverage'])
+";
+
 #[derive(clap::Args)]
 pub struct Options {
     /// Keep what earlier runs have counted, and add to it.
@@ -88,7 +94,7 @@ impl Counted {
         // Cargo runs it in the place of rustc for the packages of the tree alone, so what comes from outside counts nothing.
         let wrapper = target.join("instrument");
         if !wrapper.is_file() {
-            fs::write(&wrapper, "#!/bin/sh\nexec \"$@\" -C instrument-coverage\n")
+            fs::write(&wrapper, WRAPPER)
                 .and_then(|()| fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)))
                 .with_context(|| format!("could not write \"{}\"", wrapper.display()))?;
         }

@@ -32,13 +32,11 @@ mod units;
 // What they are made of.
 mod binaries;
 mod command;
+mod debian;
 mod manifest;
 mod nats_server;
 mod pip;
-mod prometheus;
-mod promtool;
 mod python_tools;
-mod redis_server;
 
 use std::process::ExitCode;
 

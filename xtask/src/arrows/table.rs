@@ -33,12 +33,11 @@ const GENERATOR: &[&str] = &[
     "llm",
     "transport",
     "clock",
-    "planner",
     "bus",
     "chassis",
     "signals",
 ];
-const AGENT: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "agent"];
+const AGENT: &[&str] = &["contract", "iris", "knowledge", "clock", "bus", "chassis", "agent"];
 const ROUTER: &[&str] =
     &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "engine", "signals"];
 const ANALYST: &[&str] =
@@ -82,7 +81,7 @@ pub const ROOMS: &[Room] = &[
     library("engine", "shared/engine", &["contract", "planner", "redaction"]),
     library("bus", "shared/bus", &["contract", "clock", "signals"]),
     library("transport", "shared/transport", &["contract", "bus"]),
-    library("story", "shared/story", &["contract", "engine", "bus"]),
+    library("story", "shared/story", &["contract", "engine", "redaction", "bus"]),
     library("chassis", "shared/chassis", &["contract", "clock", "bus", "telemetry", "signals", "redaction"]),
     // iris and knowledge: docs/decisions/0001-agents-share-their-eyes.md
     library(
