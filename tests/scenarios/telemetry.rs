@@ -33,13 +33,13 @@ const SECRETS: [(&str, &str); 12] = [
 ];
 
 /// `clients/otlp.py`, running.
-struct Receiver {
+pub struct Receiver {
     python: Child,
     endpoint: String,
 }
 
 impl Receiver {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let library = env::var("INSTANCE_OTLP_PY")
             .expect("`cargo xtask test` names the folders of opentelemetry-proto");
         let mut python = Command::new("python3")
@@ -57,7 +57,7 @@ impl Receiver {
         Self { python, endpoint: format!("http://127.0.0.1:{}", port.trim()) }
     }
 
-    fn report(mut self) -> Value {
+    pub fn report(mut self) -> Value {
         drop(self.python.stdin.take());
         let mut said = String::new();
         self.python.stdout.as_mut().unwrap().read_to_string(&mut said).unwrap();
@@ -74,7 +74,7 @@ impl Drop for Receiver {
 }
 
 /// Every service, exporting to the receiver and answering scrapes on ports of their own.
-async fn told_to(receiver: &Receiver) -> Pipeline {
+pub async fn told_to(receiver: &Receiver) -> Pipeline {
     let mut pipeline = Pipeline::new(&["--globals", "256", "--dirty-mb", "200"]).await;
     pipeline.variable("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint);
     pipeline.variable("INSTANCE_TELEMETRY__LISTEN", "127.0.0.1:0");
@@ -126,7 +126,7 @@ fn get(address: &str, path: &str, accept: &str) -> String {
 }
 
 /// By the service's own word.
-fn listens_at(pipeline: &mut Pipeline, service: &str) -> String {
+pub fn listens_at(pipeline: &mut Pipeline, service: &str) -> String {
     let lines = pipeline.service(service).log_lines();
     let told = lines.iter().find(|line| line["message"].as_str().unwrap().starts_with("answers /livez"));
     told.unwrap()["fields"]["address"].as_str().unwrap().to_owned()
