@@ -15,11 +15,14 @@ mod gateway;
 mod in_turn;
 mod killed_midway;
 mod monitored;
+mod observed;
 mod one_trace;
 mod restarts;
 mod routed;
+mod scraped;
 mod telemetry;
 mod unwound;
+mod up;
 
 mod bad_input;
 mod chaos;

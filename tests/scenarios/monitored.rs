@@ -22,8 +22,8 @@ const TOKEN: &str = "token-of-alertmanager";
 const VARIABLE: &str = "INSTANCE_PROMETHEUS";
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// One of Debian's programs; `None`, and the test is skipped, where this machine is said to have none.
-fn debians(name: &str) -> Option<Command> {
+/// One of Debian's programs; `None`, aloud, where this machine is said to have none.
+pub fn debians(name: &str) -> Option<Command> {
     if env::var_os(VARIABLE).is_some_and(|said| said == "none") {
         skipped(format_args!("this machine has no {name} ({VARIABLE}=none)"));
         return None;
@@ -93,7 +93,7 @@ fn the_shipped_rules_and_routes_are_legal_and_do_what_they_say() {
 }
 
 /// Starts one of them on a free port; where it listens, which both write to stderr.
-async fn listening(pipeline: &mut Pipeline, name: &str, command: Command) -> SocketAddr {
+pub async fn listening(pipeline: &mut Pipeline, name: &str, command: Command) -> SocketAddr {
     pipeline.program(name, command);
     let deadline = Instant::now() + PATIENCE;
     loop {

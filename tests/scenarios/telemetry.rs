@@ -34,13 +34,13 @@ pub const SECRETS: [(&str, &str); 12] = [
 ];
 
 /// `clients/otlp.py`, running.
-struct Receiver {
+pub struct Receiver {
     python: Child,
     endpoint: String,
 }
 
 impl Receiver {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let library = env::var("INSTANCE_OTLP_PY")
             .expect("`cargo xtask test` names the folders of opentelemetry-proto");
         let mut python = Command::new("python3")
@@ -58,7 +58,7 @@ impl Receiver {
         Self { python, endpoint: format!("http://127.0.0.1:{}", port.trim()) }
     }
 
-    fn report(mut self) -> Value {
+    pub fn report(mut self) -> Value {
         drop(self.python.stdin.take());
         let mut said = String::new();
         self.python.stdout.as_mut().unwrap().read_to_string(&mut said).unwrap();
@@ -75,7 +75,7 @@ impl Drop for Receiver {
 }
 
 /// Every service, exporting to the receiver and answering scrapes on ports of their own.
-async fn told_to(receiver: &Receiver) -> Pipeline {
+pub async fn told_to(receiver: &Receiver) -> Pipeline {
     let mut pipeline = Pipeline::new(&["--globals", "256", "--dirty-mb", "200"]).await;
     pipeline.variable("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint);
     pipeline.variable("INSTANCE_TELEMETRY__LISTEN", "127.0.0.1:0");

@@ -22,9 +22,9 @@ mod facts;
 mod webhook;
 mod write;
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
-use instance_bus::{BusError, ServiceError};
+use instance_bus::ServiceError;
 use instance_chassis::{Context, error_chain};
 use instance_contract::subject;
 use instance_llm::operate;
@@ -39,7 +39,7 @@ const DESCRIPTION: &str =
 /// Analyses until drained.
 pub async fn run(ctx: Context<Config>) -> Result<(), Error> {
     use_knowledge(&ctx.config)?;
-    let Some(topology) = wait_for_topology(&ctx).await? else { return Ok(()) };
+    let Some(topology) = ctx.topology().await? else { return Ok(()) };
     let model = ask::model(&ctx)?;
     let mut service = ctx.bus.service("analyst", env!("CARGO_PKG_VERSION"), DESCRIPTION, HashMap::new());
     // Who asks no model has no breakers and no costs to show.
@@ -73,22 +73,4 @@ fn use_knowledge(config: &Config) -> Result<(), Error> {
         .map_err(|source| Error::KnowledgeFolder { path: folder.clone(), source })?;
     let files = texts.iter().map(|(file, text)| (file.as_str(), text.as_str()));
     Ok(instance_knowledge::Catalogue::with_extra(files)?.put_in_force()?)
-}
-
-/// The streams may be made after the analyst has started.
-async fn wait_for_topology(ctx: &Context<Config>) -> Result<Option<instance_bus::Topology>, Error> {
-    loop {
-        match ctx.bus.topology().await {
-            Ok(topology) => return Ok(Some(topology)),
-            Err(BusError::TopologyMissing { thing }) => {
-                tracing::warn!(missing = thing, "waiting for the streams: run `instance bus init`");
-            }
-            Err(error) if error.is_unreachable() => tracing::warn!(%error, "waiting for the bus"),
-            Err(error) => return Err(error.into()),
-        }
-        let pause = tokio::time::sleep(Duration::from_secs(1));
-        if ctx.drain.unless_draining(pause).await.is_none() {
-            return Ok(None);
-        }
-    }
 }

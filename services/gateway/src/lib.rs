@@ -58,6 +58,7 @@ struct Gateway {
     bus: instance_bus::Bus,
     clock: Arc<dyn instance_clock::Clock>,
     drain: instance_chassis::Drain,
+    readiness: instance_chassis::Readiness,
     /// Let nothing pass that would change something.
     dry_run: bool,
     config: Config,
@@ -97,6 +98,7 @@ pub async fn run_on(ctx: Context<Config>, listener: TcpListener) -> Result<(), E
         bus: ctx.bus.clone(),
         clock: Arc::clone(&ctx.clock),
         drain: ctx.drain.clone(),
+        readiness: ctx.readiness.clone(),
         dry_run: ctx.dry_run,
         carriers: ctx.carriers.clone(),
         host: ctx.host.clone(),
