@@ -5,7 +5,6 @@ use std::sync::Arc;
 use instance_bus::Bus;
 use instance_clock::Clock;
 use instance_contract::{Carriers, HostName};
-use instance_telemetry::Meter;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -33,6 +32,4 @@ pub struct Context<C> {
     pub carriers: Carriers,
     /// Change nothing, whatever is asked for: the setting `dry_run`, or `--dry-run`.
     pub dry_run: bool,
-    /// Makes counters and histograms; they go nowhere when no metrics endpoint is set.
-    pub meter: Meter,
 }

@@ -193,22 +193,10 @@ fn prepare<C: Send + 'static>(
         settings;
     let endpoint =
         Endpoint { readiness: Readiness::new(drain.clone()), resource: telemetry.resource().to_vec() };
-    let given = (clock.clone(), drain.clone(), tasks.clone(), telemetry.meter());
+    let given = (clock.clone(), drain.clone(), tasks.clone());
     let begin = move |bus| {
-        let (clock, drain, tasks, meter) = given;
-        Context {
-            config,
-            bus,
-            clock,
-            drain,
-            tasks,
-            name: service.name,
-            process_id,
-            host,
-            carriers,
-            dry_run,
-            meter,
-        }
+        let (clock, drain, tasks) = given;
+        Context { config, bus, clock, drain, tasks, name: service.name, process_id, host, carriers, dry_run }
     };
     let run = Run {
         name: service.name,
