@@ -40,17 +40,19 @@ const DESCRIPTION: &str =
 pub async fn run(ctx: Context<Config>) -> Result<(), Error> {
     use_knowledge(&ctx.config)?;
     let Some(topology) = ctx.topology().await? else { return Ok(()) };
-    let model = ask::model(&ctx)?;
+    let webhook = webhook::Line::new(&ctx)?;
+    let beside: Vec<_> = webhook.iter().map(|line| line.breaker.clone()).collect();
+    let has_breakers = !beside.is_empty();
+    let model = ask::model(&ctx, beside)?;
     let mut service = ctx.bus.service("analyst", env!("CARGO_PKG_VERSION"), DESCRIPTION, HashMap::new());
-    // Who asks no model has no breakers and no costs to show.
-    for question in operate::ENDPOINTS.iter().filter(|_| model.is_some()) {
+    // Who calls nobody outside has no breakers and no costs to show.
+    for question in operate::ENDPOINTS.iter().filter(|_| model.is_set_up() || has_breakers) {
         service = service.endpoint(question, &subject::model(ctx.process_id, question), HashMap::new());
     }
     let mut service = service.start().await?;
     // No other endpoint: entries come through the stream. Polled so that PING, INFO and STATS are answered.
     let discovered = async {
         while let Some(request) = service.next().await {
-            let Some(model) = &model else { continue };
             let answer = model.operate(request.endpoint(), request.payload()).await;
             let answer = answer.map(Into::into).map_err(|no| ServiceError::new(no.code, no.text));
             if let Err(error) = request.respond(answer).await {
@@ -59,8 +61,9 @@ pub async fn run(ctx: Context<Config>) -> Result<(), Error> {
         }
         std::future::pending::<()>().await;
     };
+    let asked = model.is_set_up().then(|| model.clone());
     let work =
-        async { tokio::try_join!(desk::work(&ctx, topology, model.clone()), webhook::call(&ctx)).map(drop) };
+        async { tokio::try_join!(desk::work(&ctx, topology, asked), webhook::call(&ctx, webhook)).map(drop) };
     tokio::select! {
         outcome = work => outcome,
         () = discovered => Ok(()),

@@ -6,7 +6,6 @@ use std::time::Duration;
 use instance_bus::{Bus, BusError, Topology};
 use instance_clock::Clock;
 use instance_contract::{Carriers, HostName};
-use instance_telemetry::Meter;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -40,8 +39,6 @@ pub struct Context<C> {
     pub carriers: Carriers,
     /// Change nothing, whatever is asked for: the setting `dry_run`, or `--dry-run`.
     pub dry_run: bool,
-    /// Makes counters and histograms; they go nowhere when no metrics endpoint is set.
-    pub meter: Meter,
 }
 
 impl<C> Context<C> {

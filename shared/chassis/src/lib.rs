@@ -53,7 +53,7 @@ mod readiness;
 mod settings;
 mod texts;
 
-pub use instance_telemetry::{Meter, error_chain};
+pub use instance_telemetry::error_chain;
 pub use tokio_util::task::TaskTracker;
 
 pub use crate::context::Context;

@@ -193,9 +193,9 @@ fn prepare<C: Send + 'static>(
         settings;
     let readiness = Readiness::new(drain.clone());
     let endpoint = Endpoint { readiness: readiness.clone(), resource: telemetry.resource().to_vec() };
-    let given = (clock.clone(), drain.clone(), readiness, tasks.clone(), telemetry.meter());
+    let given = (clock.clone(), drain.clone(), readiness, tasks.clone());
     let begin = move |bus| {
-        let (clock, drain, readiness, tasks, meter) = given;
+        let (clock, drain, readiness, tasks) = given;
         Context {
             config,
             bus,
@@ -208,7 +208,6 @@ fn prepare<C: Send + 'static>(
             host,
             carriers,
             dry_run,
-            meter,
         }
     };
     let run = Run {

@@ -40,8 +40,19 @@ const GENERATOR: &[&str] = &[
 const AGENT: &[&str] = &["contract", "iris", "knowledge", "clock", "bus", "chassis", "agent"];
 const ROUTER: &[&str] =
     &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "engine", "signals"];
-const ANALYST: &[&str] =
-    &["contract", "iris", "knowledge", "transport", "clock", "bus", "chassis", "diagnosis", "llm", "signals"];
+const ANALYST: &[&str] = &[
+    "contract",
+    "iris",
+    "knowledge",
+    "transport",
+    "clock",
+    "planner",
+    "bus",
+    "chassis",
+    "diagnosis",
+    "llm",
+    "signals",
+];
 const CLI: &[&str] = &[
     "contract",
     "iris",
@@ -76,7 +87,7 @@ pub const ROOMS: &[Room] = &[
     library("invent", "shared/invent", &["contract", "iris", "knowledge"]),
     library("improvise", "shared/improvise", &["contract", "invent", "iris", "llm"]),
     library("planner", "shared/planner", &["contract", "knowledge"]),
-    library("diagnosis", "shared/diagnosis", &["contract", "knowledge"]),
+    library("diagnosis", "shared/diagnosis", &["contract", "knowledge", "planner"]),
     library("scenario", "shared/scenario", &["knowledge"]),
     library("engine", "shared/engine", &["contract", "planner", "redaction"]),
     library("bus", "shared/bus", &["contract", "clock", "signals"]),

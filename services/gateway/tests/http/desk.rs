@@ -101,7 +101,6 @@ impl Desk {
             process_id: Uuid::new_v4(),
             host: "db1".parse().unwrap(),
             carriers: Carriers(vec!["OPS".to_owned()]),
-            meter: opentelemetry::global::meter("test"),
             dry_run,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

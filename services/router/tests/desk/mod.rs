@@ -115,7 +115,6 @@ impl Desk {
             host: host(),
             carriers,
             dry_run,
-            meter: opentelemetry::global::meter("test"),
         };
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
