@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use instance_iris::messages_log::{EntryRef, Options, Reader, Severity};
+use instance_iris::messages_log::{Category, EntryRef, Options, Reader, Severity};
 use serde::Serialize;
 
 use crate::{
@@ -133,7 +133,7 @@ impl Serialize for AsLine<'_> {
             timestamp: header.map(|header| header.timestamp.to_string()),
             process_id: header.map(|header| header.process_id),
             severity: header.and_then(|header| header.severity).map_or(0, Severity::as_u8),
-            category: header.and_then(|header| header.category),
+            category: header.and_then(|header| header.category).map(Category::as_str),
             message_text: &entry.message_text(),
             truncated: entry.truncated(),
             repeated: entry.repeated(),
