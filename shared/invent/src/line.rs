@@ -31,8 +31,10 @@ struct Bytes {
     length: usize,
 }
 
-/// Most texts and parts of texts are shorter.
-const SHORT: usize = 64;
+/// Most categories with what follows them up to the first variable part are shorter.
+const LEAD: usize = 128;
+/// Most other parts of texts are shorter.
+const PART: usize = 64;
 
 impl Line {
     pub fn of(template: &Template) -> Self {
@@ -65,7 +67,7 @@ impl Line {
     #[inline]
     pub fn write(&self, dice: &mut Dice, out: &mut Vec<u8>) -> usize {
         let text_at = out.len() + self.text_at;
-        self.lead.write(out);
+        self.lead.write::<LEAD>(out);
         if self.rest.is_empty() {
             return text_at;
         }
@@ -79,7 +81,7 @@ impl Line {
         }
         for (place, after) in &self.rest {
             self.slots[*place].write(chosen[*place], out);
-            after.write(out);
+            after.write::<PART>(out);
         }
         text_at
     }
@@ -102,7 +104,7 @@ impl Filling {
     #[inline]
     fn write(&self, value: u32, out: &mut Vec<u8>) {
         match self.texts.get(value as usize) {
-            Some(text) => text.write(out),
+            Some(text) => text.write::<PART>(out),
             None => push_number(out, value),
         }
     }
@@ -111,12 +113,13 @@ impl Filling {
 impl Bytes {
     fn of(mut bytes: Vec<u8>) -> Self {
         let length = bytes.len();
-        bytes.resize(length.max(SHORT), b' ');
+        bytes.resize(length.max(LEAD), b' ');
         Self { padded: bytes, length }
     }
 
+    /// Appends them; in one piece of a fixed length when they are no more than that.
     #[inline]
-    fn write(&self, out: &mut Vec<u8>) {
+    fn write<const SHORT: usize>(&self, out: &mut Vec<u8>) {
         match self.padded.first_chunk::<SHORT>() {
             Some(short) if self.length <= SHORT => {
                 let end = out.len() + self.length;

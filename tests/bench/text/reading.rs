@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use instance_iris::messages_log::{Category, EntryRef, Options, Reader, Severity, next_stamped_line};
+use instance_iris::messages_log::{EntryRef, Options, Reader, Severity, next_stamped_line};
 
 use crate::{
     Arguments,
@@ -86,7 +86,7 @@ fn add(sum: &mut Sum, entry: &EntryRef<'_>) {
     sum.entries += 1;
     sum.process_ids = sum.process_ids.wrapping_add(header.process_id);
     sum.severities += u64::from(header.severity.map_or(0, Severity::as_u8));
-    sum.category_bytes += header.category.map_or(0, Category::length) as u64;
+    sum.category_bytes += header.category.map_or(0, |category| category.as_bytes().len()) as u64;
     std::hint::black_box((header.timestamp, entry.text_bytes()));
 }
 

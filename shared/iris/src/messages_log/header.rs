@@ -229,10 +229,16 @@ impl<'a> Category<'a> {
         std::str::from_utf8(self.0).expect("the bytes were judged: they are ASCII")
     }
 
-    /// Its length in bytes, which are as many characters.
+    /// The bytes of the name, which are ASCII.
     #[inline]
-    pub fn length(self) -> usize {
-        self.0.len()
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+}
+
+impl fmt::Display for Category<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.as_str())
     }
 }
 
