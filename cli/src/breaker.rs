@@ -1,4 +1,4 @@
-//! `instance breaker`: the circuit breakers of every process that asks language models. They live in those processes,
+//! `instance breaker`: the circuit breakers of every process that calls outside services (models, Redis, the webhook). They live in those processes,
 //! which tell of them on the bus; nothing is kept anywhere else, so a process that is gone has no breakers.
 
 use std::time::Duration;
@@ -49,7 +49,7 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct ResetArgs {
-    /// The provider's name in the settings, or `files` or `redis` for a level of the cache
+    /// The provider's name in the settings, `files` or `redis` for a level of the cache, or `webhook`
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     name: Option<String>,
     /// All of them
@@ -127,7 +127,7 @@ fn tell(answers: &[Answer], session: &Session) -> Result<()> {
         return print_json(&json!({"schema": "instance.cli.v1.breakers", "processes": processes}));
     }
     if reports.is_empty() {
-        session.note("no running process asks language models");
+        session.note("no running process has a breaker");
         return Ok(());
     }
     let rows = reports.iter().flat_map(|(answer, report)| {

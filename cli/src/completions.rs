@@ -20,8 +20,12 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<Exit> {
-    let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Arguments::command(), "instance", &mut script);
-    io::stdout().lock().write_all(&script)?;
+    io::stdout().lock().write_all(&script(args.shell))?;
     Ok(Exit::Done)
+}
+
+pub fn script(shell: clap_complete::Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "instance", &mut script);
+    script
 }

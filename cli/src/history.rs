@@ -73,7 +73,8 @@ fn of_instance(story: &Story, wanted: Option<&InstanceName>) -> bool {
 
 fn row(story: &Story) -> Option<[String; 7]> {
     let trace: &WorkflowTrace = &story.ended()?.trace;
-    let command = trace.command_received.as_ref();
+    let command = story.command();
+    let command = command.as_ref();
     Some([
         story.ended_at().map(|at: Timestamp| at.to_string()).unwrap_or_default(),
         story.id.to_string(),

@@ -1,4 +1,4 @@
-//! `instance install`: programs, units and settings where Debian would put them.
+//! `instance install`: programs, units, settings, manual pages, completions and guides where Debian would put them.
 //!
 //! Settings and secrets that are there stay. What is written otherwise is ours and replaced.
 
@@ -9,10 +9,13 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use clap_complete::Shell;
 use serde_json::json;
 
 use crate::{
+    completions,
     exit::Exit,
+    man,
     output::{print, print_json, printable},
     session::Session,
     up::settings::{SERVICES, shipped},
@@ -42,6 +45,22 @@ const SHIPPED_UNITS: [(&str, &str); 10] = [
 ];
 const SYSUSERS: &str = include_str!("../../deploy/systemd/instance.sysusers.conf");
 const TMPFILES: &str = include_str!("../../deploy/systemd/instance.tmpfiles.conf");
+const GUIDES: &str = "usr/share/doc/instance";
+/// What the units name as their documentation, and what it leads to.
+const SHIPPED_GUIDES: [(&str, &str); 6] = [
+    ("deploy/README.md", include_str!("../../deploy/README.md")),
+    ("docs/deployment.md", include_str!("../../docs/deployment.md")),
+    ("docs/operations.md", include_str!("../../docs/operations.md")),
+    ("docs/exit-codes.md", include_str!("../../docs/exit-codes.md")),
+    ("docs/gateway.md", include_str!("../../docs/gateway.md")),
+    ("docs/models.md", include_str!("../../docs/models.md")),
+];
+/// Where each shell looks for the completions of a command that came with a package.
+const COMPLETIONS: [(Shell, &str); 3] = [
+    (Shell::Bash, "usr/share/bash-completion/completions/instance"),
+    (Shell::Zsh, "usr/share/zsh/vendor-completions/_instance"),
+    (Shell::Fish, "usr/share/fish/vendor_completions.d/instance.fish"),
+];
 /// No part of `instance up`.
 const GATEWAY: &str = include_str!("../../deploy/config/gateway.toml");
 /// No fake `iris` on a real host.
@@ -69,7 +88,7 @@ struct File {
 }
 
 enum Source {
-    Text(String),
+    Bytes(Vec<u8>),
     /// A program beside this one.
     Program(PathBuf),
 }
@@ -108,12 +127,13 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
 }
 
 fn layout(programs: &Path) -> Result<Vec<File>> {
-    let text = |path: PathBuf, text: &str, is_the_operators| File {
+    let made = |path: PathBuf, bytes: Vec<u8>, is_the_operators| File {
         path,
-        from: Source::Text(text.to_owned()),
+        from: Source::Bytes(bytes),
         mode: 0o644,
         is_the_operators,
     };
+    let text = |path: PathBuf, text: &str, is_the_operators| made(path, text.into(), is_the_operators);
     let mut files = Vec::new();
     let entries =
         fs::read_dir(programs).with_context(|| format!("could not list \"{}\"", programs.display()))?;
@@ -131,6 +151,10 @@ fn layout(programs: &Path) -> Result<Vec<File>> {
     for (service, settings) in settings {
         files.push(text(Path::new(SETTINGS).join(format!("{service}.toml")), settings, true));
     }
+    let pages = man::pages()?.into_iter();
+    files.extend(pages.map(|(name, page)| made(Path::new("usr/share/man/man1").join(name), page, false)));
+    files.extend(COMPLETIONS.map(|(shell, path)| made(path.into(), completions::script(shell), false)));
+    files.extend(SHIPPED_GUIDES.map(|(name, guide)| text(Path::new(GUIDES).join(name), guide, false)));
     let environment =
         "# What this machine has of its own, for all services: INSTANCE_NATS__URL=nats://bus:4222\n";
     files.push(text(Path::new(SETTINGS).join("environment"), environment, true));
@@ -146,7 +170,7 @@ fn is_program(path: &Path) -> bool {
 fn place(file: &File, root: &Path, dry_run: bool) -> Result<Outcome> {
     let path = root.join(&file.path);
     let bytes = match &file.from {
-        Source::Text(text) => text.clone().into_bytes(),
+        Source::Bytes(bytes) => bytes.clone(),
         Source::Program(from) => {
             fs::read(from).with_context(|| format!("could not read \"{}\"", from.display()))?
         }
@@ -183,6 +207,20 @@ mod tests {
             fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         for unit in units.filter(|name| Path::new(name).extension().is_some_and(|kind| kind != "conf")) {
             assert!(SHIPPED_UNITS.iter().any(|(name, _)| *name == unit), "{unit} would not be installed");
+        }
+    }
+
+    #[test]
+    fn what_a_unit_names_as_its_documentation_is_installed() {
+        let layout = layout(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let has = |path: &str| layout.iter().any(|file| file.path == Path::new(path));
+        for (unit, text) in SHIPPED_UNITS {
+            for named in text.lines().filter_map(|line| line.strip_prefix("Documentation=file:/")) {
+                assert!(has(named), "{unit} names \"/{named}\", which would not be there");
+            }
+        }
+        for path in ["usr/share/man/man1/instance-cpf-set.1", "usr/share/zsh/vendor-completions/_instance"] {
+            assert!(has(path), "{path}");
         }
     }
 

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use instance_iris::messages_log::{EntryRef, Options, Reader, Severity};
+use instance_iris::messages_log::{Category, EntryRef, Options, Reader, Severity};
 use serde::Serialize;
 
 use crate::{
@@ -133,7 +133,7 @@ impl Serialize for AsLine<'_> {
             timestamp: header.map(|header| header.timestamp.to_string()),
             process_id: header.map(|header| header.process_id),
             severity: header.and_then(|header| header.severity).map_or(0, Severity::as_u8),
-            category: header.and_then(|header| header.category),
+            category: header.and_then(|header| header.category).map(Category::as_str),
             message_text: &entry.message_text(),
             truncated: entry.truncated(),
             repeated: entry.repeated(),
@@ -159,7 +159,7 @@ fn text_of(entry: EntryRef<'_>, session: &Session) -> String {
                 Some(Severity::Warning) => session.paint(Tone::Warn, &padded),
                 _ => padded,
             };
-            let category = header.category.map(|category| format!("[{category}] ")).unwrap_or_default();
+            let category = header.category.map(|name| format!("[{}] ", name.as_str())).unwrap_or_default();
             format!("{:21} {severity} {:>7} {category}{first}", header.timestamp, header.process_id)
         }
     };

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use instance_iris::messages_log::{EntryRef, Options, Reader, Severity, next_stamped_line};
+use instance_iris::messages_log::{Category, EntryRef, Options, Reader, Severity, next_stamped_line};
 use serde_json::json;
 
 use crate::{
@@ -130,12 +130,13 @@ fn start_after(file: &File, from: u64) -> io::Result<Option<u64>> {
 
 impl Counts {
     fn take(&mut self, entry: EntryRef<'_>) {
-        let category = entry.header.and_then(|header| header.category).unwrap_or_default();
+        let category = entry.header.and_then(|header| header.category);
+        let name = category.map_or(&b""[..], Category::as_bytes);
         let severity = entry.header.and_then(|header| header.severity);
         let place = severity.map_or(4, |severity: Severity| usize::from(severity.as_u8()));
-        if self.last.as_ref().is_none_or(|(last, _)| last != category) {
+        if self.last.as_ref().is_none_or(|(last, _)| last.as_bytes() != name) {
             self.settle();
-            self.last = Some((category.to_owned(), [0; 5]));
+            self.last = Some((category.map_or(String::new(), |category| category.to_string()), [0; 5]));
         }
         if let Some((_, by)) = &mut self.last {
             by[place] += 1;

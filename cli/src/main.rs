@@ -4,8 +4,8 @@
 //! Invariant: exit codes mean what `docs/exit-codes.md` says.
 //! Invariant: what comes from logs and messages is data; no control character of it reaches a terminal.
 //!
-//! May import contract, iris, knowledge, invent, transport, clock, planner, engine, scenario, bus, telemetry and llm.
-//! Nobody imports it.
+//! May import contract, iris, knowledge, invent, improvise, transport, clock, planner, engine, diagnosis, scenario, story, bus,
+//! telemetry, signals, redaction and llm. Nobody imports it.
 
 mod arguments; // Read this first: every command in one list.
 mod csv;

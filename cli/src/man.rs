@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use anyhow::{Context as _, Result};
@@ -35,15 +35,19 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, session: &Session) -> Result<Exit> {
-    let root = complete();
     match &args.out {
         Some(folder) => {
             fs::create_dir_all(folder)
                 .with_context(|| format!("could not make the folder \"{}\"", folder.display()))?;
-            let pages = write_all(&root, folder)?;
-            session.note(format_args!("{pages} pages"));
+            let pages = pages()?;
+            for (name, page) in &pages {
+                let path = folder.join(name);
+                fs::write(&path, page).with_context(|| format!("could not write \"{}\"", path.display()))?;
+                print(path.display())?;
+            }
+            session.note(format_args!("{} pages", pages.len()));
         }
-        None => io::stdout().lock().write_all(&page(named(&root, &args.command)?)?)?,
+        None => io::stdout().lock().write_all(&page(named(&complete(), &args.command)?)?)?,
     }
     Ok(Exit::Done)
 }
@@ -77,15 +81,14 @@ fn page(command: &Command) -> Result<Vec<u8>> {
     Ok(page)
 }
 
-/// Writes the page of a command and of all below it; returns how many.
-fn write_all(command: &Command, folder: &Path) -> Result<usize> {
-    let path = folder.join(Man::new(command.clone()).get_filename());
-    fs::write(&path, page(command)?).with_context(|| format!("could not write \"{}\"", path.display()))?;
-    print(path.display())?;
-    let mut pages = 1;
-    for inner in command.get_subcommands() {
-        pages += write_all(inner, folder)?;
+/// Every page with the name of its file, `instance-cpf-set.1`.
+pub fn pages() -> Result<Vec<(String, Vec<u8>)>> {
+    fn of(command: &Command, pages: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
+        pages.push((Man::new(command.clone()).get_filename(), page(command)?));
+        command.get_subcommands().try_for_each(|inner| of(inner, pages))
     }
+    let mut pages = Vec::new();
+    of(&complete(), &mut pages)?;
     Ok(pages)
 }
 

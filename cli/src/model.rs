@@ -125,9 +125,8 @@ async fn check(settings: &Settings, session: &Session) -> Result<Exit> {
 /// What a model is given by this process.
 pub fn parts() -> Parts {
     Parts {
-        clock: Arc::new(SystemClock),
-        meter: opentelemetry::global::meter("instance"),
         credentials_directory: env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+        ..Parts::new(Arc::new(SystemClock))
     }
 }
 

@@ -93,8 +93,7 @@ fn one(story: &Story, place: Option<usize>, session: &Session) -> Result<()> {
         return print_json(&document);
     }
     let mut lines = vec![format!("remediation {}: {}", story.id, phase(story, place))];
-    if let Some(remediation) = story.remediation() {
-        let command = &remediation.accepted.command;
+    if let (Some(remediation), Some(command)) = (story.remediation(), story.command()) {
         lines.push(format!("  {} on {}", command.recommended_action, command.instance));
         lines.push(format!(
             "  asked by {}, accepted {}, trace {}",

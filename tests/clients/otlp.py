@@ -172,6 +172,7 @@ class Seen:
                 "faults": self.faults, "services": sorted(self.services), "spans": names,
                 "metrics": sorted(self.metrics), "logs": len(self.logs), "logs_in_spans": in_spans,
                 "requests": len(self.requests),
+                "traces": sorted({span.trace_id.hex() for _, span in self.spans.values()}),
             }
 
 

@@ -65,8 +65,7 @@ async fn timed(name: &'static str, case: impl Future<Output = Result<String, Str
 }
 
 fn model(settings: Settings) -> Result<Model, String> {
-    let meter = opentelemetry::global::meter("cases");
-    let parts = Parts { clock: std::sync::Arc::new(SystemClock), meter, credentials_directory: None };
+    let parts = Parts::new(std::sync::Arc::new(SystemClock));
     Model::new(settings, parts).map_err(|error| error.to_string())
 }
 

@@ -83,11 +83,7 @@ impl Desk {
     }
 
     pub fn model(&self) -> Model {
-        self.model_with(&opentelemetry::global::meter("test"))
-    }
-
-    pub fn model_with(&self, meter: &opentelemetry::metrics::Meter) -> Model {
-        let parts = Parts { clock: self.clock.clone(), meter: meter.clone(), credentials_directory: None };
+        let parts = Parts::new(self.clock.clone());
         Model::new(self.settings.clone(), parts).unwrap()
     }
 

@@ -3,7 +3,7 @@
 use std::{fs, time::Duration};
 
 use instance_llm::Source;
-use instance_testkit::{ModelServer, RedisServer};
+use instance_testkit::{ModelServer, RedisServer, eventually};
 
 use crate::desk::{Desk, right};
 
@@ -150,4 +150,33 @@ async fn garbage_in_redis_does_no_harm() {
         let answered = desk.ask_about(&desk.model(), "entry 0").await.unwrap();
         assert_eq!((answered.source, answered.value.severity), (Source::Model, 2));
     }
+}
+
+/// Not before or after a call: the question stands in its socket, unread, when the power goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_that_dies_in_the_middle_of_a_call_costs_a_call_and_no_answer() {
+    let Some(mut redis) = RedisServer::start_where_there_is_one() else { return };
+    let server = ModelServer::start();
+    let mut desk = desk(&server);
+    desk.settings.cache.redis_url = Some(redis.url());
+    desk.ask_about(&desk.model(), "entry 0").await.unwrap();
+    let model = desk.model();
+    // Connected, and heard from.
+    assert_eq!(desk.ask_about(&model, "entry 0").await.unwrap().source, Source::Cache);
+
+    redis.freeze();
+    let asking = desk.ask_about(&model, "entry 1");
+    let dying = async {
+        let patience = Duration::from_mins(1);
+        eventually(patience, || async { redis.is_being_asked().then_some(()) }).await;
+        assert_eq!(server.calls(), 1, "it waits for Redis, and the model was not called yet");
+        redis.kill9();
+    };
+    let (answered, ()) = tokio::join!(asking, dying);
+    let answered = answered.unwrap();
+    assert_eq!((answered.source, answered.value.severity, server.calls()), (Source::Model, 2, 2));
+    assert_eq!(desk.ask_about(&model, "entry 1").await.unwrap().source, Source::Cache, "memory has it");
+    let failed =
+        model.breakers().find(|breaker| breaker.name() == "redis").unwrap().status().statistics.failed;
+    assert!(failed > 0, "its death is counted");
 }

@@ -5,19 +5,18 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use instance_signals::{Format, scrape};
 use instance_testkit::{ModelAnswer, ModelServer};
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_sdk::{
-    metrics::{InMemoryMetricExporter, SdkMeterProvider},
-    trace::{InMemorySpanExporter, SdkTracerProvider},
-};
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
 use tracing::instrument::WithSubscriber as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::desk::{Desk, right};
 
-/// Asks once and gives all that was exported, as text.
-async fn told(desk: &Desk) -> (String, String) {
+/// Asks once and gives all that was told, as text: spans, and of the metrics, which are the whole process's, those of that model.
+async fn told(desk: &mut Desk, name: &str) -> (String, String) {
+    name.clone_into(&mut desk.provider().model);
     // Whether a span is listened to is decided at its first use. That must be over before we begin to listen, and other tests
     // use the same ones beside us.
     let first = ModelServer::start();
@@ -25,28 +24,26 @@ async fn told(desk: &Desk) -> (String, String) {
     let warm = Desk::new(&first);
     warm.model().ask(&warm.question()).await.unwrap();
 
-    let (spans, metrics) = (InMemorySpanExporter::default(), InMemoryMetricExporter::default());
+    let spans = InMemorySpanExporter::default();
     let tracer = SdkTracerProvider::builder().with_simple_exporter(spans.clone()).build();
-    let meter = SdkMeterProvider::builder().with_periodic_exporter(metrics.clone()).build();
     let subscriber = tracing_subscriber::registry()
         .with(tracing_opentelemetry::layer().with_tracer(tracer.tracer("test")));
-    let model = desk.model_with(&opentelemetry::metrics::MeterProvider::meter(&meter, "test"));
+    let model = desk.model();
     let question = desk.question();
     let _ = model.ask(&question).with_subscriber(subscriber).await;
-    meter.force_flush().unwrap();
-    (
-        format!("{:?}", spans.get_finished_spans().unwrap()),
-        format!("{:?}", metrics.get_finished_metrics().unwrap()),
-    )
+    let page = scrape(Format::Prometheus, std::iter::empty());
+    let of_it = format!("gen_ai_request_model=\"{name}\"");
+    let metrics: Vec<&str> = page.lines().filter(|line| line.contains(&of_it)).collect();
+    (format!("{:?}", spans.get_finished_spans().unwrap()), metrics.join("\n"))
 }
 
 #[tokio::test]
 async fn a_call_has_a_span_with_the_usual_names_and_no_contents() {
     let server = ModelServer::start();
     server.expect(right());
-    let (spans, metrics) = told(&Desk::new(&server)).await;
+    let (spans, metrics) = told(&mut Desk::new(&server), "told-1").await;
     for attribute in [
-        "chat m-1",
+        "chat told-1",
         "Client",
         "gen_ai.operation.name",
         "gen_ai.provider.name",
@@ -67,8 +64,14 @@ async fn a_call_has_a_span_with_the_usual_names_and_no_contents() {
     ] {
         assert!(spans.contains(attribute), "{attribute} is missing in {spans}");
     }
-    for metric in ["gen_ai.client.token.usage", "gen_ai.client.operation.duration", "gen_ai.token.type"] {
-        assert!(metrics.contains(metric), "{metric} is missing in {metrics}");
+    // One operation is counted once, and so are its tokens: 100 in, 50 out.
+    for (sample, value) in [
+        ("gen_ai_client_operation_duration_seconds_count", "1"),
+        ("gen_ai_client_token_usage_sum", "100"),
+        ("gen_ai_client_token_usage_sum", "50"),
+    ] {
+        let is_it = |line: &str| line.starts_with(sample) && line.ends_with(&format!(" {value}"));
+        assert!(metrics.lines().any(is_it), "{sample} {value} is missing in {metrics}");
     }
     for content in ["WRTDMN", "journal full", "messages", "Judge the entry", "gen_ai.system\""] {
         assert!(!spans.contains(content) && !metrics.contains(content), "{content} is told");
@@ -80,9 +83,9 @@ async fn a_call_has_a_span_with_the_usual_names_and_no_contents() {
 async fn a_failure_is_told_in_one_word_on_span_and_metric() {
     let server = ModelServer::start();
     server.expect(ModelAnswer::status(401));
-    let (spans, metrics) = told(&Desk::new(&server)).await;
-    for exported in [&spans, &metrics] {
-        assert!(exported.contains("error.type") && exported.contains("401"), "{exported}");
+    let (spans, metrics) = told(&mut Desk::new(&server), "told-2").await;
+    for (exported, name) in [(&spans, "error.type"), (&metrics, "error_type")] {
+        assert!(exported.contains(name) && exported.contains("401"), "{exported}");
     }
     assert!(spans.contains("Error"));
 }
@@ -93,7 +96,7 @@ async fn contents_are_there_when_they_were_asked_for() {
     server.expect(right());
     let mut desk = Desk::new(&server);
     desk.settings.trace_contents = true;
-    let (spans, _) = told(&desk).await;
+    let (spans, _) = told(&mut desk, "told-3").await;
     for content in ["gen_ai.input.messages", "WRTDMN", "gen_ai.output.messages", "journal full"] {
         assert!(spans.contains(content), "{content} is missing in {spans}");
     }

@@ -65,13 +65,20 @@ fn a_dead_write_daemon_is_healed_and_the_truth_about_it_is_in_no_file_of_the_pip
     fs::write(&file, text.replace("by_hand = \"\"\"", &format!("by_hand = \"\"\"\n# {CANARY}"))).unwrap();
 
     let path = format!("./{CANARY}.toml");
-    let ran = chaos(folder.path(), &["run", &path, "--keep", "--json"]);
+    let ran = chaos(folder.path(), &["run", &path, "--keep", "--json", "--junit", "chaos.xml"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     let report: Value = serde_json::from_str(&ran.stdout).unwrap();
     let scenario = &report["scenarios"][0];
     assert_eq!(scenario["verdict"], "verified", "{scenario:#}");
     assert_eq!((&scenario["points"], &scenario["of"]), (&5.into(), &5.into()));
     assert_eq!(scenario["commands"].as_array().unwrap().len(), 1);
+
+    let junit = fs::read_to_string(folder.path().join("chaos.xml")).unwrap();
+    assert!(
+        junit.starts_with("<?xml") && junit.contains("tests=\"1\" failures=\"0\" errors=\"0\""),
+        "{junit}"
+    );
+    assert!(junit.contains(&format!("name=\"{CANARY}\"")) && !junit.contains("<failure"), "{junit}");
 
     // World, bus and services lie in a folder that is named by a number.
     let own = folder.path().join("run/chaos/last/01");

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use instance_testkit::NatsServer;
+use instance_testkit::{NatsServer, skipped};
 use serde_json::Value;
 
 use crate::pipeline::{command, program, source_tree};
@@ -21,7 +21,7 @@ fn toolkit() -> Option<String> {
     let named =
         env::var("INSTANCE_CHAOSTOOLKIT_PY").expect("`cargo xtask test` names the folder of chaostoolkit");
     if named == "none" {
-        println!("left out: chaostoolkit could not be installed, so no experiment was run");
+        skipped("chaostoolkit could not be installed, so no experiment was run");
         return None;
     }
     Some(named)

@@ -3,10 +3,11 @@
 
 use std::{env, fs, process::Command};
 
+use instance_testkit::skipped;
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment},
     batch::v1::Job,
-    core::v1::{ConfigMap, Pod, PodSpec, ServiceAccount},
+    core::v1::{ConfigMap, Pod, PodSpec, Service, ServiceAccount},
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
 };
@@ -20,7 +21,8 @@ const ALL: &str = r#"{"osAgent": {"enabled": true}, "imagePullSecrets": [{"name"
     "digest": "sha256:0000000000000000000000000000000000000000000000000000000000000000"}, "podAnnotations": {"a": "b"},
     "nodeSelector": {"disk": "ssd"}, "tolerations": [{"key": "db", "operator": "Exists"}], "extraEnv": [{"name": "RUST_BACKTRACE",
     "value": "1"}], "networkPolicy": {"extraEgress": [{"ports": [{"port": 4318}]}]},
-    "roles": {"router": {"enabled": true, "command": ["instance-router"], "ports": [{"containerPort": 9464, "name": "metrics"}]}}}"#;
+    "roles": {"router": {"enabled": true, "command": ["instance-router"], "ports": [{"containerPort": 9464, "name": "metrics"}]},
+    "gateway": {"enabled": true, "command": ["instance-gateway"]}}}"#;
 const LITTLE: &str = r#"{"roles": {"analyst": {"enabled": false, "command": ["instance-analyst"]}}, "busInit": {"enabled": false},
     "networkPolicy": {"enabled": false}, "podDisruptionBudget": {"enabled": false}, "serviceAccount": {"create": false}}"#;
 
@@ -28,7 +30,7 @@ const LITTLE: &str = r#"{"roles": {"analyst": {"enabled": false, "command": ["in
 fn rendered(sets: &[(&str, &str)]) -> Option<Value> {
     let helm = env::var("INSTANCE_HELM_PY").expect("`cargo xtask test` names the folder of Helm's library");
     if helm == "none" {
-        println!("left out: Helm's library could not be installed, so the chart was not rendered");
+        skipped("Helm's library could not be installed, so the chart was not rendered");
         return None;
     }
     let mut python = Command::new("python3");
@@ -56,6 +58,8 @@ fn what_helm_renders_is_what_kubernetes_takes() {
         (count("little", "Deployment"), count("little", "Job"), count("little", "NetworkPolicy")),
         (1, 0, 0)
     );
+    assert_eq!((count("default", "Service"), count("all", "Service")), (0, 1));
+    reached(&told, "gateway");
     for set in ["default", "all", "little"] {
         for object in objects(&told, set) {
             known(object);
@@ -76,6 +80,7 @@ fn bad_values_are_refused_by_name() {
         ("profile", r#"{"profile": "prod"}"#, "profile"),
         ("digest", r#"{"image": {"repository": "r", "digest": "sha256:1"}}"#, "digest"),
         ("url", r#"{"nats": {"url": "http://nats", "existingSecret": "s"}}"#, "url"),
+        ("service", r#"{"roles": {"other": {"enabled": true, "command": ["x"], "service": true}}}"#, "ports"),
         ("role", r#"{"roles": {"router": {"enabled": true, "command": [], "replica": 2}}}"#, "replica"),
     ];
     let Some(told) = rendered(&bad.map(|(name, values, _)| (name, values))) else { return };
@@ -108,10 +113,35 @@ fn known(object: &Value) {
         "Pod" => restricted(&whole::<Pod>(object).spec.unwrap()),
         "ConfigMap" => settings(&whole::<ConfigMap>(object)),
         "ServiceAccount" => drop(whole::<ServiceAccount>(object)),
+        "Service" => drop(whole::<Service>(object)),
         "NetworkPolicy" => drop(whole::<NetworkPolicy>(object)),
         "PodDisruptionBudget" => drop(whole::<PodDisruptionBudget>(object)),
         other => panic!("nobody looks at a {other}"),
     }
+}
+
+/// The role's Service leads to its pods, and to a port that they listen on, for others than themselves.
+fn reached(told: &Value, role: &str) {
+    let of_role = |kind: &str| {
+        let name = format!("instance-{role}");
+        let found = objects(told, "all")
+            .find(|object| object["kind"] == kind && object["metadata"]["name"] == name.as_str());
+        found.unwrap_or_else(|| panic!("no {kind} of {role}")).clone()
+    };
+    let service = whole::<Service>(&of_role("Service")).spec.unwrap();
+    let pods = whole::<Deployment>(&of_role("Deployment")).spec.unwrap().template;
+    let labels = pods.metadata.unwrap().labels.unwrap();
+    let selected = service.selector.unwrap();
+    assert!(!selected.is_empty() && selected.iter().all(|(name, value)| labels.get(name) == Some(value)));
+    let listening = pods.spec.unwrap().containers.remove(0).ports.unwrap();
+    let ports = service.ports.unwrap();
+    assert_eq!(
+        (ports[0].port, ports[0].name.as_ref()),
+        (listening[0].container_port, listening[0].name.as_ref())
+    );
+    let settings = &of_role("ConfigMap")["data"][format!("{role}.toml")];
+    let address = format!("listen_plain = \"0.0.0.0:{}\"", ports[0].port);
+    assert!(settings.as_str().unwrap().contains(&address), "{settings}");
 }
 
 /// An object of this type, of which nothing is unknown: what is read and written again is all there.

@@ -21,8 +21,7 @@ fn model(folder: &std::path::Path, server: &ModelServer) -> Model {
         retry_base_ms: 1,
         ..Settings::default()
     };
-    let meter = opentelemetry::global::meter("test");
-    Model::new(settings, Parts { clock: Arc::new(SystemClock), meter, credentials_directory: None }).unwrap()
+    Model::new(settings, Parts::new(Arc::new(SystemClock))).unwrap()
 }
 
 async fn ask(model: &Model) -> bool {

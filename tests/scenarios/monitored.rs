@@ -9,7 +9,7 @@ use std::{
 };
 
 use instance_contract::{RemediationId, StepStatus};
-use instance_testkit::eventually;
+use instance_testkit::{eventually, skipped};
 use serde_json::{Value, json};
 
 use crate::{
@@ -23,9 +23,9 @@ const VARIABLE: &str = "INSTANCE_PROMETHEUS";
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One of Debian's programs; `None`, aloud, where this machine is said to have none.
-fn debians(name: &str) -> Option<Command> {
+pub fn debians(name: &str) -> Option<Command> {
     if env::var_os(VARIABLE).is_some_and(|said| said == "none") {
-        eprintln!("left out: this machine has no {name} ({VARIABLE}=none)");
+        skipped(format_args!("this machine has no {name} ({VARIABLE}=none)"));
         return None;
     }
     let path = env::var_os("PATH").unwrap_or_default();
@@ -93,7 +93,7 @@ fn the_shipped_rules_and_routes_are_legal_and_do_what_they_say() {
 }
 
 /// Starts one of them on a free port; where it listens, which both write to stderr.
-async fn listening(pipeline: &mut Pipeline, name: &str, command: Command) -> SocketAddr {
+pub async fn listening(pipeline: &mut Pipeline, name: &str, command: Command) -> SocketAddr {
     pipeline.program(name, command);
     let deadline = Instant::now() + PATIENCE;
     loop {

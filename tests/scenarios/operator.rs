@@ -60,6 +60,7 @@ async fn a_remediation_is_seen_from_its_question_to_its_place_in_the_past() {
     in_phase(&pipeline, &second, "ended").await;
     let id = json(&waited)["remediation_id"].as_str().unwrap().to_owned();
     the_past(&pipeline, [&id, &second]).await;
+    the_profile(&pipeline).await;
     the_kill_switch(&pipeline).await;
     a_changed_record_is_found(&pipeline, &id).await;
 }
@@ -94,6 +95,42 @@ async fn the_past(pipeline: &Pipeline, ids: [&str; 2]) {
         assert_eq!((row[5], row[6]), ("what the test wants", "high"));
     }
     assert!(rows.next().is_none(), "{history:?}");
+}
+
+/// What this machine needs, held against what was kept: a fifth more is told by name.
+async fn the_profile(pipeline: &Pipeline) {
+    let file = pipeline.path("profile.json").display().to_string();
+    let kept = pipeline.instance(&["profile", "--baseline", &file, "--keep", "--json"]).await;
+    assert_eq!(kept.code, 0, "{kept:?}");
+    let figures = json(&kept)["figures"].as_object().unwrap().clone();
+    let names: Vec<&str> = figures.keys().map(String::as_str).collect();
+    let expected = ["end_to_end_ms", "generation_us", "tool_iris_config_ms", "tool_iris_restart_ms"];
+    for name in expected {
+        let least = if name.starts_with("tool") { -1.0 } else { 0.0 };
+        assert!(figures.get(name).and_then(Value::as_f64) > Some(least), "{name} of {names:?}");
+    }
+    // Of all but one so much was kept that no machine is busy enough; that one is what the log tells, the same each time.
+    let faster = |times: f64| {
+        let kept = figures.iter().map(|(name, value)| {
+            let value = value.as_f64().unwrap();
+            let than = if name == "end_to_end_ms" { value / times } else { value * 1_000.0 };
+            (name.clone(), than.into())
+        });
+        let kept: serde_json::Map<String, Value> = kept.collect();
+        std::fs::write(&file, serde_json::json!({ "figures": kept }).to_string()).unwrap();
+    };
+    let words = ["profile", "--baseline", &file, "--strict", "--json"];
+    for (times, code, slower) in
+        [(1.1, 0, serde_json::json!([])), (1.3, 1, serde_json::json!(["end_to_end_ms"]))]
+    {
+        faster(times);
+        let ran = pipeline.instance(&words).await;
+        assert_eq!((ran.code, &json(&ran)["slower"]), (code, &slower), "{times}: {ran:?}");
+        let told = ran.stderr.contains("end_to_end_ms takes more than 1.2 times as long as in");
+        assert_eq!(told, code == 1, "{ran:?}");
+    }
+    let ran = pipeline.instance(&words[..3]).await;
+    assert!(ran.code == 0 && ran.stdout.contains("slower"), "without --strict it only warns: {ran:?}");
 }
 
 /// The words that throw it and take it back. (What it stops: `in_turn`.)

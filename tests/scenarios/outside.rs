@@ -1,8 +1,14 @@
 //! Systems that do not speak NATS: commands come in through a folder, messages go out into one.
 
-use std::fs;
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpListener,
+    time::Duration,
+};
 
-use instance_contract::IrisMessage;
+use instance_bus::{Durability, StartAt};
+use instance_contract::{ErrorType, IrisMessage, Severity};
 use instance_testkit::NatsServer;
 use serde_json::{Value, json};
 
@@ -40,18 +46,123 @@ async fn commands_in_a_folder_are_taken_once_and_bad_ones_told_why() {
     assert_eq!(instance(&server, &words).stdout, "");
     fs::write(folder.path().join("3-again.json"), &good).unwrap();
     assert_eq!(instance(&server, &words).code, 0);
-    let shards = bus.topology().await.unwrap().shards();
-    let mut commands = 0;
-    for shard in shards {
+    assert_eq!(stored_commands(&bus).await, [good]);
+}
+
+/// Every command that the bus holds. They are all there: nothing is waited for.
+async fn stored_commands(bus: &instance_bus::Bus) -> Vec<Vec<u8>> {
+    let mut commands = Vec::new();
+    for shard in bus.topology().await.unwrap().shards() {
         let mut stored = bus.commands(shard).await.unwrap();
-        while let Ok(Some(delivery)) =
-            tokio::time::timeout(std::time::Duration::from_millis(500), stored.next()).await
-        {
-            assert_eq!(delivery.unwrap().payload().as_ref(), good.as_slice());
-            commands += 1;
+        while let Ok(Some(delivery)) = tokio::time::timeout(Duration::from_millis(500), stored.next()).await {
+            commands.push(delivery.unwrap().payload().to_vec());
         }
     }
-    assert_eq!(commands, 1);
+    commands
+}
+
+/// Answers every GET with the same body, for as long as the process of the test lives.
+fn serving(body: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/commands", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let asked: Vec<String> = BufReader::new(&stream)
+                .lines()
+                .map_while(Result::ok)
+                .take_while(|line| !line.is_empty())
+                .collect();
+            let is_get = asked.first().is_some_and(|line| line.starts_with("GET /commands "));
+            let (status, body) = if is_get { (200, body.as_str()) } else { (405, "") };
+            let length = body.len();
+            let mut stream = stream;
+            // Who hangs up asks again.
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            );
+        }
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_over_http_are_taken_once_though_they_are_handed_out_again() {
+    let server = NatsServer::start();
+    let bus = instance_testkit::bus(&server).await;
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().to_str().unwrap();
+    let example = |path: &str| fs::read_to_string(source_tree().join("examples").join(path)).unwrap();
+    let good = example("os.json").trim().to_owned();
+    let url = serving(format!("[{good}, {}]", example("refused/cycle.json")));
+
+    let words = ["consume", "--source", &url, "--once", "--json", "--state-dir", state];
+    let ran = instance(&server, &words);
+    let told: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((ran.code, told.len()), (3, 2), "{ran:?}");
+    assert_eq!((&told[0]["outcome"], &told[1]["outcome"]), (&json!("taken"), &json!("refused")));
+    let letters = bus.dead_letters().await.unwrap();
+    assert!(letters.len() == 1 && letters[0].reason.starts_with("refused: steps"), "{letters:?}");
+
+    // The source hands both out again; another process remembers them. One that has forgotten is told by the bus.
+    let again = instance(&server, &words);
+    assert_eq!((again.code, again.stdout.as_str()), (0, ""), "{again:?}");
+    let forgetful = folder.path().join("other");
+    let words = ["consume", "--source", &url, "--once", "--state-dir", forgetful.to_str().unwrap()];
+    assert_eq!(instance(&server, &words).code, 3);
+    assert_eq!(stored_commands(&bus).await, [good.into_bytes()]);
+
+    // Nobody listens at port 9: it is said, and nothing is taken.
+    let away = ["consume", "--source", "http://127.0.0.1:9/", "--once", "--state-dir", state];
+    let away = instance(&server, &away);
+    assert!(away.code != 0 && away.stderr.contains("127.0.0.1:9"), "{away:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn invented_messages_are_published_once_however_often_a_seed_is_sent() {
+    let server = NatsServer::start();
+    let bus = instance_testkit::bus(&server).await;
+    let words = [
+        "generate",
+        "--publish",
+        "--category",
+        "config",
+        "--severity",
+        "2-3",
+        "--count",
+        "10",
+        "--seed",
+        "9",
+        "--instance",
+        "MADE-UP",
+        "--json",
+    ];
+    for _ in 0..2 {
+        let ran = instance(&server, &words);
+        let told: Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!((ran.code, &told["delivered"], &told["failed"]), (0, &json!(10), &json!(0)), "{ran:?}");
+    }
+    let printed = instance(&server, &words.map(|word| if word == "--publish" { "--quiet" } else { word }));
+    let printed: Value = serde_json::from_str(&printed.stdout).unwrap();
+    let mut stored = bus.errors(Durability::Ephemeral, StartAt::First).await.unwrap();
+    let mut found = Vec::new();
+    for _ in 0..10 {
+        let delivery = tokio::time::timeout(Duration::from_mins(1), stored.next()).await.unwrap();
+        let delivery = delivery.unwrap().unwrap();
+        let message = IrisMessage::decode(delivery.payload()).unwrap();
+        assert_eq!((message.error_type, message.instance.as_str()), (ErrorType::Config, "MADE-UP"));
+        assert!(message.severity >= Severity::Severe, "{message:?}");
+        found.push(serde_json::to_value(&message).unwrap());
+        delivery.done().await.unwrap();
+    }
+    // Ten requests at a time overtake each other.
+    let by_id = |messages: &mut Vec<Value>| messages.sort_by_key(|message| message["message_id"].to_string());
+    let mut expected = printed["messages"].as_array().unwrap().clone();
+    by_id(&mut found);
+    by_id(&mut expected);
+    assert_eq!(found, expected);
+    let more = tokio::time::timeout(Duration::from_millis(500), stored.next()).await;
+    assert!(more.is_err(), "the second sending was stored");
 }
 
 #[test]

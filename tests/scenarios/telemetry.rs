@@ -12,12 +12,13 @@ use std::{
 };
 
 use instance_bus::Headers;
+use instance_testkit::skipped;
 use serde_json::{Value, json};
 
 use crate::pipeline::{AGENTS, INSTANCE, PANIC, Pipeline, source_tree, wish};
 
 /// A text with a secret of each kind, and what must never be seen of it.
-const SECRETS: [(&str, &str); 12] = [
+pub const SECRETS: [(&str, &str); 12] = [
     ("-----BEGIN RSA PRIVATE KEY----- MIIcanary01AQEA -----END RSA PRIVATE KEY-----", "canary01"),
     ("nats://app:canary02pass@db:4222", "canary02"),
     ("Authorization: Bearer canary03.def-ghi12345", "canary03"),
@@ -33,13 +34,13 @@ const SECRETS: [(&str, &str); 12] = [
 ];
 
 /// `clients/otlp.py`, running.
-struct Receiver {
+pub struct Receiver {
     python: Child,
     endpoint: String,
 }
 
 impl Receiver {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let library = env::var("INSTANCE_OTLP_PY")
             .expect("`cargo xtask test` names the folders of opentelemetry-proto");
         let mut python = Command::new("python3")
@@ -57,7 +58,7 @@ impl Receiver {
         Self { python, endpoint: format!("http://127.0.0.1:{}", port.trim()) }
     }
 
-    fn report(mut self) -> Value {
+    pub fn report(mut self) -> Value {
         drop(self.python.stdin.take());
         let mut said = String::new();
         self.python.stdout.as_mut().unwrap().read_to_string(&mut said).unwrap();
@@ -74,7 +75,7 @@ impl Drop for Receiver {
 }
 
 /// Every service, exporting to the receiver and answering scrapes on ports of their own.
-async fn told_to(receiver: &Receiver) -> Pipeline {
+pub async fn told_to(receiver: &Receiver) -> Pipeline {
     let mut pipeline = Pipeline::new(&["--globals", "256", "--dirty-mb", "200"]).await;
     pipeline.variable("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint);
     pipeline.variable("INSTANCE_TELEMETRY__LISTEN", "127.0.0.1:0");
@@ -114,7 +115,7 @@ async fn planted(pipeline: &Pipeline) {
 }
 
 /// What a service answers on `path`.
-fn get(address: &str, path: &str, accept: &str) -> String {
+pub fn get(address: &str, path: &str, accept: &str) -> String {
     let mut connection = TcpStream::connect(address).unwrap();
     connection.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     write!(connection, "GET {path} HTTP/1.1\r\nhost: {address}\r\naccept: {accept}\r\n\r\n").unwrap();
@@ -126,7 +127,7 @@ fn get(address: &str, path: &str, accept: &str) -> String {
 }
 
 /// By the service's own word.
-fn listens_at(pipeline: &mut Pipeline, service: &str) -> String {
+pub fn listens_at(pipeline: &mut Pipeline, service: &str) -> String {
     let lines = pipeline.service(service).log_lines();
     let told = lines.iter().find(|line| line["message"].as_str().unwrap().starts_with("answers /livez"));
     told.unwrap()["fields"]["address"].as_str().unwrap().to_owned()
@@ -136,7 +137,7 @@ fn listens_at(pipeline: &mut Pipeline, service: &str) -> String {
 fn promtool() -> Option<Command> {
     let named = env::var_os("INSTANCE_PROMTOOL").filter(|named| named != "none" && !named.is_empty());
     if named.is_none() {
-        println!("LEFT OUT: there is no promtool here, so nobody but us has read this");
+        skipped("there is no promtool here, so nobody but us has read this");
     }
     named.map(Command::new)
 }

@@ -182,7 +182,7 @@ mod tests {
             "instance-engine",
             Kind::Normal,
             "generator -> engine: generator may import only \
-             contract, iris, knowledge, invent, improvise, llm, transport, clock, planner, bus, chassis, signals",
+             contract, iris, knowledge, invent, improvise, llm, transport, clock, bus, chassis, signals",
         );
         check(
             "instance-router",

@@ -3,6 +3,8 @@
 //!
 //! Nothing is pulled: the base image is made with debootstrap, our programs and nats-server are copied in.
 
+#[cfg(test)]
+mod compiled_in;
 mod engine; // Where containers can run, or why not.
 mod images;
 mod story; // What must come of it.

@@ -39,7 +39,7 @@ pub fn hand_to(workspace: &Workspace, command: &mut Command) {
         match ensure(workspace, tool) {
             Ok(folder) => command.env(variable, folder),
             Err(error) => {
-                eprintln!("xtask: the tests with {} are left out: {error:#}", tool.name);
+                eprintln!("xtask: the tests with {} are skipped: {error:#}", tool.name);
                 command.env(variable, NONE)
             }
         };

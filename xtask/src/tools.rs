@@ -8,11 +8,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::debian;
 use crate::nats_server::{self, Pinned};
 use crate::pip::{self, Pin};
-use crate::redis_server;
 use crate::workspace::Workspace;
-use crate::{prometheus, promtool};
 
 /// Names the folder that holds `nats-py`, for `PYTHONPATH`.
 const PYTHON_VARIABLE: &str = "INSTANCE_NATS_PY";
@@ -79,9 +78,9 @@ impl Tools {
             nats_server: nats_server::find(workspace)?,
             nats_py: python(workspace, "python-nats", "nats_py", &NATS_PY)?,
             otlp_py: otlp_py(workspace)?,
-            redis_server: redis_server::find()?,
-            prometheus: prometheus::are_here()?,
-            promtool: promtool::find()?,
+            redis_server: debian::REDIS_SERVER.find()?,
+            prometheus: debian::prometheus_is_here()?,
+            promtool: debian::PROMTOOL.find()?,
         })
     }
 
@@ -89,11 +88,11 @@ impl Tools {
     pub fn hand_to(&self, command: &mut Command) {
         command.env(nats_server::VARIABLE, &self.nats_server).env(PYTHON_VARIABLE, &self.nats_py);
         command.env(OTLP_VARIABLE, &self.otlp_py);
-        command.env(promtool::VARIABLE, self.promtool.as_deref().unwrap_or(Path::new(promtool::NONE)));
-        let redis_server = self.redis_server.as_deref().unwrap_or(Path::new(redis_server::NONE));
-        command.env(redis_server::VARIABLE, redis_server);
+        let or_none = |found: &Option<PathBuf>| found.clone().unwrap_or_else(|| debian::NONE.into());
+        command.env(debian::PROMTOOL.variable, or_none(&self.promtool));
+        command.env(debian::REDIS_SERVER.variable, or_none(&self.redis_server));
         if !self.prometheus {
-            command.env(prometheus::VARIABLE, prometheus::NONE);
+            command.env(debian::PROMETHEUS, debian::NONE);
         }
     }
 }
@@ -107,11 +106,11 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     };
     let nats_py = python(workspace, "python-nats", "nats_py", &NATS_PY)?;
     eprintln!("xtask: {OTLP_VARIABLE}={}", otlp_py(workspace)?.display());
-    if let Some(promtool) = promtool::find()? {
+    if let Some(promtool) = debian::PROMTOOL.find()? {
         eprintln!("xtask: promtool is {}", promtool.display());
     }
     eprintln!("xtask: {} {} is in {}", NATS_PY.package, NATS_PY.version, nats_py.display());
-    if let Some(redis_server) = redis_server::find()? {
+    if let Some(redis_server) = debian::REDIS_SERVER.find()? {
         eprintln!("xtask: redis-server is {}", redis_server.display());
     }
     println!("{}", server.display());

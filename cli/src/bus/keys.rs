@@ -2,6 +2,9 @@
 //!
 //! The permissions are those of `deploy/nats/nats.conf`, which is compiled in: a role is a user there, and its password
 //! becomes a key here. The agents' permissions name their host, so each host has agents of its own.
+//!
+//! Subjects and streams have fixed names, so teams on one server are apart by account; who watches several of them gets each
+//! under a prefix, by the server's own imports (docs/deployment.md).
 
 use std::{
     fs::{self, OpenOptions, Permissions},
@@ -26,7 +29,8 @@ Examples:
   instance bus keys --dir /etc/instance/keys --host db1 --host db2
   nats-server -c /etc/instance/keys/nats.conf
   INSTANCE_NATS__NKEY=/etc/instance/keys/router.nk INSTANCE_NATS__INBOX_PREFIX=_INBOX_router instance-router
-  instance bus keys --dir /etc/instance/keys --renew router   A new key; tell the server and the role.";
+  instance bus keys --dir /etc/instance/keys --renew router   A new key; tell the server and the role.
+  instance bus keys --dir keys/east --account EAST            One of several teams; include account.conf in the server's accounts.";
 
 /// What is shipped; the file itself says why each line is there.
 const SHIPPED: &str = include_str!("../../../deploy/nats/nats.conf");
@@ -35,6 +39,10 @@ const HOST: &str = "db1";
 const USER: &str = "      { user: ";
 const USER_END: &str = "      } }";
 const LAST_SHARD: u16 = 3;
+const ACCOUNT: &str = "INSTANCE";
+const ACCOUNT_START: &str = "\naccounts {\n";
+/// What another account may read of a team: what its instances tell, and what became of its remediations.
+const WATCHED: [&str; 2] = ["instance.v1.error.>", "instance.v1.remediation.*.*.ended"];
 const SHARD: &str = "INSTANCE_REMEDIATIONS_";
 
 #[derive(Debug, clap::Args)]
@@ -48,6 +56,12 @@ pub struct Args {
     /// How many shards the bus has
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
     shards: u16,
+    /// The team's account on the server; nothing of it is seen from another
+    #[arg(long, value_name = "NAME", default_value = ACCOUNT, value_parser = account)]
+    account: String,
+    /// An account that may import errors and ends of remediations of this one; may be repeated
+    #[arg(long, value_name = "NAME", value_parser = account)]
+    watched_by: Vec<String>,
     /// Draw a new key for this role; may be repeated
     #[arg(long, value_name = "ROLE")]
     renew: Vec<String>,
@@ -77,15 +91,19 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
         keys.push((role, public_key(&file, args.renew.contains(&role.name))?, file));
     }
     let settings = folder.join("nats.conf");
-    let text = server_settings(keys.iter().map(|(role, key, _)| (*role, key.as_str())))?;
-    fs::write(&settings, text).with_context(|| format!("could not write \"{}\"", settings.display()))?;
+    let text = server_settings(keys.iter().map(|(role, key, _)| (*role, key.as_str())), args)?;
+    let alone = folder.join("account.conf");
+    for (file, text) in [(&settings, text.as_str()), (&alone, account_alone(&text)?)] {
+        fs::write(file, text).with_context(|| format!("could not write \"{}\"", file.display()))?;
+    }
     if session.json() {
         let rows = keys.iter().map(|(role, key, file)| {
             json!({"role": role.name, "public_key": key, "nkey": file, "inbox_prefix": inbox(&role.name)})
         });
         let rows: Vec<_> = rows.collect();
         print_json(
-            &json!({"schema": "instance.cli.v1.bus_keys", "server_settings": settings, "roles": rows}),
+            &json!({"schema": "instance.cli.v1.bus_keys", "server_settings": settings, "account_settings": alone,
+                "account": args.account, "roles": rows}),
         )?;
         return Ok(Exit::Done);
     }
@@ -93,7 +111,11 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
         [role.name.clone(), inbox(&role.name), file.display().to_string(), key.clone()]
     });
     print(table(["role", "nats.inbox_prefix", "nats.nkey", "public key"], rows))?;
-    session.note(format_args!("the server's settings are \"{}\"", settings.display()));
+    session.note(format_args!(
+        "the server's settings are \"{}\"; for a server with accounts of its own, include \"{}\" among them",
+        settings.display(),
+        alone.display()
+    ));
     Ok(Exit::Done)
 }
 
@@ -176,8 +198,27 @@ fn of_shards(block: &str, shards: u16) -> String {
     text
 }
 
+/// A name that a server takes without quotes.
+fn account(raw: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    let fits = raw.len() <= 64
+        && raw.bytes().all(plain)
+        && raw.starts_with(|first: char| first.is_ascii_alphabetic());
+    if fits {
+        Ok(raw.to_owned())
+    } else {
+        Err("a letter, then letters, digits, '_' and '-', at most 64".to_owned())
+    }
+}
+
+/// The account of the server's settings, as it stands among others.
+fn account_alone(settings: &str) -> Result<&str> {
+    let (_, accounts) = settings.split_once(ACCOUNT_START).context("the shipped nats.conf has accounts")?;
+    Ok(accounts.trim_end().strip_suffix('}').context("the accounts of the shipped nats.conf end")?.trim_end())
+}
+
 /// The shipped file with these users instead of its own.
-fn server_settings<'a>(keys: impl Iterator<Item = (&'a Role, &'a str)>) -> Result<String> {
+fn server_settings<'a>(keys: impl Iterator<Item = (&'a Role, &'a str)>, args: &Args) -> Result<String> {
     let (head, rest) = SHIPPED.split_once("users: [\n").context("the shipped nats.conf has users")?;
     let (_, tail) = rest.rsplit_once(USER_END).context("the shipped nats.conf has users")?;
     let head: String = head
@@ -187,7 +228,13 @@ fn server_settings<'a>(keys: impl Iterator<Item = (&'a Role, &'a str)>) -> Resul
         .collect();
     let mut text =
         "# Written by `instance bus keys`; why each line is there: deploy/nats/nats.conf.\n".to_owned();
-    text.push_str(head.trim_end());
+    let named = format!("{ACCOUNT_START}  {} {{", args.account);
+    text.push_str(head.replace(&format!("{ACCOUNT_START}  {ACCOUNT} {{"), &named).trim_end());
+    if !args.watched_by.is_empty() {
+        let by = args.watched_by.join(", ");
+        let export = |subject: &str| format!("      {{ stream: \"{subject}\", accounts: [{by}] }}\n");
+        text.extend(["\n    exports: [\n", &WATCHED.map(export).concat(), "    ]"]);
+    }
     text.push_str("\n    users: [\n");
     for (role, key) in keys {
         let named = format!("      # {}\n      {{ nkey: {key}, permissions: {{\n", role.name);
@@ -228,6 +275,36 @@ mod tests {
         assert!(role.permissions.contains("instance.v1.ask.config-agent.db-2.*"));
         assert!(role.permissions.contains("_INBOX_config-agent-db-2.>"));
         assert!(role.permissions.contains("$KV.INSTANCE_HOSTS.*.config-agent\""), "the kind of agent stays");
+    }
+
+    #[test]
+    fn an_account_is_named_apart_and_shown_to_whom_it_says() {
+        let roles = [Role { name: "asker".to_owned(), permissions: "        }\n".to_owned() }];
+        let settings = |words: &[&str]| {
+            let args = [&["keys", "--dir", "d"], words].concat();
+            let args = <Line as clap::Parser>::parse_from(args).args;
+            server_settings(roles.iter().map(|role| (role, "UKEY")), &args).unwrap()
+        };
+        let usual = settings(&[]);
+        let alone = account_alone(&usual).unwrap();
+        assert!(
+            alone.starts_with("  INSTANCE {\n    jetstream: enabled\n") && alone.ends_with("\n  }"),
+            "{alone}"
+        );
+        assert!(!usual.contains("exports"));
+        let east = settings(&["--account", "EAST", "--watched-by", "CENTRE", "--watched-by", "AUDIT"]);
+        let alone = account_alone(&east).unwrap();
+        assert!(alone.starts_with("  EAST {\n    jetstream: enabled\n    exports: [\n"), "{alone}");
+        assert!(alone.contains("{ stream: \"instance.v1.error.>\", accounts: [CENTRE, AUDIT] }"), "{alone}");
+        for bad in ["", "1st", "a b", "a.b", "x}", "$SYS"] {
+            assert!(account(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
     }
 
     #[test]

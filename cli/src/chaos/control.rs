@@ -181,18 +181,33 @@ fn truth_swapped(scenario: &Scenario, seed: u64, folder: &Path, stop: &AtomicBoo
     };
     let own = play(scenario, "own")?;
     let other = another(scenario, &own).context("no other scenario has a truth to swap with")?;
-    let swapped = play(&scenario.with_truth_of(&other), "swapped")?;
-    let [asked, asked_then] = [&own, &swapped].map(|played| asked(&played.commands));
+    let sealed = scenario.with_truth_of(&other);
+    let asked_for = asked(&own.commands);
+    let mut swapped = play(&sealed, "swapped")?;
+    for _ in 1..plays(scenario) {
+        if asked(&swapped.commands) == asked_for {
+            break;
+        }
+        fs::remove_dir_all(folder.join("swapped")).context("could not remove a world")?;
+        swapped = play(&sealed, "swapped")?;
+    }
     ensure!(
-        asked == asked_then,
-        "with the truth of {} other commands were given: {asked} and {asked_then}",
-        other.name
+        asked(&swapped.commands) == asked_for,
+        "with the truth of {} other commands were given: {asked_for} and {}",
+        other.name,
+        asked(&swapped.commands)
     );
     let ((points, _), (points_then, _)) = (own.score.points(), swapped.score.points());
     let falls = points_then < points
         || swapped.score.verdict == Verdict::Wrong && own.score.verdict != Verdict::Wrong;
     ensure!(falls, "with the truth of {} the score is {points_then}, and not below {points}", other.name);
     Ok(own)
+}
+
+/// How often another truth is played, at most, until the commands are the same. Of two faults at once the one is
+/// answered first whose entry is judged first, which is a matter of moments; a truth that is read would differ each time.
+fn plays(scenario: &Scenario) -> usize {
+    if scenario.truth.len() > 1 { 3 } else { 1 }
 }
 
 /// Another scenario with as many truths, and none of them about anything that was the matter here.

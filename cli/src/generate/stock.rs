@@ -96,9 +96,8 @@ fn model(session: &Session) -> Result<Model> {
         return Err(stop.next("see the table [model] in `instance model check --help`").into());
     }
     let parts = Parts {
-        clock: Arc::new(SystemClock),
-        meter: opentelemetry::global::meter("instance"),
         credentials_directory: env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+        ..Parts::new(Arc::new(SystemClock))
     };
     Model::new(within(settings), parts).map_err(|error| {
         Stop::new(Exit::BadConfiguration, format_args!("could not set up the model: {error}")).into()

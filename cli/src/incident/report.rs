@@ -113,6 +113,7 @@ const fn source(source: FindingSource) -> &'static str {
     match source {
         FindingSource::Rules => "rules",
         FindingSource::Model => "a model's choice",
+        FindingSource::Alert => "an alert",
     }
 }
 

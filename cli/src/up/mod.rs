@@ -1,5 +1,6 @@
 //! `instance up`: keeps the whole pipeline running on one machine.
 
+pub mod gateway;
 pub mod guard;
 pub mod instances;
 pub mod log_line;
@@ -36,6 +37,7 @@ Examples:
   instance up                                      Own NATS server, the instances of `iris` on PATH.
   instance up --iris-command /tmp/sim/bin/iris     The instances of that program, e.g. of iris-sim.
   instance up --analyst                            Also decides what the entries of the logs call for.
+  instance up --gateway                            Also HTTP at 127.0.0.1:8480 (docs/gateway.md).
   instance up --nats nats://10.0.0.1:4222          The services here, the bus there.
 
 Ctrl-C drains: each service finishes what it took. A second Ctrl-C stops at once.";
@@ -59,6 +61,9 @@ pub struct Args {
     /// Also run the analyst: known conditions become commands, or a person is called
     #[arg(long, alias = "respond")]
     analyst: bool,
+    /// Also run the gateway: HTTP for one caller, whose token lies in the run folder
+    #[arg(long)]
+    gateway: bool,
     /// Pass on what the services log as it is
     #[arg(long)]
     raw_logs: bool,
@@ -71,6 +76,9 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
 
 async fn keep_up(args: &Args, session: &Session) -> Result<Exit> {
     pipeline::all_programs()?;
+    if args.gateway {
+        programs::ours("instance-gateway")?;
+    }
     fs::create_dir_all(&args.dir).with_context(|| format!("could not make \"{}\"", args.dir.display()))?;
     let run =
         fs::canonicalize(&args.dir).with_context(|| format!("could not open \"{}\"", args.dir.display()))?;
@@ -131,6 +139,14 @@ async fn start(args: &Args, session: &Session, run: &Path, supervisor: &mut Supe
             None => {}
         }
         supervisor.start(pipeline::service(name, &file.write(run)?, &url)?);
+    }
+    if args.gateway {
+        let (mut file, token) = gateway::file(run, args.config_dir.as_deref())?;
+        file.set_in("nats", "url", url.clone());
+        supervisor.start(pipeline::service(gateway::NAME, &file.write(run)?, &url)?);
+        if let Some(token) = token {
+            session.note(format!("the gateway's token lies in {}", token.display()));
+        }
     }
     tell(session, args, served.as_ref(), run);
     Ok(())

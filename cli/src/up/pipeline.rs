@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Result;
 
-use super::{nats, programs, supervisor::Program};
+use super::{gateway, nats, programs, supervisor::Program};
 
 /// Who decides what entries call for.
 pub const ANALYST: &str = "analyst";
@@ -16,8 +16,12 @@ pub const ANALYST: &str = "analyst";
 /// Who is asked to drain after whom: in the direction of the work, so that each finishes what it took while all that
 /// it needs for it is still there. First who brings new work, then the router, which would go on handing steps to
 /// agents that take none; then the agents, which finish the step in hand and write its result; the bus last.
-pub const DRAIN_ORDER: [&[&str]; 4] =
-    [&["generator", ANALYST], &["router"], &["config-agent", "os-agent", "restart-agent"], &[nats::NAME]];
+pub const DRAIN_ORDER: [&[&str]; 4] = [
+    &["generator", ANALYST, gateway::NAME],
+    &["router"],
+    &["config-agent", "os-agent", "restart-agent"],
+    &[nats::NAME],
+];
 
 /// Longer than the services' own grace period, which ends them by itself.
 pub const GRACE: Duration = Duration::from_secs(310);

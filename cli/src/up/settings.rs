@@ -50,6 +50,11 @@ impl File {
         self
     }
 
+    /// A value of the service's own table.
+    pub fn own(&self, key: &str) -> Option<&Value> {
+        self.table.get(self.service)?.get(key)
+    }
+
     /// Sets a value of another table.
     pub fn set_in(&mut self, table: &str, key: &str, value: impl Into<Value>) -> &mut Self {
         self.table_of(table).insert(key.to_owned(), value.into());
@@ -124,6 +129,7 @@ fn text(path: &Path) -> String {
 pub fn shipped(service: &str) -> &'static str {
     match service {
         "analyst" => include_str!("../../../deploy/config/analyst.toml"),
+        "gateway" => include_str!("../../../deploy/config/gateway.toml"),
         "generator" => include_str!("../../../deploy/config/generator.toml"),
         "config-agent" => include_str!("../../../deploy/config/config-agent.toml"),
         "os-agent" => include_str!("../../../deploy/config/os-agent.toml"),

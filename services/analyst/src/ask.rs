@@ -1,26 +1,27 @@
 //! A model is asked which of the things that are allowed it is. Whatever comes of it, the core goes on.
 
-use std::{env, path::PathBuf};
+use std::{env, path::PathBuf, sync::Arc};
 
 use instance_chassis::Context;
 use instance_contract::IncidentId;
 use instance_diagnosis::{Advice, Consultation};
-use instance_llm::{Account, Asking, Case, Excerpt, Model, Offer, Parts, SetupError, Told, Verdict, choose};
+use instance_llm::{
+    Account, Asking, Case, Excerpt, Model, Offer, Parts, SetupError, Told, Verdict, breaker::Breaker, choose,
+};
 
 use crate::Config;
 
 /// A model that is less sure has said that a person must look.
 const LEAST_CONFIDENCE: f64 = 0.6;
 
-/// The model of the settings; `None` when they name no provider.
-pub(crate) fn model(ctx: &Context<Config>) -> Result<Option<Model>, SetupError> {
+/// The model of the settings, which may name nobody; operators see the breakers `beside` it through it too.
+pub(crate) fn model(ctx: &Context<Config>, beside: Vec<Arc<Breaker>>) -> Result<Model, SetupError> {
     let parts = Parts {
-        clock: ctx.clock.clone(),
-        meter: ctx.meter.clone(),
         credentials_directory: env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+        beside,
+        ..Parts::new(ctx.clock.clone())
     };
-    let model = Model::new(ctx.config.model.clone(), parts)?;
-    Ok(model.is_set_up().then_some(model))
+    Model::new(ctx.config.model.clone(), parts)
 }
 
 /// On the account of the incident, within its budget.

@@ -1,12 +1,18 @@
 //! Settings of the analyst.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use instance_contract::InstanceName;
 use instance_diagnosis::Limits;
+use instance_planner::Policy;
 use instance_transport::Webhook;
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, de::Error as _};
+
+use crate::Error;
 
 /// Settings of the analyst, table `[analyst]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -45,6 +51,13 @@ pub struct Config {
     pub similarity: f64,
     /// A model that may choose among what the rules allow, where they are unsure. Default: no provider, so nobody is asked.
     pub model: instance_llm::Settings,
+    /// The router's policy file (TOML): what it refuses is not even offered to a model. Default: none, then the policy that a
+    /// router wrote beside the newest command that it has accepted.
+    #[serde(deserialize_with = "checked_file")]
+    pub policy_file: Option<PathBuf>,
+    /// The policy itself, as it stands in `[router.policy]`, when there is no file of its own.
+    #[serde(deserialize_with = "checked")]
+    pub policy: Option<Policy>,
     /// A folder of `*.toml` with rows of your own, the same that the other services have. Default: none.
     pub knowledge_dir: Option<PathBuf>,
     /// Who is told of every finding that calls a person, besides the inbox. Default: nobody.
@@ -64,6 +77,10 @@ pub struct WebhookSettings {
     /// File with a token that goes along as `Authorization: Bearer`. Default: none.
     #[serde(default)]
     pub token_file: Option<PathBuf>,
+    /// When it is left alone for a while: `enabled`, `failures`, `open_seconds`, `trials`. Default: after 3 failures in a row, for
+    /// 30 s, until 2 trials went well.
+    #[serde(default)]
+    pub breaker: instance_llm::breaker::Settings,
 }
 
 impl Default for Config {
@@ -81,6 +98,8 @@ impl Default for Config {
             resolution_seconds: 7200,
             similarity: 0.82,
             model: instance_llm::Settings::default(),
+            policy_file: None,
+            policy: None,
             knowledge_dir: None,
             webhook: None,
         }
@@ -104,9 +123,36 @@ impl Config {
         }
     }
 
+    /// The policy of the settings, when they hold one.
+    pub(crate) fn policy(&self) -> Result<Option<Policy>, Error> {
+        match &self.policy_file {
+            Some(path) => read(path).map(Some),
+            None => Ok(self.policy.clone()),
+        }
+    }
+
     pub(crate) fn max_age(&self) -> SignedDuration {
         SignedDuration::from_secs(self.max_age_seconds.into())
     }
+}
+
+/// A value out of range is told with the other faults of the settings, before anything starts.
+fn checked<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Policy>, D::Error> {
+    let policy = Policy::deserialize(from)?.checked().map_err(D::Error::custom)?;
+    policy.without_carriers().map(Some).map_err(D::Error::custom)
+}
+
+/// The file is read here too, so that its faults are told with the others, by `--check-config` above all.
+fn checked_file<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
+    let path = PathBuf::deserialize(from)?;
+    read(&path).map_err(|error| D::Error::custom(instance_chassis::error_chain(&error)))?;
+    Ok(Some(path))
+}
+
+fn read(path: &Path) -> Result<Policy, Error> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| Error::ReadPolicy { path: path.to_owned(), source })?;
+    Ok(Policy::from_toml(&text)?.without_carriers()?)
 }
 
 fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
@@ -137,4 +183,31 @@ fn try_seconds<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
 fn share<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     let share = f64::deserialize(from)?;
     if (0.0..=1.0).contains(&share) { Ok(share) } else { Err(D::Error::custom("must be from 0 to 1")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_is_read_as_the_router_reads_its_own() {
+        let read = |text: &str| toml::from_str::<Config>(text).map_err(|error| error.to_string());
+        assert_eq!(read("").unwrap().policy().unwrap(), None);
+        let told = read("[policy]\nnever = ['PROD']").unwrap().policy().unwrap().unwrap();
+        assert_eq!(told.never, ["PROD".parse().unwrap()]);
+        let faults = [
+            ("[policy]\nattempts = 0", "attempts"),
+            ("[policy]\ncarriers = ['OPS']", "carriers"),
+            ("policy_file = '/nowhere/policy.toml'", "/nowhere/policy.toml"),
+        ];
+        for (text, part) in faults {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("policy.toml");
+        std::fs::write(&file, "drastic_steps = 0").unwrap();
+        let settings = read(&format!("policy_file = '{}'", file.display())).unwrap();
+        assert_eq!(settings.policy().unwrap().unwrap().drastic_steps, 0);
+    }
 }

@@ -33,7 +33,7 @@ pub(crate) async fn work(
     topology: Topology,
     model: Option<Model>,
 ) -> Result<(), Error> {
-    let mut core = Incidents::new(ctx.config.limits());
+    let mut core = Incidents::new(ctx.config.limits()).held_to(ctx.config.policy()?, ctx.carriers.clone());
     let now = ctx.clock.now();
     let (mut books, undone) = Books::open(&ctx.bus, topology, &mut core, now).await?;
     let start = now.checked_sub(ctx.config.max_age()).unwrap_or(Timestamp::MIN);

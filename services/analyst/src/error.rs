@@ -15,6 +15,14 @@ pub enum Error {
     Knowledge(#[from] instance_knowledge::DataError),
     #[error("could not put the rows in force")]
     InForce(#[from] instance_knowledge::AlreadyInForce),
+    #[error("could not read policy file \"{path}\"")]
+    ReadPolicy {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("could not follow the policy")]
+    Policy(#[from] instance_planner::PolicyError),
     #[error("could not read the webhook's token from \"{path}\"")]
     WebhookToken {
         path: PathBuf,

@@ -22,9 +22,9 @@ mod facts;
 mod webhook;
 mod write;
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
-use instance_bus::{BusError, ServiceError};
+use instance_bus::ServiceError;
 use instance_chassis::{Context, error_chain};
 use instance_contract::subject;
 use instance_llm::operate;
@@ -39,18 +39,20 @@ const DESCRIPTION: &str =
 /// Analyses until drained.
 pub async fn run(ctx: Context<Config>) -> Result<(), Error> {
     use_knowledge(&ctx.config)?;
-    let Some(topology) = wait_for_topology(&ctx).await? else { return Ok(()) };
-    let model = ask::model(&ctx)?;
+    let Some(topology) = ctx.topology().await? else { return Ok(()) };
+    let webhook = webhook::Line::new(&ctx)?;
+    let beside: Vec<_> = webhook.iter().map(|line| line.breaker.clone()).collect();
+    let has_breakers = !beside.is_empty();
+    let model = ask::model(&ctx, beside)?;
     let mut service = ctx.bus.service("analyst", env!("CARGO_PKG_VERSION"), DESCRIPTION, HashMap::new());
-    // Who asks no model has no breakers and no costs to show.
-    for question in operate::ENDPOINTS.iter().filter(|_| model.is_some()) {
+    // Who calls nobody outside has no breakers and no costs to show.
+    for question in operate::ENDPOINTS.iter().filter(|_| model.is_set_up() || has_breakers) {
         service = service.endpoint(question, &subject::model(ctx.process_id, question), HashMap::new());
     }
     let mut service = service.start().await?;
     // No other endpoint: entries come through the stream. Polled so that PING, INFO and STATS are answered.
     let discovered = async {
         while let Some(request) = service.next().await {
-            let Some(model) = &model else { continue };
             let answer = model.operate(request.endpoint(), request.payload()).await;
             let answer = answer.map(Into::into).map_err(|no| ServiceError::new(no.code, no.text));
             if let Err(error) = request.respond(answer).await {
@@ -59,8 +61,9 @@ pub async fn run(ctx: Context<Config>) -> Result<(), Error> {
         }
         std::future::pending::<()>().await;
     };
+    let asked = model.is_set_up().then(|| model.clone());
     let work =
-        async { tokio::try_join!(desk::work(&ctx, topology, model.clone()), webhook::call(&ctx)).map(drop) };
+        async { tokio::try_join!(desk::work(&ctx, topology, asked), webhook::call(&ctx, webhook)).map(drop) };
     tokio::select! {
         outcome = work => outcome,
         () = discovered => Ok(()),
@@ -73,22 +76,4 @@ fn use_knowledge(config: &Config) -> Result<(), Error> {
         .map_err(|source| Error::KnowledgeFolder { path: folder.clone(), source })?;
     let files = texts.iter().map(|(file, text)| (file.as_str(), text.as_str()));
     Ok(instance_knowledge::Catalogue::with_extra(files)?.put_in_force()?)
-}
-
-/// The streams may be made after the analyst has started.
-async fn wait_for_topology(ctx: &Context<Config>) -> Result<Option<instance_bus::Topology>, Error> {
-    loop {
-        match ctx.bus.topology().await {
-            Ok(topology) => return Ok(Some(topology)),
-            Err(BusError::TopologyMissing { thing }) => {
-                tracing::warn!(missing = thing, "waiting for the streams: run `instance bus init`");
-            }
-            Err(error) if error.is_unreachable() => tracing::warn!(%error, "waiting for the bus"),
-            Err(error) => return Err(error.into()),
-        }
-        let pause = tokio::time::sleep(Duration::from_secs(1));
-        if ctx.drain.unless_draining(pause).await.is_none() {
-            return Ok(None);
-        }
-    }
 }

@@ -1,34 +1,80 @@
 //! Calling a person: findings that ask for one are told to the endpoint of the settings, beside everything else.
 
-use std::{fs, time::Duration};
+use std::{fs, sync::Arc, time::Duration};
 
 use instance_bus::BusError;
 use instance_chassis::{Context, error_chain};
-use instance_transport::{Escalation, Webhook};
+use instance_llm::breaker::{Breaker, Permit};
+use instance_transport::{Escalation, Told, Webhook};
 
 use crate::{Config, Error, config::WebhookSettings};
 
 /// After an error of the bus, and while its streams are not there.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How often an open breaker is asked again: an operator may have reset it.
+const LOOK: Duration = Duration::from_millis(500);
+/// Of the breaker, for operators.
+const NAME: &str = "webhook";
+
+/// The way to the endpoint of the settings.
+pub(crate) struct Line {
+    webhook: Webhook,
+    pub(crate) breaker: Arc<Breaker>,
+}
+
+impl Line {
+    /// `None`: the settings name no endpoint.
+    pub(crate) fn new(ctx: &Context<Config>) -> Result<Option<Self>, Error> {
+        let Some(settings) = &ctx.config.webhook else { return Ok(None) };
+        let breaker = Breaker::new(NAME, settings.breaker.clone(), ctx.clock.clone());
+        Ok(Some(Self { webhook: webhook(settings)?, breaker: Arc::new(breaker) }))
+    }
+}
 
 /// Tells findings until drained. Without a webhook in the settings that is nothing: the inbox has them all the same.
-pub(crate) async fn call(ctx: &Context<Config>) -> Result<(), Error> {
-    let Some(settings) = &ctx.config.webhook else { return Ok(()) };
-    let webhook = webhook(settings)?;
+pub(crate) async fn call(ctx: &Context<Config>, line: Option<Line>) -> Result<(), Error> {
+    let Some(Line { webhook, breaker }) = line else { return Ok(()) };
     tracing::info!(webhook = webhook.name(), "calling people");
     let Some(mut escalation) = open(ctx, &webhook).await else { return Ok(()) };
-    while let Some(next) = ctx.drain.unless_draining(escalation.next()).await {
+    // While the breaker is open nothing is taken: findings wait in the log.
+    while let Some(permit) = admitted(ctx, &breaker).await {
+        let Some(next) = ctx.drain.unless_draining(escalation.next()).await else { break };
         let outcome = match next {
             // What was taken is finished, also while draining: a try is bounded by its timeout.
             Ok(delivery) => escalation.tell(delivery).await,
             Err(error) => Err(error),
         };
         match outcome {
-            Ok(told) => tracing::debug!(?told, "a finding"),
+            Ok(told) => {
+                tracing::debug!(?told, "a finding");
+                settle(permit, told);
+            }
             Err(error) => waited(ctx, &error).await,
         }
     }
     Ok(())
+}
+
+/// Waits until the endpoint may be called. `None` when the drain came first.
+async fn admitted<'a>(ctx: &Context<Config>, breaker: &'a Breaker) -> Option<Permit<'a>> {
+    loop {
+        match breaker.admit() {
+            Ok(permit) => return Some(permit),
+            Err(open) => {
+                tracing::debug!(until = %open.until, "the webhook is left alone");
+                ctx.drain.unless_draining(tokio::time::sleep(LOOK)).await?;
+            }
+        }
+    }
+}
+
+/// Where nobody was called, and where a finding was refused for good, nothing is known of the next one.
+fn settle(permit: Permit<'_>, told: Told) {
+    match told {
+        Told::Taken => permit.succeeded(),
+        Told::Later => permit.failed("away"),
+        Told::NotAsked | Told::Acknowledged | Told::Dead => drop(permit),
+    }
 }
 
 /// `None` when the drain came first.
@@ -71,6 +117,7 @@ mod tests {
             url: "http://127.0.0.1:9/hook".to_owned(),
             timeout_seconds: 5,
             token_file: Some(path.to_owned()),
+            breaker: instance_llm::breaker::Settings::default(),
         };
         let error = webhook(&settings(&token)).unwrap_err();
         assert!(error.to_string().contains(&token.display().to_string()), "{error}");

@@ -11,6 +11,8 @@ mod desk;
 mod model; // Where a model may choose.
 #[path = "analyst/steps.rs"]
 mod steps; // What is done to an instance while its log is read.
+#[path = "analyst/webhook.rs"]
+mod webhook; // Who does not take findings is left alone.
 
 use std::sync::atomic::Ordering;
 

@@ -1,9 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use instance_agent::{
-    Agent, AgentError, AgentSettings, Applied, InstanceSettings, Prepared, Probe, SelfGuard, Work,
-    evidence::{self, InstanceView},
-    settings,
+    Agent, AgentError, AgentSettings, Applied, InstanceSettings, Prepared, Probe, SelfGuard, Work, settings,
 };
 use instance_chassis::Context;
 use instance_clock::Clock;
@@ -71,11 +69,6 @@ impl ConfigAgent {
 
     fn settings(&self, instance: &InstanceName) -> Result<&InstanceSettings, Failure> {
         settings::find(&self.config.instances, instance)
-    }
-
-    fn view(&self, instance: &InstanceName) -> Result<InstanceView, Failure> {
-        let settings = self.settings(instance)?;
-        Ok(settings.view(&self.config.iris_command, &self.config.proc_root))
     }
 
     /// What the CPFs of this host's instances name, also of those that do not run now.
@@ -183,7 +176,7 @@ impl Agent for ConfigAgent {
     }
 
     fn verify(&self, order: &StepCommand, verify: &Verify, work: &Work<'_>) -> Result<Verification, Failure> {
-        evidence::verify(&self.view(&order.instance)?, verify, work)
+        self.host.verify(self.settings(&order.instance)?, verify, work)
     }
 }
 

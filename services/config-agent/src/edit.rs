@@ -188,12 +188,11 @@ fn explain(error: EditError, current: &Document, known: Option<&Parameter>, chan
 /// Looks at the result as a reader would: the named parameters are what they shall be, once each, and every other line
 /// is the same, byte for byte but for the end of a line that has become the last one, or is no longer.
 pub fn only_named_lines_differ(old: &Document, new: &Document, touched: &[Touched]) -> bool {
-    let named =
-        |section: &str, name: &str| touched.iter().any(|one| one.section == section && one.parameter == name);
+    let named: Vec<_> = touched.iter().map(|one| (one.section.as_str(), one.parameter.as_str())).collect();
     let as_named = |one: &Touched| {
         let value = |side: &Option<String>| side.iter().cloned().collect::<Vec<_>>();
         old.get_all(&one.section, &one.parameter) == value(&one.before)
             && new.get_all(&one.section, &one.parameter) == value(&one.after)
     };
-    touched.iter().all(as_named) && old.lines_but(named).eq(new.lines_but(named))
+    touched.iter().all(as_named) && old.lines_but(&named).eq(new.lines_but(&named))
 }

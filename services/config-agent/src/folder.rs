@@ -6,7 +6,6 @@ use std::{
     os::{fd::OwnedFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
     sync::OnceLock,
-    thread::ScopedJoinHandle,
 };
 
 use instance_contract::Digest;
@@ -17,7 +16,7 @@ use nix::{
     unistd::{UnlinkatFlags, unlinkat},
 };
 
-use crate::error::FileError;
+use crate::{error::FileError, syncer};
 
 /// The largest real CPF is some 20 KB; a hundred times that is none.
 const LIMIT_BYTES: u64 = 4 * 1024 * 1024;
@@ -126,17 +125,14 @@ impl Folder {
     /// can take them together is waited for once.
     pub fn sync_together(&self, files: &[(&str, &File)]) -> Result<(), FileError> {
         let Some(((last, last_file), others)) = files.split_last() else { return self.sync() };
-        std::thread::scope(|scope| {
-            let names = scope.spawn(|| nix::unistd::fsync(&self.handle));
-            let waits: Vec<_> =
-                others.iter().map(|(name, file)| (*name, scope.spawn(|| file.sync_all()))).collect();
-            let last_synced = last_file.sync_all();
-            for (name, wait) in waits {
-                self.change(Call::Sync(name), || joined(wait))?;
-            }
-            self.change(Call::Sync(last), || last_synced)?;
-            self.change(Call::SyncFolder, || Ok(joined(names)?))
-        })
+        let names = syncer::begin(&self.handle);
+        let waits: Vec<_> = others.iter().map(|(name, file)| (*name, syncer::begin(file))).collect();
+        let last_synced = last_file.sync_all();
+        for (name, wait) in waits {
+            self.change(Call::Sync(name), || wait.end())?;
+        }
+        self.change(Call::Sync(last), || last_synced)?;
+        self.change(Call::SyncFolder, || names.end())
     }
 
     /// Gives a file another name; what had that name is gone. One step: others see the old or the new file.
@@ -194,10 +190,6 @@ impl Snapshot {
         let owner_and_mode = |snapshot: &Self| (snapshot.uid, snapshot.gid, snapshot.mode);
         self.bytes == other.bytes && owner_and_mode(self) == owner_and_mode(other)
     }
-}
-
-fn joined<T>(wait: ScopedJoinHandle<'_, T>) -> T {
-    wait.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 impl Call<'_> {

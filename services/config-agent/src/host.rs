@@ -8,11 +8,11 @@ mod read;
 use std::{fmt::Debug, path::PathBuf, time::Duration};
 
 use instance_agent::{
-    InstanceSettings,
+    InstanceSettings, Work,
     evidence::{Metrics, Qlist},
     host::Finished,
 };
-use instance_contract::{Digest, Failure};
+use instance_contract::{Digest, Failure, Verification, Verify};
 use instance_iris::cpf::Document;
 use instance_knowledge::HostRoom;
 
@@ -56,6 +56,14 @@ pub trait Host: Debug + Send + Sync {
 
     /// What the instance tells of itself under `/api/monitor/metrics`; in words why it tells nothing.
     fn metrics(&self, web_server_port: u16, limit: Duration) -> Result<Metrics, String>;
+
+    /// Looks whether what a remediation promised holds.
+    fn verify(
+        &self,
+        instance: &InstanceSettings,
+        verify: &Verify,
+        work: &Work<'_>,
+    ) -> Result<Verification, Failure>;
 }
 
 /// An `iris.cpf`, read once, in a folder that is held open.

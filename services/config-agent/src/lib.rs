@@ -26,6 +26,7 @@ mod host; // What this agent needs of a machine; the rest is how this very one g
 mod backup;
 mod folder;
 mod replace;
+mod syncer;
 
 mod license;
 mod places;

@@ -1,8 +1,8 @@
-//! Who asks: a bearer token, or a signature over time and body. Compared in constant time.
+//! Who asks: a bearer token, or a signature over time, method, path and body. Compared in constant time.
 
 use std::{fs, path::Path};
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, Uri, header};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
@@ -14,7 +14,8 @@ use crate::{
     limit::Limit,
 };
 
-/// `sha256=<hex>` of the HMAC over `<Instance-Timestamp>.<body>`.
+/// `sha256=<hex>` of the HMAC over four parts with a line feed between them: `Instance-Timestamp`, method, path with
+/// query as sent, body. The first three cannot hold a line feed, so none can end elsewhere.
 pub(crate) const SIGNATURE: &str = "instance-signature";
 /// Unix seconds at which it was signed.
 pub(crate) const SIGNED_AT: &str = "instance-timestamp";
@@ -77,7 +78,13 @@ impl Callers {
     }
 
     /// Whose signature it is.
-    pub(crate) fn by_signature(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Option<&Caller> {
+    pub(crate) fn by_signature(
+        &self,
+        headers: &HeaderMap,
+        asked: &Asked<'_>,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Option<&Caller> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let signed_at = text(SIGNED_AT);
         let presented = hex(text(SIGNATURE).strip_prefix("sha256=").unwrap_or_default());
@@ -85,7 +92,7 @@ impl Callers {
             .parse::<i64>()
             .is_ok_and(|seconds| now.as_second().abs_diff(seconds) <= SIGNED_WITHIN_SECONDS);
         let equal = |caller: &Caller| {
-            let ours = caller.keys.iter().map(|key| signature(key, signed_at, body));
+            let ours = caller.keys.iter().map(|key| signature(key, signed_at, asked, body));
             ours.map(|ours| ours.ct_eq(&presented) & Choice::from(u8::from(fresh))).collect()
         };
         self.chosen(equal)
@@ -104,11 +111,26 @@ impl Callers {
     }
 }
 
+/// What a request asks for, beside its body.
+pub(crate) struct Asked<'a> {
+    method: &'a str,
+    /// With the query, as it was sent.
+    path: &'a str,
+}
+
+impl<'a> Asked<'a> {
+    pub(crate) fn of(method: &'a Method, uri: &'a Uri) -> Self {
+        Self { method: method.as_str(), path: uri.path_and_query().map_or("", |path| path.as_str()) }
+    }
+}
+
 /// The HMAC that a caller sends.
-fn signature(key: &[u8], signed_at: &str, body: &[u8]) -> [u8; 32] {
+fn signature(key: &[u8], signed_at: &str, asked: &Asked<'_>, body: &[u8]) -> [u8; 32] {
     let mut hmac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
-    hmac.update(signed_at.as_bytes());
-    hmac.update(b".");
+    for part in [signed_at, asked.method, asked.path] {
+        hmac.update(part.as_bytes());
+        hmac.update(b"\n");
+    }
     hmac.update(body);
     hmac.finalize().into_bytes().into()
 }

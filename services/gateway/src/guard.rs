@@ -95,7 +95,8 @@ async fn known(
     let (caller, bytes) = if parts.headers.contains_key(auth::SIGNATURE) {
         // A signature is over the body, so that is read first; nothing of it is looked at before.
         let bytes = read(gate, &parts.headers, body, patience).await?;
-        (gateway.callers.by_signature(&parts.headers, &bytes, gateway.clock.now()), Ok(bytes))
+        let asked = auth::Asked::of(&parts.method, &parts.uri);
+        (gateway.callers.by_signature(&parts.headers, &asked, &bytes, gateway.clock.now()), Ok(bytes))
     } else {
         (gateway.callers.by_token(&parts.headers), Err(body))
     };

@@ -5,7 +5,8 @@
 //! Invariant: who asks is who the credential says; a body cannot speak in another name.
 //! Invariant: what is acknowledged stands on the bus. Nothing is kept here that would be missed after a death.
 //! Invariant: an alert becomes at most one command, however often, and through however many gateways, it comes; and none
-//! at all when it is about what carries Instance.
+//! at all when it is about what carries Instance. One that nothing is done about, or that goes on when its remediation has
+//! ended, calls a person, once.
 //! Invariant: text of an alert is data. It chooses a row of the table, and is never a value of a command.
 //! Invariant: everything that comes in is bounded: connections, requests, bytes, time.
 //!
@@ -45,6 +46,10 @@ pub use crate::{
     openapi::document as openapi,
 };
 
+/// So many alerts become calls of a person, on and on; nobody reads more.
+const CALLS_PER_HOUR: u16 = 60;
+/// So many at once: a bad day of a large site.
+const CALLS_AT_ONCE: u16 = 100;
 /// How many readings of the whole log at a time.
 const READINGS: usize = 2;
 
@@ -53,15 +58,20 @@ struct Gateway {
     bus: instance_bus::Bus,
     clock: Arc<dyn instance_clock::Clock>,
     drain: instance_chassis::Drain,
+    readiness: instance_chassis::Readiness,
     /// Let nothing pass that would change something.
     dry_run: bool,
     config: Config,
     carriers: instance_contract::Carriers,
+    /// The machine that this runs on.
+    host: instance_contract::HostName,
     callers: auth::Callers,
     table: alerts::Table,
     told: alerts::Told,
     /// For what needs no credential.
     open: limit::Limit,
+    /// How often a person is called about an alert.
+    calls: limit::Limit,
     /// How often a refused credential is told in the log.
     refusals: limit::Limit,
     readings: Arc<Semaphore>,
@@ -88,12 +98,15 @@ pub async fn run_on(ctx: Context<Config>, listener: TcpListener) -> Result<(), E
         bus: ctx.bus.clone(),
         clock: Arc::clone(&ctx.clock),
         drain: ctx.drain.clone(),
+        readiness: ctx.readiness.clone(),
         dry_run: ctx.dry_run,
         carriers: ctx.carriers.clone(),
+        host: ctx.host.clone(),
         callers,
         table: alerts::Table::new(&config.alerts.rows)?,
         told: alerts::Told::default(),
         open: limit::Limit::new(limits.requests_per_second, limits.burst),
+        calls: limit::Limit::hourly(CALLS_PER_HOUR, CALLS_AT_ONCE),
         refusals: limit::Limit::new(1, 1),
         readings: Arc::new(Semaphore::new(READINGS)),
         event_streams: Arc::new(Semaphore::new(limits.event_streams.into())),

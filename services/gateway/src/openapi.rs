@@ -10,7 +10,6 @@ use crate::{
     approvals::ApprovalAnswer,
     assert::Asserted,
     commands::CommandTaken,
-    health::Readiness,
     problem::Problem,
 };
 
@@ -53,7 +52,7 @@ const OPERATIONS: [Operation; 10] = [
         summary: "Can it do its work: is the bus there, and no drain asked for?",
         parameters: &[("verbose", "query", "Say what was looked at.")],
         body: None,
-        answers: &[("200", "It can.", "Readiness"), ("503", "It cannot.", "Readiness")],
+        answers: &[("200", "It can.", "text"), ("503", "It cannot.", "text")],
     },
     Operation {
         path: "/v1/openapi.json",
@@ -198,8 +197,8 @@ pub fn document() -> Value {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "A token of the caller's token_file."},
                 "signature": {
                     "type": "apiKey", "in": "header", "name": "Instance-Signature",
-                    "description": "sha256= and the HMAC-SHA256, in hex, of `<Instance-Timestamp>.<body>` with a key of \
-                                    the caller's key_file. Instance-Timestamp: Unix seconds, at most 300 from now.",
+                    "description": "sha256= and the HMAC-SHA256, in hex, of Instance-Timestamp, method, path with query, and \
+                                    body, a line feed after each of the first three, with a key of the caller's key_file. Instance-Timestamp: Unix seconds, at most 300 from now.",
                 },
             },
         },
@@ -244,6 +243,10 @@ fn answer_json((_, meaning, schema): &(&str, &str, &str)) -> Value {
             let text = json!({"schema": {"type": "string"}});
             return json!({"description": meaning, "content": {"text/event-stream": text}});
         }
+        "text" => {
+            let text = json!({"schema": {"type": "string"}});
+            return json!({"description": meaning, "content": {"text/plain": text}});
+        }
         "Problem" => "application/problem+json",
         _ => "application/json",
     };
@@ -262,7 +265,6 @@ fn schemas() -> Map<String, Value> {
     let mut generator = settings.into_generator();
     named::<Problem>(&mut generator);
     named::<Fault>(&mut generator);
-    named::<Readiness>(&mut generator);
     named::<AlertmanagerWebhook>(&mut generator);
     named::<AlertsTaken>(&mut generator);
     named::<CommandTaken>(&mut generator);

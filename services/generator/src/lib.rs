@@ -8,7 +8,7 @@
 //! Invariant: nothing here writes to an IRIS instance or its log.
 //!
 //! May be imported by tests only. Imports bus, chassis, clock, contract, improvise, invent, iris, knowledge,
-//! llm and transport.
+//! llm, signals and transport.
 //!
 //! Absent on purpose: reading over the network, watching the folder by
 //! notification (a look every 200 ms costs one `stat` and works on every file system).

@@ -55,9 +55,8 @@ pub struct Inventing {
 impl Inventing {
     pub fn new(context: &Context<Config>, templates: Templates) -> Result<Self, RunError> {
         let parts = Parts {
-            clock: context.clock.clone(),
-            meter: context.meter.clone(),
             credentials_directory: env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+            ..Parts::new(context.clock.clone())
         };
         let model = Model::new(within(context.config.model.clone()), parts)?;
         Ok(Self { templates, model: model.is_set_up().then_some(model) })

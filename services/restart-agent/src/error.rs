@@ -20,15 +20,13 @@ pub enum RestartError {
         /// What the operating system answered.
         source: std::io::Error,
     },
-    /// The log tells of something that a restart would make worse.
-    #[error(
-        "a restart must not cure \"{condition}\": the log says \"{text}\" since the last start; {remedy}"
-    )]
+    /// Something is so that a restart would make worse.
+    #[error("a restart must not cure \"{condition}\": {found}; {remedy}")]
     MustNotRestart {
         /// Id of the catalogue's row.
         condition: String,
-        /// First line of the entry.
-        text: String,
+        /// How that is known: the first line of an entry of the log, a file that is gone.
+        found: String,
         /// What the catalogue tells a person to do.
         remedy: String,
     },

@@ -4,7 +4,7 @@
 
 mod local;
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use instance_agent::{
     Work,
@@ -55,11 +55,21 @@ pub trait Host: Send + Sync {
     /// `iris.cpf`, byte for byte.
     fn cpf(&self) -> io::Result<Vec<u8>>;
 
+    /// Where settings and CPF have the image journal, and whether it is there. `None` where that cannot be told.
+    fn image_journal(&self) -> Option<ImageJournal>;
+
     /// Looks whether what a remediation promised holds.
     fn verify(&self, verify: &Verify, work: &Work<'_>) -> Result<Verification, Failure>;
 
     /// Was the CPF written after the last word of the log? An instance that is down writes no more.
     fn cpf_is_newer_than_log(&self) -> bool;
+}
+
+/// The write image journal (WIJ): by it a start tells a clean stop from a crash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageJournal {
+    pub path: PathBuf,
+    pub is_there: bool,
 }
 
 /// One TCP socket.

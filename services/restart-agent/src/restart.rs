@@ -89,7 +89,7 @@ pub fn forecast(site: &Site<'_>, wish: &RestartInstance) -> Result<Forecast, Res
     if observed.state != State::Down {
         Restarts::of(site)?.check(site, None)?;
     }
-    let mut warnings = permit::foresee(site)?;
+    let mut warnings = permit::foresee(site, &observed.state)?;
     warnings.extend(at_stake(site, &observed, wish));
     warnings.extend(longer_shutdown(site, wish));
     Ok(Forecast {

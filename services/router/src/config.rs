@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use instance_contract::{Carriers, Faults, InstanceName};
-use instance_planner::{Policy, PolicyError};
+use instance_contract::{Carriers, InstanceName};
+use instance_planner::Policy;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::Error;
@@ -46,7 +46,7 @@ impl Config {
 /// A value out of range is told with the other faults of the settings, before anything starts.
 fn checked<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Policy>, D::Error> {
     let policy = Policy::deserialize(from)?.checked().map_err(D::Error::custom)?;
-    ours(policy).map(Some).map_err(D::Error::custom)
+    policy.without_carriers().map(Some).map_err(D::Error::custom)
 }
 
 /// The file is read here too, so that its faults are told with the others, by `--check-config` above all.
@@ -59,15 +59,5 @@ fn checked_file<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D
 fn read(path: &Path) -> Result<Policy, Error> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| Error::ReadPolicy { path: path.to_owned(), source })?;
-    Ok(ours(Policy::from_toml(&text)?)?)
-}
-
-/// What carries Instance is said once, to all services alike.
-fn ours(policy: Policy) -> Result<Policy, PolicyError> {
-    let rule = "is no key of the policy: set it before the first table, in the settings of every service";
-    if policy.carriers.is_empty() {
-        Ok(policy)
-    } else {
-        Err(PolicyError::Invalid(Faults::one("carriers", policy.carriers.0.join(", "), rule)))
-    }
+    Ok(Policy::from_toml(&text)?.without_carriers()?)
 }

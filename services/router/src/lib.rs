@@ -29,9 +29,8 @@ mod notices; // Halts and dead letters, told too.
 mod perform;
 mod switch;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
-use instance_bus::BusError;
 use instance_chassis::Context;
 use instance_contract::Shard;
 use instance_planner::Policy;
@@ -73,8 +72,8 @@ impl Router {
 /// Drives every shard that can be had until drained.
 pub async fn run(ctx: Context<Config>) -> Result<(), Error> {
     let policy = ctx.config.policy(&ctx.carriers)?;
-    let topology = wait_for_topology(&ctx).await?;
-    let Some(topology) = topology else { return Ok(()) };
+    // N is read from the streams, never from a setting.
+    let Some(topology) = ctx.topology().await? else { return Ok(()) };
     let name = ctx.config.name.clone().unwrap_or_else(|| format!("router-{}", ctx.host.token()));
     let shards: Vec<Shard> = topology.shards().collect();
     let (lookups, looking) = lookup::Lookups::new(ctx.bus.clone(), shards.clone());
@@ -104,24 +103,6 @@ pub async fn run(ctx: Context<Config>) -> Result<(), Error> {
     }
     ctx.tasks.spawn(async move { share::keep(&router).await });
     discover(&ctx).await
-}
-
-/// The streams may be made after the router has started; N is read from them, never from a setting.
-async fn wait_for_topology(ctx: &Context<Config>) -> Result<Option<instance_bus::Topology>, Error> {
-    loop {
-        match ctx.bus.topology().await {
-            Ok(topology) => return Ok(Some(topology)),
-            Err(BusError::TopologyMissing { thing }) => {
-                tracing::warn!(missing = thing, "waiting for the streams: run `instance bus init`");
-            }
-            Err(error) if error.is_unreachable() => tracing::warn!(%error, "waiting for the bus"),
-            Err(error) => return Err(error.into()),
-        }
-        let pause = tokio::time::sleep(Duration::from_secs(1));
-        if ctx.drain.unless_draining(pause).await.is_none() {
-            return Ok(None);
-        }
-    }
 }
 
 /// Answers `$SRV` questions until drained.

@@ -1,7 +1,10 @@
-//! Writes halts and dead letters into the log of shard 0, from where the audit trail tells of them as of everything else.
+//! Writes halts, dead letters and what was decided about incidents into the log of shard 0, from where the audit trail
+//! tells of them as of everything else.
 //!
 //! Each stands under its place in its own stream, so it is written once; the newest one says where to go on. What is
 //! older than anything that the log keeps was told in its time: its notice may be gone, and it is not told again.
+
+mod incidents; // What analyst, gateway and people have decided.
 
 use std::time::Duration;
 
@@ -19,7 +22,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 enum Halt {
-    #[error("could not follow halts and dead letters")]
+    #[error("could not follow halts, dead letters and incidents")]
     Read(#[from] BusError),
     #[error("could not write a notice into the log")]
     Write(#[from] PublishError),
@@ -35,9 +38,12 @@ pub(crate) async fn keep(router: &Router, shard: Shard) -> std::convert::Infalli
         let Err(halt) = tell(router).await;
         let error = instance_chassis::error_chain(&halt);
         if error == told {
-            tracing::debug!(error, "tries to tell of halts and dead letters again");
+            tracing::debug!(error, "tries to tell of halts, dead letters and incidents again");
         } else {
-            tracing::warn!(error, "halts and dead letters are not told in the audit trail; plans go on");
+            tracing::warn!(
+                error,
+                "halts, dead letters and incidents are not told in the audit trail; plans go on"
+            );
             told = error;
         }
         tokio::time::sleep(TRY_AGAIN).await;
@@ -48,10 +54,13 @@ async fn tell(router: &Router) -> Result<std::convert::Infallible, Halt> {
     let bus = &router.bus;
     let mut halts = bus.follow_halts(next(bus, NoticeSource::Halts).await?);
     let mut dead = bus.follow_dead_letters(next(bus, NoticeSource::DeadLetters).await?);
+    let decided = incidents::filters();
+    let mut incidents = bus.follow_incidents(&decided, next(bus, NoticeSource::Incidents).await?);
     loop {
         let (source, message) = tokio::select! {
             message = halts.next() => (NoticeSource::Halts, message?),
             message = dead.next() => (NoticeSource::DeadLetters, message?),
+            message = incidents.next() => (NoticeSource::Incidents, message?),
         };
         if is_too_old(message.published_at, router.clock.now()) {
             continue;
@@ -60,6 +69,7 @@ async fn tell(router: &Router) -> Result<std::convert::Infallible, Halt> {
         let notice = match source {
             NoticeSource::Halts => of_halt(&message),
             NoticeSource::DeadLetters => of_dead_letter(message.into()),
+            NoticeSource::Incidents => incidents::notice(&message),
         };
         match bus.publish_once_confirmed(&subject, &notice, Headers::new()).await {
             // A former owner of the shard told it.
@@ -116,7 +126,17 @@ fn of_dead_letter(letter: DeadLetter) -> Notice {
 /// Whoever sent the text may have sent a megabyte, or a password.
 fn notice(kind: NoticeKind, at: Timestamp, who: String, what: String, why: String) -> Notice {
     let [who, what, why] = [who, what, why].map(|text| safe(&text));
-    Notice { schema: Notice::SCHEMA.to_owned(), kind, at, who, what, why }
+    Notice {
+        schema: Notice::SCHEMA.to_owned(),
+        kind,
+        at,
+        who,
+        what,
+        why,
+        digest: None,
+        instance: None,
+        trace_id: None,
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes_of::json;
 use instance_bus::{Bus, Headers, Resolved};
-use instance_chassis::{Context, Drain, TaskTracker};
+use instance_chassis::{Context, Drain, Readiness, TaskTracker};
 use instance_clock::{Clock, SystemClock};
 use instance_contract::{
     Action, AgentKind, AskKind, Failure, ForecastReply, HostName, PlanQuestion, Shard, StepCommand,
@@ -85,18 +85,19 @@ impl Fixture {
     }
 
     fn context(&self, host: &str) -> Context<()> {
+        let drain = Drain::new();
         Context {
             config: (),
             bus: self.acting.clone(),
             clock: Arc::new(SystemClock),
-            drain: Drain::new(),
+            readiness: Readiness::of(&drain, &self.acting),
+            drain,
             tasks: TaskTracker::new(),
             name: "config-agent",
             process_id: uuid::Uuid::new_v4(),
             host: host.parse().unwrap(),
             carriers: instance_contract::Carriers::default(),
             dry_run: false,
-            meter: opentelemetry::global::meter("test"),
         }
     }
 

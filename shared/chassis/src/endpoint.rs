@@ -90,11 +90,9 @@ impl Endpoint {
             // That anything is answered at all says it.
             "/livez" => response(StatusCode::OK, TEXT, "ok\n".to_owned()),
             "/readyz" => {
-                let asked = request.uri().query().unwrap_or_default();
-                let verbose = asked.split('&').any(|word| word == "verbose" || word.starts_with("verbose="));
-                let report = self.readiness.look().await;
-                let status = if report.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-                response(status, TEXT, if verbose { report.in_full() } else { report.in_short() })
+                let (ready, page) = self.readiness.answer(request.uri().query().unwrap_or_default()).await;
+                let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+                response(status, TEXT, page)
             }
             "/metrics" => {
                 let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());

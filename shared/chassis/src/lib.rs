@@ -53,7 +53,7 @@ mod readiness;
 mod settings;
 mod texts;
 
-pub use instance_telemetry::{Meter, error_chain};
+pub use instance_telemetry::error_chain;
 pub use tokio_util::task::TaskTracker;
 
 pub use crate::context::Context;
@@ -62,6 +62,7 @@ pub use crate::drain::Drain;
 #[cfg(feature = "mutants")]
 pub use crate::mutant::chosen_mutant;
 pub use crate::mutant::mutant;
+pub use crate::readiness::Readiness;
 pub use crate::service::{Configured, Service};
 pub use crate::settings::{Fault, Faults, check_file};
 pub use crate::texts::texts_in;

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is looked at. Clones look at the same.
 #[derive(Clone)]
-pub(crate) struct Readiness {
+pub struct Readiness {
     drain: Drain,
     /// Once there is a connection.
     bus: Arc<OnceLock<Bus>>,
@@ -32,17 +32,32 @@ type Found = Result<String, String>;
 pub(crate) struct Report(Vec<(&'static str, Found)>);
 
 impl Readiness {
-    pub fn new(drain: Drain) -> Self {
+    /// Of a process that is connected. The chassis hands out its own ([`crate::Context`]); a test makes one.
+    pub fn of(drain: &Drain, bus: &Bus) -> Self {
+        let readiness = Self::new(drain.clone());
+        readiness.connected(bus);
+        readiness
+    }
+
+    /// The answer to `/readyz` with this query: whether the process can do its work now (200, else 503), and the page, which
+    /// tells all that was looked at when it is asked for with `verbose`.
+    pub async fn answer(&self, query: &str) -> (bool, String) {
+        let verbose = query.split('&').any(|word| word == "verbose" || word.starts_with("verbose="));
+        let report = self.look().await;
+        (report.is_ready(), if verbose { report.in_full() } else { report.in_short() })
+    }
+
+    pub(crate) fn new(drain: Drain) -> Self {
         Self { drain, bus: Arc::default(), streams: Arc::default() }
     }
 
-    pub fn connected(&self, bus: &Bus) {
+    pub(crate) fn connected(&self, bus: &Bus) {
         // A process has one connection; it heals itself.
         let _ = self.bus.set(bus.clone());
     }
 
     /// How far the process is, without asking the server: `ready`, or what is in the way.
-    pub fn word(&self) -> &'static str {
+    pub(crate) fn word(&self) -> &'static str {
         match self.bus.get() {
             _ if self.drain.is_requested() => "draining",
             None => "waiting_for_bus",
@@ -51,7 +66,7 @@ impl Readiness {
         }
     }
 
-    pub async fn look(&self) -> Report {
+    pub(crate) async fn look(&self) -> Report {
         let drain = if self.drain.is_requested() {
             Err("nothing new is taken".to_owned())
         } else {

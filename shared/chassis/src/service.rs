@@ -191,23 +191,23 @@ fn prepare<C: Send + 'static>(
     let (drain, tasks) = (Drain::new(), TaskTracker::new());
     let Settings { own: config, bus: resolved, host, grace, carriers, dry_run, telemetry: told, .. } =
         settings;
-    let endpoint =
-        Endpoint { readiness: Readiness::new(drain.clone()), resource: telemetry.resource().to_vec() };
-    let given = (clock.clone(), drain.clone(), tasks.clone(), telemetry.meter());
+    let readiness = Readiness::new(drain.clone());
+    let endpoint = Endpoint { readiness: readiness.clone(), resource: telemetry.resource().to_vec() };
+    let given = (clock.clone(), drain.clone(), readiness, tasks.clone());
     let begin = move |bus| {
-        let (clock, drain, tasks, meter) = given;
+        let (clock, drain, readiness, tasks) = given;
         Context {
             config,
             bus,
             clock,
             drain,
+            readiness,
             tasks,
             name: service.name,
             process_id,
             host,
             carriers,
             dry_run,
-            meter,
         }
     };
     let run = Run {

@@ -11,7 +11,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use instance_testkit::NatsServer;
+use instance_testkit::{NatsServer, SmallDisk};
 use tempfile::TempDir;
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -31,17 +31,19 @@ impl Place {
     }
 
     fn service(&self, arguments: &[&str]) -> Running {
-        let child = Command::new(example())
+        let mut command = self.command(arguments);
+        Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(example());
+        command
             .args(arguments)
             .env_clear()
             .env("INSTANCE_ONE_STEP__FOLDER", self.folder.path())
             .env("NOTIFY_SOCKET", self.folder.path().join("notify"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        Running(child)
+            .stdin(Stdio::null());
+        command
     }
 
     fn next_state(&self) -> String {
@@ -131,6 +133,29 @@ fn the_step_in_hand_is_finished_after_sigterm() {
     assert!(
         lines.iter().any(|line| line["message"] == "draining" && line["fields"]["asked_by"] == "SIGTERM")
     );
+}
+
+/// Standard error is a file, as under a supervisor that keeps it, and the disk below it is full.
+#[test]
+fn a_full_disk_under_the_log_stops_no_work_and_lines_come_again_when_there_is_room() {
+    let (server, place) = (NatsServer::start(), Place::new());
+    let below = tempfile::tempdir().unwrap();
+    let disk = SmallDisk::mount(below.path(), "size=64k");
+    let log = fs::OpenOptions::new().create(true).append(true).open(below.path().join("log")).unwrap();
+    disk.fill();
+    assert!((&log).write_all(b"x").is_err(), "the disk is full");
+    let mut command = place.command(&["--nats", &server.url()]);
+    let mut service = Running(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    assert_eq!(place.next_state(), "READY=1");
+    assert_eq!(fs::metadata(below.path().join("log")).unwrap().len(), 0);
+    disk.give_back();
+    service.signal("TERM");
+    assert_eq!(place.next_state(), "STOPPING=1");
+    fs::write(place.folder.path().join("finish"), "").unwrap();
+    assert_eq!(service.ended().code(), Some(0));
+    assert!(place.has("finished"), "the step in hand is finished");
+    let told = fs::read_to_string(below.path().join("log")).unwrap();
+    assert!(told.lines().any(|line| line.contains("\"ended\"")), "{told}");
 }
 
 #[test]

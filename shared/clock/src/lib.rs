@@ -4,7 +4,7 @@
 //! `&dyn Clock`, so a test or a replay decides what time it is.
 //! Invariant: this is the wall clock. How long something took is measured with `std::time::Instant`.
 //!
-//! May be imported by bus, chassis, agent, services, cli, testkit and tests. Imports none of ours.
+//! May be imported by bus, llm, chassis, agent, services, cli, testkit and tests. Imports none of ours.
 
 use std::{
     fmt,

@@ -39,7 +39,8 @@ pub struct AuditEntry {
     /// log took it, by the server's clock.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: Timestamp,
-    /// Digest of the changes that it is about: what an approval names. Null where there are none.
+    /// Digest of the changes that it is about: what an approval names. What was decided about an incident: of the record
+    /// in INSTANCE_INCIDENTS. Null where there are none.
     pub digest: Option<Digest>,
     /// Null for what is not about an instance (a router has taken the shard), or about none that can be read.
     pub instance: Option<InstanceName>,
@@ -95,12 +96,18 @@ pub enum AuditKind {
     Resumed,
     /// A message that nobody could handle is kept, and the sender was told where it can be.
     DeadLetter,
+    /// The analyst or the gateway has decided what is done about an incident.
+    Found,
+    /// A person has an incident in hand.
+    Acknowledged,
+    /// An incident is over.
+    Closed,
     /// A message of the log that is not what its subject says.
     Unreadable,
 }
 
 impl AuditKind {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::Accepted,
         Self::Refused,
         Self::Planned,
@@ -115,6 +122,9 @@ impl AuditKind {
         Self::Halted,
         Self::Resumed,
         Self::DeadLetter,
+        Self::Found,
+        Self::Acknowledged,
+        Self::Closed,
         Self::Unreadable,
     ];
 
@@ -134,6 +144,9 @@ impl AuditKind {
             Self::Halted => "halted",
             Self::Resumed => "resumed",
             Self::DeadLetter => "dead_letter",
+            Self::Found => "found",
+            Self::Acknowledged => "acknowledged",
+            Self::Closed => "closed",
             Self::Unreadable => "unreadable",
         }
     }

@@ -92,6 +92,12 @@ fn push_hex(out: &mut String, byte: u8, digits: &[u8; 16]) {
     out.push(char::from(digits[usize::from(byte & 15)]));
 }
 
+/// The value of an upper-case hexadecimal digit.
+fn digit(byte: u8) -> Option<u8> {
+    let value = char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    value.filter(|_| !byte.is_ascii_lowercase())
+}
+
 checked_text! {
     /// Name of an IRIS instance as `iris qlist` prints it. 1 to 64 bytes, no blanks, no control characters.
     #[schemars(extend("minLength" = 1, "maxLength" = 64, "pattern" = r"^[^\s\p{Cc}]+$"))]
@@ -137,6 +143,22 @@ checked_text! {
 }
 
 impl InstanceName {
+    /// Stands where there has to be one and there is none. IRIS allows no brackets in the name of an instance.
+    pub fn none() -> Self {
+        Self("(none)".to_owned())
+    }
+
+    /// From what [`InstanceName::token`] gives. `None` for anything else.
+    pub fn from_token(raw: &str) -> Option<Self> {
+        let mut bytes = Vec::with_capacity(raw.len());
+        let mut rest = raw.bytes();
+        while let Some(byte) = rest.next() {
+            bytes.push(if byte == b'=' { digit(rest.next()?)? << 4 | digit(rest.next()?)? } else { byte });
+        }
+        let name: Self = String::from_utf8(bytes).ok()?.parse().ok()?;
+        (name.token() == raw).then_some(name)
+    }
+
     /// As one subject token.
     pub fn token(&self) -> String {
         token(&self.0)

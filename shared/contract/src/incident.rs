@@ -55,6 +55,7 @@ pub struct Finding {
     pub incident_id: IncidentId,
     /// The trace of the entry that opened the incident.
     pub trace_id: TraceId,
+    /// `(none)` when an alert names no IRIS instance.
     pub instance: InstanceName,
     pub host: HostName,
     #[schemars(with = "String", extend("format" = "date-time"))]
@@ -134,6 +135,8 @@ pub enum FindingSource {
     Rules,
     /// A language model chose among what the rules allowed.
     Model,
+    /// The gateway: an alerting system told it of something that no row of its table heals.
+    Alert,
 }
 
 /// What is done about it.

@@ -7,7 +7,8 @@
 //! Invariant: a value of these types is legal; text becomes a type at the door, once ([`decode`]).
 //! Invariant: no async, no disk, no network, no clock. Times, ids and randomness come in as arguments.
 //!
-//! May be imported by every room except `iris`, `knowledge`, `clock`, `telemetry` and `xtask`. Imports none of ours.
+//! May be imported by every room except `iris`, `knowledge`, `clock`, `signals`, `redaction`, `telemetry`, `llm`, `scenario`,
+//! `iris-sim` and `xtask`. Imports none of ours.
 
 mod ids; // Read this first: names that are checked once.
 mod words; // The closed vocabularies: severity, priority, tool, error type.

@@ -1,7 +1,10 @@
-//! What happens beside the remediations and belongs into the record all the same: halts, and what nobody could handle.
+//! What happens beside the remediations and belongs into the record all the same: halts, what nobody could handle, and
+//! what was decided about incidents.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::ids::{Digest, InstanceName, TraceId};
 
 /// A record of the remediation log that belongs to no remediation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -9,11 +12,18 @@ pub struct Notice {
     /// Always `instance.v1.notice`.
     pub schema: String,
     pub kind: NoticeKind,
-    /// When it was ordered, or given up.
+    /// When it was ordered, given up, or decided.
     pub at: Timestamp,
     pub who: String,
     pub what: String,
     pub why: String,
+    /// SHA-256 of the record in another stream that it tells of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<InstanceName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<TraceId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +35,12 @@ pub enum NoticeKind {
     Resumed,
     /// A message that nobody could handle is kept.
     DeadLetter,
+    /// Somebody has decided what is done about an incident.
+    Found,
+    /// A person has an incident in hand.
+    Acknowledged,
+    /// An incident is over.
+    Closed,
 }
 
 /// Where a notice comes from. Its place there is the last token of its subject, so that it is written once.
@@ -32,6 +48,7 @@ pub enum NoticeKind {
 pub enum NoticeSource {
     Halts,
     DeadLetters,
+    Incidents,
 }
 
 impl Notice {
@@ -43,6 +60,7 @@ impl NoticeSource {
         match self {
             Self::Halts => "halt",
             Self::DeadLetters => "dead",
+            Self::Incidents => "incident",
         }
     }
 }

@@ -230,6 +230,11 @@ pub fn acknowledgements() -> Subject {
     subject(&[&"incident", &"*", &"*", &"acknowledged"])
 }
 
+/// The ends of every incident.
+pub fn closures() -> Subject {
+    subject(&[&"incident", &"*", &"*", &"closed"])
+}
+
 /// The outcomes of every incident's commands.
 pub fn outcomes() -> Subject {
     subject(&[&"incident", &"*", &"*", &"outcome", &"*"])
@@ -288,6 +293,12 @@ pub fn parse_incident(subject: &str) -> Option<(IncidentId, IncidentRecord)> {
         _ => return None,
     };
     Some((id, kind))
+}
+
+/// The instance that a subject of the incident log names. `None` for anything else.
+pub fn parse_incident_instance(subject: &str) -> Option<InstanceName> {
+    let (token, _) = subject.strip_prefix("instance.v1.incident.")?.split_once('.')?;
+    InstanceName::from_token(token)
 }
 
 /// What kind of record a subject of the remediation log names: the part after the remediation id.
@@ -390,7 +401,17 @@ mod tests {
         ] {
             let subject = incident(&"PROD.1".parse().unwrap(), id, kind);
             assert_eq!(parse_incident(subject.as_str()), Some((id, kind)), "{subject}");
+            let named = parse_incident_instance(subject.as_str());
+            assert_eq!(named, Some("PROD.1".parse().unwrap()), "{subject}");
         }
+        for strange in ["PROD.1", "PROD=2", "PROD=2e1", "PROD=41", "=FF", ""] {
+            let subject = format!("instance.v1.incident.{strange}.{id}.opened");
+            let named = parse_incident_instance(&subject);
+            // A dot ends a token.
+            assert_eq!(named, (strange == "PROD.1").then(|| "PROD".parse().unwrap()), "{strange}");
+        }
+        let nobody = incident(&InstanceName::none(), id, IncidentRecord::Opened);
+        assert_eq!(parse_incident_instance(nobody.as_str()), Some(InstanceName::none()));
         assert_eq!(parse_incident(errors().as_str()), None);
     }
 

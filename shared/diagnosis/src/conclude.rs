@@ -139,9 +139,12 @@ impl Incidents {
             return self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions);
         }
         if let Some(why) = self.reason_to_doubt(id, &answer) {
-            if self.limits.model {
-                return self.consult(id, vec![answer], company, why, (since, now), actions);
+            if !self.limits.model {
+                return self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions);
             }
+            return self.consult(id, vec![answer], company, why, (since, now), actions);
+        }
+        if let Some(why) = self.reason_to_distrust(id, &answer, now) {
             return self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions);
         }
         if let Some((why, until)) = self.reason_to_wait(id, &answer, now) {
@@ -200,6 +203,12 @@ impl Incidents {
         let (least, sure) = (severity::least_confidence(incident.severity), incident.confidence());
         let doubted = answer.cures && incident.condition.is_some() && sure < least;
         doubted.then(|| format!("the catalogue is {sure} % sure, and {least} % are needed to act"))
+    }
+
+    /// Does policy refuse by now what was chosen for us? What the rules themselves answer is told by its dry run.
+    fn reason_to_distrust(&self, id: IncidentId, answer: &Answer, now: Timestamp) -> Option<String> {
+        let advised = self.all.get(&id).is_some_and(|incident| incident.advice.is_some());
+        advised.then(|| self.refusal(id, answer, now)).flatten()
     }
 
     fn reason_to_wait(&self, id: IncidentId, answer: &Answer, now: Timestamp) -> Option<(String, Timestamp)> {

@@ -2,9 +2,9 @@
 //!
 //! Allowed is fixed before anybody is asked. Where the catalogue knows the text and is only too little sure: its runbook. For a
 //! text that nobody knows, of the same kind of trouble: what merely looks, and a runbook one of whose preconditions the facts
-//! themselves show to hold. What a text says supports nothing.
+//! themselves show to hold. What a text says supports nothing. And of all that, what policy would refuse is taken out.
 
-use instance_contract::{ConditionId, DiagnosisPhase, Evidence, IncidentId};
+use instance_contract::{DiagnosisPhase, Evidence, IncidentId};
 use instance_knowledge::{
     condition,
     runbook::{Runbook, runbooks},
@@ -39,7 +39,7 @@ pub enum Advice {
 }
 
 impl Incidents {
-    /// Asks a model which of these it is. `why` is what a person is told when it is none.
+    /// Asks a model which of these it is, as far as policy leaves any. `why` is what a person is told when it is none.
     pub(crate) fn consult(
         &mut self,
         id: IncidentId,
@@ -49,6 +49,11 @@ impl Incidents {
         (since, now): (Timestamp, Timestamp),
         actions: &mut Vec<Action>,
     ) {
+        let (offers, refused) = self.permitted(id, offers, now);
+        if offers.is_empty() {
+            let why = refused.map_or_else(|| why.clone(), |refused| format!("{why}; {refused}"));
+            return self.call_a_person(id, phase_of(self.all.get(&id)), why, now, actions);
+        }
         let Some(incident) = self.all.get_mut(&id) else { return };
         let row = incident.condition.as_ref().and_then(|id| condition(id.as_str()));
         let mut facts = vec![
@@ -89,9 +94,6 @@ impl Incidents {
             Gathered::NotServed(_) => {}
         }
         let offers = supported(incident);
-        if offers.is_empty() {
-            return self.call_a_person(id, DiagnosisPhase::Triage, why, now, actions);
-        }
         self.consult(id, offers, Vec::new(), why, (since, now), actions);
     }
 
@@ -127,13 +129,16 @@ impl Incidents {
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
-        let known = self.all.get(&id).and_then(|incident| incident.condition.as_ref());
-        let phase = if known.map(ConditionId::as_str).is_some() {
-            DiagnosisPhase::Analysis
-        } else {
-            DiagnosisPhase::Triage
-        };
+        let phase = phase_of(self.all.get(&id));
         self.call_a_person(id, phase, format!("{why}; and a model was of no help: {reason}"), now, actions);
+    }
+}
+
+/// A text that nobody knows is not past triage.
+fn phase_of(incident: Option<&Incident>) -> DiagnosisPhase {
+    match incident.and_then(|incident| incident.condition.as_ref()) {
+        Some(_) => DiagnosisPhase::Analysis,
+        None => DiagnosisPhase::Triage,
     }
 }
 

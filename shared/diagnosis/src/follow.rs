@@ -18,6 +18,7 @@ const ASK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 impl Incidents {
     pub(crate) fn accepted(&mut self, accepted: &Accepted) {
         self.remediations.accepted(accepted);
+        self.policies.heard(&accepted.policy, accepted.accepted_at);
         if let Some(plan) = &accepted.plan {
             self.forecast(accepted.command.command_id, plan);
         }

@@ -17,6 +17,7 @@ use crate::{
     incident::{Incident, Stage},
     learning::Learning,
     limits::Limits,
+    permitted::Policies,
     remediations::Remediations,
     repeats::{Counters, Meanings, Rates, Seen},
 };
@@ -30,6 +31,7 @@ pub struct Incidents {
     pub(crate) seen: Seen,
     pub(crate) learning: Learning,
     pub(crate) remediations: Remediations,
+    pub(crate) policies: Policies,
     /// Findings read back whose command may not have been published.
     pub(crate) in_doubt: BTreeMap<IncidentId, instance_contract::Finding>,
     /// Outcomes read back of which nothing more was written.
@@ -56,6 +58,7 @@ impl Incidents {
             seen: Seen::default(),
             learning: Learning::default(),
             remediations: Remediations::default(),
+            policies: Policies::default(),
             in_doubt: BTreeMap::new(),
             unresolved: BTreeMap::new(),
             meanings: Meanings::default(),
@@ -139,7 +142,9 @@ impl Incidents {
                 && self.remediations.heard(instance, now, self.limits.echo).is_some();
         };
         let caused = |incident: &Incident| match &incident.stage {
-            Stage::UnderWay { runbook, .. } => answer::may_cause(runbook, &row.id),
+            Stage::UnderWay { runbook, command, .. } => {
+                answer::may_cause(runbook, &row.id) && self.remediations.has_begun((*command).into())
+            }
             Stage::Closed { at, why: CloseReason::Verified } => {
                 let runbook = incident.runbook.as_deref();
                 now < *at + self.limits.echo && runbook.is_some_and(|it| answer::may_cause(it, &row.id))

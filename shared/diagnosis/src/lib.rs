@@ -11,7 +11,9 @@
 //! Invariant: text from a log is data. It chooses a row of the catalogue, and with it an authored answer; it is never
 //! obeyed, and no part of it becomes a part of a command but figures that the answer itself looks for.
 //!
-//! May be imported by the analyst, cli and tests. Imports contract and knowledge.
+//! Invariant: what a model is offered has passed policy already ([`Incidents::held_to`]), and passes it again when it was chosen.
+//!
+//! May be imported by the analyst, cli and tests. Imports contract, knowledge and planner.
 
 mod event; // Read this first: what goes in and what comes out.
 mod incidents; // The state and its transitions.
@@ -25,6 +27,7 @@ mod follow;
 mod incident;
 mod learning;
 mod limits;
+mod permitted; // What policy leaves of answers, before a model hears of them.
 mod record;
 mod remediations;
 mod repeats;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use instance_contract::{
-    Accepted, Action, InstanceName, OverallStatus, RemediationCommand, RemediationId, StepStatus,
-    WorkflowTrace,
+    Accepted, Action, InstanceName, OverallStatus, RemediationCommand, RemediationId, StepStatus, Tool,
+    ToolResult, WorkflowTrace,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,6 +12,7 @@ use crate::answer::targets;
 
 /// Remediations that are kept; the oldest ended ones make room.
 const KEPT: usize = 4096;
+const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 #[derive(Debug, Default)]
 pub(crate) struct Remediations(BTreeMap<RemediationId, Known>);
@@ -25,6 +26,8 @@ struct Known {
     /// Was a step of it sent to its agent? One that waits for a person or its turn does nothing yet.
     has_begun: bool,
     ended: Option<(Timestamp, OverallStatus)>,
+    /// Was the instance restarted in it?
+    restarted: bool,
 }
 
 impl Remediations {
@@ -43,7 +46,17 @@ impl Remediations {
         known.ended = Some((ended_at(trace), trace.overall_status));
         // The trace knows better what was done than who saw it being sent.
         known.has_begun = trace.steps_executed.iter().any(|step| is_executed(step.status));
+        let restarts =
+            |step: &ToolResult| step.tool_name == Tool::IrisRestart.as_str() && is_executed(step.status);
+        known.restarted = trace.steps_executed.iter().any(restarts);
         self.make_room();
+    }
+
+    /// When the instance was restarted by one of them, within a day.
+    pub(crate) fn restarts(&self, instance: &InstanceName, now: Timestamp) -> Vec<Timestamp> {
+        let of_it = self.0.values().filter(|known| known.restarted && &known.instance == instance);
+        let at = of_it.filter_map(|known| known.ended.map(|(at, _)| at));
+        at.filter(|at| now.duration_since(*at) < DAY).collect()
     }
 
     /// A step of it was sent.
@@ -51,6 +64,11 @@ impl Remediations {
         if let Some(known) = self.0.get_mut(&id).filter(|known| known.ended.is_none()) {
             known.has_begun = true;
         }
+    }
+
+    /// Was a step of it sent? What only waits for a person or its turn has done nothing that a log could tell of.
+    pub(crate) fn has_begun(&self, id: RemediationId) -> bool {
+        self.0.get(&id).is_some_and(|known| known.has_begun)
     }
 
     /// Was it accepted, and has not ended?
@@ -126,6 +144,7 @@ impl Known {
             is_loud: command.steps().iter().any(|step| loud(&step.action)),
             has_begun: false,
             ended: None,
+            restarted: false,
         }
     }
 }

@@ -36,10 +36,21 @@ pub(crate) const UNKNOWN: u8 = 10;
 mod tests {
     use super::*;
 
+    /// Two certainties stand in the catalogue: a wording that was read in a source (95), and one that is a guess (60).
     #[test]
-    fn the_grave_need_less() {
-        assert!(least_confidence(Severity::Fatal) < least_confidence(Severity::Info));
-        assert!(UNKNOWN < least_confidence(Severity::Fatal));
+    fn a_guess_is_enough_for_the_fatal_alone_and_a_wording_that_is_known_for_all() {
+        let enough = |sure: u8| {
+            [Severity::Info, Severity::Warning, Severity::Severe, Severity::Fatal]
+                .map(|severity| sure >= least_confidence(severity))
+        };
+        assert_eq!(enough(95), [true; 4]);
+        assert_eq!(enough(60), [false, false, false, true]);
+        assert_eq!(enough(UNKNOWN), [false; 4]);
+        for (severity, least) in
+            [(Severity::Info, 90), (Severity::Warning, 80), (Severity::Severe, 70), (Severity::Fatal, 60)]
+        {
+            assert_eq!(least_confidence(severity), least);
+        }
     }
 
     #[test]

@@ -15,6 +15,8 @@ mod echoes; // What the log says of our own work.
 mod groups; // What belongs together, and what is a repeat.
 #[path = "stories/models.rs"]
 mod models; // Where a model may choose.
+#[path = "stories/policies.rs"]
+mod policies; // What policy leaves of offers.
 #[path = "stories/routers.rs"]
 mod routers; // Dry runs that nobody makes, and what they were to carry.
 #[path = "stories/storms.rs"]

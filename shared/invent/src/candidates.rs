@@ -3,6 +3,7 @@
 use instance_contract::{Fault, Faults, GenerationRequest, Phase, Severity};
 
 use crate::dice::Throw;
+use crate::line::Line;
 use crate::template::{Template, Templates};
 
 /// A template with the severities that the request lets it have, at least one.
@@ -10,6 +11,7 @@ use crate::template::{Template, Templates};
 pub struct Candidate<'a> {
     pub template: &'a Template,
     pub severities: Vec<Severity>,
+    pub line: Line,
 }
 
 /// The templates that fit a request, by kind of trouble: a kind with many templates is not asked for more often.
@@ -47,10 +49,10 @@ impl<'a> Candidates<'a> {
 
     /// One candidate, and one of its severities.
     #[inline]
-    pub fn choose(&self, throw: &mut Throw) -> (&'a Template, Severity) {
+    pub fn choose(&self, throw: &mut Throw) -> (&Candidate<'a>, Severity) {
         let kind = &self.0[throw.place(self.0.len())];
         let candidate = &kind[throw.place(kind.len())];
-        (candidate.template, candidate.severities[throw.place(candidate.severities.len())])
+        (candidate, candidate.severities[throw.place(candidate.severities.len())])
     }
 }
 
@@ -78,7 +80,7 @@ fn in_phase(
         found.extend(template.severities.iter().filter(|s| (mildest..=worst).contains(s)).map(|s| s.as_u8()));
         let severities: Vec<Severity> = template.severities.iter().copied().filter(fits).collect();
         if !severities.is_empty() {
-            candidates.push(Candidate { template, severities });
+            candidates.push(Candidate { template, severities, line: Line::of(template) });
         }
     }
     if !candidates.is_empty() {

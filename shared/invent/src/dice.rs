@@ -1,11 +1,12 @@
 //! Randomness of a seed, drawn eight bytes at a time.
 
+use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng as _};
-use rand_chacha::ChaCha8Rng;
 
-/// The randomness of one seed.
+/// The randomness of one seed: the same on every machine. Nothing here needs to be hard to foretell, and a line needs
+/// several draws.
 #[derive(Debug, Clone)]
-pub struct Dice(ChaCha8Rng);
+pub struct Dice(Xoshiro256PlusPlus);
 
 /// One throw, from which several small choices are taken: a line needs many, and each throw costs.
 #[derive(Debug, Clone, Copy)]
@@ -13,7 +14,7 @@ pub struct Throw(u64);
 
 impl Dice {
     pub fn of(seed: u64) -> Self {
-        Self(ChaCha8Rng::seed_from_u64(seed))
+        Self(Xoshiro256PlusPlus::seed_from_u64(seed))
     }
 
     #[inline]

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use instance_contract::{Faults, GenerationRequest, Severity};
-use instance_iris::messages_log::{self, Pen, Timestamp as Stamp};
+use instance_iris::messages_log::{self, Author, Pen, Timestamp as Stamp};
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
 
@@ -112,20 +112,26 @@ impl<'a> Inventor<'a> {
     #[inline]
     pub fn line(&mut self, out: &mut Vec<u8>) -> Drawn<'a> {
         let mut throw = self.dice.throw();
-        let (template, severity) = self.candidates.choose(&mut throw);
-        let process_id = self.sessions.next(&mut throw);
-        self.step(&mut throw);
-        let (degree, category) = (digit(severity), template.category.as_deref());
+        let (candidate, severity) = self.candidates.choose(&mut throw);
+        let session = self.sessions.next(&mut throw);
+        let milliseconds = match self.pace {
+            Pace::Drawn => 3 + throw.below(20_000 - 3),
+            Pace::Every(microseconds) => {
+                self.ahead += microseconds % 1000;
+                let carried = self.ahead / 1000;
+                self.ahead %= 1000;
+                microseconds / 1000 + carried
+            }
+        };
+        self.pen.advance(milliseconds);
         if self.stamped {
-            self.pen.header(out, process_id, degree, category);
+            self.pen.header(out, &session.author, digit(severity));
         } else {
-            self.pen.header_without_stamp(out, process_id, degree, category);
+            self.pen.header_without_stamp(out, &session.author, digit(severity));
         }
-        let from = out.len();
-        template.fill(&mut self.dice, out);
-        let text = from..out.len();
-        out.push(b'\n');
-        Drawn { template, process_id, severity, text }
+        let from = candidate.line.write(&mut self.dice, out);
+        let (template, process_id) = (candidate.template, session.process_id);
+        Drawn { template, process_id, severity, text: from..out.len() - 1 }
     }
 
     /// The next entry with all that is known of it.
@@ -144,42 +150,37 @@ impl<'a> Inventor<'a> {
             stamped: self.stamped,
         }
     }
-
-    #[inline]
-    fn step(&mut self, throw: &mut Throw) {
-        let milliseconds = match self.pace {
-            Pace::Drawn => 3 + throw.below(20_000 - 3),
-            Pace::Every(microseconds) => {
-                self.ahead += microseconds % 1000;
-                let carried = self.ahead / 1000;
-                self.ahead %= 1000;
-                microseconds / 1000 + carried
-            }
-        };
-        self.pen.advance(milliseconds);
-    }
 }
 
 /// The processes that write: each stays with its id, and writes several entries in a row.
 #[derive(Debug, Clone)]
 struct Sessions {
-    process_ids: Vec<u32>,
+    all: Vec<Session>,
     current: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Session {
+    process_id: u32,
+    author: Author,
 }
 
 impl Sessions {
     fn new(sessions: u32, dice: &mut Dice) -> Self {
         let range = PROCESS_IDS.end - PROCESS_IDS.start;
-        let process_ids = (0..sessions).map(|_| PROCESS_IDS.start + dice.throw().below(range)).collect();
-        Self { process_ids, current: 0 }
+        let all = (0..sessions).map(|_| {
+            let process_id = PROCESS_IDS.start + dice.throw().below(range);
+            Session { process_id, author: Author::of(process_id) }
+        });
+        Self { all: all.collect(), current: 0 }
     }
 
     #[inline]
-    fn next(&mut self, throw: &mut Throw) -> u32 {
-        if throw.below(10) < 3 {
-            self.current = throw.place(self.process_ids.len());
-        }
-        self.process_ids[self.current]
+    fn next(&mut self, throw: &mut Throw) -> &Session {
+        // Both are drawn each time: a choice between two numbers costs less than a jump that nothing foretells.
+        let (changes, other) = (throw.below(10) < 3, throw.place(self.all.len()));
+        self.current = if changes { other } else { self.current };
+        &self.all[self.current]
     }
 }
 

@@ -4,7 +4,7 @@
 //! Invariant: times rise, and a process id belongs to one session.
 //! Invariant: each invented line reads back as the values it was made of, and means its own kind of trouble.
 //!
-//! May be imported by the generator, the CLI and tests. Imports contract, iris and knowledge.
+//! May be imported by improvise, the generator, the CLI and tests. Imports contract, iris and knowledge.
 //!
 //! Absent on purpose: async, disk, network, clocks, and a language model (templates answer always).
 
@@ -12,6 +12,7 @@ mod inventor; // Read this first: a request and a seed in, lines out.
 
 mod candidates;
 mod dice;
+mod line;
 mod message;
 mod messages;
 mod seed;

@@ -9,12 +9,10 @@ use std::collections::BTreeMap;
 use instance_contract::{ErrorType, Severity};
 use serde::Deserialize;
 
-use crate::dice::Dice;
-
 /// Variable parts that a template has at most; further ones stay as they are in its example.
-const MOST_SLOTS: usize = 12;
+pub(crate) const MOST_SLOTS: usize = 12;
 /// Slots that share one throw: two numbers of seven digits leave enough of it.
-const SLOTS_OF_A_THROW: usize = 2;
+pub(crate) const SLOTS_OF_A_THROW: usize = 2;
 
 /// A pattern of messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +29,7 @@ pub struct Template {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece {
+pub(crate) enum Piece {
     Text(String),
     /// The place of a slot.
     Slot(usize),
@@ -39,7 +37,7 @@ enum Piece {
 
 /// A variable part. The same one twice in a text takes the same value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Slot {
+pub(crate) enum Slot {
     /// A number from the lowest to the highest.
     Number(u32, u32),
     OneOf(Vec<String>),
@@ -124,33 +122,14 @@ impl Templates {
 }
 
 impl Template {
-    /// Appends a text of this self.
-    #[inline]
-    pub(crate) fn fill(&self, dice: &mut Dice, out: &mut Vec<u8>) {
-        if let [Piece::Text(only)] = self.pieces.as_slice() {
-            out.extend_from_slice(only.as_bytes());
-            return;
-        }
-        let mut chosen = [0; MOST_SLOTS];
-        let pairs = self.slots.chunks(SLOTS_OF_A_THROW);
-        for (slots, values) in pairs.zip(chosen.chunks_mut(SLOTS_OF_A_THROW)) {
-            let mut throw = dice.throw();
-            for (slot, value) in slots.iter().zip(values) {
-                *value = match slot {
-                    Slot::Number(low, high) => low + throw.below((high - low).saturating_add(1)),
-                    Slot::OneOf(values) => throw.below(u32::try_from(values.len()).unwrap_or(u32::MAX)),
-                };
-            }
-        }
-        for piece in &self.pieces {
-            match piece {
-                Piece::Text(text) => out.extend_from_slice(text.as_bytes()),
-                Piece::Slot(place) => match &self.slots[*place] {
-                    Slot::Number(..) => push_number(out, chosen[*place]),
-                    Slot::OneOf(values) => out.extend_from_slice(values[chosen[*place] as usize].as_bytes()),
-                },
-            }
-        }
+    /// The text, cut into what varies and what does not.
+    pub(crate) fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+
+    /// What varies, by its place.
+    pub(crate) fn slots(&self) -> &[Slot] {
+        &self.slots
     }
 
     fn new(name: String, error_type: ErrorType, category: Option<String>, drafts: Vec<Draft>) -> Self {
@@ -233,11 +212,6 @@ fn slotted(text: &str) -> Vec<Draft> {
     }
     pieces.push(Draft::Text(rest.to_owned()));
     pieces
-}
-
-#[inline]
-fn push_number(out: &mut Vec<u8>, number: u32) {
-    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 #[cfg(test)]

@@ -1,5 +1,9 @@
 //! The laws on real files. They are no part of the tree: the tests look for them beside it, in
-//! `../shared/reference/iris/samples` from the root of the repository, and pass where they are not.
+//! `../shared/reference/iris/samples` from the root of the repository, and are skipped where they are not.
+
+// Testkit rests on this room, so its function is taken as it stands.
+#[path = "../../testkit/src/skipped.rs"]
+mod skipped;
 
 use std::{fs, path::PathBuf};
 
@@ -8,9 +12,14 @@ use instance_iris::{
     messages_log::{Entry, Keep, Options, Reader, parse},
 };
 
+use crate::skipped::skipped;
+
 fn samples(folder: &str, ending: &str) -> Vec<(String, Vec<u8>)> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/reference/iris/samples");
-    let Ok(files) = fs::read_dir(root.join(folder)) else { return Vec::new() };
+    let Ok(files) = fs::read_dir(root.join(folder)) else {
+        skipped(format_args!("there are no real files in {}", root.display()));
+        return Vec::new();
+    };
     let mut samples: Vec<(String, Vec<u8>)> = files
         .map(|file| file.expect("a readable sample").path())
         .filter(|path| path.extension().is_some_and(|it| it == ending))

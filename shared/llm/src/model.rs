@@ -3,7 +3,6 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use instance_clock::Clock;
-use opentelemetry::metrics::Meter;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -20,15 +19,23 @@ use crate::{
     recording::Tape,
     repair,
     settings::{Fault, Settings},
-    telemetry::{self, Meters},
+    telemetry,
 };
 
 /// What a model is given besides its settings.
 pub struct Parts {
     pub clock: Arc<dyn Clock>,
-    pub meter: Meter,
     /// `$CREDENTIALS_DIRECTORY`, when the service manager hands credentials over.
     pub credentials_directory: Option<PathBuf>,
+    /// Breakers of other outside services of this process, shown to operators and reset by them beside ours.
+    pub beside: Vec<Arc<Breaker>>,
+}
+
+impl Parts {
+    /// Nothing but the clock.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, credentials_directory: None, beside: Vec::new() }
+    }
 }
 
 /// Settings that no model can be made of.
@@ -55,7 +62,7 @@ struct Shared {
     /// Absent when nobody can be called, so that no folder is needed either.
     budget: Option<Arc<Budget>>,
     tape: Tape,
-    meters: Meters,
+    beside: Vec<Arc<Breaker>>,
 }
 
 /// All that one question at one provider came to.
@@ -82,7 +89,7 @@ impl Model {
         if !faults.is_empty() {
             return Err(SetupError::Settings(faults));
         }
-        let Parts { clock, meter, credentials_directory } = parts;
+        let Parts { clock, credentials_directory, beside } = parts;
         let tape = Tape::new(settings.record.as_deref(), settings.replay.as_deref());
         let mut providers = Vec::new();
         for provider in &settings.providers {
@@ -103,9 +110,9 @@ impl Model {
         Ok(Self(Arc::new(Shared {
             cache: Cache::open(&caching, &settings.breaker, &settings.folder, clock)?,
             budget: budget.transpose()?.map(Arc::new),
-            meters: Meters::new(&meter),
             providers,
             tape,
+            beside,
             settings,
         })))
     }
@@ -140,9 +147,10 @@ impl Model {
         self.0.settings.show_entries
     }
 
-    /// The breakers of all outside services: providers, and the levels of the cache that others serve.
+    /// The breakers of all outside services: providers, the levels of the cache that others serve, and those beside them.
     pub fn breakers(&self) -> impl Iterator<Item = &Arc<Breaker>> {
-        self.0.providers.iter().map(|provider| &provider.breaker).chain(self.0.cache.breakers())
+        let providers = self.0.providers.iter().map(|provider| &provider.breaker);
+        providers.chain(self.0.cache.breakers()).chain(&self.0.beside)
     }
 
     pub fn cache_statistics(&self) -> crate::cache::Statistics {
@@ -181,7 +189,7 @@ impl Shared {
         if let Some(kind) = &error {
             telemetry::failed(&span, kind);
         }
-        self.meters.operation(
+        telemetry::operated(
             &provider.settings,
             began.elapsed(),
             progress.usage,
@@ -220,7 +228,7 @@ impl Shared {
         if kept.is_some() && value.is_none() {
             self.cache.remove(key).await;
         }
-        self.meters.looked_up(value.is_some());
+        telemetry::looked_up(value.is_some());
         value
     }
 

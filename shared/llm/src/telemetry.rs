@@ -1,14 +1,12 @@
 //! Spans and metrics of calls, as OpenTelemetry names them for generative AI. Contents only where they were asked for.
+//! Counted once, with the statics of the catalogue: a scrape reads them, and OTLP tells the same.
 
 use std::time::Duration;
 
 use instance_signals::metrics::{
     AI_DURATION, AI_FIRST_CHUNK, MODEL_CACHE, MODEL_CALLS, MODEL_COST, TOKEN_USAGE,
 };
-use opentelemetry::{
-    Array, KeyValue, StringValue, Value,
-    metrics::{Counter, Histogram, Meter},
-};
+use opentelemetry::{Array, StringValue, Value};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
@@ -21,77 +19,28 @@ use crate::{
 /// What an endpoint says about itself is cut to this.
 const LONGEST_WORD: usize = 128;
 
-/// The instruments.
-#[derive(Debug, Clone)]
-pub(crate) struct Meters {
-    tokens: Histogram<u64>,
-    duration: Histogram<f64>,
-    first_piece: Histogram<f64>,
-    lookups: Counter<u64>,
+/// A look into the cache.
+pub(crate) fn looked_up(hit: bool) {
+    MODEL_CACHE.add(1, &[if hit { "hit" } else { "miss" }]);
 }
 
-impl Meters {
-    pub fn new(meter: &Meter) -> Self {
-        let powers_of_four = std::iter::successors(Some(1.0), |bound| Some(bound * 4.0)).take(14).collect();
-        let seconds = || std::iter::successors(Some(0.01), |bound| Some(bound * 2.0)).take(14).collect();
-        Self {
-            tokens: meter
-                .u64_histogram("gen_ai.client.token.usage")
-                .with_unit("{token}")
-                .with_boundaries(powers_of_four)
-                .build(),
-            duration: meter
-                .f64_histogram("gen_ai.client.operation.duration")
-                .with_unit("s")
-                .with_boundaries(seconds())
-                .build(),
-            first_piece: meter
-                .f64_histogram("gen_ai.client.operation.time_to_first_chunk")
-                .with_unit("s")
-                .with_boundaries(seconds())
-                .build(),
-            lookups: meter.u64_counter("instance.model.cache.lookups").build(),
-        }
+/// One operation: all tries of one question at one provider.
+pub(crate) fn operated(
+    provider: &Provider,
+    took: Duration,
+    usage: Usage,
+    first_piece: Option<Duration>,
+    error: Option<&str>,
+) {
+    let labels = ["chat", &provider.system, &provider.model, error.unwrap_or_default()];
+    AI_DURATION.record(took.as_secs_f64(), &labels);
+    if let Some(first) = first_piece {
+        AI_FIRST_CHUNK.record(first.as_secs_f64(), &labels);
     }
-
-    /// A look into the cache.
-    pub fn looked_up(&self, hit: bool) {
-        let result = if hit { "hit" } else { "miss" };
-        MODEL_CACHE.add(1, &[result]);
-        self.lookups.add(1, &[KeyValue::new("instance.model.cache.result", result)]);
-    }
-
-    /// One operation: all tries of one question at one provider.
-    pub fn operation(
-        &self,
-        provider: &Provider,
-        took: Duration,
-        usage: Usage,
-        first_piece: Option<Duration>,
-        error: Option<&str>,
-    ) {
-        let mut attributes = vec![
-            KeyValue::new("gen_ai.operation.name", "chat"),
-            KeyValue::new("gen_ai.provider.name", provider.system.clone()),
-            KeyValue::new("gen_ai.request.model", provider.model.clone()),
-        ];
-        if let Some(error) = error {
-            attributes.push(KeyValue::new("error.type", error.to_owned()));
-        }
-        let labels = ["chat", &provider.system, &provider.model, error.unwrap_or_default()];
-        self.duration.record(took.as_secs_f64(), &attributes);
-        AI_DURATION.record(took.as_secs_f64(), &labels);
-        if let Some(first) = first_piece {
-            self.first_piece.record(first.as_secs_f64(), &attributes);
-            AI_FIRST_CHUNK.record(first.as_secs_f64(), &labels);
-        }
-        for (kind, count) in [("input", usage.input_tokens), ("output", usage.output_tokens)] {
-            if count > 0 {
-                let of_kind = [&attributes[..], &[KeyValue::new("gen_ai.token.type", kind)]].concat();
-                self.tokens.record(count, &of_kind);
-                let [operation, system, model, error] = labels;
-                TOKEN_USAGE.record(real(count), &[operation, system, model, kind, error]);
-            }
+    for (kind, count) in [("input", usage.input_tokens), ("output", usage.output_tokens)] {
+        if count > 0 {
+            let [operation, system, model, error] = labels;
+            TOKEN_USAGE.record(real(count), &[operation, system, model, kind, error]);
         }
     }
 }

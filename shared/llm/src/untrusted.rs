@@ -37,11 +37,6 @@ impl Excerpt {
         Self(kept)
     }
 
-    /// Takes bytes that may not be UTF-8.
-    pub fn of_bytes(bytes: &[u8]) -> Self {
-        Self::of(&String::from_utf8_lossy(&bytes[..bytes.len().min(LOOKED_AT)]))
-    }
-
     /// Without the quotes.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -160,7 +155,6 @@ mod tests {
         assert_eq!(excerpt.as_str().chars().count(), LONGEST_EXCERPT + 1);
         assert!(excerpt.as_str().ends_with('…'));
         assert_eq!(Excerpt::at_most("abcdef", 3).as_str(), "abc…");
-        assert_eq!(Excerpt::of_bytes(b"a\xff\xfeb").as_str(), "a\u{fffd}\u{fffd}b");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! Invariant: a plan leaves nothing to decide; an action that is not in it does not happen.
 //! Invariant: the last step of every plan that changes something is `verify`.
 //!
-//! May be imported by engine, router, cli and tests.
+//! May be imported by engine, diagnosis, router, analyst, cli and tests.
 
 mod plan; // Read this first.
 
@@ -14,6 +14,6 @@ mod permit; // What policy says to a command as a whole.
 mod policy;
 mod verification;
 
-pub use permit::{forbidden, still_allowed, too_soon};
+pub use permit::{forbidden, refused_at_sight, still_allowed, too_soon};
 pub use plan::{Question, Rejection, plan, questions};
 pub use policy::{ActionWord, Asker, Day, Policy, PolicyError, TimeOfDay, UtcOffset, Window};

@@ -29,6 +29,17 @@ pub(crate) fn refusals(command: &RemediationCommand, facts: &Facts, policy: &Pol
     faults
 }
 
+/// What policy refuses before any agent has said what the command would change. What passes here may still be refused for what
+/// a forecast shows; what is refused here is refused by [`crate::plan`] too, with the same facts.
+pub fn refused_at_sight(command: &RemediationCommand, facts: &Facts, policy: &Policy) -> Vec<Fault> {
+    let mut faults = refusals(command, facts, policy);
+    // One restart is drastic whatever its agent says.
+    if command.requires_restart() && policy.drastic_steps == 0 {
+        faults.push(Fault::new("steps", 1, "policy allows no restarting or dangerous step in a command"));
+    }
+    faults
+}
+
 /// Why a plan may not restart its instance now, after these restarts of the last 24 hours: what was planned before its turn
 /// came is held to it once more.
 pub fn too_soon(

@@ -179,6 +179,16 @@ impl Policy {
         if faults.is_empty() { Ok(self) } else { Err(PolicyError::Invalid(Faults(faults))) }
     }
 
+    /// As it may stand in settings: what carries Instance is said once, to all services alike.
+    pub fn without_carriers(self) -> Result<Self, PolicyError> {
+        let rule = "is no key of the policy: set it before the first table, in the settings of every service";
+        if self.carriers.is_empty() {
+            Ok(self)
+        } else {
+            Err(PolicyError::Invalid(Faults::one("carriers", self.carriers.0.join(", "), rule)))
+        }
+    }
+
     /// As text for the remediation log, so that a replay needs nothing else.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a policy holds only numbers, booleans, names and times")

@@ -4,7 +4,9 @@
 //! Invariant: nothing is kept here; each call reads the remediation log.
 //! Invariant: a record that cannot be read is told beside the others, and hides none of them.
 //!
-//! May be imported by cli, gateway and tests. Imports contract, engine and bus.
+//! Invariant: what an asker wrote in words leaves without what looks like a secret; the records themselves stay as they are.
+//!
+//! May be imported by cli, gateway and tests. Imports contract, engine, redaction and bus.
 
 use std::collections::BTreeMap;
 
@@ -98,10 +100,14 @@ impl Story {
         })
     }
 
-    /// The command as it was understood; `None` where it could not be.
+    /// The command as it was understood, for whoever looks: its words hold no secret. `None` where it could not be understood.
     pub fn command(&self) -> Option<RemediationCommand> {
         let accepted = self.remediation().map(|remediation| remediation.accepted.command);
-        accepted.or_else(|| self.ended()?.trace.command_received.clone())
+        let mut command = accepted.or_else(|| self.ended()?.trace.command_received.clone())?;
+        for words in [&mut command.recommended_action, &mut command.requested_by] {
+            *words = instance_redaction::redact(words).into_owned();
+        }
+        Some(command)
     }
 
     pub fn ended_at(&self) -> Option<Timestamp> {

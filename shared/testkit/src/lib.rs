@@ -1,5 +1,5 @@
-//! For tests only: a real NATS server on a free port, an endpoint of a language model, Redis, an IRIS folder, a disk that
-//! is full, waiting for a condition.
+//! For tests only: a real NATS server on a free port, an endpoint of a language model, Redis, an IRIS folder, disks that
+//! are full or fail, waiting for a condition.
 //!
 //! Invariant: whatever is started here ends with its test, also when the test panics or its process is killed.
 //! Invariant: nothing here listens on or connects to anything but the loopback interface.
@@ -14,10 +14,14 @@ mod endpoint;
 mod eventually;
 mod incidents;
 mod iris_folder;
+mod memory_disk;
 mod model_server;
 mod order;
 pub mod promises;
 mod redis_server;
+mod skipped;
+#[cfg(test)]
+mod skipped_tests;
 mod small_disk;
 
 use std::sync::Arc;
@@ -30,10 +34,12 @@ pub use crate::{
     eventually::eventually,
     incidents::TestIncident,
     iris_folder::IrisFolder,
+    memory_disk::{Fault, MemoryDisk},
     model_server::{ModelAnswer, ModelCall, ModelServer},
     nats_server::NatsServer,
     order::order,
     redis_server::RedisServer,
+    skipped::skipped,
     small_disk::SmallDisk,
 };
 

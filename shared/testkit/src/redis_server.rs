@@ -11,7 +11,10 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::child::{Running, free_port};
+use crate::{
+    child::{Running, free_port},
+    skipped,
+};
 
 /// Names the server explicitly; else the one on PATH is taken.
 const VARIABLE: &str = "INSTANCE_REDIS_SERVER";
@@ -42,10 +45,10 @@ impl RedisServer {
     }
 
     /// Starts a server, unless the environment says that this machine has none (`cargo xtask test` does, where it can
-    /// neither find nor install one): then the test is left out, aloud.
+    /// neither find nor install one): then the test is [`skipped`].
     pub fn start_where_there_is_one() -> Option<Self> {
         if std::env::var_os(VARIABLE).is_some_and(|named| named == "none") {
-            eprintln!("left out: this machine has no redis-server ({VARIABLE}=none)");
+            skipped(format_args!("this machine has no redis-server ({VARIABLE}=none)"));
             return None;
         }
         Some(Self::start())
@@ -60,6 +63,28 @@ impl RedisServer {
         if let Some(running) = self.running.take() {
             running.end();
         }
+    }
+
+    /// Freezes the server: who is connected stays so, and hears nothing.
+    pub fn freeze(&self) {
+        let running = self.running.as_ref().expect("it runs");
+        let stopped = Command::new("kill").args(["-STOP", &running.server.id().to_string()]).status();
+        assert!(stopped.is_ok_and(|status| status.success()), "redis-server could not be frozen");
+    }
+
+    /// Has somebody asked something that a frozen server has not read?
+    pub fn is_being_asked(&self) -> bool {
+        let port = format!(":{:04X}", self.port);
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+        // local address, remote address, state, transmit queue:receive queue
+        let waits = |line: &str| {
+            let mut columns = line.split_whitespace().skip(1);
+            let (local, state, queues) = (columns.next(), columns.nth(1), columns.next());
+            local.is_some_and(|local| local.ends_with(&port))
+                && state == Some("01")
+                && queues.is_some_and(|queues| !queues.ends_with(":00000000"))
+        };
+        table.lines().any(waits)
     }
 
     /// Starts the server again on the same port, empty. Kills a running one first.

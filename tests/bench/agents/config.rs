@@ -147,7 +147,7 @@ fn wanted(round: usize) -> SetCpf {
     }
 }
 
-fn order(round: usize) -> Result<StepCommand> {
+pub fn order(round: usize) -> Result<StepCommand> {
     let command_id: CommandId = uuid::Uuid::new_v4().to_string().parse()?;
     let now = SystemClock.now();
     let not_after = now.checked_add(Duration::from_mins(1)).context("a minute from now")?;

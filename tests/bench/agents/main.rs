@@ -6,6 +6,7 @@
 mod row; // Read this first: what is compared, and how it is told.
 
 mod config;
+mod limits;
 mod machine;
 mod os;
 mod running;
@@ -33,6 +34,7 @@ fn main() -> Result<ExitCode> {
     let mut rows = config::rows(rounds)?;
     rows.extend(os::rows(rounds)?);
     rows.extend(running::rows(rounds)?);
+    rows.extend(limits::rows()?);
     for row in &rows {
         println!("{row}");
     }

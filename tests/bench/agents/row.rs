@@ -7,12 +7,17 @@ use std::{
 
 use anyhow::Result;
 
+/// How far from its limit work may end, in percent.
+const OFF_AT_MOST: f64 = 5.0;
+
 /// What was measured, and its bound.
 pub enum Row {
     /// The median of the agent's way at most so many times that of the bare one.
     Ratio { what: String, ours: Times, bare: Times, bound: f64 },
     /// The 95th percentile at most so long.
     Limit { what: String, times: Times, bound: Duration },
+    /// Work that hangs, ended with its limit: within a twentieth of it.
+    End { what: String, took: Duration, limit: Duration },
 }
 
 /// How long each round took, sorted.
@@ -63,6 +68,15 @@ impl Row {
         match self {
             Self::Ratio { bound, .. } => self.ratio() <= *bound,
             Self::Limit { times, bound, .. } => times.percentile(95) <= *bound,
+            Self::End { .. } => self.off().abs() <= OFF_AT_MOST,
+        }
+    }
+
+    /// How far from its limit work was ended, in percent; negative when before it.
+    fn off(&self) -> f64 {
+        match self {
+            Self::End { took, limit, .. } => (took.as_secs_f64() / limit.as_secs_f64() - 1.0) * 100.0,
+            Self::Ratio { .. } | Self::Limit { .. } => 0.0,
         }
     }
 
@@ -71,7 +85,7 @@ impl Row {
             Self::Ratio { ours, bare, .. } => {
                 ours.percentile(50).as_secs_f64() / bare.percentile(50).as_secs_f64()
             }
-            Self::Limit { .. } => 0.0,
+            Self::Limit { .. } | Self::End { .. } => 0.0,
         }
     }
 }
@@ -94,6 +108,11 @@ impl fmt::Display for Row {
                 "{what}: p50 {:?}, p95 {:?}; bound {bound:?}: {verdict}",
                 times.percentile(50),
                 times.percentile(95),
+            ),
+            Self::End { what, took, limit } => write!(
+                f,
+                "{what}: ended after {took:?} of {limit:?}, {:+.1} %; bound {OFF_AT_MOST} %: {verdict}",
+                self.off(),
             ),
         }
     }

@@ -45,11 +45,7 @@ pub async fn print() -> ExitCode {
         Settings { providers: vec![provider], folder: folder.path().into(), ..Settings::default() };
     (settings.budget.remediation_tokens, settings.budget.session_tokens) = (10_000_000, 10_000_000);
     settings.budget.day_tokens = 100_000_000;
-    let parts = || Parts {
-        clock: Arc::new(SystemClock),
-        meter: opentelemetry::global::meter("bench"),
-        credentials_directory: None,
-    };
+    let parts = || Parts::new(Arc::new(SystemClock));
     let model = Model::new(settings.clone(), parts()).unwrap();
     choices(&server, &model).await;
     entries(&server, &Model::new(within(settings.clone()), parts()).unwrap()).await;

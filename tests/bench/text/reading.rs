@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use instance_iris::messages_log::{Options, Reader, Severity, next_stamped_line};
+use instance_iris::messages_log::{EntryRef, Options, Reader, Severity, next_stamped_line};
 
 use crate::{
     Arguments,
@@ -65,14 +65,6 @@ fn read(path: &Path, from: u64, to: u64) -> io::Result<Sum> {
     let file = File::open(path)?;
     let (mut reader, mut sum) = (Reader::starting_at(Options::bounded(), from), yardstick::Sum::default());
     let (mut buffer, mut at) = (vec![0; CHUNK / 4], from);
-    let mut take = |entry: instance_iris::messages_log::EntryRef<'_>| {
-        let Some(header) = entry.header else { return };
-        sum.entries += 1;
-        sum.process_ids = sum.process_ids.wrapping_add(header.process_id);
-        sum.severities += u64::from(header.severity.map_or(0, Severity::as_u8));
-        sum.category_bytes += header.category.map_or(0, str::len) as u64;
-        std::hint::black_box((header.timestamp, entry.text_bytes()));
-    };
     while at < to {
         let want = usize::try_from(to - at).unwrap_or(usize::MAX).min(buffer.len());
         let read = file.read_at(&mut buffer[..want], at)?;
@@ -80,12 +72,22 @@ fn read(path: &Path, from: u64, to: u64) -> io::Result<Sum> {
             break;
         }
         at += read as u64;
-        reader.read(&buffer[..read], &mut take);
+        reader.read(&buffer[..read], |entry| add(&mut sum, &entry));
     }
     if let Some(last) = reader.finish() {
-        take(last.view());
+        add(&mut sum, &last.view());
     }
     Ok(sum)
+}
+
+#[inline]
+fn add(sum: &mut Sum, entry: &EntryRef<'_>) {
+    let Some(header) = entry.header else { return };
+    sum.entries += 1;
+    sum.process_ids = sum.process_ids.wrapping_add(header.process_id);
+    sum.severities += u64::from(header.severity.map_or(0, Severity::as_u8));
+    sum.category_bytes += header.category.map_or(0, |category| category.as_bytes().len()) as u64;
+    std::hint::black_box((header.timestamp, entry.text_bytes()));
 }
 
 fn both(parts: [(u64, u64); 2], work: impl Fn(u64, u64) -> Sum + Sync) -> Sum {

@@ -146,8 +146,9 @@ impl Pipeline {
         self.start("gateway", "gateway", &text);
         self.ready(&["gateway"]).await;
         let lines = self.service("gateway").log_lines();
-        let told =
-            lines.iter().find_map(|line| line["fields"]["address"].as_str().or(line["address"].as_str()));
+        // Where /metrics is answered is told by another line.
+        let serving = lines.iter().find(|line| line["message"] == "serving HTTP");
+        let told = serving.and_then(|line| line["fields"]["address"].as_str());
         told.unwrap_or_else(|| panic!("the gateway does not say where it listens: {lines:#?}"))
             .parse()
             .unwrap()

@@ -33,16 +33,26 @@ const GENERATOR: &[&str] = &[
     "llm",
     "transport",
     "clock",
-    "planner",
     "bus",
     "chassis",
     "signals",
 ];
-const AGENT: &[&str] = &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "agent"];
+const AGENT: &[&str] = &["contract", "iris", "knowledge", "clock", "bus", "chassis", "agent"];
 const ROUTER: &[&str] =
     &["contract", "iris", "knowledge", "clock", "planner", "bus", "chassis", "engine", "signals"];
-const ANALYST: &[&str] =
-    &["contract", "iris", "knowledge", "transport", "clock", "bus", "chassis", "diagnosis", "llm", "signals"];
+const ANALYST: &[&str] = &[
+    "contract",
+    "iris",
+    "knowledge",
+    "transport",
+    "clock",
+    "planner",
+    "bus",
+    "chassis",
+    "diagnosis",
+    "llm",
+    "signals",
+];
 const CLI: &[&str] = &[
     "contract",
     "iris",
@@ -77,12 +87,12 @@ pub const ROOMS: &[Room] = &[
     library("invent", "shared/invent", &["contract", "iris", "knowledge"]),
     library("improvise", "shared/improvise", &["contract", "invent", "iris", "llm"]),
     library("planner", "shared/planner", &["contract", "knowledge"]),
-    library("diagnosis", "shared/diagnosis", &["contract", "knowledge"]),
+    library("diagnosis", "shared/diagnosis", &["contract", "knowledge", "planner"]),
     library("scenario", "shared/scenario", &["knowledge"]),
     library("engine", "shared/engine", &["contract", "planner", "redaction"]),
     library("bus", "shared/bus", &["contract", "clock", "signals"]),
     library("transport", "shared/transport", &["contract", "bus"]),
-    library("story", "shared/story", &["contract", "engine", "bus"]),
+    library("story", "shared/story", &["contract", "engine", "redaction", "bus"]),
     library("chassis", "shared/chassis", &["contract", "clock", "bus", "telemetry", "signals", "redaction"]),
     // iris and knowledge: docs/decisions/0001-agents-share-their-eyes.md
     library(

@@ -75,3 +75,25 @@ async fn a_model_that_fails_leaves_it_to_the_rules() {
     assert!(told["decision"]["why"].as_str().unwrap().contains("nobody knows this text"), "{told}");
     assert!(desk.real_commands().is_empty());
 }
+
+/// The same entry, the same hostile model, the same router; only what policy says of the analyst differs.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_policy_forbids_no_model_is_asked_about() {
+    for (who, is_allowed) in [("ops-*", false), ("analyst", true)] {
+        let (desk, server, folder) = (Desk::new().await, ModelServer::start(), tempfile::tempdir().unwrap());
+        server
+            .answer_with(|_| Some(ModelAnswer::json(&json!({"option": 0, "numbers": [], "confidence": 1}))));
+        let file = folder.path().join("policy.toml");
+        std::fs::write(&file, format!("[[askers]]\nwho = \"{who}\"\nactions = [\"license\"]\n")).unwrap();
+        let (model, file) = (settings(&folder, &server), file.display().to_string());
+        let variables = [("INSTANCE_ANALYST__MODEL", &*model), ("INSTANCE_ANALYST__POLICY_FILE", &*file)];
+        let _analyst = desk.analyst(&variables);
+        says_unknown(&desk).await;
+        let records = desk.until("a person", |records| finding(records, "person").is_some()).await;
+        let why = &finding(&records, "person").unwrap()["decision"]["why"];
+        assert_eq!(server.calls(), usize::from(is_allowed), "{why}");
+        assert_eq!(finding(&records, "remediation").is_some(), is_allowed, "{why}");
+        assert_eq!(why.as_str().unwrap().contains("policy does not allow"), !is_allowed, "{why}");
+        assert_eq!(desk.real_commands().is_empty(), !is_allowed);
+    }
+}

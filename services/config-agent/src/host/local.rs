@@ -3,15 +3,18 @@
 use std::{path::PathBuf, time::Duration};
 
 use instance_agent::{
-    InstanceSettings,
+    InstanceSettings, Work,
     evidence::{self, Metrics, Qlist},
     host::{Finished, HostError, Program},
 };
 use instance_chassis::error_chain;
-use instance_contract::Failure;
+use instance_contract::{Failure, Verification, Verify};
 use instance_knowledge::HostRoom;
 
-use super::{CpfFile, Host, MergeFile, merge_file, read::Live};
+use super::{
+    CpfFile, Host, MergeFile, merge_file,
+    read::{Live, Texts},
+};
 use crate::{
     config::Config,
     error::FileError,
@@ -24,22 +27,24 @@ use crate::{
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The machine that the agent runs on.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct LocalHost {
     iris_command: PathBuf,
     proc_root: PathBuf,
+    texts: Texts,
 }
 
 impl LocalHost {
     /// As the settings name its places.
     pub fn of(config: &Config) -> Self {
-        Self { iris_command: config.iris_command.clone(), proc_root: config.proc_root.clone() }
+        let (iris_command, proc_root) = (config.iris_command.clone(), config.proc_root.clone());
+        Self { iris_command, proc_root, texts: Texts::default() }
     }
 }
 
 impl Host for LocalHost {
     fn open(&self, instance: &InstanceSettings) -> Result<Box<dyn CpfFile>, Failure> {
-        Ok(Box::new(Live::read(instance)?))
+        Ok(Box::new(Live::read(instance, &self.texts)?))
     }
 
     fn tidy(&self, instance: &InstanceSettings) -> Result<(), Failure> {
@@ -92,5 +97,14 @@ impl Host for LocalHost {
     fn metrics(&self, web_server_port: u16, limit: Duration) -> Result<Metrics, String> {
         let url = evidence::metrics_url(web_server_port);
         evidence::metrics(&url, limit).map_err(|error| error_chain(&error))
+    }
+
+    fn verify(
+        &self,
+        instance: &InstanceSettings,
+        verify: &Verify,
+        work: &Work<'_>,
+    ) -> Result<Verification, Failure> {
+        evidence::verify(&instance.view(&self.iris_command, &self.proc_root), verify, work)
     }
 }

@@ -1,6 +1,10 @@
 //! The CPF as it is now on this machine, and the things that are done to it: kept, replaced, merged into.
 
-use std::path::PathBuf;
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 
 use instance_agent::InstanceSettings;
 use instance_chassis::crash_point;
@@ -21,18 +25,47 @@ pub struct Live {
     pub folder: Folder,
     pub name: String,
     pub snapshot: Snapshot,
-    pub document: Document,
+    text: Arc<Text>,
+}
+
+/// What the CPFs of this host were understood as when they were last read. The file itself is read each time; only what
+/// the very same bytes mean is not found out twice.
+#[derive(Debug, Default)]
+pub struct Texts(Mutex<HashMap<PathBuf, Arc<Text>>>);
+
+/// The text of a CPF, and what it says.
+#[derive(Debug)]
+struct Text {
+    bytes: Vec<u8>,
+    document: Document,
+    digest: OnceLock<Digest>,
 }
 
 impl Live {
-    pub fn read(settings: &InstanceSettings) -> Result<Self, Failure> {
+    pub fn read(settings: &InstanceSettings, texts: &Texts) -> Result<Self, Failure> {
         let read = || {
             let (folder, name) = Folder::of(&settings.cpf)?;
             let snapshot = folder.read(&name)?;
-            let document = Document::parse(&snapshot.bytes);
-            Ok(Self { folder, name, snapshot, document })
+            let text = texts.of(&settings.cpf, &snapshot.bytes);
+            Ok(Self { folder, name, snapshot, text })
         };
         read().map_err(FileError::into_failure)
+    }
+}
+
+impl Texts {
+    fn of(&self, cpf: &Path, bytes: &[u8]) -> Arc<Text> {
+        // A list of whole texts is whole between any two calls.
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(text) = known.get(cpf)
+            && text.bytes == bytes
+        {
+            return Arc::clone(text);
+        }
+        let document = Document::parse(bytes);
+        let text = Arc::new(Text { bytes: bytes.to_vec(), document, digest: OnceLock::new() });
+        known.insert(cpf.to_owned(), Arc::clone(&text));
+        text
     }
 }
 
@@ -42,15 +75,15 @@ impl CpfFile for Live {
     }
 
     fn document(&self) -> &Document {
-        &self.document
+        &self.text.document
     }
 
     fn digest(&self) -> &Digest {
-        self.snapshot.digest()
+        self.text.digest.get_or_init(|| Digest::of(&self.text.bytes))
     }
 
     fn next_backup(&self) -> Result<String, Failure> {
-        backup::next_name(&self.folder, &self.name, self.snapshot.digest()).map_err(FileError::into_failure)
+        backup::next_name(&self.folder, &self.name, self.digest()).map_err(FileError::into_failure)
     }
 
     fn keep(&self, backup: &str) -> Result<(), Failure> {
@@ -99,5 +132,34 @@ impl CpfFile for Live {
             }
             Err(error) => Some(format!("could not remove old backups: {}", error.into_failure().cause())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_bytes_are_understood_once_and_others_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let cpf = folder.path().join("iris.cpf");
+        let settings = InstanceSettings {
+            name: "PROD".parse().unwrap(),
+            cpf: cpf.clone(),
+            messages_log: folder.path().join("messages.log"),
+        };
+        let texts = Texts::default();
+        let read = |text: &str| {
+            std::fs::write(&cpf, text).unwrap();
+            Live::read(&settings, &texts).unwrap()
+        };
+        let one = read("[config]\nerrlog=500\n");
+        let same = read("[config]\nerrlog=500\n");
+        assert!(Arc::ptr_eq(&one.text, &same.text));
+        // As long, written in the same moment, and another text.
+        let other = read("[config]\nerrlog=600\n");
+        assert_eq!(other.document().get("config", "errlog"), Some("600"));
+        assert_eq!(*other.digest(), Digest::of(&other.snapshot.bytes));
+        assert_eq!(one.document().get("config", "errlog"), Some("500"));
     }
 }

@@ -1,12 +1,10 @@
 //! A file system that fails: each call of a change in turn gets an error of a real file system (FUSE, served by the
 //! test itself). Mounting one needs root, as CI has.
 
-mod memory_disk;
-
 use instance_contract::Failure;
+use instance_testkit::{Fault, MemoryDisk};
 use nix::libc::{EDQUOT, EIO, ENOSPC, EROFS};
 
-use self::memory_disk::{Fault, MemoryDisk};
 use super::{Stage, code, several::FULL};
 
 /// What one attempt came to with the fault at one call.

@@ -2,8 +2,12 @@
 # A scripted `iris` for the tests: `qlist` prints the file `state`, `merge` does to the CPF beside it what `behave` says.
 here=$(dirname "$0")
 behaves() { grep -qw "$1" "$here/behave"; }
+# Left behind by a program that is killed, if anything is.
+hang() { sleep 600 & echo $! >"$here/hung"; wait; }
 if [ "$1" = qlist ]; then
-    echo "PROD^$here^2024.2^$(cat "$here/state")^iris.cpf^1972^0^0^ok^IRIS^^^$here^1972"
+    behaves qlist_hangs && hang
+    web=$(cat "$here/web_port" 2>/dev/null || echo 0)
+    echo "PROD^$here^2024.2^$(cat "$here/state")^iris.cpf^1972^$web^0^ok^IRIS^^^$here^1972"
     exit 0
 fi
 [ "$1 $2" = "merge PROD" ] || exit 1
@@ -12,7 +16,7 @@ stat -c %a "$3" >>"$here/calls"
 cp "$3" "$here/merged"
 behaves lies && exit 0
 behaves fails && { echo "IRIS Merge failed,no right" >&2; exit 7; }
-behaves hangs && sleep 600
+behaves hangs && hang
 new=$here/new
 cp "$4" "$new"
 grep = "$3" | while IFS== read -r name value; do

@@ -3,6 +3,7 @@
 mod attributes;
 mod backups;
 mod changes;
+mod deadlines;
 mod edits;
 mod failing_disk;
 mod full_disk;
@@ -179,6 +180,13 @@ impl Stage {
 
     pub fn probe_undo(&self, done: &Prepared) -> Probe {
         self.with_site(|site| undo::probe(&site, done)).unwrap()
+    }
+
+    /// Does what a program that hung had started still run?
+    pub fn hung_runs(&self) -> bool {
+        let Ok(process) = fs::read_to_string(self.path("hung")) else { return false };
+        let stat = fs::read_to_string(format!("/proc/{}/stat", process.trim())).unwrap_or_default();
+        stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
     }
 
     /// Names of all files beside the CPF, sorted.

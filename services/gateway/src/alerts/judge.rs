@@ -70,7 +70,13 @@ pub(super) fn judge(alert: &Alert, situation: &Situation<'_>) -> Judgement {
         }
         None => return Judgement::Escalate(format!("it has no label {label}, so it names no instance")),
     };
-    let key = key_of(&[&alert.fingerprint, &alert.starts_at.to_string(), instance.as_str()]);
+    let starts_at = alert.starts_at.to_string();
+    let mut parts = vec![alert.fingerprint.as_str(), &starts_at, instance.as_str()];
+    if situation.settings.dry_run {
+        // Another command: what was only forecast may still be done.
+        parts.push("dry run");
+    }
+    let key = key_of(&parts);
     let command_id = CommandId::from_uuid(key);
     if !alert.firing {
         return over(Some(command_id));

@@ -5,12 +5,14 @@ mod payload; // What came in.
 mod judge; // What to make of one alert: a pure function.
 mod table;
 
+mod person; // What is for one.
 mod told;
+mod unsolved; // What became of a command, when its alert goes on.
 
 use std::sync::Arc;
 
 use axum::{Extension, Json, body::Bytes, extract::State};
-use instance_bus::{DeadLetterReason, Headers, topology};
+use instance_bus::{Headers, topology};
 use instance_contract::{RemediationId, subject};
 use instance_signals::metrics::ALERTS;
 use schemars::JsonSchema;
@@ -20,6 +22,7 @@ pub use self::table::Row;
 use self::{
     judge::{Judgement, Order, Situation, judge},
     payload::Alert,
+    person::Call,
 };
 pub(crate) use self::{
     payload::{AlertmanagerWebhook, LARGEST},
@@ -28,8 +31,10 @@ pub(crate) use self::{
 };
 use crate::{Gateway, commands, guard::Asker, problem::Problem};
 
-/// What the dead letters say where an alert came from.
-const SENDER: &str = "ALERTS";
+/// Why people are called: part of the ids of those calls, so never change them.
+const UNREADABLE: &str = "unreadable";
+const NOTHING_DONE: &str = "nothing done";
+const UNSOLVED: &str = "unsolved";
 
 /// What was made of each alert, in the order in which they came.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -106,8 +111,14 @@ async fn one(
 ) -> Result<AlertTaken, Problem> {
     let alert = match alert {
         Ok(alert) => alert,
-        Err(bad) => return escalate(gateway, &bad.text, &format!("it cannot be read: {}", bad.faults)).await,
+        Err(bad) => {
+            let reason = format!("it cannot be read: {}", bad.faults);
+            let call = Call { alert: None, text: &bad.text, reason, asker, matter: UNREADABLE };
+            return person::call(gateway, call).await;
+        }
     };
+    let for_a_person =
+        |reason, matter| Call { alert: Some(&alert), text: &alert.text, reason, asker, matter };
     let situation = Situation {
         settings: &gateway.config.alerts,
         carriers: &gateway.carriers,
@@ -115,7 +126,20 @@ async fn one(
         asker,
     };
     match judge(&alert, &situation) {
-        Judgement::Order(order) => command(gateway, &alert, *order).await,
+        Judgement::Order(order) => {
+            let id = RemediationId::from(order.command_id);
+            let taken = command(gateway, &alert, *order).await?;
+            match taken.outcome {
+                AlertOutcome::Repeated => match unsolved::why(gateway, id).await? {
+                    Some(reason) => {
+                        let call = person::call(gateway, for_a_person(reason, UNSOLVED)).await?;
+                        Ok(AlertTaken { remediation_id: Some(id), ..call })
+                    }
+                    None => Ok(taken),
+                },
+                _ => Ok(taken),
+            }
+        }
         Judgement::Over { id, reason } => {
             let begun = match id {
                 Some(id) if knows(gateway, id).await? => Some(id),
@@ -124,7 +148,7 @@ async fn one(
             told_of_the_end(&alert, begun);
             Ok(AlertTaken { outcome: AlertOutcome::Resolved, reason, remediation_id: begun })
         }
-        Judgement::Escalate(reason) => escalate(gateway, &alert.text, &reason).await,
+        Judgement::Escalate(reason) => person::call(gateway, for_a_person(reason, NOTHING_DONE)).await,
         Judgement::Ignore(reason) => {
             Ok(AlertTaken { outcome: AlertOutcome::Ignored, reason, remediation_id: None })
         }
@@ -175,20 +199,4 @@ fn told_of_the_end(alert: &Alert, begun: Option<RemediationId>) {
         lasted_seconds = seconds,
         "an alert is over"
     );
-}
-
-/// Keeps the alert among the dead letters, where a person finds it. Told once by this process; after a restart once more
-/// rather than never.
-async fn escalate(gateway: &Gateway, text: &str, reason: &str) -> Result<AlertTaken, Problem> {
-    let key = judge::key_of(&[text, reason]).to_string();
-    let taken =
-        |outcome, reason: &str| Ok(AlertTaken { outcome, reason: reason.to_owned(), remediation_id: None });
-    if gateway.told.holds(&key) {
-        return taken(AlertOutcome::Repeated, reason);
-    }
-    let why = DeadLetterReason::Refused(format!("an alert that nothing is done about: {reason}"));
-    gateway.bus.bury(SENDER, "", &key, text.to_owned().into(), &why).await?;
-    gateway.told.note(&key);
-    tracing::warn!(reason, "an alert is for a person: instance dead-letter list");
-    taken(AlertOutcome::Escalated, reason)
 }

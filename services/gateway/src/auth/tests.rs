@@ -38,12 +38,25 @@ fn by_token(value: &str) -> Option<String> {
     callers().by_token(&headers(&[("authorization", value)])).map(|caller| caller.name.clone())
 }
 
+const COMMANDS: Asked<'static> = Asked { method: "POST", path: "/v1/commands" };
+
 fn signed(key: &str, at: i64, body: &str, sent: &str, now: i64) -> Option<String> {
-    let bytes = signature(key.as_bytes(), &at.to_string(), body.as_bytes());
+    signed_for(&COMMANDS, key, at, body, (&COMMANDS, sent), now)
+}
+
+fn signed_for(
+    meant: &Asked<'_>,
+    key: &str,
+    at: i64,
+    body: &str,
+    (asked, sent): (&Asked<'_>, &str),
+    now: i64,
+) -> Option<String> {
+    let bytes = signature(key.as_bytes(), &at.to_string(), meant, body.as_bytes());
     let digits = bytes.map(|byte| format!("{byte:02x}")).concat();
     let headers = headers(&[(SIGNED_AT, &at.to_string()), (SIGNATURE, &format!("sha256={digits}"))]);
     let now = Timestamp::from_second(now).unwrap();
-    callers().by_signature(&headers, sent.as_bytes(), now).map(|caller| caller.name.clone())
+    callers().by_signature(&headers, asked, sent.as_bytes(), now).map(|caller| caller.name.clone())
 }
 
 #[test]
@@ -78,10 +91,29 @@ fn a_signature_is_over_the_body_and_the_time_and_grows_old() {
     let now = Timestamp::from_second(NOW).unwrap();
     for sent in ["", "sha256=", "sha256=zz", "sha1=00", &format!("sha256={}", "0".repeat(64))] {
         let headers = headers(&[(SIGNED_AT, &NOW.to_string()), (SIGNATURE, sent)]);
-        assert!(callers().by_signature(&headers, b"body", now).is_none(), "{sent}");
+        assert!(callers().by_signature(&headers, &COMMANDS, b"body", now).is_none(), "{sent}");
     }
     let without_time = headers(&[(SIGNATURE, &format!("sha256={}", "0".repeat(64)))]);
-    assert!(callers().by_signature(&without_time, b"body", now).is_none());
+    assert!(callers().by_signature(&without_time, &COMMANDS, b"body", now).is_none());
+}
+
+#[test]
+fn a_signature_is_good_for_what_it_was_made_for() {
+    let own = |meant: &Asked<'_>, asked: &Asked<'_>| {
+        signed_for(meant, KEY, NOW, "body", (asked, "body"), NOW).is_some()
+    };
+    let approvals = Asked { method: "POST", path: "/v1/remediations/7/approvals" };
+    let query = Asked { method: "GET", path: "/v1/remediations?phase=open" };
+    let other_query = Asked { method: "GET", path: "/v1/remediations?phase=ended" };
+    let other_method = Asked { method: "DELETE", path: "/v1/commands" };
+    assert!(own(&COMMANDS, &COMMANDS) && own(&query, &query));
+    for (meant, asked) in [(&COMMANDS, &approvals), (&query, &other_query), (&COMMANDS, &other_method)] {
+        assert!(!own(meant, asked), "{} {} for {} {}", meant.method, meant.path, asked.method, asked.path);
+    }
+    // What parts the parts can be in none of the first three, so none ends elsewhere.
+    assert!("/v1/commands\nbody".parse::<Uri>().is_err() && Method::from_bytes(b"POST\n").is_err());
+    let uri = Uri::from_static("http://db1:8480/v1/remediations?phase=open");
+    assert_eq!(Asked::of(&Method::GET, &uri).path, "/v1/remediations?phase=open");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use instance_bus::{Bus, Headers, Resolved};
-use instance_chassis::{Context, Drain, TaskTracker};
+use instance_chassis::{Context, Drain, Readiness, TaskTracker};
 use instance_clock::SystemClock;
 use instance_contract::{Carriers, CommandAnswer, subject::Subject};
 use instance_gateway::{CallerSettings, Config, Limits, Right};
@@ -89,17 +89,18 @@ impl Desk {
         let drain = Drain::new();
         let url = server.lock().unwrap().url();
         let clock = Arc::new(SystemClock);
+        let own = Bus::connect(&Resolved::at(&url), "gateway", clock.clone()).await.unwrap();
         let context = Context {
             config: config(folder.path(), limits),
-            bus: Bus::connect(&Resolved::at(&url), "gateway", clock.clone()).await.unwrap(),
             clock,
             drain: drain.clone(),
+            readiness: Readiness::of(&drain, &own),
+            bus: own,
             tasks: TaskTracker::new(),
             name: "gateway",
             process_id: Uuid::new_v4(),
             host: "db1".parse().unwrap(),
             carriers: Carriers(vec!["OPS".to_owned()]),
-            meter: opentelemetry::global::meter("test"),
             dry_run,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -12,7 +12,10 @@ use std::{
 use instance_agent::{Prepared, Work};
 use instance_contract::Failure;
 use instance_knowledge::{CpuList, KernelParameter, kernel_parameter};
-use instance_testkit::promises::{Promised, Seen, keep_promises};
+use instance_testkit::{
+    promises::{Promised, Seen, keep_promises},
+    skipped,
+};
 
 use super::{
     Stage, code, free,
@@ -71,7 +74,7 @@ fn row() -> &'static KernelParameter {
 fn sets(host: &Local) -> Option<(String, String)> {
     let all = host.online_cpus().unwrap();
     let Some(fewer) = CpuList::of(all.iter().skip(1)) else {
-        println!("this machine has one CPU, so nothing can be moved");
+        skipped("this machine has one CPU, so nothing can be moved");
         return None;
     };
     Some((all.to_string(), fewer.to_string()))
@@ -266,8 +269,7 @@ fn a_missing_right_is_named_with_the_cure() {
         return;
     }
     if !nix::unistd::geteuid().is_root() {
-        println!("only root can become somebody without rights");
-        return;
+        return skipped("only root can become somebody without rights");
     }
     let process = Irisdb::start(&stage);
     // Somebody who may not enter the folder of the build runs a copy.

@@ -1,10 +1,12 @@
 //! Changes and undoes on a folder that looks like `/proc` and `/etc/sysctl.d`, on real processes, and on file systems
-//! that are really full or read-only.
+//! that are really full or read-only, or fail.
 
 mod changes;
 mod promises; // What holds for every action.
 
 mod cpus;
+mod deadlines;
+mod failing_disk;
 mod faulty_disks;
 mod huge_pages;
 mod real_kernel;

@@ -8,6 +8,7 @@ use std::{
 };
 
 use instance_contract::Failure;
+use instance_testkit::skipped;
 
 use super::{
     code, config,
@@ -23,9 +24,7 @@ use crate::{
 fn is_asked_for() -> bool {
     let asked = std::env::var("INSTANCE_TEST_REAL_KERNEL").as_deref() == Ok("1");
     if !asked {
-        println!(
-            "not asked for: INSTANCE_TEST_REAL_KERNEL=1 lets this test change this machine for a moment"
-        );
+        skipped("INSTANCE_TEST_REAL_KERNEL=1 lets this test change this machine for a moment");
     }
     asked
 }
@@ -109,8 +108,7 @@ fn a_real_control_group_takes_a_weight_and_its_undo_when_asked_for() {
     let irisdb = Irisdb::start(&stage);
     cpus::wait_for(&stage, 2);
     let Some(group) = Group::new(&cpus::threads(&stage)) else {
-        println!("this machine lets this user make no control group with a share of the CPUs");
-        return;
+        return skipped("this machine lets this user make no control group with a share of the CPUs");
     };
     let (host, row) = (stage.host(), instance_knowledge::kernel_parameter("process.cpu_weight").unwrap());
     let file = host.cpu_group(stage.instance()).unwrap().file();

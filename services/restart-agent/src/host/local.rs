@@ -15,10 +15,10 @@ use instance_agent::{
     host::{Finished, HostError, Program},
 };
 use instance_contract::{Failure, Verification, Verify};
-use instance_iris::messages_log::Entry;
+use instance_iris::{cpf::Document, messages_log::Entry};
 use procfs::{FromRead, FromReadSI, net::TcpNetEntries, net::TcpState, process::Stat};
 
-use super::{Host, Owner, Socket, Use};
+use super::{Host, ImageJournal, Owner, Socket, Use};
 use crate::{apart, config::Config};
 
 /// An instance of the settings.
@@ -115,6 +115,22 @@ impl Host for Local<'_> {
 
     fn cpf(&self) -> io::Result<Vec<u8>> {
         fs::read(&self.instance.cpf)
+    }
+
+    fn image_journal(&self) -> Option<ImageJournal> {
+        let document = Document::parse(&self.cpf().ok()?);
+        let folder = match document.get("config", "wijdir")? {
+            // The manager directory, where the log is too.
+            "" => self.instance.messages_log.parent()?.to_owned(),
+            other => PathBuf::from(other),
+        };
+        let path = folder.join("IRIS.WIJ");
+        let is_there = match fs::symlink_metadata(&path) {
+            Ok(_) => true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && folder.is_dir() => false,
+            Err(_) => return None,
+        };
+        Some(ImageJournal { path, is_there })
     }
 
     fn verify(&self, verify: &Verify, work: &Work<'_>) -> Result<Verification, Failure> {

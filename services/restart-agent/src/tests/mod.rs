@@ -4,6 +4,7 @@ mod deadlines;
 mod faulty_disks;
 mod forced;
 mod guards;
+mod must_not;
 mod promises;
 mod ready;
 mod restarts;

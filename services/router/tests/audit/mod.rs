@@ -6,10 +6,15 @@ use instance_bus::{
     LogMessage,
     topology::{AUDIT, AUDIT_KEPT},
 };
-use instance_contract::{AuditKind, AuditRecord, Shard, StepStatus, subject};
+use instance_contract::{
+    AuditEntry, AuditKind, AuditRecord, Digest, Finding, FindingSource, IncidentAcknowledged, Shard,
+    StepStatus,
+    subject::{self, IncidentRecord},
+};
 use instance_engine::audit::{Chain, Defect};
-use instance_testkit::eventually;
+use instance_testkit::{TestIncident, eventually};
 use jiff::SignedDuration;
+use serde_json::json;
 
 use crate::desk::{Desk, command};
 
@@ -115,6 +120,67 @@ async fn halts_and_dead_letters_are_told_once_with_who_and_why() {
     assert_eq!(told.len(), 3, "{told:?}");
     assert_eq!((told[2].kind, told[2].who.as_str()), (AuditKind::DeadLetter, "nobody"));
     assert!(told[2].why.starts_with("unreadable") || told[2].why.starts_with("refused"), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_decided_about_incidents_is_told_once_with_who_why_digest_and_trace() {
+    let desk = Desk::new().await;
+    let at = "2026-11-21T08:00:00Z".parse().unwrap();
+    let incident = TestIncident::new("PROD.1", Some("license-limit-exceeded"), 1, "limit exceeded", at);
+    let alert = TestIncident::new("(none)", None, 2, "an alert", at);
+    // What was decided while no router ran is told too.
+    incident.call_a_person(&desk.bus).await;
+    let notices = async |many: usize| {
+        let about = [AuditKind::Found, AuditKind::Acknowledged, AuditKind::Closed];
+        let records = eventually(Duration::from_secs(30), || async {
+            let (records, defects) = trail(&desk, Shard(0)).await;
+            assert!(defects.is_empty(), "{defects:?}");
+            let of_them = |record: &AuditRecord| about.contains(&record.entry.kind);
+            let found: Vec<AuditRecord> = records.into_iter().filter(of_them).collect();
+            (found.len() >= many).then_some(found)
+        });
+        records.await.into_iter().map(|record| record.entry).collect::<Vec<_>>()
+    };
+    let router = desk.router("a");
+    notices(1).await;
+    router.kill();
+
+    let _router = desk.router("a");
+    let finding = Finding { source: FindingSource::Alert, ..alert.finding(1, alert.person()) };
+    alert.write(&desk.bus, IncidentRecord::Finding(1), &finding).await;
+    let acknowledged = IncidentAcknowledged {
+        schema: IncidentAcknowledged::SCHEMA.to_owned(),
+        trace_id: incident.trace_id(),
+        incident_id: incident.id,
+        by: "ada".to_owned(),
+        at,
+        note: Some("ticket 4711".to_owned()),
+    };
+    incident.write(&desk.bus, IncidentRecord::Acknowledged, &acknowledged).await;
+    incident.write(&desk.bus, IncidentRecord::Closed, &json!({"nonsense": 1})).await;
+
+    let told = notices(4).await;
+    let [found, alerted, taken, strange] = told.as_slice() else { panic!("each once: {told:?}") };
+    let words = |entry: &AuditEntry| (entry.kind, entry.who.clone(), entry.why.clone());
+    let why = "no runbook may do this; the text is that of the catalogue".to_owned();
+    assert_eq!(words(found), (AuditKind::Found, "analyst, by rules".to_owned(), why.clone()));
+    assert!(found.what.contains("license-limit-exceeded") && found.what.ends_with("calls a person"));
+    assert_eq!(words(alerted), (AuditKind::Found, "gateway, by an alert".to_owned(), why));
+    let note = "ticket 4711".to_owned();
+    assert_eq!(words(taken), (AuditKind::Acknowledged, "ada".to_owned(), note));
+    assert_eq!(strange.who, "somebody on the bus");
+    assert_eq!(
+        [found, taken].map(|entry| entry.trace_id.clone()),
+        [(); 2].map(|()| Some(incident.trace_id()))
+    );
+    assert_eq!(
+        [found, taken].map(|entry| entry.instance.clone()),
+        [(); 2].map(|()| Some(incident.instance.clone()))
+    );
+    assert_eq!(alerted.instance, None);
+    let records = desk.bus.read_incidents(&subject::findings()).await.unwrap();
+    assert_eq!(found.digest, Some(Digest::of(&records[0].payload)));
+    assert!(told.iter().all(|entry| entry.digest.is_some()), "{told:?}");
 }
 
 /// The driver hands on what it writes and reads itself; the rest is looked up in the log.

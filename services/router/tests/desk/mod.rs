@@ -10,7 +10,7 @@ use std::{
 };
 
 use instance_bus::{Bus, Headers, Inbox, LogMessage, OpenHint};
-use instance_chassis::{Context, Drain};
+use instance_chassis::{Context, Drain, Readiness};
 use instance_clock::SystemClock;
 use instance_contract::{
     AgentInfo, AgentKind, ApprovalAnswered, ApprovalAsked, AskKind, Attempt, Carriers, CommandAnswer,
@@ -108,13 +108,13 @@ impl Desk {
             bus: self.bus.clone(),
             clock: Arc::new(SystemClock),
             drain: drain.clone(),
+            readiness: Readiness::of(&drain, &self.bus),
             tasks: TaskTracker::new(),
             name: "router",
             process_id: Uuid::new_v4(),
             host: host(),
             carriers,
             dry_run,
-            meter: opentelemetry::global::meter("test"),
         };
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

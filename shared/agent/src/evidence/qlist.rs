@@ -126,10 +126,6 @@ impl Qlist {
     pub fn is_running(&self) -> bool {
         self.state == StateWord::Running
     }
-
-    pub fn is_down(&self) -> bool {
-        self.state == StateWord::Down
-    }
 }
 
 impl From<&str> for StateWord {

@@ -238,3 +238,27 @@ fn an_answer_that_only_looks_is_asked_for_and_a_person_told() {
     world.ends(&world.last_command(), OverallStatus::Success);
     assert_eq!(world.kinds(), ["opened", "finding", "finding", "outcome"], "only a person can close it");
 }
+
+/// Each of them is planned, asked for, and leaves the rest to a person; none changes or restarts anything.
+#[test]
+fn every_runbook_that_looks_is_asked_for_and_a_person_is_told() {
+    let looks = instance_knowledge::runbook::runbooks().iter().filter(|row| !row.cures);
+    let conditions: Vec<&String> = looks.flat_map(|row| &row.conditions).collect();
+    assert!(conditions.len() >= 3, "{conditions:?}");
+    for id in conditions {
+        let row = instance_knowledge::condition(id).unwrap();
+        let mut world = World::new();
+        world.says(&row.wordings[0].example, 2, 7);
+        world.later(3_000);
+        world.agents_answer("0,0,256,0,0,0");
+        assert_eq!(world.published.len(), 1, "{id}");
+        let command = world.last_command();
+        assert!(!command.requires_restart(), "{id}");
+        let steps = command.steps();
+        assert!(steps.iter().all(|step| matches!(step.action, Action::CheckLicense(_))), "{id}: {steps:?}");
+        assert_eq!(world.decisions(), ["remediation", "person"], "{id}");
+        // What it found is for that person: its end closes nothing.
+        world.ends(&command, OverallStatus::Success);
+        assert!(!world.kinds().contains(&"closed".to_owned()), "{id}");
+    }
+}

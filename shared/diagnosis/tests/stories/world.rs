@@ -106,6 +106,11 @@ impl World {
 
     /// A router takes a command.
     pub fn accepts(&mut self, command: &RemediationCommand) {
+        self.accepts_under(command, "");
+    }
+
+    /// A router takes a command under that policy.
+    pub fn accepts_under(&mut self, command: &RemediationCommand, policy: &str) {
         let accepted = Accepted {
             schema: Accepted::SCHEMA.to_owned(),
             trace_id: command.trace_id.clone(),
@@ -114,7 +119,7 @@ impl World {
             command_digest: Digest::of(b"a command"),
             accepted_at: self.now,
             deadline: self.now,
-            policy: String::new(),
+            policy: policy.to_owned(),
             plan: None,
             facts: None,
             traceparent: None,

@@ -345,16 +345,19 @@ pub(super) fn shard_taken(shard: Shard, epoch: u64, payload: &[u8]) -> Told {
     }
 }
 
-/// A halt, or a dead letter.
+/// A halt, a dead letter, or what was decided about an incident.
 pub(super) fn noticed(subject: &str, payload: &[u8]) -> Told {
     match serde_json::from_slice::<Notice>(payload) {
-        Ok(Notice { kind, at, who, what, why, .. }) => {
+        Ok(Notice { kind, at, who, what, why, digest, instance, trace_id, .. }) => {
             let kind = match kind {
                 NoticeKind::Halted => AuditKind::Halted,
                 NoticeKind::Resumed => AuditKind::Resumed,
                 NoticeKind::DeadLetter => AuditKind::DeadLetter,
+                NoticeKind::Found => AuditKind::Found,
+                NoticeKind::Acknowledged => AuditKind::Acknowledged,
+                NoticeKind::Closed => AuditKind::Closed,
             };
-            Told { at: Some(at), kind, who, what, why, ..nobody() }
+            Told { at: Some(at), kind, who, what, why, digest, instance, trace_id, ..nobody() }
         }
         Err(error) => unreadable(None, subject, &error.to_string()),
     }

@@ -3,12 +3,14 @@ use std::collections::HashSet;
 use super::loosen::loosened;
 use super::*;
 use crate::dice::Dice;
+use crate::line::Line;
 use crate::message::Meaning;
 
 fn filled(template: &Template, dice: &mut Dice) -> String {
     let mut out = Vec::new();
-    template.fill(dice, &mut out);
-    String::from_utf8(out).unwrap()
+    let text_at = Line::of(template).write(dice, &mut out);
+    assert_eq!(out.pop(), Some(b'\n'));
+    String::from_utf8(out.split_off(text_at)).unwrap()
 }
 
 #[test]

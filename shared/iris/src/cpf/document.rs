@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::line::{Kind, Line};
 
 /// A CPF as the lines it is made of.
@@ -39,19 +41,29 @@ pub struct Operation<'a> {
 impl Document {
     /// Reads a CPF or a merge file. Never fails: what is not understood is kept.
     pub fn parse(bytes: &[u8]) -> Self {
-        let mut lines = Vec::new();
-        let mut in_comment = false;
-        for raw in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let line = if in_comment { Line::commented(raw.to_vec()) } else { Line::new(raw.to_vec()) };
+        // Nearly every file is text, all of it.
+        let file: Option<Arc<str>> = std::str::from_utf8(bytes).ok().map(Arc::from);
+        let mut lines = Vec::with_capacity(memchr::memchr_iter(b'\n', bytes).count() + 1);
+        let (mut in_comment, mut start) = (false, 0);
+        while start < bytes.len() {
+            let end = memchr::memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |at| start + at + 1);
+            let line = match &file {
+                Some(file) => Line::of_file(file, start..end, in_comment),
+                None if in_comment => Line::commented(bytes[start..end].to_vec()),
+                None => Line::new(bytes[start..end].to_vec()),
+            };
             in_comment = comment_goes_on(in_comment, &line);
             lines.push(line);
+            start = end;
         }
         Self { lines }
     }
 
     /// The file.
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.lines.iter().flat_map(Line::raw).copied().collect()
+        let mut bytes = Vec::with_capacity(self.lines.iter().map(|line| line.raw().len()).sum());
+        self.lines.iter().for_each(|line| bytes.extend_from_slice(line.raw()));
+        bytes
     }
 
     /// Section names in the order of the file; a section that is written twice comes twice.
@@ -61,15 +73,14 @@ impl Document {
 
     /// Every `name=value` line of the file, in order.
     pub fn all_entries(&self) -> impl Iterator<Item = Entry<'_>> {
-        self.lines_with_section().filter_map(|(at, section, line)| {
-            let (name, value) = line.parameter()?;
-            Some(Entry { line: at + 1, section, name, value })
-        })
+        self.lines_with_section().filter_map(entry)
     }
 
     /// The `name=value` lines of a section, in order.
     pub fn entries(&self, section: &str) -> impl Iterator<Item = Entry<'_>> {
-        self.all_entries().filter(move |entry| entry.section == Some(section))
+        // Most lines stand in other sections, and need not be looked at.
+        let inside = self.lines_with_section().filter(move |(_, of, _)| *of == Some(section));
+        inside.filter_map(entry)
     }
 
     /// The value of a parameter; the first one where the name is repeated.
@@ -87,18 +98,17 @@ impl Document {
         self.entries(section).find(|entry| entry.name == name).map(|entry| entry.line)
     }
 
-    /// Every line but those of the parameters that `is_named` picks by section and name, without line ends. Two
-    /// documents that agree in these differ in the named parameters at most.
-    pub fn lines_but<'a>(
-        &'a self,
-        is_named: impl Fn(&str, &str) -> bool + 'a,
-    ) -> impl Iterator<Item = &'a [u8]> {
-        let mut section = None;
+    /// Every line but those of the parameters that are named by section and name, without line ends. Two documents that
+    /// agree in these differ in the named parameters at most.
+    pub fn lines_but<'a>(&'a self, named: &'a [(&'a str, &'a str)]) -> impl Iterator<Item = &'a [u8]> {
+        let mut named_here: Vec<&str> = Vec::new();
         self.lines.iter().filter_map(move |line| {
-            section = line.section().or(section);
-            let named =
-                section.zip(line.parameter()).is_some_and(|(section, (name, _))| is_named(section, name));
-            (!named).then(|| line.content())
+            if let Some(section) = line.section() {
+                named_here = named.iter().filter(|(of, _)| *of == section).map(|(_, name)| *name).collect();
+            }
+            let is_named = !named_here.is_empty()
+                && line.parameter().is_some_and(|(name, _)| named_here.contains(&name));
+            (!is_named).then(|| line.content())
         })
     }
 
@@ -139,6 +149,11 @@ impl Document {
             Some((at, section, line))
         })
     }
+}
+
+fn entry<'a>((at, section, line): (usize, Option<&'a str>, &'a Line)) -> Option<Entry<'a>> {
+    let (name, value) = line.parameter()?;
+    Some(Entry { line: at + 1, section, name, value })
 }
 
 /// Whether a `/* */` block is open below a line, given whether it is open above.

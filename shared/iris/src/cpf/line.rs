@@ -1,4 +1,4 @@
-use std::ops::Range;
+use std::{fmt, ops::Range, sync::Arc};
 
 /// One line with its line end, and what it was read as.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,8 +8,11 @@ pub(super) struct Line {
 }
 
 /// The bytes of a line. Nearly every line is text, and is looked at many times: that it is text is found out once.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Nearly every line is one of a file that was read whole: it is a part of that text, so that reading a file and copying
+/// a document cost nothing for a line.
+#[derive(Clone)]
 enum Raw {
+    OfFile { file: Arc<str>, range: Range<usize> },
     Text(String),
     Bytes(Vec<u8>),
 }
@@ -21,9 +24,31 @@ impl Raw {
 
     fn bytes(&self) -> &[u8] {
         match self {
-            Self::Text(text) => text.as_bytes(),
             Self::Bytes(bytes) => bytes,
+            text => text.text().expect("all others are text").as_bytes(),
         }
+    }
+
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::OfFile { file, range } => Some(&file[range.clone()]),
+            Self::Text(text) => Some(text),
+            Self::Bytes(_) => None,
+        }
+    }
+}
+
+impl PartialEq for Raw {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for Raw {}
+
+impl fmt::Debug for Raw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.bytes().escape_ascii())
     }
 }
 
@@ -86,6 +111,12 @@ impl Line {
     pub fn new(raw: Vec<u8>) -> Self {
         let kind = Kind::of(&raw);
         Self { raw: Raw::new(raw), kind }
+    }
+
+    /// A part of a file that was read whole; `in_comment` when it lies inside a `/* */` block.
+    pub fn of_file(file: &Arc<str>, range: Range<usize>, in_comment: bool) -> Self {
+        let kind = if in_comment { Kind::Comment } else { Kind::of(&file.as_bytes()[range.clone()]) };
+        Self { raw: Raw::OfFile { file: Arc::clone(file), range }, kind }
     }
 
     /// A line inside a `/* */` block.
@@ -153,10 +184,8 @@ impl Line {
     }
 
     fn str_at(&self, range: &Range<usize>) -> &str {
-        match &self.raw {
-            Raw::Text(text) => &text[range.clone()],
-            Raw::Bytes(_) => unreachable!("a line that is no text has neither a name nor a value"),
-        }
+        let text = self.raw.text().expect("a line that is no text has neither a name nor a value");
+        &text[range.clone()]
     }
 }
 

@@ -3,8 +3,8 @@ use std::{borrow::Cow, sync::LazyLock};
 use memchr::memmem::Finder;
 
 use super::{
-    Severity, Timestamp,
-    header::{BANNER, Stamp},
+    Keep, Options, Severity, Timestamp,
+    header::{BANNER, Category, Head},
 };
 
 /// A process dump says this in its first lines; what follows prints shared memory, the license key included.
@@ -58,17 +58,29 @@ pub struct HeaderRef<'a> {
     /// See [`Header::severity`].
     pub severity: Option<Severity>,
     /// See [`Header::category`].
-    pub category: Option<&'a str>,
+    pub category: Option<Category<'a>>,
 }
 
-/// Where the text lies in `raw`, and what was left out of it.
+/// Where the text lies in `raw`, and what was left out of it. Small, for it is made for every entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Shape {
-    text_at: usize,
-    text_end: usize,
+    /// Bytes of the entry past its text.
     dropped: u64,
+    /// A header has no more than 256 bytes.
+    text_at: u16,
     cut: Cut,
     damaged: bool,
+    /// Whether the bytes past the text are part of `raw`.
+    kept: bool,
+}
+
+impl Shape {
+    /// Where the text ends in `raw`.
+    #[inline]
+    fn text_end(self, raw: &[u8]) -> usize {
+        let past = if self.kept { usize::try_from(self.dropped).unwrap_or(usize::MAX) } else { 0 };
+        raw.len().saturating_sub(past)
+    }
 }
 
 /// Where a text ends before its entry does.
@@ -87,11 +99,20 @@ pub(crate) struct Found<'a> {
     pub held: &'a [u8],
     /// How many bytes the entry has in the log.
     pub total: u64,
-    pub stamp: Option<Stamp>,
+    pub head: Option<Head<'a>>,
     /// False when the entry is known to be one line.
     pub continued: bool,
     /// How the entry ended that these lines would have continued, had it not been handed out early.
     pub cut_above: Cut,
+}
+
+impl<'a> Found<'a> {
+    /// An entry of one stamped line.
+    #[inline]
+    pub fn line(offset: u64, held: &'a [u8], head: Head<'a>) -> Self {
+        let total = held.len() as u64;
+        Self { offset, held, total, head: Some(head), continued: false, cut_above: Cut::Nowhere }
+    }
 }
 
 impl Entry {
@@ -139,33 +160,33 @@ impl Entry {
             timestamp: header.timestamp,
             process_id: header.process_id,
             severity: header.severity,
-            category: header.category.as_deref(),
+            category: header.category.as_deref().map(Category::of),
         });
         EntryRef { offset: self.offset, raw: &self.raw, header, shape: self.shape }
     }
 }
 
 impl<'a> EntryRef<'a> {
-    /// Reads header and text bounds of an entry. `text_limit` is in bytes; `whole` keeps the bytes past it in `raw`.
+    /// Finds the bounds of the text of an entry.
     #[inline]
-    pub(crate) fn new(found: &Found<'a>, text_limit: usize, whole: bool) -> Self {
-        let rest = found.stamp.map(|stamp| stamp.rest(found.held));
-        let header = found.stamp.zip(rest).map(|(stamp, rest)| HeaderRef {
+    pub(crate) fn of(found: &Found<'a>, options: Options) -> Self {
+        let header = found.head.map(|Head { stamp, rest }| HeaderRef {
             timestamp: stamp.timestamp,
             process_id: stamp.process_id,
             severity: rest.severity,
             category: rest.category,
         });
-        let text_at = rest.map_or(0, |rest| rest.text_at);
-        let (text_end, cut) = text_end(found, text_at, text_limit);
+        let text_at = found.head.map_or(0, |head| head.rest.text_at);
+        let (text_end, cut) = text_end(found, text_at, options.text_limit);
+        let kept = options.keep == Keep::Whole;
         let shape = Shape {
-            text_at,
-            text_end,
-            dropped: found.total - text_end as u64,
+            dropped: found.total.wrapping_sub(text_end as u64), // The text lies within the entry.
+            text_at: u16::try_from(text_at).unwrap_or(u16::MAX),
             cut,
-            damaged: rest.is_some_and(|rest| rest.damaged),
+            damaged: found.head.is_some_and(|head| head.rest.damaged),
+            kept,
         };
-        let raw = if whole { found.held } else { &found.held[..text_end] };
+        let raw = if kept { found.held } else { &found.held[..text_end] };
         Self { offset: found.offset, raw, header, shape }
     }
 
@@ -211,7 +232,7 @@ impl<'a> EntryRef<'a> {
     /// The bytes of the text as they lie in the log: continuation lines and their line ends, the repeat suffix and
     /// the last line end included.
     pub fn text_bytes(&self) -> &'a [u8] {
-        &self.raw[self.shape.text_at..self.shape.text_end]
+        &self.raw[usize::from(self.shape.text_at)..self.shape.text_end(self.raw)]
     }
 
     pub(crate) fn cut(&self) -> Cut {
@@ -224,7 +245,7 @@ impl<'a> EntryRef<'a> {
             timestamp: header.timestamp,
             process_id: header.process_id,
             severity: header.severity,
-            category: header.category.map(str::to_owned),
+            category: header.category.map(|category| category.as_str().to_owned()),
         });
         Entry { offset: self.offset, raw: self.raw.to_vec(), header, shape: self.shape }
     }
@@ -273,7 +294,17 @@ pub(crate) fn split_repeat(text: &[u8]) -> Option<(&[u8], u32)> {
 /// Where the text of an entry ends: with it, at the limit or above a process dump.
 #[inline]
 fn text_end(found: &Found<'_>, text_at: usize, text_limit: usize) -> (usize, Cut) {
-    if found.stamp.is_none() && found.cut_above != Cut::Nowhere {
+    // A stamped line itself is written by the message call, so a dump can only begin below it.
+    let one_line = !found.continued && found.head.is_some();
+    if one_line && found.held.len() <= text_at.saturating_add(text_limit) {
+        return (found.held.len(), Cut::Nowhere);
+    }
+    text_end_of_many(found, text_at, text_limit)
+}
+
+#[inline(never)]
+fn text_end_of_many(found: &Found<'_>, text_at: usize, text_limit: usize) -> (usize, Cut) {
+    if found.head.is_none() && found.cut_above != Cut::Nowhere {
         return (text_at, found.cut_above);
     }
     let limit = text_at.saturating_add(text_limit);
@@ -281,11 +312,10 @@ fn text_end(found: &Found<'_>, text_at: usize, text_limit: usize) -> (usize, Cut
         Some(_) => (character_start(found.held, limit).max(text_at), Cut::AtLimit),
         None => (found.held.len(), Cut::Nowhere),
     };
-    // A stamped line itself is written by the message call, so a dump can only begin below it.
-    if !found.continued && found.stamp.is_some() {
+    if !found.continued && found.head.is_some() {
         return (end, cut);
     }
-    dump_start(&found.held[..end], found.stamp.is_some()).map_or((end, cut), |start| (start, Cut::AtDump))
+    dump_start(&found.held[..end], found.head.is_some()).map_or((end, cut), |start| (start, Cut::AtDump))
 }
 
 fn character_start(bytes: &[u8], at: usize) -> usize {

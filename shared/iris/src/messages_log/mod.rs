@@ -24,7 +24,8 @@ mod severity;
 mod timestamp;
 
 pub use entry::{Entry, EntryRef, Header, HeaderRef};
-pub use pen::Pen;
+pub use header::Category;
+pub use pen::{Author, Pen};
 pub use print::{NewEntry, WriteError, is_category, write_entry};
 pub use reader::{Keep, Options, Pending, Reader, next_stamped_line, parse};
 pub use severity::Severity;

@@ -1,11 +1,14 @@
 use super::{
     Keep, Options,
     entry::{Cut, EntryRef, Found},
-    header::{LineStart, Stamp},
+    header::{Head, LineStart, Stamp},
 };
 
 /// A header needs no more than this before its text: stamp, process id, severity, category.
 const HEADER_ROOM: usize = 256;
+
+/// Who takes entries.
+pub(super) type Sink<'s> = &'s mut dyn FnMut(EntryRef<'_>);
 
 /// The entry whose end has not been seen, as far as earlier chunks brought it.
 #[derive(Debug, Clone, Default)]
@@ -106,12 +109,7 @@ impl Open {
     }
 
     /// Hands out the entry at `offset` without the blank lines at its end, which stay as the start of a banner.
-    pub fn emit_before_banner(
-        &mut self,
-        offset: u64,
-        options: Options,
-        sink: &mut impl FnMut(EntryRef<'_>),
-    ) -> u64 {
+    pub fn emit_before_banner(&mut self, offset: u64, options: Options, sink: Sink<'_>) -> u64 {
         let taken = self.emit_body(offset, options, sink);
         let mut blanks = std::mem::take(&mut self.blanks);
         self.body.append(&mut blanks, bound(options));
@@ -120,18 +118,19 @@ impl Open {
     }
 
     /// Hands out the entry at `offset`, its blank lines included; tells how many bytes it had in the log.
-    pub fn emit(&mut self, offset: u64, options: Options, sink: &mut impl FnMut(EntryRef<'_>)) -> u64 {
+    pub fn emit(&mut self, offset: u64, options: Options, sink: Sink<'_>) -> u64 {
         let mut blanks = std::mem::take(&mut self.blanks);
         self.body.append(&mut blanks, bound(options));
         self.emit_body(offset, options, sink)
     }
 
-    fn emit_body(&mut self, offset: u64, options: Options, sink: &mut impl FnMut(EntryRef<'_>)) -> u64 {
+    fn emit_body(&mut self, offset: u64, options: Options, sink: Sink<'_>) -> u64 {
         let total = self.body.total;
         if total > 0 {
             let (held, continued) = (self.body.bytes.as_slice(), self.continued);
             let cut_above = self.cut_above;
-            emit(&Found { offset, held, total, stamp: self.stamp, continued, cut_above }, options, sink);
+            let head = self.stamp.map(|stamp| Head { stamp, rest: stamp.rest(held) });
+            sink(EntryRef::of(&Found { offset, held, total, head, continued, cut_above }, options));
         }
         self.body.clear();
         self.stamp = None;
@@ -160,10 +159,4 @@ fn bound(options: Options) -> usize {
         Keep::Whole => usize::MAX,
         Keep::Bounded => options.text_limit.saturating_add(HEADER_ROOM),
     }
-}
-
-/// Hands out one entry; every entry passes here.
-#[inline]
-pub(super) fn emit(found: &Found<'_>, options: Options, sink: &mut impl FnMut(EntryRef<'_>)) {
-    sink(EntryRef::new(found, options.text_limit, options.keep == Keep::Whole));
 }

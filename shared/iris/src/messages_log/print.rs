@@ -59,7 +59,7 @@ pub enum WriteError {
 /// Whether a name can be a category: a letter, then letters, digits, dots and underscores, at most 128 in all.
 pub fn is_category(name: &str) -> bool {
     let bracketed = format!("[{name}]");
-    category(bracketed.as_bytes()) == Some(name)
+    category(bracketed.as_bytes()).is_some_and(|found| found.as_str() == name)
 }
 
 /// Appends an entry as IRIS writes it: `MM/DD/YY-HH:MM:SS:mmm (pid) S [Category] text` and a line end.
@@ -108,7 +108,7 @@ fn check_text(entry: &NewEntry<'_>) -> Result<(), WriteError> {
         return Err(WriteError::TrailingLineEnd);
     }
     if let Some(name) = category(text).filter(|_| entry.category.is_none()) {
-        return Err(WriteError::LooksLikeCategory(name.to_owned()));
+        return Err(WriteError::LooksLikeCategory(name.as_str().to_owned()));
     }
     if is_damaged(text) {
         return Err(WriteError::LooksDamaged);

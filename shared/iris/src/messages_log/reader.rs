@@ -1,7 +1,8 @@
 use super::{
     entry::{Cut, Entry, EntryRef, Found},
-    header::{DECIDED_WITHIN, LineStart, Stamp},
-    open::{Open, emit},
+    header::{DECIDED_WITHIN, Head, LineStart, Stamp},
+    open::{Open, Sink},
+    timestamp::Recent,
 };
 
 /// Cuts the bytes of a messages log into entries, chunk by chunk.
@@ -18,6 +19,7 @@ pub struct Reader {
     /// Where the first byte of the open entry lies.
     offset: u64,
     open: Open,
+    recent: Option<Recent>,
 }
 
 /// How much of an entry a [`Reader`] keeps.
@@ -88,7 +90,7 @@ impl Reader {
 
     /// A reader that is given the bytes from `offset` on, which should be the start of a line.
     pub fn starting_at(options: Options, offset: u64) -> Self {
-        Self { options, offset, open: Open::default() }
+        Self { options, offset, open: Open::default(), recent: None }
     }
 
     /// Takes the next bytes and returns the entries that they complete.
@@ -101,7 +103,7 @@ impl Reader {
     /// Takes the next bytes and shows `sink` the entries that they complete; those that lie whole in `bytes` are
     /// not copied.
     pub fn read(&mut self, bytes: &[u8], mut sink: impl FnMut(EntryRef<'_>)) {
-        let rest = self.close_open(bytes, &mut sink);
+        let rest = self.close_open(bytes, &mut |entry| sink(entry));
         if !rest.is_empty() {
             self.scan(rest, &mut sink);
         }
@@ -139,7 +141,8 @@ impl Reader {
 
     /// Goes on with the entry that an earlier chunk left open, up to a line that begins an entry and lies whole in
     /// `bytes`; returns the bytes from there.
-    fn close_open<'b>(&mut self, bytes: &'b [u8], sink: &mut impl FnMut(EntryRef<'_>)) -> &'b [u8] {
+    #[inline(never)]
+    fn close_open<'b>(&mut self, bytes: &'b [u8], sink: Sink<'_>) -> &'b [u8] {
         let mut rest = bytes;
         while !rest.is_empty() {
             if self.open.inside_line {
@@ -182,7 +185,7 @@ impl Reader {
     }
 
     /// Adds bytes to the undecided beginning of a line and decides if they suffice; returns what is left of them.
-    fn lengthen_prefix<'b>(&mut self, bytes: &'b [u8], sink: &mut impl FnMut(EntryRef<'_>)) -> &'b [u8] {
+    fn lengthen_prefix<'b>(&mut self, bytes: &'b [u8], sink: Sink<'_>) -> &'b [u8] {
         let prefix = self.open.prefix();
         let window = &bytes[..bytes.len().min(DECIDED_WITHIN - prefix.len())];
         let end = memchr::memchr(b'\n', window).map_or(window.len(), |line_end| line_end + 1);
@@ -208,62 +211,127 @@ impl Reader {
     fn scan(&mut self, bytes: &[u8], sink: &mut impl FnMut(EntryRef<'_>)) {
         let mut current =
             Current { cut_above: std::mem::take(&mut self.open.cut_above), ..Current::default() };
-        let mut line_ends = memchr::memchr_iter(b'\n', bytes);
         let mut at = 0;
         loop {
-            match LineStart::of(&bytes[at..]) {
-                LineStart::Stamped(stamp) => {
-                    self.emit(bytes, &current, at, sink);
-                    current = Current { from: at, stamp: Some(stamp), ..Current::default() };
-                }
-                LineStart::Banner => {
-                    let from = current.blank_from.unwrap_or(at);
-                    self.emit(bytes, &current, from, sink);
-                    current = Current { from, continued: from < at, ..Current::default() };
-                }
-                LineStart::Undecided => break,
-                LineStart::Blank => {
-                    current.continued |= at > current.from;
-                    current.blank_from.get_or_insert(at);
-                }
-                LineStart::Continuation => {
-                    current.continued |= at > current.from;
-                    current.blank_from = None;
-                }
+            at = self.usual_lines(bytes, at, &mut current, sink);
+            if at == bytes.len() {
+                break;
             }
-            let Some(line_end) = line_ends.next() else {
+            match self.unusual(bytes, at, &mut current) {
+                Begins::Entry(next) => {
+                    self.end(&current, bytes, next.from, &mut |entry| sink(entry));
+                    current = next;
+                }
+                Begins::Nothing => {}
+                Begins::Undecided => break,
+            }
+            let Some(line_end) = memchr::memchr(b'\n', &bytes[at..]) else {
                 at = bytes.len();
                 break;
             };
-            at = line_end + 1;
+            at += line_end + 1;
         }
         let body_end = current.blank_from.unwrap_or(at);
         let parts = [&bytes[current.from..body_end], &bytes[body_end..at], &bytes[at..]];
+        self.offset += current.from as u64;
         self.open.cut_above = current.cut_above;
-        self.open.keep(current.stamp, parts, current.continued, self.options);
+        self.open.keep(current.stamp(), parts, current.continued, self.options);
     }
 
+    /// Goes over lines that are as most are, from the one at `at` on; tells where the first other one begins. Each of
+    /// them begins an entry, and ends the one before.
     #[inline]
-    fn emit(&mut self, bytes: &[u8], current: &Current, to: usize, sink: &mut impl FnMut(EntryRef<'_>)) {
+    fn usual_lines<'b>(
+        &self,
+        bytes: &'b [u8],
+        at: usize,
+        current: &mut Current<'b>,
+        sink: &mut impl FnMut(EntryRef<'_>),
+    ) -> usize {
+        let Some(recent) = self.recent else { return at };
+        let Some(mut head) = first_usual(&bytes[at..], &recent) else { return at };
+        self.end(current, bytes, at, &mut |entry| sink(entry));
+        let mut from = at;
+        let stopped_at = loop {
+            // A header has no line end. Where its text begins is not waited for, so the search runs beside the reading.
+            let searched_from = from + Head::SHORTEST;
+            let Some(line_end) = memchr::memchr(b'\n', &bytes[searched_from..]) else { break bytes.len() };
+            let next_at = searched_from + line_end + 1;
+            let Some(next) = Head::usual(&bytes[next_at..], &recent) else { break next_at };
+            let (held, offset) = (&bytes[from..next_at], self.offset.wrapping_add(from as u64));
+            sink(EntryRef::of(&Found::line(offset, held, head), self.options));
+            (head, from) = (next, next_at);
+        };
+        *current = Current { from, head: Some(head), ..Current::default() };
+        stopped_at
+    }
+
+    /// Hands out the entry that ends at `to`, when there is one.
+    fn end(&self, current: &Current<'_>, bytes: &[u8], to: usize, sink: Sink<'_>) {
         let held = &bytes[current.from..to];
         if held.is_empty() {
             return;
         }
-        let total = held.len() as u64;
-        let &Current { stamp, continued, cut_above, .. } = current;
-        let found = Found { offset: self.offset, held, total, stamp, continued, cut_above };
-        emit(&found, self.options, sink);
-        self.offset += total;
+        let &Current { from, head, continued, cut_above, .. } = current;
+        let (offset, total) = (self.offset + from as u64, held.len() as u64);
+        sink(EntryRef::of(&Found { offset, held, total, head, continued, cut_above }, self.options));
     }
+
+    /// What a line is that is not as most are. One that goes on with an entry is taken into it.
+    #[inline(never)]
+    fn unusual<'b>(&mut self, bytes: &'b [u8], at: usize, current: &mut Current<'b>) -> Begins<'b> {
+        let line = &bytes[at..];
+        match LineStart::of(line) {
+            LineStart::Stamped(stamp) => {
+                self.recent = Recent::of(line, stamp.timestamp).or(self.recent);
+                let head = Some(Head { stamp, rest: stamp.rest(line) });
+                Begins::Entry(Current { from: at, head, ..Current::default() })
+            }
+            LineStart::Banner => {
+                let from = current.blank_from.unwrap_or(at);
+                Begins::Entry(Current { from, continued: from < at, ..Current::default() })
+            }
+            LineStart::Undecided => Begins::Undecided,
+            LineStart::Blank => {
+                current.continued |= at > current.from;
+                current.blank_from.get_or_insert(at);
+                Begins::Nothing
+            }
+            LineStart::Continuation => {
+                current.continued |= at > current.from;
+                current.blank_from = None;
+                Begins::Nothing
+            }
+        }
+    }
+}
+
+/// Called where a run of usual lines begins, so that [`Head::usual`] stands only in the loop over them.
+#[inline(never)]
+fn first_usual<'b>(line: &'b [u8], recent: &Recent) -> Option<Head<'b>> {
+    Head::usual(line, recent)
+}
+
+/// What a line begins.
+enum Begins<'b> {
+    Entry(Current<'b>),
+    Nothing,
+    Undecided,
 }
 
 /// The entry that a scan is in.
 #[derive(Default)]
-struct Current {
+struct Current<'b> {
     from: usize,
-    stamp: Option<Stamp>,
+    head: Option<Head<'b>>,
     /// Where the blank lines begin that its last lines are.
     blank_from: Option<usize>,
     continued: bool,
     cut_above: Cut,
+}
+
+impl Current<'_> {
+    fn stamp(&self) -> Option<Stamp> {
+        self.head.map(|head| head.stamp)
+    }
 }

@@ -1,112 +1,27 @@
-//! A flat file system in memory, served to the kernel by a thread of the test. One fault can be armed.
+//! What the kernel asks of the file system.
 
 use std::{
-    collections::BTreeMap,
     ffi::OsStr,
-    path::Path,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use fuser::{
-    BackgroundSession, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation,
-    INodeNo, LockOwner, MountOption, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
-    ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyWrite, ReplyXattr, Request, TimeOrNow,
-    WriteFlags,
+    Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, LockOwner, OpenFlags,
+    RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen,
+    ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
-/// The call that fails, counted from the moment that it is armed.
-#[derive(Debug, Clone, Copy)]
-pub struct Fault {
-    pub errno: i32,
-    pub at: u64,
-    /// Every call after it fails too.
-    pub for_ever: bool,
-}
+use super::{File, State};
 
 /// Nothing is kept by the kernel, so that every call comes here.
 const NOW: Duration = Duration::ZERO;
 
-/// The mounted file system; gone with its value.
-pub struct MemoryDisk {
-    folder: tempfile::TempDir,
-    state: Arc<Mutex<State>>,
-    session: Option<BackgroundSession>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    files: BTreeMap<u64, File>,
-    names: BTreeMap<String, u64>,
-    last_inode: u64,
-    fault: Option<Fault>,
-    calls: u64,
-    failed: Option<&'static str>,
-}
-
-#[derive(Debug, Clone)]
-struct File {
-    bytes: Vec<u8>,
-    mode: u16,
-    uid: u32,
-    gid: u32,
-    written: SystemTime,
-    links: u32,
-}
-
-impl MemoryDisk {
-    /// Only root may mount, and only where the kernel offers `/dev/fuse`; elsewhere a test says so and ends.
-    pub fn can_be_mounted() -> bool {
-        let offered = std::fs::OpenOptions::new().read(true).write(true).open("/dev/fuse");
-        let can = nix::unistd::geteuid().is_root() && offered.is_ok();
-        if !can {
-            eprintln!("left out: a file system of the test's own needs root and /dev/fuse ({offered:?})");
-        }
-        can
-    }
-
-    pub fn mount() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let state = Arc::new(Mutex::new(State { last_inode: 1, ..State::default() }));
-        let mut config = Config::default();
-        config.mount_options = vec![MountOption::FSName("instance-test".to_owned())];
-        let session = fuser::spawn_mount(Served(Arc::clone(&state)), folder.path(), &config)
-            .expect("this test mounts a file system of its own, which needs root and /dev/fuse");
-        Self { folder, state, session: Some(session) }
-    }
-
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
-    pub fn arm(&self, fault: Fault) {
-        let mut state = self.state();
-        (state.fault, state.calls, state.failed) = (Some(fault), 0, None);
-    }
-
-    /// The first call that failed.
-    pub fn disarm(&self) -> Option<&'static str> {
-        let mut state = self.state();
-        state.fault = None;
-        state.failed.take()
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap()
-    }
-}
-
-impl Drop for MemoryDisk {
-    fn drop(&mut self) {
-        drop(self.session.take());
-    }
-}
-
-struct Served(Arc<Mutex<State>>);
+pub struct Served(pub Arc<Mutex<State>>);
 
 impl Served {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The state, unless this call is the one that fails.
@@ -129,7 +44,7 @@ impl State {
             (FileType::Directory, 0o755, 2, 0, (0, 0), SystemTime::UNIX_EPOCH)
         } else {
             let file = self.files.get(&inode)?;
-            let size = u64::try_from(file.bytes.len()).unwrap();
+            let size = file.bytes.len() as u64;
             (FileType::RegularFile, file.mode, file.links, size, (file.uid, file.gid), file.written)
         };
         Some(FileAttr {
@@ -208,10 +123,10 @@ impl Filesystem for Served {
             Ok(state) => state,
         };
         if let Some(file) = state.files.get_mut(&inode.into()) {
-            file.mode = mode.map_or(file.mode, |mode| u16::try_from(mode & 0o7777).unwrap());
+            file.mode = mode.map_or(file.mode, permissions);
             (file.uid, file.gid) = (uid.unwrap_or(file.uid), gid.unwrap_or(file.gid));
             if let Some(size) = size {
-                file.bytes.resize(usize::try_from(size).unwrap(), 0);
+                file.bytes.resize(length(size), 0);
             }
         }
         match state.attributes(inode.into()) {
@@ -234,11 +149,11 @@ impl Filesystem for Served {
         };
         state.last_inode += 1;
         let inode = state.last_inode;
-        let mode = u16::try_from(mode & 0o7777).unwrap();
+        let mode = permissions(mode);
         let written = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         state.files.insert(inode, File { bytes: Vec::new(), mode, uid: 0, gid: 0, written, links: 1 });
-        state.names.insert(name.to_str().unwrap().to_owned(), inode);
-        let attributes = state.attributes(inode).unwrap();
+        state.names.insert(text(name).to_owned(), inode);
+        let attributes = state.attributes(inode).expect("made above");
         reply.created(&NOW, &attributes, Generation(0), FileHandle(0), FopenFlags::FOPEN_DIRECT_IO);
     }
 
@@ -258,7 +173,7 @@ impl Filesystem for Served {
             Ok(state) => state,
         };
         let bytes = state.files.get(&inode.into()).map_or(&[][..], |file| &file.bytes);
-        let from = usize::try_from(offset).unwrap().min(bytes.len());
+        let from = length(offset).min(bytes.len());
         let to = (from + size as usize).min(bytes.len());
         reply.data(&bytes[from..to]);
     }
@@ -280,11 +195,11 @@ impl Filesystem for Served {
             Ok(state) => state,
         };
         let Some(file) = state.files.get_mut(&inode.into()) else { return reply.error(Errno::ENOENT) };
-        let from = usize::try_from(offset).unwrap();
+        let from = length(offset);
         // A disk that fails may have taken a part: the beginning of a write stays, whatever comes of the rest.
         file.bytes.resize(file.bytes.len().max(from + data.len()), 0);
         file.bytes[from..from + data.len()].copy_from_slice(data);
-        reply.written(u32::try_from(data.len()).unwrap());
+        reply.written(u32::try_from(data.len()).expect("the kernel sends less than 4 GiB"));
     }
 
     fn fsync(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
@@ -337,8 +252,8 @@ impl Filesystem for Served {
         };
         let Some(inode) = state.named(name) else { return reply.error(Errno::ENOENT) };
         state.unlink(new_name);
-        state.names.remove(name.to_str().unwrap());
-        state.names.insert(new_name.to_str().unwrap().to_owned(), inode);
+        state.names.remove(text(name));
+        state.names.insert(text(new_name).to_owned(), inode);
         reply.ok();
     }
 
@@ -354,9 +269,9 @@ impl Filesystem for Served {
             Err(errno) => return reply.error(errno),
             Ok(state) => state,
         };
-        let skipped = usize::try_from(offset).unwrap();
+        let skipped = length(offset);
         for (at, (name, inode)) in state.names.iter().enumerate().skip(skipped) {
-            if reply.add(INodeNo(*inode), u64::try_from(at).unwrap() + 1, FileType::RegularFile, name) {
+            if reply.add(INodeNo(*inode), at as u64 + 1, FileType::RegularFile, name) {
                 break;
             }
         }
@@ -374,4 +289,16 @@ impl Filesystem for Served {
     fn getxattr(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, reply: ReplyXattr) {
         reply.error(Errno::ENODATA);
     }
+}
+
+fn text(name: &OsStr) -> &str {
+    name.to_str().expect("the product names its files in UTF-8")
+}
+
+fn length(bytes: u64) -> usize {
+    usize::try_from(bytes).expect("it lies in memory")
+}
+
+fn permissions(mode: u32) -> u16 {
+    u16::try_from(mode & 0o7777).expect("twelve bits")
 }

@@ -1,0 +1,116 @@
+//! Secrets that others write into logs, alerts and commands come out nowhere: not in what analyst and gateway log, count, answer
+//! or call people with, nor on the terminal. (Spans, records and the other services: `telemetry`.)
+
+use std::{fs, io::Write as _, time::Duration};
+
+use instance_clock::{Clock as _, SystemClock};
+use instance_testkit::{Endpoint, Seen, eventually};
+use serde_json::{Value, json};
+
+use crate::{
+    command_line,
+    gateway::Caller,
+    pipeline::{HOST, INSTANCE, Pipeline, wish},
+    telemetry::{SECRETS, get, listens_at},
+};
+
+const TOKEN: &str = "token-of-this-test";
+const PATIENCE: Duration = Duration::from_mins(1);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_leaves_by_analyst_gateway_webhook_or_terminal() {
+    let calls = Seen::default();
+    let address = Endpoint::nobody();
+    let _endpoint = Endpoint::start(address, &calls, |_, _| 200);
+    let mut pipeline = Pipeline::new(&[]).await;
+    pipeline.variable("INSTANCE_TELEMETRY__LISTEN", "127.0.0.1:0");
+    pipeline.variable("INSTANCE_TELEMETRY__LOG_FILTER", "info,instance=debug,instance_bus=debug");
+    pipeline.iris.start();
+    pipeline.everything().await;
+    let analyst = format!(
+        "host = \"{HOST}\"\n[nats]\nurl = \"{}\"\n[analyst]\n[analyst.webhook]\nurl = \"http://{address}/call\"\n",
+        pipeline.server.url()
+    );
+    pipeline.start("analyst", "analyst", &analyst);
+    let gateway = pipeline.gateway(TOKEN, &["alert", "command", "read"]).await;
+    pipeline.ready(&["analyst"]).await;
+
+    in_the_log(&pipeline);
+    let mut told = by_http(&Caller::new(gateway, TOKEN)).await;
+    told += &called(&pipeline, &calls).await;
+    for words in [&["inbox", "list"][..], &["incident"], &["status"], &["history"], &["dead-letter", "list"]]
+    {
+        let ran = pipeline.instance(words).await;
+        assert!(ran.code < 2, "{ran:?}");
+        told += &(ran.stdout + &ran.stderr);
+    }
+    for service in ["analyst", "gateway"] {
+        let address = listens_at(&mut pipeline, service);
+        told += &get(&address, "/metrics", "application/openmetrics-text;version=1.0.0");
+        told += &get(&address, "/readyz?verbose", "*/*");
+    }
+    pipeline.drained().await;
+    told += &pipeline.logs();
+    for (_, secret) in SECRETS {
+        let found: Vec<&str> = told.lines().filter(|line| line.contains(secret)).collect();
+        assert!(found.is_empty(), "{secret} is in {found:#?}");
+    }
+}
+
+/// Entries that no row knows: somebody is called for them.
+fn in_the_log(pipeline: &Pipeline) {
+    let mut log = fs::OpenOptions::new().append(true).open(pipeline.iris.log_path()).unwrap();
+    let now = SystemClock.now().strftime("%m/%d/%y-%H:%M:%S:000").to_string();
+    for (text, _) in SECRETS {
+        writeln!(log, "{now} (1) 3 [Utility.Event] Unheard of: {text}").unwrap();
+    }
+}
+
+/// Alerts and commands that carry them, and what can be read of them afterwards. (A faulty command is answered with its own
+/// words, to the asker alone.)
+async fn by_http(caller: &Caller) -> String {
+    for (at, (text, _)) in SECRETS.iter().enumerate() {
+        let alert = json!({
+            "status": "firing", "labels": {"alertname": "Unknown", "iris_instance": INSTANCE, "note": text},
+            "annotations": {"summary": text, "description": text},
+            "startsAt": format!("2026-11-14T09:45:{at:02}Z"), "endsAt": "0001-01-01T00:00:00Z",
+            "generatorURL": "http://prometheus", "fingerprint": format!("{at:016x}"),
+        });
+        let group = json!({
+            "version": "4", "groupKey": text, "truncatedAlerts": 0, "status": "firing", "receiver": "instance",
+            "groupLabels": {}, "commonLabels": {}, "commonAnnotations": {}, "externalURL": "http://alertmanager",
+            "alerts": [alert],
+        });
+        let mut refused = wish::set_cpf("no_such_parameter", text, false);
+        refused["recommended_action"] = (*text).into();
+        let mut faulty = refused.clone();
+        faulty["priority"] = (*text).into();
+        for (path, body) in [
+            ("/v1/alerts/alertmanager", &group),
+            ("/v1/commands", &refused),
+            ("/v1/commands", &faulty),
+            ("/v1/commands", &Value::String((*text).to_owned())),
+        ] {
+            let (status, answer) = caller.post(path, body).await;
+            assert!(status < 500, "{path}: {status} {answer}");
+        }
+    }
+    let (status, all) = caller.get("/v1/remediations").await;
+    assert!(status == 200 && all["found"].as_u64() > Some(0), "{all}");
+    format!("{all:#}\n")
+}
+
+/// Waits until somebody was called for all that waits for a person; what was sent.
+async fn called(pipeline: &Pipeline, calls: &Seen) -> String {
+    eventually(PATIENCE, || async {
+        let waiting = command_line::json(&pipeline.instance(&["inbox", "list", "--json"]).await);
+        let sent = calls.all();
+        let sent_for = |id: &str| sent.iter().any(|posted| posted.document.to_string().contains(id));
+        let incidents = waiting["incidents"].as_array()?;
+        let all = incidents.iter().all(|incident| sent_for(incident["incident_id"].as_str().unwrap_or("-")));
+        (all && !incidents.is_empty()).then(|| {
+            sent.iter().map(|posted| format!("{:?} {:#}\n", posted.headers, posted.document)).collect()
+        })
+    })
+    .await
+}
