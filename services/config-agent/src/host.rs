@@ -5,7 +5,11 @@ mod local; // This very machine.
 mod merge_file;
 mod read;
 
-use std::{fmt::Debug, path::PathBuf, time::Duration};
+use std::{
+    fmt::Debug,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use instance_agent::{
     InstanceSettings, Work,
@@ -47,7 +51,7 @@ pub trait Host: Debug + Send + Sync {
     fn merge(
         &self,
         instance: &InstanceSettings,
-        file: &MergeFile,
+        file: &dyn MergeFile,
         limit: Duration,
     ) -> Result<Finished, Failure>;
 
@@ -94,7 +98,7 @@ pub trait CpfFile: Debug {
     fn put(&self, text: &[u8], backup: &str, last_look: LastLook<'_>) -> Result<(), Failure>;
 
     /// Lays a merge file beside it, that only the owner of the CPF may read; gone when it is dropped.
-    fn merge_file(&self, text: &[u8]) -> Result<MergeFile, Failure>;
+    fn merge_file(&self, text: &[u8]) -> Result<Box<dyn MergeFile>, Failure>;
 
     /// Fails when somebody else has written the file since it was read.
     fn is_unchanged(&self) -> Result<(), Failure>;
@@ -103,23 +107,8 @@ pub trait CpfFile: Debug {
     fn prune(&self, kept_backups: usize) -> Option<String>;
 }
 
-/// A merge file that was laid beside a CPF. Removed when it is dropped.
-#[derive(Debug)]
-pub struct MergeFile {
-    path: PathBuf,
-}
-
-impl MergeFile {
-    /// Where it lies.
-    pub fn path(&self) -> &std::path::Path {
-        &self.path
-    }
-}
-
-impl Drop for MergeFile {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_file(&self.path) {
-            tracing::warn!(%error, path = %self.path.display(), "could not remove a merge file; the next merge removes it");
-        }
-    }
+/// A merge file that was laid beside a CPF. Gone when it is dropped.
+pub trait MergeFile: Debug {
+    /// Where it lies, for the `iris` program.
+    fn path(&self) -> &Path;
 }

@@ -52,7 +52,8 @@ pub fn merge(
     (limits.last_look)()?;
     file.is_unchanged()?;
     crash_point("config.to-merge");
-    let finished = site.host.merge(site.instance, &laid, limits.remaining.saturating_sub(began.elapsed()))?;
+    let finished =
+        site.host.merge(site.instance, &*laid, limits.remaining.saturating_sub(began.elapsed()))?;
     crash_point("config.merged");
     drop(laid);
     // Exit codes are not believed: only the file says what it holds.

@@ -9,7 +9,10 @@ use std::{
     thread,
 };
 
-/// Those that have nothing to wait for: as many as were ever needed at the same time.
+/// A change needs so many at a time. More of them, for instances that are changed at the same time, end when they are done.
+const KEPT: usize = 2;
+
+/// Those that have nothing to wait for.
 static IDLE: Mutex<Vec<Syncer>> = Mutex::new(Vec::new());
 
 /// A thread that makes one file after the other durable, and ends when this is dropped.
@@ -49,7 +52,10 @@ impl Syncing {
             Self::Over(outcome) => return outcome,
         };
         let outcome = syncer.outcomes.recv().map_err(io::Error::other)?;
-        idle().push(syncer);
+        let mut idle = idle();
+        if idle.len() < KEPT {
+            idle.push(syncer);
+        }
         outcome
     }
 }
@@ -100,6 +106,7 @@ mod tests {
                 let outcome = syncing.end();
                 assert_eq!(outcome.is_ok(), at % 2 == 0, "{at}: {outcome:?}");
             }
+            assert!(idle().len() <= KEPT);
         }
     }
 

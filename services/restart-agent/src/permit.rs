@@ -6,7 +6,7 @@ use instance_knowledge as knowledge;
 
 use crate::{
     error::RestartError,
-    observe::{Site, State},
+    observe::{Site, State, logons_enabled},
 };
 
 /// Conditions of a start that failed on its CPF. A restart repeats them as long as the CPF is the same, and only so
@@ -72,10 +72,10 @@ fn forbidding(entries: &[Entry]) -> impl Iterator<Item = (String, String)> {
     known.filter(|(id, _)| knowledge::condition(id).is_some_and(|row| row.must_not_restart))
 }
 
-/// Without the image journal that its last run has left, a start takes a clean stop for a crash. Refused only where the
-/// instance itself has named that file, by the name that settings and CPF give it: no path from a log is looked up.
+/// Without the image journal that its last run has left, a start takes a clean stop for a crash. Refused only where that
+/// run came up, and has named the file as settings and CPF name it: no path from a log is looked up.
 fn has_image_journal(site: &Site<'_>, state: &State, entries: &[Entry]) -> Result<(), RestartError> {
-    if *state != State::Down {
+    if *state != State::Down || !logons_enabled(entries) {
         return Ok(());
     }
     let named = |entry: &Entry| Some(entry.message_text().trim().strip_prefix(IMAGE_JOURNAL)?.to_owned());

@@ -107,6 +107,8 @@ impl Place {
         let mut settings = self.settings();
         settings["process_root"] = json!(self.path("proc"));
         settings["state_dir"] = json!(self.path("state"));
+        // No time is kept back from the stop, so that it has the whole of the step.
+        settings["start_seconds"] = json!(0);
         let settings: RestartSettings = serde_json::from_value(settings)?;
         Ok(RestartAgent::new(settings, Arc::new(SystemClock)))
     }

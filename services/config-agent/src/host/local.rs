@@ -72,7 +72,7 @@ impl Host for LocalHost {
     fn merge(
         &self,
         instance: &InstanceSettings,
-        file: &MergeFile,
+        file: &dyn MergeFile,
         limit: Duration,
     ) -> Result<Finished, Failure> {
         let program = Program::new(&self.iris_command)

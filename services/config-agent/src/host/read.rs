@@ -109,8 +109,9 @@ impl CpfFile for Live {
         put.and(settled)
     }
 
-    fn merge_file(&self, text: &[u8]) -> Result<MergeFile, Failure> {
-        merge_file::lay(&self.folder, &self.name, &self.snapshot, text).map_err(FileError::into_failure)
+    fn merge_file(&self, text: &[u8]) -> Result<Box<dyn MergeFile>, Failure> {
+        let laid = merge_file::lay(&self.folder, &self.name, &self.snapshot, text);
+        Ok(Box::new(laid.map_err(FileError::into_failure)?))
     }
 
     fn is_unchanged(&self) -> Result<(), Failure> {
