@@ -42,7 +42,9 @@ fn the_image_copies_what_the_sources_take_in() {
     let copied: Vec<PathBuf> = compiled
         .lines()
         .filter_map(|line| line.strip_prefix("COPY "))
-        .flat_map(|line| line.split(' ').filter(|word| !word.starts_with("--")).map(|word| root.join(word)))
+        // The last word is where it goes.
+        .filter_map(|line| line.rsplit_once(' '))
+        .flat_map(|(from, _)| from.split(' ').map(|word| root.join(word)))
         .collect();
     let mut files = Vec::new();
     for room in ["cli", "services", "shared"] {
