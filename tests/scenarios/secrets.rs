@@ -119,7 +119,8 @@ async fn called(pipeline: &Pipeline, calls: &Seen) -> String {
         // Some are called for what else is wrong here; one at least for an entry that was planted.
         let planted = sent.iter().any(|posted| posted.document.to_string().contains("Unheard of"));
         (all && planted).then(|| {
-            sent.iter().map(|posted| format!("{:?} {:#}\n", posted.headers, posted.document)).collect()
+            let told = sent.iter().map(|posted| format!("{:?} {:#}", posted.headers, posted.document));
+            told.collect::<Vec<_>>().join("\n") + "\n"
         })
     })
     .await
