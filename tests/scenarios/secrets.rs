@@ -38,8 +38,16 @@ async fn no_secret_leaves_by_analyst_gateway_webhook_or_terminal() {
     in_the_log(&pipeline);
     let mut told = by_http(&Caller::new(gateway, TOKEN)).await;
     told += &called(&pipeline, &calls).await;
-    for words in [&["inbox", "list"][..], &["incident"], &["status"], &["history"], &["dead-letter", "list"]]
-    {
+    for words in [
+        &["inbox", "list"][..],
+        &["inbox", "show"],
+        &["incident"],
+        &["incident", "--last"],
+        &["investigate", "what happened?"],
+        &["status"],
+        &["history"],
+        &["dead-letter", "list"],
+    ] {
         let ran = pipeline.instance(words).await;
         assert!(ran.code < 2, "{ran:?}");
         told += &(ran.stdout + &ran.stderr);
@@ -108,8 +116,11 @@ async fn called(pipeline: &Pipeline, calls: &Seen) -> String {
         let sent_for = |id: &str| sent.iter().any(|posted| posted.document.to_string().contains(id));
         let incidents = waiting["incidents"].as_array()?;
         let all = incidents.iter().all(|incident| sent_for(incident["incident_id"].as_str().unwrap_or("-")));
-        (all && !incidents.is_empty()).then(|| {
-            sent.iter().map(|posted| format!("{:?} {:#}\n", posted.headers, posted.document)).collect()
+        // Some are called for what else is wrong here; one at least for an entry that was planted.
+        let planted = sent.iter().any(|posted| posted.document.to_string().contains("Unheard of"));
+        (all && planted).then(|| {
+            let told = sent.iter().map(|posted| format!("{:?} {:#}", posted.headers, posted.document));
+            told.collect::<Vec<_>>().join("\n") + "\n"
         })
     })
     .await

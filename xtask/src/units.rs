@@ -19,7 +19,7 @@ const WITHOUT_SANDBOX: &str = "instance-iris@.service";
 /// Check each unit; on a machine without systemd say that it is left out.
 pub fn run(workspace: &Workspace) -> Result<()> {
     if Command::new(PROGRAM).arg("--version").output().is_err() {
-        println!("left out: {PROGRAM} is not on this machine, so nobody has looked at deploy/systemd");
+        println!("skipped: {PROGRAM} is not on this machine, so nobody has looked at deploy/systemd");
         return Ok(());
     }
     let folder = workspace.root.join("target/units");
@@ -69,7 +69,7 @@ fn exposure(unit: &Path) -> Result<()> {
     let text = String::from_utf8_lossy(&output.stdout);
     let Some(line) = text.lines().rev().find(|line| line.contains("exposure level")) else {
         // Before systemd 250 only a running unit can be looked at.
-        println!("left out: this {PROGRAM} cannot look at the security of \"{}\"", unit.display());
+        println!("skipped: this {PROGRAM} cannot look at the security of \"{}\"", unit.display());
         return Ok(());
     };
     println!("{}", line.trim());

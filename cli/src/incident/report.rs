@@ -97,7 +97,7 @@ fn row(evidence: &Evidence) -> [String; 5] {
         evidence.severity.as_str().to_owned(),
         evidence.process_id.map(|id| id.to_string()).unwrap_or_default(),
         evidence.message_id.to_string(),
-        evidence.excerpt.clone(),
+        instance_redaction::redact(&evidence.excerpt).into_owned(),
     ]
 }
 

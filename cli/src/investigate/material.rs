@@ -162,7 +162,11 @@ impl Kinds {
 }
 
 fn excerpt(text: &str) -> String {
-    let line: String = text.chars().take(EXCERPT).map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
+    let line: String = instance_redaction::redact(text)
+        .chars()
+        .take(EXCERPT)
+        .map(|c| if c.is_whitespace() { ' ' } else { c })
+        .collect();
     printable(line.trim())
 }
 

@@ -5,7 +5,7 @@
 //! Invariant: takes time linear in the text; a text without a secret is handed back as it is, without a copy.
 //! Invariant: what was redacted once stays the same when it is redacted again.
 //!
-//! May be imported by telemetry, llm, engine, story, chassis and cli. Imports nothing of ours.
+//! May be imported by telemetry, llm, engine, story, transport, chassis and cli. Imports nothing of ours.
 //!
 //! Absent on purpose: personal data in free text (nothing tells a name from a word), and 32 or more hex digits alone: trace
 //! ids and digests look like that, and a log without them helps nobody. [`redact_strictly`] takes them too.

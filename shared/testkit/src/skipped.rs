@@ -29,7 +29,8 @@ pub fn skipped(why: impl Display) {
     if let Some(list) = env::var_os(VARIABLE).filter(|named| !named.is_empty()) {
         let file = OpenOptions::new().create(true).append(true).open(&list);
         // One write, so that tests side by side do not part each other's lines.
-        file.and_then(|mut file| file.write_all(line.as_bytes()))
-            .unwrap_or_else(|error| panic!("could not note in {list:?} that this is skipped: {error}"));
+        file.and_then(|mut file| file.write_all(line.as_bytes())).unwrap_or_else(|error| {
+            panic!("could not note in \"{}\" that this is skipped: {error}", list.display())
+        });
     }
 }

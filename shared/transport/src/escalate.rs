@@ -1,12 +1,14 @@
 //! Findings that ask for a person, told to a webhook: at least once each, until somebody has them.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
+use bytes::Bytes;
 use instance_bus::{Bus, BusError, DeadLetterReason, Deliveries, Delivery, StartAt};
 use instance_contract::{
     Decision, Finding,
     subject::{self, IncidentRecord},
 };
+use serde_json::Value;
 
 use crate::transport::SendError;
 use crate::webhook::Webhook;
@@ -75,7 +77,7 @@ impl Escalation {
             return Ok(Told::Acknowledged);
         }
         let key = finding.finding_id.to_string();
-        let payload = delivery.payload().clone();
+        let payload = shown(delivery.payload());
         match self.webhook.post(&key, Finding::SCHEMA, &finding.trace_id, payload).await {
             Ok(()) => {
                 delivery.done().await?;
@@ -101,6 +103,25 @@ impl Escalation {
     }
 }
 
+/// The finding as others may see it: what its excerpts quote of a log may look like a secret.
+fn shown(finding: &Bytes) -> Bytes {
+    fn without_secrets(value: &mut Value) {
+        match value {
+            Value::String(text) => {
+                if let Cow::Owned(redacted) = instance_redaction::redact(text) {
+                    *text = redacted;
+                }
+            }
+            Value::Array(values) => values.iter_mut().for_each(without_secrets),
+            Value::Object(fields) => fields.values_mut().for_each(without_secrets),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+    let mut document: Value = serde_json::from_slice(finding).expect("a finding was read of it");
+    without_secrets(&mut document);
+    document.to_string().into()
+}
+
 async fn is_acknowledged(bus: &Bus, finding: &Finding) -> Result<bool, BusError> {
     let Finding { instance, incident_id, .. } = finding;
     let subject = subject::incident(instance, *incident_id, IncidentRecord::Acknowledged);
@@ -116,6 +137,17 @@ fn pause(tried: u64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_looks_like_a_secret_is_told_to_nobody_and_the_rest_is() {
+        let trace = "0af7651916cd43dd8448eb211c80319c";
+        let finding = serde_json::json!({
+            "trace_id": trace, "evidence": [{"excerpt": "password=hunter2 \"a\"", "at": 1.5}], "none": null,
+        });
+        let told: Value = serde_json::from_slice(&shown(&finding.to_string().into())).unwrap();
+        assert!(!told.to_string().contains("hunter2"), "{told}");
+        assert_eq!((&told["trace_id"], &told["evidence"][0]["at"]), (&trace.into(), &1.5.into()));
+    }
 
     #[test]
     fn pauses_double_up_to_a_minute() {

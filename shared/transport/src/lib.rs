@@ -7,7 +7,7 @@
 //!
 //! Invariant: a finding that asks for a person is told to the webhook until it was taken or a person has acknowledged it.
 //!
-//! May be imported by the generator, the analyst, the CLI and tests. Imports bus and contract.
+//! May be imported by the generator, the analyst, the CLI and tests. Imports bus, contract and redaction.
 //!
 //! Absent on purpose: TLS. A consumer behind `https` is reached through a proxy beside this process.
 
