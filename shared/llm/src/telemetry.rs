@@ -50,7 +50,7 @@ impl Meters {
                 .with_unit("s")
                 .with_boundaries(seconds())
                 .build(),
-            lookups: meter.u64_counter("instance.model.cache.lookups").build(),
+            lookups: meter.u64_counter("instance.model.cache.lookups").with_unit("{lookup}").build(),
         }
     }
 
