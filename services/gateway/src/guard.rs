@@ -55,7 +55,8 @@ pub(crate) async fn guard(State(gate): State<Gate>, request: Request, next: Next
     let outcome = admit(&gate, request, next).instrument(span.clone()).await;
     let response = outcome.unwrap_or_else(Problem::into_response);
     let status = response.status();
-    span.record("http.response.status_code", status.as_u16());
+    // Signed: what is unsigned would be exported as a text.
+    span.record("http.response.status_code", i64::from(status.as_u16()));
     HTTP_DURATION.record(began.elapsed().as_secs_f64(), &[&method, &route, status.as_str()]);
     response
 }

@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 
 use instance_redaction::redact;
-use instance_signals::catalogue::Metric;
+use instance_signals::catalogue::{Attribute, Metric, Type};
 use instance_signals::metrics::CPU;
 use instance_signals::{Instrument, Mirror, all, mirror_to};
-use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Histogram, Meter};
+use opentelemetry::{KeyValue, Value};
 
 use crate::process;
 
@@ -68,7 +68,14 @@ impl Mirror for Histograms {
 fn attributes(metric: &'static Metric, labels: &[impl AsRef<str>]) -> Vec<KeyValue> {
     let fixed = metric.fixed.iter().map(|(attribute, value)| KeyValue::new(attribute.name, *value));
     let own = metric.labels.iter().zip(labels).filter(|(_, value)| !value.as_ref().is_empty());
-    let own =
-        own.map(|(attribute, value)| KeyValue::new(attribute.name, redact(value.as_ref()).into_owned()));
+    let own = own.map(|(attribute, value)| KeyValue::new(attribute.name, typed(attribute, value.as_ref())));
     fixed.chain(own).collect()
+}
+
+/// Labels are texts where they are counted; here they get the type of the catalogue.
+fn typed(attribute: &Attribute, label: &str) -> Value {
+    match label.parse::<i64>() {
+        Ok(number) if attribute.of == Type::Integer => number.into(),
+        _ => redact(label).into_owned().into(),
+    }
 }

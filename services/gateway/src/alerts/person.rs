@@ -129,8 +129,8 @@ impl Call<'_> {
         let text = match self.alert {
             Some(alert) => {
                 let rest = alert.labels.iter().filter(|(name, _)| *name != "alertname");
-                let rest: String = rest.map(|(name, value)| format!(" {name}={value}")).collect();
-                format!("alert {}:{rest}", alert.name())
+                let rest: Vec<String> = rest.map(|(name, value)| format!("{name}={value}")).collect();
+                format!("alert {}: {}", alert.name(), rest.join(" "))
             }
             None => self.text.to_owned(),
         };
