@@ -76,8 +76,21 @@ fn text(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
 
 /// The cases for models too, with `--live`. Not optimised: what is timed waits for disk and network.
 pub fn models(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
-    let program = ["run", "-p", "instance-tests", "--example", "models"];
-    command::run(command::cargo_in(workspace).args(program).arg("--").args(arguments))
+    // The storm is the real process's, on a real server.
+    let server = nats_server::find(workspace)?;
+    let programs = [
+        "-p",
+        "instance-analyst",
+        "--bin",
+        "instance-analyst",
+        "-p",
+        "instance-tests",
+        "--example",
+        "models",
+    ];
+    command::run(command::cargo_in(workspace).arg("build").args(programs))?;
+    let mut bench = std::process::Command::new(workspace.program("examples/models"));
+    command::run(bench.env(nats_server::VARIABLE, server).args(arguments))
 }
 
 fn agents(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {

@@ -3,12 +3,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on says where")]
 
+#[path = "../../../services/analyst/tests/analyst/desk.rs"]
+#[expect(dead_code, reason = "the analyst's own tests use the rest")]
+mod analyst;
 #[path = "../../models/cases.rs"]
 mod cases;
 #[path = "../../models/scene.rs"]
 mod scene;
 
 mod figures;
+mod goals;
 
 use std::{env, fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path, process::ExitCode};
 
@@ -26,7 +30,15 @@ async fn main() -> ExitCode {
     match env::args().nth(1).as_deref() {
         Some("--live") => live().await,
         Some("--serve") => serve().await,
-        _ => figures::print().await,
+        Some("--goals") => {
+            goals::print().await;
+            ExitCode::SUCCESS
+        }
+        _ => {
+            let outcome = figures::print().await;
+            goals::print().await;
+            outcome
+        }
     }
 }
 

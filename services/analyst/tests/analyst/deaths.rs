@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
-use crate::desk::{DIED, Desk, PATIENCE};
+use crate::desk::{Analyst, DIED, Desk, PATIENCE};
 use instance_contract::subject::IncidentRecord;
 use instance_testkit::eventually;
 
@@ -52,4 +52,11 @@ fn points() -> BTreeSet<String> {
         points.extend(names.map(|(name, _)| name.to_owned()));
     }
     points
+}
+
+impl Analyst {
+    /// Has it ended? Nobody asked it to.
+    fn has_died(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_some()
+    }
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
+    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex,
@@ -39,7 +40,7 @@ pub struct Desk {
 }
 
 /// The analyst; ended with its test.
-pub struct Analyst(Child);
+pub struct Analyst(pub Child);
 
 impl Desk {
     pub async fn new() -> Self {
@@ -62,7 +63,7 @@ impl Desk {
         );
         fs::write(&file, text).unwrap();
         let log = fs::File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_instance-analyst"));
+        let mut command = Command::new(program());
         command.arg("--config").arg(file).envs(variables.iter().copied());
         Analyst(command.stdout(Stdio::null()).stderr(log).spawn().unwrap())
     }
@@ -177,12 +178,6 @@ impl Analyst {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
-
-    #[cfg(feature = "crashpoints")]
-    /// Has it ended? Nobody asked it to.
-    pub fn has_died(&mut self) -> bool {
-        self.0.try_wait().unwrap().is_some()
-    }
 }
 
 impl Drop for Analyst {
@@ -191,6 +186,12 @@ impl Drop for Analyst {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// Of the package's own tests cargo says where it is; a benchmark finds it beside itself.
+fn program() -> PathBuf {
+    let beside = || std::env::current_exe().unwrap().parent().unwrap().with_file_name("instance-analyst");
+    option_env!("CARGO_BIN_EXE_instance-analyst").map_or_else(beside, PathBuf::from)
 }
 
 pub fn message(number: u128, text: &str, severity: u8) -> Value {

@@ -120,9 +120,9 @@ fn asked(error_type: &str, order: &[&str], parameters: &Value) -> RemediationCom
         "requested_by": "ada", "issued_at": "2026-11-21T08:00:00Z", "execution_order": order,
         "parameters": parameters,
     });
-    let older =
+    let nothing =
         Older::nothing("0af7651916cd43dd8448eb211c80319c".parse().unwrap(), jiff::Timestamp::UNIX_EPOCH);
-    RemediationCommand::decode(document.to_string().as_bytes(), &older).unwrap()
+    RemediationCommand::decode(document.to_string().as_bytes(), &nothing).unwrap()
 }
 
 /// A CPF edit of ours is heard in the log as a restart is; a change of the kernel is not, and of another instance neither.
