@@ -358,25 +358,38 @@ mod tests {
         );
     }
 
-    /// Every byte of a usual line changed into every other: what is read at a glance is what is read with care.
+    /// Every byte of usual lines changed into every other: what is read at a glance is what is read with care.
     #[test]
     fn a_glance_never_differs_from_care() {
-        let line = *b"11/14/25-09:45:55:657 (50745) 2 [Utility.Event] LMF Error: No valid license key. No local file found\n";
-        let LineStart::Stamped(known) = LineStart::of(&line) else { panic!("a stamped line") };
-        let recent = Recent::of(&line, known.timestamp).unwrap();
-        assert_eq!(Head::usual(&line, &recent), Some(Head { stamp: known, rest: known.rest(&line) }));
+        let known = b"11/14/25-09:45:55:657 (50745) 2 [Utility.Event] ";
+        let LineStart::Stamped(stamp) = LineStart::of(known) else { panic!("a stamped line") };
+        let recent = Recent::of(known, stamp.timestamp).unwrap();
         let mut seen = 0;
-        for place in 0..line.len() {
-            for byte in 0..=u8::MAX {
-                let mut other = line;
-                other[place] = byte;
-                let Some(head) = Head::usual(&other, &recent) else { continue };
-                seen += 1;
-                assert_eq!(LineStart::of(&other), LineStart::Stamped(head.stamp), "{byte} at {place}");
-                assert_eq!(head.stamp.rest(&other), head.rest, "{byte} at {place}");
+        let mut same = |line: &[u8]| {
+            let Some(head) = Head::usual(line, &recent) else { return };
+            seen += 1;
+            assert_eq!(LineStart::of(line), LineStart::Stamped(head.stamp), "{:?}", line.escape_ascii());
+            assert_eq!(head.stamp.rest(line), head.rest, "{:?}", line.escape_ascii());
+        };
+        for text in [
+            "[Utility.Event] LMF Error: No valid license key.",
+            "[Database.MountedRO] dRO]  opening",
+            "[A]\n\n",
+        ] {
+            for pid in ["1", "50745", "4114424", "12345678"] {
+                let line = format!(
+                    "11/14/25-09:47:59:999 ({pid}) 2 {text} and so on, to the length of a usual line\n"
+                );
+                for place in 0..line.len() {
+                    for byte in 0..=u8::MAX {
+                        let mut other = line.clone().into_bytes();
+                        other[place] = byte;
+                        same(&other);
+                    }
+                }
             }
         }
-        assert!(seen > 10_000, "{seen}");
+        assert!(seen > 50_000, "{seen}");
     }
 
     #[test]

@@ -127,8 +127,7 @@ impl Pen {
         let minutes = self.millisecond_of_day / MINUTE;
         self.minute_begun = minutes * MINUTE;
         let [hour, minute] = [minutes / 60, minutes % 60].map(|part| two(narrow(part)));
-        self.minute =
-            u64::from_le_bytes([hour[0], hour[1], b':', minute[0], minute[1], b':', b'0', b'0']);
+        self.minute = u64::from_le_bytes([hour[0], hour[1], b':', minute[0], minute[1], b':', b'0', b'0']);
     }
 }
 
@@ -168,7 +167,8 @@ mod tests {
     #[test]
     fn the_text_of_a_time_is_that_of_the_time() {
         let mut pen = Pen::at("12/31/25-23:58:58:001".parse().unwrap());
-        for step in [0, 1, 9, 10, 998, 1000, 57_999, 59_999, 60_000, 61_001, 3_599_999, DAY - 1, DAY, DAY + 1] {
+        for step in [0, 1, 9, 10, 998, 1000, 57_999, 59_999, 60_000, 61_001, 3_599_999, DAY - 1, DAY, DAY + 1]
+        {
             pen.advance(step);
             let mut out = Vec::new();
             pen.header(&mut out, &Author::of(1), Severity::Info);
