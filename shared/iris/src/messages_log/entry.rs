@@ -109,9 +109,9 @@ pub(crate) struct Found<'a> {
 impl<'a> Found<'a> {
     /// An entry of one stamped line.
     #[inline]
-    pub fn line(offset: u64, held: &'a [u8], head: Head<'a>) -> Self {
-        let total = held.len() as u64;
-        Self { offset, held, total, head: Some(head), continued: false, cut_above: Cut::Nowhere }
+    pub fn line(offset: u64, bytes: &'a [u8], head: Head<'a>) -> Self {
+        let total = bytes.len() as u64;
+        Self { offset, held: bytes, total, head: Some(head), continued: false, cut_above: Cut::Nowhere }
     }
 }
 

@@ -61,12 +61,9 @@ impl<'a> Head<'a> {
     pub const SHORTEST: usize = Timestamp::LENGTH + 10;
 
     /// Reads the header of a line as most are: of the same ten minutes as `recent`, with process id, severity and a
-    /// category of letters and dots, and not at the end of the bytes. What this gives, [`LineStart::of`] and [`Stamp::rest`] give too; where it gives
-    /// nothing, they decide.
-    #[expect(
-        clippy::inline_always,
-        reason = "its answer is larger than what it does; handed back through memory it costs a quarter more"
-    )]
+    /// category of letters and dots, and not at the end of the bytes. What this gives, [`LineStart::of`] and
+    /// [`Stamp::rest`] give too; where it gives nothing, they decide.
+    // Its answer is larger than what it does: handed back through memory it costs a quarter more.
     #[inline(always)]
     pub fn usual(line: &'a [u8], recent: &Recent) -> Option<Self> {
         const MARKS: u64 = u64::from_le_bytes([0xff, 0xff, 0xfc, 0xff, 0xff, 0, 0, 0]);

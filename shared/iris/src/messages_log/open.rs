@@ -127,10 +127,10 @@ impl Open {
     fn emit_body(&mut self, offset: u64, options: Options, sink: Sink<'_>) -> u64 {
         let total = self.body.total;
         if total > 0 {
-            let (held, continued) = (self.body.bytes.as_slice(), self.continued);
+            let (bytes, continued) = (self.body.bytes.as_slice(), self.continued);
             let cut_above = self.cut_above;
-            let head = self.stamp.map(|stamp| Head { stamp, rest: stamp.rest(held) });
-            sink(EntryRef::of(&Found { offset, held, total, head, continued, cut_above }, options));
+            let head = self.stamp.map(|stamp| Head { stamp, rest: stamp.rest(bytes) });
+            sink(EntryRef::of(&Found { offset, held: bytes, total, head, continued, cut_above }, options));
         }
         self.body.clear();
         self.stamp = None;
