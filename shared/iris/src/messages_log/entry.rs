@@ -4,7 +4,8 @@ use memchr::memmem::Finder;
 
 use super::{
     Keep, Options, Severity, Timestamp,
-    header::{BANNER, Category, Head},
+    header::{BANNER, Category},
+    usual::Head,
 };
 
 /// A process dump says this in its first lines; what follows prints shared memory, the license key included.

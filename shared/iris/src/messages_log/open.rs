@@ -1,7 +1,8 @@
 use super::{
     Keep, Options,
     entry::{Cut, EntryRef, Found},
-    header::{Head, LineStart, Stamp},
+    header::{LineStart, Stamp},
+    usual::Head,
 };
 
 /// A header needs no more than this before its text: stamp, process id, severity, category.

@@ -1,8 +1,9 @@
 use super::{
     entry::{Cut, Entry, EntryRef, Found},
-    header::{DECIDED_WITHIN, Head, LineStart, Stamp},
+    header::{DECIDED_WITHIN, LineStart, Stamp},
     open::{Open, Sink},
     timestamp::Recent,
+    usual::Head,
 };
 
 /// Cuts the bytes of a messages log into entries, chunk by chunk.
