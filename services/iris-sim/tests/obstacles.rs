@@ -7,6 +7,7 @@ use std::fs;
 use std::io::Write as _;
 use std::net::TcpStream;
 
+use instance_clock::{Clock as _, SystemClock};
 use support::{Bench, wait_until};
 
 /// Severity of the last entry that holds this text.
@@ -94,6 +95,18 @@ fn certificates_and_licenses_have_a_last_day() {
         || fs::write(&file, certificate).unwrap(),
         || fs::remove_file(&file).unwrap(),
     );
+    let today = SystemClock.now().to_zoned(jiff::tz::TimeZone::system()).date();
+    let in_days = |days: i64| today.saturating_add(jiff::Span::new().days(days));
+    bench.stop();
+    let ending = |days: i64| certificate.replace("2024-05-11", &in_days(days).to_string());
+    caused(
+        &bench,
+        "Certificate 17 Issuer CN=CA (Subject CN=service.example.test) expires in ",
+        1,
+        || fs::write(&file, ending(12)).unwrap(),
+        || fs::write(&file, ending(400)).unwrap(),
+    );
+    fs::remove_file(&file).unwrap();
     let key = bench.path("PROD/mgr/iris.key");
     let good = fs::read_to_string(&key).unwrap();
     bench.stop();

@@ -99,6 +99,8 @@ pub enum Step {
         /// `CONTROL`, `WRTDMN`, `AUXWD`, `GARCOL`, `JRNDMN`, `EXPDMN`.
         process: String,
     },
+    /// `iris force`: every process of the instance is killed at once.
+    Force {},
     /// SIGTERM to the instance, as a host that goes down sends it.
     Terminate {},
     /// Nothing, for a while.

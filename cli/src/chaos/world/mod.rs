@@ -203,6 +203,7 @@ impl World {
                 self.counting_starts(|| run(&mut command)).map(|_| ())
             }
             Step::Stop {} => well(Command::new(self.iris()).args(["stop", &self.name, "quietly"])),
+            Step::Force {} => well(Command::new(self.iris()).args(["force", &self.name])),
             Step::Merge { file } => {
                 run(Command::new(self.iris()).args(["merge", &self.name]).arg(self.path(file))).map(|_| ())
             }

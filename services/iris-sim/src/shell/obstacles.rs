@@ -7,7 +7,7 @@ use crate::shell::cpf_file::CpfFile;
 use crate::shell::folder::InstanceFolder;
 use crate::shell::host;
 use crate::shell::license::{License, date, days_between};
-use crate::world::facts::{ExpiredCertificate, Obstacles};
+use crate::world::facts::{EndingCertificate, Obstacles};
 use crate::world::parameters::Parameters;
 
 /// Everything that is found.
@@ -24,7 +24,7 @@ pub fn find(
         locked_elsewhere: locked_elsewhere(parameters),
         needed_databases_absent: needed_databases_absent(cpf, parameters),
         license_days_left: license.days_left(at),
-        expired_certificates: expired_certificates(&folder.certificates(), at),
+        ending_certificates: ending_certificates(&folder.certificates(), at),
     }
 }
 
@@ -59,26 +59,29 @@ fn needed_databases_absent(cpf: &CpfFile, parameters: &Parameters) -> Vec<String
     absent
 }
 
+/// IRIS warns of certificates this many days before their last one.
+const WARN_DAYS: i64 = 30;
+
 /// One file for each certificate, with lines `serial=`, `issuer=`, `subject=` and `expires=`; a real instance has them
 /// in its security database.
-fn expired_certificates(folder: &Path, at: &jiff::Zoned) -> Vec<ExpiredCertificate> {
+fn ending_certificates(folder: &Path, at: &jiff::Zoned) -> Vec<EndingCertificate> {
     let files = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut expired: Vec<ExpiredCertificate> = files
+    let mut ending: Vec<EndingCertificate> = files
         .filter_map(|file| {
             let text = fs::read_to_string(file.path()).ok()?;
-            let expired_on = date(value(&text, "expires")?)?;
-            Some(ExpiredCertificate {
+            let last_day = date(value(&text, "expires")?)?;
+            Some(EndingCertificate {
                 serial: value(&text, "serial")?.to_owned(),
                 issuer: value(&text, "issuer")?.to_owned(),
                 subject: value(&text, "subject")?.to_owned(),
-                expired_on,
-                days_ago: days_between(expired_on, at.date()),
+                last_day,
+                days_left: days_between(at.date(), last_day),
             })
         })
-        .filter(|certificate| certificate.days_ago > 0)
+        .filter(|certificate| certificate.days_left <= WARN_DAYS)
         .collect();
-    expired.sort_by(|a, b| a.serial.cmp(&b.serial));
-    expired
+    ending.sort_by(|a, b| a.serial.cmp(&b.serial));
+    ending
 }
 
 /// What the first line `name=value` of a file says.

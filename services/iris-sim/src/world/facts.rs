@@ -51,13 +51,13 @@ pub struct Obstacles {
     pub needed_databases_absent: Vec<String>,
     /// Days until the license key ends; none when the key does not say. Below zero when it has ended.
     pub license_days_left: Option<i64>,
-    /// Certificates whose day has passed.
-    pub expired_certificates: Vec<ExpiredCertificate>,
+    /// Certificates whose last day has passed, or comes within a month.
+    pub ending_certificates: Vec<EndingCertificate>,
 }
 
-/// A certificate of the instance that has expired.
+/// A certificate of the instance that has expired or soon will.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExpiredCertificate {
+pub struct EndingCertificate {
     /// Serial number.
     pub serial: String,
     /// Who issued it.
@@ -65,9 +65,9 @@ pub struct ExpiredCertificate {
     /// Whose it is.
     pub subject: String,
     /// Its last day.
-    pub expired_on: jiff::civil::Date,
-    /// How long ago.
-    pub days_ago: i64,
+    pub last_day: jiff::civil::Date,
+    /// Days until then; below zero when it has expired.
+    pub days_left: i64,
 }
 
 /// Memory of the host, in MB of 1,048,576 bytes.

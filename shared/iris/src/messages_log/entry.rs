@@ -4,7 +4,8 @@ use memchr::memmem::Finder;
 
 use super::{
     Keep, Options, Severity, Timestamp,
-    header::{BANNER, Category, Head},
+    header::{BANNER, Category},
+    usual::Head,
 };
 
 /// A process dump says this in its first lines; what follows prints shared memory, the license key included.
@@ -109,9 +110,9 @@ pub(crate) struct Found<'a> {
 impl<'a> Found<'a> {
     /// An entry of one stamped line.
     #[inline]
-    pub fn line(offset: u64, held: &'a [u8], head: Head<'a>) -> Self {
-        let total = held.len() as u64;
-        Self { offset, held, total, head: Some(head), continued: false, cut_above: Cut::Nowhere }
+    pub fn line(offset: u64, bytes: &'a [u8], head: Head<'a>) -> Self {
+        let total = bytes.len() as u64;
+        Self { offset, held: bytes, total, head: Some(head), continued: false, cut_above: Cut::Nowhere }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Severity, Timestamp, timestamp::Recent};
+use super::{Severity, Timestamp};
 
 /// How the recovery banner begins, the only unstamped line that starts an entry (messages-log.md, section 3).
 pub(crate) const BANNER: &[u8] = b"*** Recovery started at ";
@@ -47,90 +47,6 @@ pub(crate) struct Rest<'a> {
     pub category: Option<Category<'a>>,
     pub text_at: usize,
     pub damaged: bool,
-}
-
-/// All that stands before the text of a stamped line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Head<'a> {
-    pub stamp: Stamp,
-    pub rest: Rest<'a>,
-}
-
-impl<'a> Head<'a> {
-    /// No header that [`usual`](Self::usual) reads is shorter: stamp, ` (1) 0 [A]`.
-    pub const SHORTEST: usize = Timestamp::LENGTH + 10;
-
-    /// Reads the header of a line as most are: of the same ten minutes as `recent`, with process id, severity and a
-    /// category of letters and dots, and not at the end of the bytes. What this gives, [`LineStart::of`] and [`Stamp::rest`] give too; where it gives
-    /// nothing, they decide.
-    #[expect(
-        clippy::inline_always,
-        reason = "its answer is larger than what it does; handed back through memory it costs a quarter more"
-    )]
-    #[inline(always)]
-    pub fn usual(line: &'a [u8], recent: &Recent) -> Option<Self> {
-        const MARKS: u64 = u64::from_le_bytes([0xff, 0xff, 0xfc, 0xff, 0xff, 0, 0, 0]);
-        const WANTED: u64 = u64::from_le_bytes(*b") 0 [\0\0\0");
-        let window: &[u8; 64] = line.first_chunk()?;
-        let timestamp = recent.read(window.first_chunk()?)?;
-        if [window[Timestamp::LENGTH], window[Timestamp::LENGTH + 1]] != *b" (" {
-            return None;
-        }
-        let (process_id, digits) = number_below_ten_million(word(window, Timestamp::LENGTH + 2))?;
-        let closed_at = Timestamp::LENGTH + 2 + (digits & 7);
-        // `) S [`, where the two lowest bits of the digit say which severity it is.
-        if word(window, closed_at) & MARKS != WANTED {
-            return None;
-        }
-        let severity = Severity::from_digit(window[closed_at + 2] & 3);
-        let name_at = closed_at + 5;
-        let words = [word(window, name_at), word(window, name_at + 8), word(window, name_at + 16)];
-        let closed = name_at + letters_and_dots(words);
-        if window[closed] != b']' || !window[name_at].is_ascii_alphabetic() {
-            return None; // No category, or a longer one.
-        }
-        let text_at = closed + 1 + usize::from(window[closed + 1] == b' ');
-        if window[text_at] == b'd' {
-            return None; // It may be damaged.
-        }
-        let stamp = Stamp { timestamp, process_id, length: closed_at + 1 };
-        let category = Some(Category(&window[name_at..closed]));
-        Some(Self { stamp, rest: Rest { severity, category, text_at, damaged: false } })
-    }
-}
-
-#[inline]
-fn word(window: &[u8; 64], at: usize) -> u64 {
-    window[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
-}
-
-/// The number that the first one to seven of eight bytes are, and how many they are; something else must follow.
-#[inline]
-fn number_below_ten_million(bytes: u64) -> Option<(u64, usize)> {
-    let values = bytes ^ (ONES * 0x30);
-    let outside = (values | (values & !TOP_BITS).wrapping_add(ONES * (0x7f - 9))) & TOP_BITS;
-    let digits = outside.trailing_zeros() / 8;
-    if digits == 0 || digits > 7 {
-        return None;
-    }
-    // The digits move up to the end, with zeros before them; then two, four and eight of them make a number each.
-    let aligned = values << (64 - digits * 8);
-    let pairs = aligned.wrapping_mul(10).wrapping_add(aligned >> 8) & 0x00ff_00ff_00ff_00ff;
-    let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_ffff_0000_ffff;
-    let number = fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff;
-    Some((number, digits as usize))
-}
-
-/// How many of 24 bytes at their start are letters and dots. Without a branch, for nothing foretells it.
-#[inline]
-fn letters_and_dots(words: [u64; 3]) -> usize {
-    // Gathers the top bits of eight bytes in one.
-    let others = |word: u64| {
-        let plain = (letters(word & !TOP_BITS) | same(word & !TOP_BITS, b'.')) & !word;
-        ((!plain & TOP_BITS) >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
-    };
-    let [first, second, third] = words.map(others);
-    (first | second << 8 | third << 16 | 1 << 24).trailing_zeros() as usize
 }
 
 impl LineStart {
@@ -216,7 +132,7 @@ fn severity(rest: &[u8]) -> Option<Severity> {
 
 /// The name of a category: a letter, then letters, digits, dots and underscores.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Category<'a>(&'a [u8]);
+pub struct Category<'a>(pub(super) &'a [u8]);
 
 impl<'a> Category<'a> {
     /// That of a header which was read.
@@ -272,8 +188,8 @@ fn category_length(window: &[u8]) -> Option<usize> {
     Some(at + rest)
 }
 
-const TOP_BITS: u64 = 0x8080_8080_8080_8080;
-const ONES: u64 = 0x0101_0101_0101_0101;
+pub(super) const TOP_BITS: u64 = 0x8080_8080_8080_8080;
+pub(super) const ONES: u64 = 0x0101_0101_0101_0101;
 
 /// Sets the top bit of each of eight bytes that may be of a category; the other bits say nothing.
 #[inline]
@@ -284,14 +200,14 @@ const fn in_category(word: u64) -> u64 {
 
 /// Sets the top bit of each letter; all bytes must be below 128, and the other bits say nothing.
 #[inline]
-const fn letters(bytes: u64) -> u64 {
+pub(super) const fn letters(bytes: u64) -> u64 {
     // A small letter where the byte was a letter of either case, and nowhere else.
     between(bytes | (ONES * 0x20), b'a', b'z')
 }
 
 /// Sets the top bit of each byte that is this one; all bytes must be below 128, and the other bits say nothing.
 #[inline]
-const fn same(bytes: u64, byte: u8) -> u64 {
+pub(super) const fn same(bytes: u64, byte: u8) -> u64 {
     TOP_BITS - (bytes ^ (ONES * byte as u64))
 }
 
@@ -322,8 +238,7 @@ pub(crate) fn is_damaged(text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Head, LineStart};
-    use crate::messages_log::timestamp::Recent;
+    use super::LineStart;
 
     fn check(line: &str, expected: &str) {
         let found = match LineStart::of(line.as_bytes()) {
@@ -358,27 +273,6 @@ mod tests {
         );
     }
 
-    /// Every byte of a usual line changed into every other: what is read at a glance is what is read with care.
-    #[test]
-    fn a_glance_never_differs_from_care() {
-        let line = *b"11/14/25-09:45:55:657 (50745) 2 [Utility.Event] LMF Error: No valid license key. No local file found\n";
-        let LineStart::Stamped(known) = LineStart::of(&line) else { panic!("a stamped line") };
-        let recent = Recent::of(&line, known.timestamp).unwrap();
-        assert_eq!(Head::usual(&line, &recent), Some(Head { stamp: known, rest: known.rest(&line) }));
-        let mut seen = 0;
-        for place in 0..line.len() {
-            for byte in 0..=u8::MAX {
-                let mut other = line;
-                other[place] = byte;
-                let Some(head) = Head::usual(&other, &recent) else { continue };
-                seen += 1;
-                assert_eq!(LineStart::of(&other), LineStart::Stamped(head.stamp), "{byte} at {place}");
-                assert_eq!(head.stamp.rest(&other), head.rest, "{byte} at {place}");
-            }
-        }
-        assert!(seen > 10_000, "{seen}");
-    }
-
     #[test]
     fn eight_bytes_at_a_time_are_judged_as_one_at_a_time() {
         for byte in 0..=255_u8 {
@@ -387,11 +281,6 @@ mod tests {
                 window[place] = byte;
                 let expected = (!super::IN_CATEGORY[usize::from(byte)]).then_some(place);
                 assert_eq!(super::category_length(&window), expected, "{byte} at {place}");
-                let words = [0, 8, 12].map(|at| u64::from_le_bytes(*window[at..].first_chunk().unwrap()));
-                let is_other = !byte.is_ascii_alphabetic() && byte != b'.';
-                let seen_at = if place < 16 { place } else { place + 4 };
-                let length = if is_other { seen_at } else { 24 };
-                assert_eq!(super::letters_and_dots(words), length, "{byte} at {place}");
             }
         }
     }

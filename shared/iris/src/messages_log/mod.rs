@@ -22,6 +22,7 @@ mod print;
 mod reader; // Read this first: bytes in, entries out.
 mod severity;
 mod timestamp;
+mod usual;
 
 pub use entry::{Entry, EntryRef, Header, HeaderRef};
 pub use header::Category;

@@ -1,7 +1,8 @@
 use super::{
     Keep, Options,
     entry::{Cut, EntryRef, Found},
-    header::{Head, LineStart, Stamp},
+    header::{LineStart, Stamp},
+    usual::Head,
 };
 
 /// A header needs no more than this before its text: stamp, process id, severity, category.
@@ -127,10 +128,10 @@ impl Open {
     fn emit_body(&mut self, offset: u64, options: Options, sink: Sink<'_>) -> u64 {
         let total = self.body.total;
         if total > 0 {
-            let (held, continued) = (self.body.bytes.as_slice(), self.continued);
+            let (bytes, continued) = (self.body.bytes.as_slice(), self.continued);
             let cut_above = self.cut_above;
-            let head = self.stamp.map(|stamp| Head { stamp, rest: stamp.rest(held) });
-            sink(EntryRef::of(&Found { offset, held, total, head, continued, cut_above }, options));
+            let head = self.stamp.map(|stamp| Head { stamp, rest: stamp.rest(bytes) });
+            sink(EntryRef::of(&Found { offset, held: bytes, total, head, continued, cut_above }, options));
         }
         self.body.clear();
         self.stamp = None;

@@ -1,8 +1,9 @@
 use super::{
     entry::{Cut, Entry, EntryRef, Found},
-    header::{DECIDED_WITHIN, Head, LineStart, Stamp},
+    header::{DECIDED_WITHIN, LineStart, Stamp},
     open::{Open, Sink},
     timestamp::Recent,
+    usual::Head,
 };
 
 /// Cuts the bytes of a messages log into entries, chunk by chunk.
@@ -258,8 +259,8 @@ impl Reader {
             let Some(line_end) = memchr::memchr(b'\n', &bytes[searched_from..]) else { break bytes.len() };
             let next_at = searched_from + line_end + 1;
             let Some(next) = Head::usual(&bytes[next_at..], &recent) else { break next_at };
-            let (held, offset) = (&bytes[from..next_at], self.offset.wrapping_add(from as u64));
-            sink(EntryRef::of(&Found::line(offset, held, head), self.options));
+            let (line, offset) = (&bytes[from..next_at], self.offset.wrapping_add(from as u64));
+            sink(EntryRef::of(&Found::line(offset, line, head), self.options));
             (head, from) = (next, next_at);
         };
         *current = Current { from, head: Some(head), ..Current::default() };
@@ -268,13 +269,13 @@ impl Reader {
 
     /// Hands out the entry that ends at `to`, when there is one.
     fn end(&self, current: &Current<'_>, bytes: &[u8], to: usize, sink: Sink<'_>) {
-        let held = &bytes[current.from..to];
-        if held.is_empty() {
+        let lines = &bytes[current.from..to];
+        if lines.is_empty() {
             return;
         }
         let &Current { from, head, continued, cut_above, .. } = current;
-        let (offset, total) = (self.offset + from as u64, held.len() as u64);
-        sink(EntryRef::of(&Found { offset, held, total, head, continued, cut_above }, self.options));
+        let (offset, total) = (self.offset + from as u64, lines.len() as u64);
+        sink(EntryRef::of(&Found { offset, held: lines, total, head, continued, cut_above }, self.options));
     }
 
     /// What a line is that is not as most are. One that goes on with an entry is taken into it.

@@ -135,7 +135,7 @@ impl Timestamp {
     }
 
     /// Appends the stamp as IRIS writes it.
-    pub(crate) fn write_to(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write_to(self, out: &mut Vec<u8>) {
         let Parts { year, month, day, hour, minute, second, millisecond } = self.parts();
         push_two(out, month);
         out.push(b'/');
@@ -196,7 +196,7 @@ impl Parts {
 
     /// 0 for what is no month.
     #[inline]
-    fn days_of_month(&self) -> u8 {
+    fn days_of_month(self) -> u8 {
         // A stamp without a year may be of a leap year.
         let leap = self.year == NO_YEAR || self.year.is_multiple_of(4);
         match self.month {

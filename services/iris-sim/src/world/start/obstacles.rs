@@ -1,7 +1,7 @@
 //! What a start says about things that lie in its way, and where it ends because of them.
 
 use crate::world::act::{Act, Alarm, Category, Entry, Severity, Writer};
-use crate::world::facts::{Obstacles, StartFacts};
+use crate::world::facts::{EndingCertificate, Obstacles, StartFacts};
 use crate::world::{PASS_CYCLE, Phase, World};
 
 /// Seven days are a warning, five and fewer an alert [MG].
@@ -43,7 +43,7 @@ impl World {
 
 /// What is looked at once logons are possible: license, certificates, the databases of namespaces.
 pub(super) fn daily_checks(facts: &StartFacts) -> Vec<Act> {
-    let Obstacles { needed_databases_absent, license_days_left, expired_certificates, .. } = &facts.obstacles;
+    let Obstacles { needed_databases_absent, license_days_left, ending_certificates, .. } = &facts.obstacles;
     let mut acts: Vec<Act> = needed_databases_absent
         .iter()
         .map(|directory| {
@@ -59,21 +59,26 @@ pub(super) fn daily_checks(facts: &StartFacts) -> Vec<Act> {
         // No real line is known; the words are those of the catalogue's guess.
         acts.push(monitor(severity, format!("[SYSTEM MONITOR] License expires in {days} days")));
     }
-    for certificate in expired_certificates {
-        let text = format!(
-            "Certificate {} Issuer {} (Subject {})  expired {} days ago ({}).",
-            certificate.serial,
-            certificate.issuer,
-            certificate.subject,
-            certificate.days_ago,
-            certificate.expired_on
-        );
-        acts.push(monitor(Severity::Fatal, text));
+    let mut expired = 0;
+    for EndingCertificate { serial, issuer, subject, last_day, days_left } in ending_certificates {
+        if *days_left < 0 {
+            expired += 1;
+            let days = days_left.abs();
+            let text = format!(
+                "Certificate {serial} Issuer {issuer} (Subject {subject})  expired {days} days ago ({last_day})."
+            );
+            acts.push(monitor(Severity::Fatal, text));
+        } else {
+            // No real line is known; the words are those of the catalogue's guess.
+            let text = format!(
+                "Certificate {serial} Issuer {issuer} (Subject {subject}) expires in {days_left} days"
+            );
+            acts.push(monitor(Severity::Warning, text));
+        }
     }
-    if !expired_certificates.is_empty() {
-        let count = expired_certificates.len();
+    if expired > 0 {
         let text =
-            format!("{count} SSL/TLS, X.509 Certificate(s) have expired. See messages.log for details.");
+            format!("{expired} SSL/TLS, X.509 Certificate(s) have expired. See messages.log for details.");
         acts.push(monitor(Severity::Fatal, text));
     }
     acts
