@@ -96,7 +96,6 @@ impl Fixture {
             host: host.parse().unwrap(),
             carriers: instance_contract::Carriers::default(),
             dry_run: false,
-            meter: opentelemetry::global::meter("test"),
         }
     }
 
