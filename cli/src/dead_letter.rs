@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use instance_bus::{BusError, DeadLetter};
+use instance_redaction::redact;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -87,7 +88,7 @@ fn list(letters: &[DeadLetter], session: &Session) -> Result<()> {
         return Ok(());
     }
     let rows = letters.iter().map(|letter| {
-        let reason: String = letter.reason.replace('\n', " ").chars().take(100).collect();
+        let reason = redact(&letter.reason).replace('\n', " ").chars().take(100).collect();
         [letter.sequence.to_string(), letter.died_at.to_string(), letter.subject.clone(), reason]
     });
     print(table(["number", "died", "subject", "reason"], rows))
@@ -104,7 +105,7 @@ fn show(letter: &DeadLetter, session: &Session) -> Result<()> {
         return print_json(&document);
     }
     print(format_args!("dead letter {}, {}", letter.sequence, letter.died_at))?;
-    print(format_args!("reason   {}", printable(&letter.reason)))?;
+    print(format_args!("reason   {}", printable(&redact(&letter.reason))))?;
     print(format_args!("subject  {} ({} of {})", letter.subject, letter.stream_sequence, letter.stream))?;
     print(format_args!("tried    {} times", letter.deliveries))?;
     print(printable(&payload))
@@ -112,7 +113,7 @@ fn show(letter: &DeadLetter, session: &Session) -> Result<()> {
 
 fn summary(letter: &DeadLetter) -> Map<String, Value> {
     let fields = json!({
-        "sequence": letter.sequence, "reason": letter.reason, "subject": letter.subject, "stream": letter.stream,
+        "sequence": letter.sequence, "reason": redact(&letter.reason), "subject": letter.subject, "stream": letter.stream,
         "stream_sequence": letter.stream_sequence, "deliveries": letter.deliveries, "died_at": letter.died_at,
         "bytes": letter.payload.len(),
     });

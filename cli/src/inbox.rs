@@ -119,21 +119,23 @@ fn row(case: &Case) -> Option<[String; 6]> {
         finding.instance.to_string(),
         finding.severity.as_str().to_owned(),
         report::condition(case),
-        format!("{}{taken}", why.replace('\n', " ")),
+        instance_redaction::redacted(format!("{}{taken}", why.replace('\n', " "))),
     ])
 }
 
 fn document(case: &Case) -> Option<Value> {
     let (number, finding) = case.question()?;
     let Decision::Person { why, what_to_do } = &finding.decision else { return None };
-    Some(json!({
+    let mut document = json!({
         "incident_id": case.id, "finding_id": finding.finding_id, "number": number,
         "trace_id": finding.trace_id, "instance": finding.instance, "host": finding.host,
         "found_at": finding.found_at, "severity": finding.severity, "condition": finding.condition,
         "error_type": finding.error_type, "confidence": finding.confidence, "why": why,
         "what_to_do": what_to_do, "waits": case.waits(), "state": case.state(),
         "acknowledged": case.acknowledged,
-    }))
+    });
+    instance_redaction::redact_document(&mut document);
+    Some(document)
 }
 
 async fn show(bus: &Bus, id: Option<Uuid>, session: &Session) -> Result<Exit> {
@@ -148,6 +150,7 @@ async fn show(bus: &Bus, id: Option<Uuid>, session: &Session) -> Result<Exit> {
     if session.json() {
         let mut document = case.document();
         document["schema"] = json!("instance.cli.v1.inbox_incident");
+        instance_redaction::redact_document(&mut document);
         print_json(&document)?;
         return Ok(Exit::Done);
     }

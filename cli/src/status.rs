@@ -33,7 +33,8 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
         match args.id {
             Some(id) => {
                 let story = story::find(&bus, id).await?;
-                let all = if story.phase() == Phase::Queued { story::all(&bus).await? } else { Vec::new() };
+                let may_wait = matches!(story.phase(), Phase::Queued | Phase::WaitingApproval);
+                let all = if may_wait { story::all(&bus).await? } else { Vec::new() };
                 one(&story, story.place(&all), session)?;
             }
             None => list(&story::all(&bus).await?, session)?,

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use instance_contract::{StepOutline, ToolResult, WorkflowTrace};
 use instance_engine::Phase;
+use instance_redaction::{redact, redact_document, redacted};
 use uuid::Uuid;
 
 use crate::{
@@ -48,7 +49,9 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
 /// Prints a trace: a table of steps and the verdict, or the WorkflowTrace itself.
 pub fn show(trace: &WorkflowTrace, session: &Session) -> Result<()> {
     if session.json() {
-        return print_json(trace);
+        let mut document = serde_json::to_value(trace)?;
+        redact_document(&mut document);
+        return print_json(&document);
     }
     if !trace.steps_executed.is_empty() {
         print(table(
@@ -58,22 +61,25 @@ pub fn show(trace: &WorkflowTrace, session: &Session) -> Result<()> {
     }
     for step in &trace.planned {
         let StepOutline { step_id, risk, reason, .. } = step;
-        print(format_args!("why       {}", printable(&format!("{step_id}, risk {risk}: {reason}"))))?;
+        print(format_args!(
+            "why       {}",
+            printable(&redact(&format!("{step_id}, risk {risk}: {reason}")))
+        ))?;
     }
     if let Some(verification) = &trace.verification {
         let held = if verification.held { "verified" } else { "not held" };
         for finding in &verification.findings {
-            print(format_args!("{held}  {}", printable(finding)))?;
+            print(format_args!("{held}  {}", printable(&redact(finding))))?;
         }
     }
     for warning in &trace.warnings {
-        print(format_args!("warning   {}", printable(warning)))?;
+        print(format_args!("warning   {}", printable(&redact(warning))))?;
     }
     for fault in &trace.faults {
-        print(format_args!("fault     {}", printable(&fault.to_string())))?;
+        print(format_args!("fault     {}", printable(&redact(&fault.to_string()))))?;
     }
     if let Some(reason) = trace.reason.as_ref().filter(|_| trace.faults.is_empty()) {
-        print(format_args!("reason    {}", printable(reason)))?;
+        print(format_args!("reason    {}", printable(&redact(reason))))?;
     }
     let status = trace.overall_status;
     let tone = if exit_of(status) == Exit::Done { Tone::Good } else { Tone::Bad };
@@ -95,7 +101,7 @@ fn row(result: &ToolResult) -> [String; 6] {
         result.attempt.to_string(),
         result.execution_time_ms.to_string(),
         result.agent.name.clone(),
-        what(result),
+        redacted(what(result)),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! A service that is asked to stop takes nothing new, finishes what it took, and tells so; asked twice, it stops at once.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use instance_contract::RemediationId;
 use instance_testkit::eventually;
@@ -54,10 +54,9 @@ async fn restart_agent_finishes_the_restart_in_hand_and_tells_it() {
 async fn a_second_signal_stops_at_once() {
     let (mut pipeline, gate, _) = restarting().await;
     asked_to_drain(&mut pipeline, "restart-agent").await;
-    let began = Instant::now();
+    // 143: it did not wait for its work, as a first signal makes it.
     pipeline.service("restart-agent").terminate();
     assert_eq!(pipeline.service("restart-agent").ended(SOON).await.code(), Some(143));
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     // The program that it had called has nobody to tell; let it end.
     gate.open();
     eventually(SOON, || async { processes_of(&gate.program).is_empty().then_some(()) }).await;

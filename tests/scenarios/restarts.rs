@@ -7,6 +7,7 @@ use std::{
 };
 
 use instance_contract::{OverallStatus, StepStatus, ToolResult, WorkflowTrace};
+use instance_testkit::eventually;
 use serde_json::{Value, json};
 
 use crate::pipeline::{Pipeline, wish, world};
@@ -48,8 +49,10 @@ async fn who_works_there_is_waited_for_and_listed_and_nothing_is_stopped() {
     assert_eq!(pipeline.iris.starts(), starts, "nothing was stopped");
 
     // Who leaves in time lets it go on.
+    let waits = || pipeline.logs().matches("waiting for users to leave").count();
+    let before = waits();
     let answer = pipeline.ask(&restart(&json!({"users_seconds": 30}))).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    eventually(Duration::from_mins(1), || async { (waits() > before).then_some(()) }).await;
     drop(session);
     let trace = pipeline.ended(answer.remediation_id.unwrap()).await;
     let done = result(&trace, "restart");

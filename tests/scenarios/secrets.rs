@@ -46,6 +46,11 @@ async fn no_secret_leaves_by_analyst_gateway_webhook_or_terminal() {
         &["investigate", "what happened?"],
         &["status"],
         &["history"],
+        &["history", "--csv"],
+        &["history", "--json"],
+        &["incident", "--last", "--json"],
+        &["inbox", "list", "--json"],
+        &["inbox", "show", "--json"],
         &["dead-letter", "list"],
     ] {
         let ran = pipeline.instance(words).await;
@@ -77,6 +82,7 @@ fn in_the_log(pipeline: &Pipeline) {
 /// Alerts and commands that carry them, and what can be read of them afterwards. (A faulty command is answered with its own
 /// words, to the asker alone.)
 async fn by_http(caller: &Caller) -> String {
+    let mut accepted = Vec::new();
     for (at, (text, _)) in SECRETS.iter().enumerate() {
         let alert = json!({
             "status": "firing", "labels": {"alertname": "Unknown", "iris_instance": INSTANCE, "note": text},
@@ -102,10 +108,27 @@ async fn by_http(caller: &Caller) -> String {
             let (status, answer) = caller.post(path, body).await;
             assert!(status < 500, "{path}: {status} {answer}");
         }
+        // One that is planned: its steps have reasons.
+        let mut legal = wish::set_cpf("globals", "0,0,512,0,0,0", false);
+        legal["recommended_action"] = (*text).into();
+        legal["dry_run"] = true.into();
+        let (status, answer) = caller.post("/v1/commands", &legal).await;
+        assert!(status < 300, "{status} {answer}");
+        accepted.push(answer["remediation_id"].as_str().unwrap().to_owned());
     }
     let (status, all) = caller.get("/v1/remediations").await;
     assert!(status == 200 && all["found"].as_u64() > Some(0), "{all}");
-    format!("{all:#}\n")
+    let mut told = format!("{all:#}\n");
+    for id in accepted {
+        let ended = eventually(PATIENCE, || async {
+            let (_, one) = caller.get(&format!("/v1/remediations/{id}")).await;
+            one["trace"].is_object().then_some(one)
+        })
+        .await;
+        assert!(!ended["steps"].as_array().unwrap().is_empty(), "{ended:#}");
+        told += &format!("{ended:#}\n");
+    }
+    told
 }
 
 /// Waits until somebody was called for all that waits for a person; what was sent.

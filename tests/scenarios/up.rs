@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Where the gateway says that it listens.
 fn address(log: &str) -> Option<SocketAddr> {
     let line = log.lines().find(|line| line.contains("serving HTTP"))?;
-    line.split_once("\"address\":\"")?.1.split('"').next()?.parse().ok()
+    line.split_once("\"address\":\"")?.1.split_once('"')?.0.parse().ok()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -60,7 +60,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         let tools = Tools::ensure(workspace)?;
         command::run(&mut counted.build(workspace))?;
         let mut tests = test::cargo_test(workspace, &options.arguments);
-        tests.arg("--no-fail-fast").args(&options.arguments);
+        tests.args(&options.arguments);
         tools.hand_to(&mut tests);
         python_tools::hand_to(workspace, &mut tests);
         tested = command::run(counted.runs(&mut tests));

@@ -207,7 +207,7 @@ fn truth_swapped(scenario: &Scenario, seed: u64, folder: &Path, stop: &AtomicBoo
 /// How often another truth is played, at most, until the commands are the same. Of two faults at once the one is
 /// answered first whose entry is judged first, which is a matter of moments; a truth that is read would differ each time.
 fn plays(scenario: &Scenario) -> usize {
-    if scenario.truth.len() > 1 { 3 } else { 1 }
+    if scenario.truth.len() > 1 { 8 } else { 1 }
 }
 
 /// Another scenario with as many truths, and none of them about anything that was the matter here.

@@ -140,6 +140,7 @@ impl Whole {
         document["schema"] = json!("instance.cli.v1.incident");
         document["remediations"] = json!(remediations);
         document["cost"] = json!(self.cost);
+        instance_redaction::redact_document(&mut document);
         document
     }
 }

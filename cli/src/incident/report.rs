@@ -34,7 +34,9 @@ pub fn finding(number: u32, finding: &Finding) -> String {
         finding.confidence,
         when(finding.found_at)
     )];
-    let mut add = |name: &str, value: &str| lines.push(format!("  {name:10}{}", printable(value)));
+    let mut add = |name: &str, value: &str| {
+        lines.push(format!("  {name:10}{}", printable(&instance_redaction::redact(value))));
+    };
     if !finding.cause.is_empty() {
         add("cause", &finding.cause);
     }

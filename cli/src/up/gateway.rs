@@ -34,6 +34,9 @@ pub fn file(run: &Path, config_dir: Option<&Path>) -> Result<(File, Option<PathB
     Ok((file, Some(token)))
 }
 
+/// Characters of a token that the gateway takes, at least.
+const SHORTEST: u64 = 16;
+
 /// The token of this run folder: drawn once, readable for its owner alone.
 fn token(run: &Path) -> Result<PathBuf> {
     let path = run.join("gateway-token");
@@ -43,7 +46,15 @@ fn token(run: &Path) -> Result<PathBuf> {
             let drawn = [Uuid::new_v4(), Uuid::new_v4()].map(|part| part.simple().to_string()).concat();
             file.write_all(drawn.as_bytes()).with_context(failed)?;
         }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let length = std::fs::metadata(&path).with_context(failed)?.len();
+            // Whoever was to write it may have died on the way.
+            anyhow::ensure!(
+                length >= SHORTEST,
+                "\"{}\" holds no token; remove it and a new one is drawn",
+                path.display()
+            );
+        }
         Err(error) => return Err(error).with_context(failed),
     }
     Ok(path)

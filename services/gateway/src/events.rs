@@ -108,8 +108,9 @@ fn event(message: &LogMessage, places: &mut Places) -> Option<Event> {
     places.insert(shard, message.sequence);
     let text: Vec<String> = places.iter().map(|(shard, place)| format!("{shard}:{place}")).collect();
     // A record that cannot be read is told as text, and hides none of the others.
-    let record: Value = serde_json::from_slice(&message.payload)
+    let mut record: Value = serde_json::from_slice(&message.payload)
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&message.payload).into_owned()));
+    instance_redaction::redact_document(&mut record);
     let data = json!({
         "remediation_id": id, "kind": kind.to_string(), "at": message.published_at, "shard": shard,
         "sequence": message.sequence, "record": record,

@@ -63,6 +63,7 @@ pub(crate) async fn one(
     let story = find(&gateway, &id).await?;
     let mut document = story.document();
     document["trace"] = json!(story.ended().map(|ended| &ended.trace));
+    instance_redaction::redact_document(&mut document);
     Ok(Json(document))
 }
 

@@ -31,7 +31,7 @@ fn a_start_returns_with_logons_enabled_and_a_stop_leaves_nothing() {
     let began = Instant::now();
     let printed = bench.start();
     let took = began.elapsed();
-    assert!(took < Duration::from_secs(5), "a start takes {took:?}");
+    assert!(took < Duration::from_mins(1), "a start takes {took:?}");
     assert!(printed.contains("Allocated 741MB shared memory\n256MB global buffers, 80MB routine buffers\n"));
     assert_eq!(bench.state(), ("running".to_owned(), "ok".to_owned()));
     assert_eq!(fs::read(bench.path("PROD/iris.cpf")).unwrap(), cpf);

@@ -24,6 +24,10 @@ pub(crate) async fn hold(router: &Router, shard: Shard) {
     let mut lease = router.bus.lease(shard, &router.name, &router.process);
     let mut has_driven = false;
     while !router.drain.is_requested() {
+        if share::is_for_another(router).await {
+            router.drain.unless_draining(tokio::time::sleep(TRY_EVERY)).await;
+            continue;
+        }
         match lease.try_acquire().await {
             Ok(true) => {
                 // A large future, made once a takeover: on the heap.

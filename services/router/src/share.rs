@@ -19,8 +19,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A router that has just started asks nobody: what is free, and what is its own, it takes within this. Nor does it give:
 /// wishes from before its start are gone by then.
 const SETTLED_AFTER: Duration = Duration::from_secs(4);
-/// Whoever gives a shard away does not try for it for so long. The others try twice a second.
-pub(crate) const HANDS_OFF: Duration = Duration::from_secs(2);
+/// Whoever gives a shard away does not try for it for so long: a lease that could not be given back has run out by then.
+/// The others try twice a second.
+pub(crate) const HANDS_OFF: Duration = Duration::from_secs(4);
 
 /// What this router holds, and what it is to give away.
 pub(crate) struct Shares(BTreeMap<Shard, Share>);
@@ -68,6 +69,14 @@ impl Shares {
         self.0.iter().filter(move |(_, share)| is_kept(share)).map(|(shard, share)| (*shard, share))
     }
 
+    /// How many are on their way to somebody else, and still ours.
+    fn leaving(&self) -> usize {
+        let is_leaving = |share: &&Share| {
+            share.is_held.load(Ordering::Relaxed) && share.is_asked_for.load(Ordering::Relaxed)
+        };
+        self.0.values().filter(is_leaving).count()
+    }
+
     fn give_one(&self) -> Option<Shard> {
         let (shard, own) = self.kept().last()?;
         own.is_asked_for.store(true, Ordering::Relaxed);
@@ -98,6 +107,13 @@ pub(crate) async fn keep(router: &Router) {
     }
 }
 
+/// Is what is free now meant for another router? Who wished for it holds fewer than this one; and one that changes nothing
+/// takes only what nobody wishes for.
+pub(crate) async fn is_for_another(router: &Router) -> bool {
+    let Ok(Some((_, wish))) = router.bus.shard_wish().await else { return false };
+    wish.router != router.name && (router.dry_run || router.shares.kept().count() > wish.holds)
+}
+
 /// One shard for each wish, so that two who give at the same time do not give too much.
 async fn give(router: &Router, heard: &mut u64) -> Result<(), BusError> {
     let holds = router.shares.kept().count();
@@ -107,7 +123,8 @@ async fn give(router: &Router, heard: &mut u64) -> Result<(), BusError> {
     let Some((revision, wish)) = router.bus.shard_wish().await? else { return Ok(()) };
     if std::mem::replace(heard, revision) != revision
         && wish.router != router.name
-        && wish.is_fair_to(holds)
+        // Who wishes does not see yet what is on its way.
+        && wish.is_fair_to(holds.saturating_sub(router.shares.leaving()))
         && let Some(shard) = router.shares.give_one()
     {
         tracing::info!(%shard, to = wish.router, "gives a shard to a router that has fewer");
@@ -153,7 +170,9 @@ mod tests {
             (own.give_one(), own.give_one(), own.give_one()),
             (Some(shards[1]), Some(shards[0]), None)
         );
+        assert_eq!(own.leaving(), 2);
         assert!(own.leaves(shards[1]));
+        assert_eq!(own.leaving(), 1);
         own.takes(shards[1]);
         assert!(!own.leaves(shards[1]), "a wish from before it was taken again says nothing");
     }

@@ -46,8 +46,11 @@ impl Remediations {
         known.ended = Some((ended_at(trace), trace.overall_status));
         // The trace knows better what was done than who saw it being sent.
         known.has_begun = trace.steps_executed.iter().any(|step| is_executed(step.status));
-        let restarts =
-            |step: &ToolResult| step.tool_name == Tool::IrisRestart.as_str() && is_executed(step.status);
+        // As the router counts them: one that failed has changed nothing.
+        let restarts = |step: &ToolResult| {
+            step.tool_name == Tool::IrisRestart.as_str()
+                && matches!(step.status, StepStatus::Success | StepStatus::Undone | StepStatus::Partial)
+        };
         known.restarted = trace.steps_executed.iter().any(restarts);
         self.make_room();
     }

@@ -5,7 +5,7 @@
 //! Invariant: takes time linear in the text; a text without a secret is handed back as it is, without a copy.
 //! Invariant: what was redacted once stays the same when it is redacted again.
 //!
-//! May be imported by telemetry, llm, engine, story, transport, chassis and cli. Imports nothing of ours.
+//! May be imported by telemetry, llm, engine, story, transport, chassis, gateway and cli. Imports nothing of ours.
 //!
 //! Absent on purpose: personal data in free text (nothing tells a name from a word), and 32 or more hex digits alone: trace
 //! ids and digests look like that, and a log without them helps nobody. [`redact_strictly`] takes them too.
@@ -15,6 +15,8 @@ mod shapes; // Read this first: what a secret looks like.
 mod known;
 
 use std::borrow::Cow;
+
+use serde_json::Value;
 
 pub use crate::known::{SHORTEST_KNOWN, learn};
 pub use crate::shapes::BLACK;
@@ -46,5 +48,19 @@ pub fn redacted(text: String) -> String {
     match redact(&text) {
         Cow::Borrowed(_) => text,
         Cow::Owned(blackened) => blackened,
+    }
+}
+
+/// As [`redact`], for every text in a document on its way out; names of fields stay.
+pub fn redact_document(document: &mut Value) {
+    match document {
+        Value::String(text) => {
+            if let Cow::Owned(blackened) = redact(text) {
+                *text = blackened;
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(redact_document),
+        Value::Object(fields) => fields.values_mut().for_each(redact_document),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }

@@ -132,7 +132,10 @@ impl Story {
         let remediation = self.remediation();
         let plan = remediation.as_ref().and_then(|remediation| remediation.plan.as_ref());
         let mut rows: Vec<StepRow> = Vec::new();
-        let outlines = plan.map(instance_contract::Plan::outline).unwrap_or_default();
+        let mut outlines = plan.map(instance_contract::Plan::outline).unwrap_or_default();
+        for outline in &mut outlines {
+            outline.reason = instance_redaction::redacted(std::mem::take(&mut outline.reason));
+        }
         let steps = plan.into_iter().flat_map(|plan| &plan.steps);
         for (planned, outline) in steps.zip(outlines) {
             rows.push(StepRow {
@@ -187,7 +190,7 @@ impl Story {
             }
             _ => None,
         });
-        self.unread.iter().cloned().chain(results).collect()
+        self.unread.iter().cloned().chain(results).map(instance_redaction::redacted).collect()
     }
 
     fn not_counted(

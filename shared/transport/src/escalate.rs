@@ -1,6 +1,6 @@
 //! Findings that ask for a person, told to a webhook: at least once each, until somebody has them.
 
-use std::{borrow::Cow, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use bytes::Bytes;
 use instance_bus::{Bus, BusError, DeadLetterReason, Deliveries, Delivery, StartAt};
@@ -25,7 +25,12 @@ pub struct Escalation {
     bus: Bus,
     deliveries: Deliveries,
     webhook: Webhook,
+    /// What this process has told: a finding that was pulled long ago has come again meanwhile, and waits beside itself.
+    told: BTreeSet<String>,
 }
+
+/// How many of them are remembered.
+const REMEMBERED: usize = 10_000;
 
 /// What became of one finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +51,7 @@ impl Escalation {
     /// Goes on where the last process stopped; the first one begins with the oldest finding that is kept.
     pub async fn open(bus: &Bus, webhook: Webhook) -> Result<Self, BusError> {
         let deliveries = bus.findings(CONSUMER, StartAt::First).await?;
-        Ok(Self { bus: bus.clone(), deliveries, webhook })
+        Ok(Self { bus: bus.clone(), deliveries, webhook, told: BTreeSet::new() })
     }
 
     /// The next finding. An error says that the bus is away; call again to go on waiting. Cancel-safe.
@@ -77,9 +82,24 @@ impl Escalation {
             return Ok(Told::Acknowledged);
         }
         let key = finding.finding_id.to_string();
-        let payload = shown(delivery.payload());
+        if self.told.contains(&key) {
+            delivery.done().await?;
+            return Ok(Told::Taken);
+        }
+        // A finding may be read of what is no document as a whole: fields that nobody knows are passed over unread.
+        let payload = match shown(delivery.payload()) {
+            Ok(payload) => payload,
+            Err(error) => {
+                delivery.dead_letter(DeadLetterReason::Unreadable(error.to_string())).await?;
+                return Ok(Told::Dead);
+            }
+        };
         match self.webhook.post(&key, Finding::SCHEMA, &finding.trace_id, payload).await {
             Ok(()) => {
+                if self.told.len() >= REMEMBERED {
+                    self.told.clear();
+                }
+                self.told.insert(key);
                 delivery.done().await?;
                 Ok(Told::Taken)
             }
@@ -104,22 +124,10 @@ impl Escalation {
 }
 
 /// The finding as others may see it: what its excerpts quote of a log may look like a secret.
-fn shown(finding: &Bytes) -> Bytes {
-    fn without_secrets(value: &mut Value) {
-        match value {
-            Value::String(text) => {
-                if let Cow::Owned(redacted) = instance_redaction::redact(text) {
-                    *text = redacted;
-                }
-            }
-            Value::Array(values) => values.iter_mut().for_each(without_secrets),
-            Value::Object(fields) => fields.values_mut().for_each(without_secrets),
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
-        }
-    }
-    let mut document: Value = serde_json::from_slice(finding).expect("a finding was read of it");
-    without_secrets(&mut document);
-    document.to_string().into()
+fn shown(finding: &Bytes) -> Result<Bytes, serde_json::Error> {
+    let mut document: Value = serde_json::from_slice(finding)?;
+    instance_redaction::redact_document(&mut document);
+    Ok(document.to_string().into())
 }
 
 async fn is_acknowledged(bus: &Bus, finding: &Finding) -> Result<bool, BusError> {
@@ -144,9 +152,15 @@ mod tests {
         let finding = serde_json::json!({
             "trace_id": trace, "evidence": [{"excerpt": "password=hunter2 \"a\"", "at": 1.5}], "none": null,
         });
-        let told: Value = serde_json::from_slice(&shown(&finding.to_string().into())).unwrap();
+        let told: Value = serde_json::from_slice(&shown(&finding.to_string().into()).unwrap()).unwrap();
         assert!(!told.to_string().contains("hunter2"), "{told}");
         assert_eq!((&told["trace_id"], &told["evidence"][0]["at"]), (&trace.into(), &1.5.into()));
+    }
+
+    #[test]
+    fn a_field_that_nobody_knows_and_nobody_can_read_is_an_error() {
+        // Half of a character: JSON by its grammar, and no text.
+        shown(&Bytes::from_static(br#"{"x": "\ud800"}"#)).unwrap_err();
     }
 
     #[test]

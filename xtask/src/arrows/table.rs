@@ -102,7 +102,11 @@ pub const ROOMS: &[Room] = &[
     ),
     told("testkit", "shared/testkit", Imports::Only(&["contract", "iris", "clock", "bus"])),
     library("generator", "services/generator", GENERATOR),
-    library("gateway", "services/gateway", &["contract", "clock", "signals", "bus", "chassis", "story"]),
+    library(
+        "gateway",
+        "services/gateway",
+        &["contract", "clock", "signals", "bus", "chassis", "story", "redaction"],
+    ),
     library("router", "services/router", ROUTER),
     library("analyst", "services/analyst", ANALYST),
     library("config-agent", "services/config-agent", AGENT),

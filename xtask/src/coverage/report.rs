@@ -30,13 +30,15 @@ impl Report {
     /// blank where there is nothing to run. `root` is the folder of the tree.
     pub fn of(printed: &str, root: &Path) -> Self {
         let mut files: BTreeMap<PathBuf, Lines> = BTreeMap::new();
-        let mut current = None;
+        let (mut current, mut is_marked) = (None, false);
         for line in printed.lines() {
             if let Some((hits, text)) = parted(line) {
-                // Tests stand last in their file.
-                if text.trim_end() == "#[cfg(test)]" {
+                // Tests stand last in their file; those with a file of their own are only named in it.
+                let text = text.trim_end();
+                if is_marked && text.contains('{') && !text.starts_with("#[") {
                     current = None;
                 }
+                is_marked = text == "#[cfg(test)]" || is_marked && text.starts_with("#[");
                 if let (Some(file), Some(hits)) = (&current, hits) {
                     let lines = files.entry(PathBuf::clone(file)).or_default();
                     lines.add(Lines { ran: u32::from(hits > 0), all: 1 });
@@ -120,11 +122,13 @@ mod tests {
 
     const PRINTED: &str = "/tree/shared/bus/src/lib.rs
     1|       |//! Docs | with a bar.
-    2|      3|fn a() {
-    3|      0|    b();
-    4|      1|}
-    5|       |#[cfg(test)]
-    6|      9|mod tests {}
+    2|       |#[cfg(test)]
+    3|       |mod elsewhere_tests;
+    4|      3|fn a() {
+    5|      0|    b();
+    6|      1|}
+    7|       |#[cfg(test)]
+    8|      9|mod tests {}
 
 /tree/shared/bus/tests/bus.rs
     1|      5|fn main() {}

@@ -119,7 +119,9 @@ impl Programs {
         let output = file()?;
         command.stderr(output.try_clone().context("could not write a log twice")?).stdout(output);
         let began = Instant::now();
-        let status = command::run_within(&mut command, LIMIT)?;
+        // All seeds, beside other checks, on a machine that may have little time for them.
+        let limit = if matches!(check, Check::Simulation { .. }) { LIMIT * 4 } else { LIMIT };
+        let status = command::run_within(&mut command, limit)?;
         let took = began.elapsed();
         let said = fs::read_to_string(&log).with_context(|| format!("could not read {}", log.display()))?;
         let found = found(check, &said);

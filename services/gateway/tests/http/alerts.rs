@@ -6,9 +6,10 @@ use instance_contract::{
     Decision, Finding, FindingSource, RemediationId, Shard,
     subject::{self, RecordKind},
 };
+use instance_gateway::Limits;
 use serde_json::{Value, json};
 
-use crate::desk::{Answer, Desk, desk};
+use crate::desk::{Answer, Desk, desk, desk_with};
 
 fn alert(name: &str, instance: &str, fingerprint: &str) -> Value {
     json!({
@@ -162,7 +163,8 @@ async fn an_alert_that_goes_on_when_its_remediation_has_failed_calls_a_person() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_flood_of_alerts_people_are_called_for_so_many_and_the_rest_is_kept() {
-    let desk = desk().await;
+    // One request with 300 writes, each confirmed.
+    let desk = desk_with(Limits { request_seconds: 60, ..Limits::default() }).await;
     let unknown = |number: usize| alert("SomethingElse", "PROD", &format!("f{number}"));
     let flood: Vec<Value> = (0..300).map(unknown).collect();
     let told = outcomes(&tell(&desk, &flood).await);

@@ -99,7 +99,7 @@ async fn so_many_connections_and_no_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_bus_it_lives_and_is_not_ready_and_alertmanager_is_told_to_come_again() {
     // More than the two seconds that /readyz waits for the bus, so that it is /readyz who answers.
-    let desk = desk_with(Limits { request_seconds: 4, ..Limits::default() }).await;
+    let desk = desk_with(Limits { request_seconds: 10, ..Limits::default() }).await;
     assert_eq!(desk.get("/readyz").await.status, 200);
     let verbose = desk.get("/readyz?verbose").await;
     assert!(verbose.text.contains("[+]streams ok: ") && verbose.text.ends_with("\nok\n"), "{verbose:?}");

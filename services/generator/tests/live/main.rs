@@ -318,7 +318,11 @@ async fn a_plain_client_asks_for_messages() {
     for told in ["count = 101", "an integer from 1 to 100", "colour"] {
         assert!(error.text.contains(told), "{told} is missing in: {}", error.text);
     }
-    let found = bus.find_services(Some("generator"), Duration::from_millis(500)).await.unwrap();
+    let found = eventually(PATIENCE, || async {
+        let found = bus.find_services(Some("generator"), Duration::from_millis(500)).await.unwrap();
+        (!found.is_empty()).then_some(found)
+    })
+    .await;
     let endpoint = &found[0].endpoints[0];
     assert_eq!((endpoint.name.as_str(), endpoint.subject.as_str()), ("generate", generate().as_str()));
     assert!(endpoint.metadata["templates"].split(',').any(|name| name == "license-key-missing"));

@@ -34,12 +34,12 @@ const CASES: [Case; 3] = [
     ("timed_out", |stage, work| {
         let order = pages("900");
         let agent = agent(stage);
-        let prepared = agent.prepare(&order, work)?;
+        let prepared = agent.prepare(&order, &in_time())?;
         agent.apply(&order, &prepared, work).map(drop)
     }),
     ("timed_out", |stage, work| {
         let order = pages("900");
-        let prepared = agent(stage).prepare(&order, work)?;
+        let prepared = agent(stage).prepare(&order, &in_time())?;
         stage.write("proc/sys/vm/nr_hugepages", "900\n");
         agent(stage).undo(&order, &prepared, work).map(drop)
     }),
@@ -49,6 +49,11 @@ const CASES: [Case; 3] = [
         agent(stage).verify(&pages("900"), &wanted, work).map(drop)
     }),
 ];
+
+/// What comes before the tool that hangs has the time that it needs.
+fn in_time() -> Work<'static> {
+    Work::new(&|| Ok(()), &|| Duration::from_mins(1))
+}
 
 fn agent(stage: &Stage) -> OsAgent {
     OsAgent::on(Box::new(stage.host().with_writer(program())), stage.config.clone())

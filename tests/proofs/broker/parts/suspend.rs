@@ -57,16 +57,24 @@ impl Trouble<'_> {
         let (frozen_at, since) = (self.frozen(victim).await?, tokio::time::Instant::now());
         let (lost, open) = (self.shards_of(victim), self.open());
         ensure!(!open.is_empty(), "{victim} stood still at {point}, in the middle of nothing");
+        let had = self.log_since(victim, before).matches("took the shard").count();
         let taken = self.first_taken(&lost, frozen_at).await?;
         let (ended, ()) =
             futures::join!(self.all_end(&open, victim), tokio::time::sleep_until(since + STANDS));
         ended?;
         ensure!(self.site.services.is_frozen(victim), "{victim} did not stand still at {point}");
         let stood = SystemClock.now().duration_since(frozen_at).as_secs_f64();
+        // What it is given after that is its share of what the other has by then.
+        let thawed_at = SystemClock.now();
         self.site.services.thaw(victim);
-        let left = self.leaves(victim, before).await?;
+        let left = self.leaves(victim, before, had).await?;
         self.outcome.count(LEFT, left);
-        let own = self.site.feed.taken().into_iter().filter(|it| it.router == victim && it.at >= frozen_at);
+        let own = self
+            .site
+            .feed
+            .taken()
+            .into_iter()
+            .filter(|it| it.router == victim && it.at >= frozen_at && it.at < thawed_at);
         for taken in own {
             self.outcome.faults.push(format!("{victim} stood still and took shard {}", taken.shard));
         }
@@ -138,19 +146,21 @@ impl Trouble<'_> {
         })
     }
 
-    /// Waits until a router has left every shard that it had taken since that place in its log; how many.
-    async fn leaves(&self, name: &str, before: usize) -> Result<usize> {
+    fn log_since(&self, name: &str, before: usize) -> String {
+        self.site.services.log(name).get(before..).unwrap_or_default().to_owned()
+    }
+
+    /// Waits until a router has left the shards that it had taken since that place in its log; how many.
+    async fn leaves(&self, name: &str, before: usize, had: usize) -> Result<usize> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let log = self.site.services.log(name);
-            let since = log.get(before..).unwrap_or_default();
+            let since = self.log_since(name, before);
             // Before it stood still it may have given one away.
-            let gone = since.matches("lost the shard").count() + since.matches("left the shard").count();
-            let (taken, lost) = (since.matches("took the shard").count(), gone);
-            if taken == lost {
+            let lost = since.matches("lost the shard").count() + since.matches("left the shard").count();
+            if lost >= had {
                 return Ok(lost);
             }
-            ensure!(Instant::now() < deadline, "{name} took {taken} shards, and has left {lost}");
+            ensure!(Instant::now() < deadline, "{name} took {had} shards, and has left {lost}");
             tokio::time::sleep(PAUSE).await;
         }
     }
