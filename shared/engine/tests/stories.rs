@@ -132,6 +132,19 @@ fn independent_steps_run_side_by_side_and_grandchildren_of_a_failure_are_skipped
 }
 
 #[test]
+fn what_was_done_last_is_taken_back_first() {
+    let mut desk = Desk::without_approvals();
+    desk.arrives(graph(1, "PROD", &[("a", &[]), ("b", &["a"]), ("c", &["b"])]));
+    desk.run(|step| match step.step_id.as_str() {
+        "c" => failed(step),
+        id if id.ends_with("-undo") => undone(step),
+        _ => succeeded(step),
+    });
+    assert_eq!(desk.sent(), ["a.1", "b.1", "c.1", "b-undo.1", "a-undo.1"]);
+    assert_eq!(desk.ended(1).overall_status, OverallStatus::Undone);
+}
+
+#[test]
 fn one_instance_runs_one_remediation_at_a_time_the_urgent_first_and_others_side_by_side() {
     let mut desk = Desk::new();
     for number in 1..=3 {
