@@ -126,7 +126,8 @@ async fn by_http(caller: &Caller) -> String {
         })
         .await;
         assert!(!ended["steps"].as_array().unwrap().is_empty(), "{ended:#}");
-        told += &format!("{ended:#}\n");
+        told += &ended.to_string();
+        told.push('\n');
     }
     told
 }
