@@ -110,8 +110,13 @@ pub(crate) async fn keep(router: &Router) {
 /// Is what is free now meant for another router? Who wished for it holds fewer than this one; and one that changes nothing
 /// takes only what nobody wishes for.
 pub(crate) async fn is_for_another(router: &Router) -> bool {
+    let holds = router.shares.kept().count();
+    // Nobody holds fewer than none: a start takes what is free without asking.
+    if holds == 0 && !router.dry_run {
+        return false;
+    }
     let Ok(Some((_, wish))) = router.bus.shard_wish().await else { return false };
-    wish.router != router.name && (router.dry_run || router.shares.kept().count() > wish.holds)
+    wish.router != router.name && (router.dry_run || holds > wish.holds)
 }
 
 /// One shard for each wish, so that two who give at the same time do not give too much.
