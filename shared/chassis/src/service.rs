@@ -226,9 +226,10 @@ fn prepare<C: Send + 'static>(
 }
 
 fn in_runtime(life: impl Future<Output = Ending>) -> Ending {
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    // One connection and short tasks: a second worker would only add hand-overs. Signals are watched by this thread.
-    runtime.worker_threads(1).max_blocking_threads(MOST_BLOCKING);
+    // One connection and short tasks: another thread would only add hand-overs. Tasks take turns in the order in which
+    // they were woken, so the connection comes after those that have something to send, and sends it in one piece.
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.max_blocking_threads(MOST_BLOCKING);
     let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
