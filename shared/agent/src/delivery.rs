@@ -220,9 +220,9 @@ pub async fn blocking<A: Agent, T: Send + 'static>(
     desk: &Arc<Desk<A>>,
     work: impl FnOnce(&crate::steps::Steps<A>) -> Result<T, crate::ledger::LedgerError> + Send + 'static,
 ) -> Result<T, AgentError> {
-    let (desk, span) = (Arc::clone(desk), tracing::Span::current());
-    let done = tokio::task::spawn_blocking(move || span.in_scope(|| work(&desk.steps))).await;
-    done.map_err(|_| AgentError::Panicked)?.map_err(AgentError::LedgerFailed)
+    let (mine, span) = (Arc::clone(desk), tracing::Span::current());
+    let done = desk.crew.run(move || span.in_scope(|| work(&mine.steps))).await;
+    done.ok_or(AgentError::Panicked)?.map_err(AgentError::LedgerFailed)
 }
 
 /// Tries until the stream has it: nobody else can tell what was done.

@@ -14,6 +14,7 @@ mod agent; // Read this first: what an agent fills in.
 mod run; // Then: what the loop does with it.
 
 mod answer;
+mod crew; // The threads that steps run on.
 mod delivery;
 mod rows;
 mod running;

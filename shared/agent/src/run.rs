@@ -11,7 +11,9 @@ use tokio::{runtime::Handle, sync::mpsc, time::Instant};
 use crate::{
     KnowledgeError,
     agent::Agent,
-    answer, delivery,
+    answer,
+    crew::Crew,
+    delivery,
     fence::{Fence, FenceError},
     ledger::{Folder, Ledger, LedgerError},
     running::Running,
@@ -57,6 +59,7 @@ pub(crate) struct Desk<A> {
     pub kind: AgentKind,
     pub host: instance_contract::HostName,
     pub running: Running,
+    pub crew: Crew,
     /// Where a task tells that the process cannot go on.
     pub fatal: mpsc::UnboundedSender<AgentError>,
 }
@@ -95,6 +98,7 @@ pub async fn run<C>(
         kind,
         host: context.host.clone(),
         running: Running::default(),
+        crew: Crew::default(),
         fatal,
     });
     tracing::info!(agent = %kind, host = %context.host, instances = instances.len(), "serving");
