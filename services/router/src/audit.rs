@@ -26,6 +26,8 @@ const GATHER: Duration = Duration::from_millis(500);
 const AT_MOST: usize = 400;
 /// Bytes of records after which a message takes no more. A record is at most some 20 KB, and a server takes 1 MB.
 const BYTES: usize = 512 * 1024;
+/// What a record has beside its three texts: names, times, ids and four digests.
+const BESIDE_TEXTS: usize = 1_024;
 /// Until the trail is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
 
@@ -121,13 +123,24 @@ struct Batch {
 
 impl Batch {
     fn add(&mut self, record: AuditRecord) {
-        self.bytes += serde_json::to_vec(&record).expect("records are plain JSON").len();
+        let texts = [&record.entry.who, &record.entry.what, &record.entry.why];
+        self.bytes += BESIDE_TEXTS + texts.into_iter().map(|text| json_length(text)).sum::<usize>();
         self.records.push(record);
     }
 
     fn is_full(&self) -> bool {
         self.records.len() >= AT_MOST || self.bytes >= BYTES
     }
+}
+
+/// Bytes of a text in JSON, at most.
+fn json_length(text: &str) -> usize {
+    let of = |byte: u8| match byte {
+        b'"' | b'\\' => 2,
+        control if control < b' ' => 6,
+        _ => 1,
+    };
+    text.bytes().map(of).sum()
 }
 
 /// The trail as it stands, and the place of its newest message in the stream.
@@ -179,13 +192,16 @@ mod tests {
                 at: "2026-11-21T08:00:00Z".parse().unwrap(),
             }));
         }
-        let count = batch.records.len();
-        (count, serde_json::to_vec(&AuditRecords::new(batch.records)).unwrap().len())
+        let (count, counted) = (batch.records.len(), batch.bytes);
+        let length = serde_json::to_vec(&AuditRecords::new(batch.records)).unwrap().len();
+        assert!(length <= counted, "{length} bytes were counted as {counted}");
+        (count, length)
     }
 
     #[test]
     fn a_message_of_the_longest_records_is_one_that_a_server_takes() {
         assert_eq!(full("a storm").0, AT_MOST);
+        assert_eq!(full("\"D:\\mgr\" \u{7f} \u{e9}").0, AT_MOST);
         // Six bytes of JSON each.
         let (count, bytes) = full(&"\u{1}".repeat(2_000));
         assert!(count < AT_MOST && bytes < 600 * 1024, "{count} records, {bytes} bytes");

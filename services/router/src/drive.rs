@@ -2,7 +2,7 @@
 
 mod commands;
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, pin::Pin, time::Duration};
 
 use futures::{
     FutureExt as _, StreamExt as _,
@@ -17,7 +17,7 @@ use instance_contract::{
 };
 use instance_engine::{Core, Effect, Event, Remediation};
 use jiff::Timestamp;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep, interval, sleep};
 use tracing::{Instrument as _, Span};
 
 use crate::{
@@ -33,6 +33,8 @@ use crate::{
 
 /// A lease lives 3 s and counts as fresh for 2 s.
 const RENEW_EVERY: Duration = Duration::from_secs(1);
+/// No alarm is set further ahead; the next renewal sets it again.
+const FAR: Duration = Duration::from_hours(1);
 /// Commands of one shard that are on their way to being answered.
 const ARRIVING_AT_MOST: usize = 32;
 
@@ -55,6 +57,8 @@ struct Driver<'a> {
     elsewhere: HashMap<RemediationId, (Claim, BoxFuture<'a, Option<bool>>)>,
     under_way: FuturesUnordered<BoxFuture<'a, Outcome>>,
     wake_at: Option<Timestamp>,
+    /// Rings when it is that time.
+    alarm: Pin<Box<Sleep>>,
 }
 
 /// Until drained, until the shard is to be given away, or until the lease is lost.
@@ -80,6 +84,7 @@ pub(crate) async fn drive(
         elsewhere: HashMap::new(),
         under_way: FuturesUnordered::new(),
         wake_at: None,
+        alarm: Box::pin(sleep(Duration::ZERO)),
     };
     let mut records = driver.adopt(standing);
     let mut commands = router.bus.commands(shard).await?;
@@ -156,7 +161,6 @@ impl Driver<'_> {
         halted.mark_changed();
         self.tell_next_owner();
         loop {
-            let wake = self.wake();
             if !lease.is_fresh() {
                 lost(lease)?;
             }
@@ -169,6 +173,8 @@ impl Driver<'_> {
                 () = self.router.shares.asked_for(self.shard) => break,
                 _ = renewal.tick() => {
                     renew(lease).await?;
+                    // The clock may have been set meanwhile.
+                    self.set_alarm();
                     self.tell_next_owner();
                     count::standing(self.shard, &self.core, self.intake.len());
                 }
@@ -189,7 +195,7 @@ impl Driver<'_> {
                     Err(error) => tracing::warn!(%error, "the remediation log is silent"),
                 },
                 delivery = commands.next(), if self.takes_more() => self.command(delivery)?,
-                () = sleep_until(wake) => {
+                () = &mut self.alarm, if self.wake_at.is_some() => {
                     self.wake_at = None;
                     self.happens(Event::Tick, &Span::none());
                 }
@@ -221,13 +227,11 @@ impl Driver<'_> {
         self.intake.len() + self.core.arriving() < ARRIVING_AT_MOST
     }
 
-    fn wake(&self) -> Instant {
-        let far = Duration::from_hours(1);
-        let wait = self.wake_at.map_or(far, |at| {
-            Duration::try_from(at.duration_since(self.router.clock.now())).unwrap_or_default()
-        });
+    fn set_alarm(&mut self) {
+        let Some(at) = self.wake_at else { return };
+        let wait = Duration::try_from(at.duration_since(self.router.clock.now())).unwrap_or_default();
         // A millisecond late rather than early, or the core would be asked twice.
-        Instant::now() + wait.min(far) + Duration::from_millis(1)
+        self.alarm.as_mut().reset(Instant::now() + wait.min(FAR) + Duration::from_millis(1));
     }
 
     /// A result of an agent, the answer of a person, or an acceptance: ours, or of an owner who had been followed.
@@ -325,7 +329,12 @@ impl Driver<'_> {
                     };
                     self.under_way.push(work.instrument(span).boxed());
                 }
-                Effect::WakeAt(at) => self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at))),
+                Effect::WakeAt(at) => {
+                    if self.wake_at.is_none_or(|earlier| at < earlier) {
+                        self.wake_at = Some(at);
+                        self.set_alarm();
+                    }
+                }
             }
         }
     }

@@ -182,7 +182,7 @@ mod tests {
 
     use super::*;
 
-    const SOON: Duration = Duration::from_secs(60);
+    const SOON: Duration = Duration::from_mins(1);
 
     /// Work that has begun and goes on until it is let go.
     fn stuck(crew: &Arc<Crew>, works: &mut JoinSet<Option<()>>) -> mpsc::Sender<()> {

@@ -204,8 +204,13 @@ fn spans(providers: &Providers) -> Box<dyn Layer<Registry> + Send + Sync> {
         .with_threads(false)
         .with_target(false)
         .with_tracked_inactivity(false)
-        .with_filter(filter::filter_fn(|metadata| metadata.is_span() && is_ours(metadata)))
-        .with_filter(LevelFilter::INFO)
+        // One filter and not two: each is asked again whenever a span is entered or left.
+        .with_filter(
+            filter::filter_fn(|metadata| {
+                metadata.is_span() && *metadata.level() <= Level::INFO && is_ours(metadata)
+            })
+            .with_max_level_hint(LevelFilter::INFO),
+        )
         .boxed()
 }
 
