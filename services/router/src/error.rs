@@ -24,3 +24,10 @@ pub enum Error {
     #[error("the commands of shard {shard} have come to an end")]
     NoMoreCommands { shard: instance_contract::Shard },
 }
+
+impl Error {
+    /// Somebody else drives the shard, or may: no failing of ours.
+    pub(crate) const fn is_of_the_shard(&self) -> bool {
+        matches!(self, Self::LeaseLost { .. } | Self::Followed { .. })
+    }
+}

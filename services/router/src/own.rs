@@ -22,7 +22,7 @@ const TRY_EVERY: Duration = Duration::from_millis(500);
 /// Drive the shard whenever its lease can be had, until drained.
 pub(crate) async fn hold(router: &Router, shard: Shard) {
     let mut lease = router.bus.lease(shard, &router.name, &router.process);
-    let mut has_driven = false;
+    let (mut has_driven, mut failed) = (false, 0);
     while !router.drain.is_requested() {
         if share::is_for_another(router).await {
             router.drain.unless_draining(tokio::time::sleep(TRY_EVERY)).await;
@@ -32,12 +32,15 @@ pub(crate) async fn hold(router: &Router, shard: Shard) {
             Ok(true) => {
                 // A large future, made once a takeover: on the heap.
                 router.shares.takes(shard);
-                Box::pin(drive_while_owned(router, &mut lease)).await;
+                let has_failed = Box::pin(drive_while_owned(router, &mut lease)).await.is_err();
                 has_driven = true;
-                if router.shares.leaves(shard) && !router.drain.is_requested() {
+                failed = if has_failed { failed + 1 } else { 0 };
+                let is_given = router.shares.leaves(shard);
+                router.shares.has_failed(shard, has_failed);
+                if (is_given || has_failed) && !router.drain.is_requested() {
                     give_back(&mut lease).await;
-                    let pause = tokio::time::sleep(share::HANDS_OFF);
-                    router.drain.unless_draining(pause).await;
+                    let pause = if is_given { share::HANDS_OFF } else { pause_after(failed) };
+                    router.drain.unless_draining(tokio::time::sleep(pause)).await;
                 }
             }
             Ok(false) => {}
@@ -52,6 +55,11 @@ pub(crate) async fn hold(router: &Router, shard: Shard) {
     }
 }
 
+/// Longer from failure to failure, so that a router which can drive the shard gets it: those look twice a second.
+fn pause_after(failures: u32) -> Duration {
+    share::HANDS_OFF.min(TRY_EVERY * 2_u32.saturating_pow(failures.saturating_sub(1)))
+}
+
 async fn give_back(lease: &mut Lease) {
     let shard = lease.shard();
     if let Err(error) = lease.release().await {
@@ -59,7 +67,10 @@ async fn give_back(lease: &mut Lease) {
     }
 }
 
-async fn drive_while_owned(router: &Router, lease: &mut Lease) {
+/// It drove the shard until that was over, or it could not.
+struct CouldNot;
+
+async fn drive_while_owned(router: &Router, lease: &mut Lease) -> Result<(), CouldNot> {
     let shard = lease.shard();
     match take_over(router, shard).await {
         Ok(taken) => {
@@ -75,15 +86,20 @@ async fn drive_while_owned(router: &Router, lease: &mut Lease) {
             };
             count::left(shard);
             match driven {
-                Ok(()) => tracing::info!(%shard, epoch, "left the shard"),
+                Ok(()) => {
+                    tracing::info!(%shard, epoch, "left the shard");
+                    Ok(())
+                }
                 Err(error) => {
                     let chain = instance_chassis::error_chain(&error);
                     tracing::warn!(error = chain, %shard, epoch, "lost the shard");
+                    if error.is_of_the_shard() { Ok(()) } else { Err(CouldNot) }
                 }
             }
         }
         Err(error) => {
             tracing::warn!(error = instance_chassis::error_chain(&error), %shard, "could not take the shard over");
+            Err(CouldNot)
         }
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Shares(BTreeMap<Shard, Share>);
 struct Share {
     is_held: AtomicBool,
     is_asked_for: AtomicBool,
+    /// This router had it last and could not drive it.
+    has_failed: AtomicBool,
     told: Notify,
 }
 
@@ -51,6 +53,13 @@ impl Shares {
             share.is_held.store(false, Ordering::Relaxed);
             share.is_asked_for.swap(false, Ordering::Relaxed)
         })
+    }
+
+    /// Could the driver that has ended not do its work?
+    pub(crate) fn has_failed(&self, shard: Shard, yes: bool) {
+        if let Some(share) = self.0.get(&shard) {
+            share.has_failed.store(yes, Ordering::Relaxed);
+        }
     }
 
     /// Waits until a shard is to be given away.
@@ -140,6 +149,10 @@ async fn give(router: &Router, heard: &mut u64) -> Result<(), BusError> {
 async fn wish(router: &Router) -> Result<(), BusError> {
     // One that changes nothing would end what it gets as halted.
     if router.dry_run || router.shares.kept().count() == router.shards.len() {
+        return Ok(());
+    }
+    // It would be given what it cannot drive, by one that can.
+    if router.shares.0.values().any(|share| share.has_failed.load(Ordering::Relaxed)) {
         return Ok(());
     }
     let holders = try_join_all(router.shards.iter().map(|shard| router.bus.lease_holder(*shard))).await?;

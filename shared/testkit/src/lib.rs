@@ -65,6 +65,12 @@ pub async fn take_away(server: &NatsServer, stream: &str, sequence: u64) {
     stream.delete_message(sequence).await.expect("the message is there");
 }
 
+/// Takes a whole stream away.
+pub async fn take_stream_away(server: &NatsServer, stream: &str) {
+    let client = async_nats::connect(server.url()).await.expect("the server is there");
+    async_nats::jetstream::new(client).delete_stream(stream).await.expect("the stream is there");
+}
+
 /// An error with all its causes, for the message of a failed test.
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();

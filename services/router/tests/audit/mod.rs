@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use instance_bus::{
-    LogMessage,
+    LogMessage, TopologyOptions,
     topology::{AUDIT, AUDIT_KEPT},
 };
 use instance_contract::{
-    AuditEntry, AuditKind, AuditRecord, Digest, Finding, FindingSource, IncidentAcknowledged, Shard,
-    StepStatus,
+    AuditEntry, AuditKind, AuditRecord, Digest, Finding, FindingSource, IncidentAcknowledged, OverallStatus,
+    Shard, StepStatus,
     subject::{self, IncidentRecord},
 };
 use instance_engine::audit::{Chain, Defect};
@@ -87,6 +87,25 @@ async fn every_decision_is_told_once_with_who_what_why_and_digest() {
     // What a router does last is told before it is gone.
     router.drained().await;
     assert_eq!(trail(&desk, shard).await.0.len(), log(&desk, shard).await.len());
+}
+
+/// The trail comes after the plans: without it they go on, and it is told when it is there again.
+#[tokio::test(flavor = "multi_thread")]
+async fn plans_end_without_an_audit_trail_which_tells_them_later() {
+    let desk = Desk::new().await;
+    instance_testkit::take_stream_away(&desk.server, AUDIT).await;
+    let _router = desk.router("a");
+    desk.agents("PROD", |_| Some(StepStatus::Success)).await;
+    let mut shard = Shard(0);
+    for number in [81, 82] {
+        let answer = desk.ask(&command(number, "PROD"), "PROD").await;
+        assert_eq!(desk.ended(answer.remediation_id.unwrap()).await.overall_status, OverallStatus::Success);
+        shard = shard_of(&desk, &answer).await;
+    }
+    assert!(desk.bus.read_audit(shard).await.is_err(), "there is no trail");
+    desk.bus.init(&TopologyOptions::default()).await.unwrap();
+    let ends = told(&desk, shard).await.into_iter().filter(|record| record.entry.kind == AuditKind::Ended);
+    assert_eq!(ends.count(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

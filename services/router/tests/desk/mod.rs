@@ -72,7 +72,10 @@ impl Drop for Router {
 
 impl Desk {
     pub async fn new() -> Self {
-        let server = NatsServer::start();
+        Self::at(NatsServer::start()).await
+    }
+
+    pub async fn at(server: NatsServer) -> Self {
         let bus = instance_testkit::bus(&server).await;
         Self {
             server,
@@ -93,22 +96,27 @@ impl Desk {
     }
 
     pub fn router_sparing(&self, name: &str, policy: Policy, carriers: Carriers) -> Router {
-        self.start(name, policy, carriers, false)
+        Self::start(&self.bus, name, (policy, carriers), false)
+    }
+
+    /// One with a connection of its own.
+    pub fn router_through(bus: &Bus, name: &str) -> Router {
+        Self::start(bus, name, (often(), Carriers::default()), false)
     }
 
     /// One that was started with `--dry-run`.
     pub fn dry_router(&self, name: &str) -> Router {
-        self.start(name, often(), Carriers::default(), true)
+        Self::start(&self.bus, name, (often(), Carriers::default()), true)
     }
 
-    fn start(&self, name: &str, policy: Policy, carriers: Carriers, dry_run: bool) -> Router {
+    fn start(bus: &Bus, name: &str, (policy, carriers): (Policy, Carriers), dry_run: bool) -> Router {
         let drain = Drain::new();
         let context = Context {
             config: Config { name: Some(name.to_owned()), policy: Some(policy), ..Config::default() },
-            bus: self.bus.clone(),
+            bus: bus.clone(),
             clock: Arc::new(SystemClock),
             drain: drain.clone(),
-            readiness: Readiness::of(&drain, &self.bus),
+            readiness: Readiness::of(&drain, bus),
             tasks: TaskTracker::new(),
             name: "router",
             process_id: Uuid::new_v4(),

@@ -2,15 +2,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
-use instance_bus::{Headers, Lease};
+use instance_bus::{Bus, Headers, Lease, Settings};
+use instance_clock::SystemClock;
 use instance_contract::{
     AgentKind, AnswerStatus, Carriers, OverallStatus, Owner, RemediationId, Shard, StepCommand, StepStatus,
     subject::{self, RecordKind},
 };
-use instance_testkit::eventually;
+use instance_testkit::{NatsServer, eventually};
 
 use crate::desk::{self, Desk, command};
 
@@ -116,6 +118,55 @@ async fn routers_side_by_side_hold_as_many_shards_each_also_when_one_was_away() 
         assert_eq!(steps.count(), 3, "each step was sent once");
     }
     second.drained().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_routers_share_four_shards_and_two_share_those_of_the_third() {
+    let desk = Desk::new().await;
+    let first = desk.router("first");
+    holds_all(&desk, "first", &[], SHARED_WITHIN).await;
+    let _second = desk.router("second");
+    hold(&desk, &[("first", 2), ("second", 2)]).await;
+    let _third = desk.router("third");
+    let shards: Vec<Shard> = desk.bus.topology().await.unwrap().shards().collect();
+    eventually(SHARED_WITHIN, || async {
+        let mut held: BTreeMap<String, usize> = BTreeMap::new();
+        for shard in &shards {
+            *held.entry(desk.bus.lease_holder(*shard).await.ok()??.router).or_default() += 1;
+        }
+        (held.len() == 3).then_some(())
+    })
+    .await;
+    first.kill();
+    hold(&desk, &[("second", 2), ("third", 2)]).await;
+}
+
+/// Somebody may be stuck for a reason of its own: its rights, its disk, its memory.
+const USERS: &str = "
+authorization { users: [
+  { user: everybody, password: everybody }
+  { user: stuck, password: stuck, permissions: { publish: { deny: \"instance.v1.remediation.*.owner.>\" } } }
+] }
+no_auth_user: everybody
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_router_that_cannot_drive_shards_leaves_them_to_one_that_can() {
+    let desk = Desk::at(NatsServer::start_with(USERS)).await;
+    let login = |name: &str| matches!(name, "NATS_USER" | "NATS_PASSWORD").then(|| "stuck".to_owned());
+    let settings = Settings { url: Some(desk.server.url()), ..Settings::default() }.resolve(&login).unwrap();
+    let bus = Bus::connect(&settings, "stuck", Arc::new(SystemClock)).await.unwrap();
+    let _stuck = Desk::router_through(&bus, "stuck");
+    eventually(SHARED_WITHIN, || async {
+        let holder = desk.bus.lease_holder(Shard(0)).await.ok()??;
+        (holder.router == "stuck").then_some(())
+    })
+    .await;
+    let _able = desk.router("able");
+    hold(&desk, &[("able", 4)]).await;
+    desk.agents("PROD", |_| Some(StepStatus::Success)).await;
+    let answer = desk.ask(&command(301, "PROD"), "PROD").await;
+    assert_eq!(desk.ended(answer.remediation_id.unwrap()).await.overall_status, OverallStatus::Success);
 }
 
 /// The epochs of those who own the shards.
