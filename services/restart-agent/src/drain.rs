@@ -45,7 +45,9 @@ pub fn drain(
     }
     let mut now = before.clone();
     loop {
-        if !now.are_there() && now.unseen.is_empty() {
+        // A door that is shut may open again; whoever stops anyhow need not wait for that.
+        let may_be_blind = now.unseen.is_empty() || when_users_stay == WhenUsersStay::Stop;
+        if !now.are_there() && may_be_blind {
             break;
         }
         let left = limit.saturating_sub(began.elapsed());

@@ -148,9 +148,10 @@ fn check_unseen(mut stage: Stage, unseen: &str) {
     let applied = stage.restart_as(stop).unwrap();
     let told = format!("could not see before the stop: {unseen}");
     assert!(applied.warnings.iter().any(|it| it.contains(&told)), "{applied:?}");
-    // Or by the settings.
-    stage.config.when_users_stay = WhenUsersStay::Stop;
-    stage.restart().unwrap();
+    // Or by the settings; nobody is to be waited for then.
+    (stage.config.when_users_stay, stage.config.users_seconds) = (WhenUsersStay::Stop, 600);
+    let (_, applied) = stage.restart().unwrap();
+    assert!(figure(&applied, "drain_ms") < Some(30_000), "{applied:?}");
 }
 
 #[test]
