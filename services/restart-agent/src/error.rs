@@ -134,15 +134,15 @@ impl From<RestartError> for Failure {
             Error::Spacing(_) => Self::permanent("restart_times", message),
             Error::UsersRemain { .. } => Self::permanent("users_remain", message),
             Error::UsersUnseen { .. } => Self::permanent("users_unseen", message),
-            Error::Unsettled { .. } => Self::transient("instance_unsettled", message),
+            Error::Unsettled { .. } | Error::ProcessesLeft { .. } => {
+                Self::transient("instance_unsettled", message)
+            }
             Error::LostAfterAsking(error) => {
                 Self::Unknown { cause: Cause::new(&Self::from(*error).cause().code, message) }
             }
             // It goes on as it was; only its users may have been asked to leave.
             Error::StopFailed { still_runs: true, .. } => Self::permanent("stop_failed", message),
-            Error::StopFailed { .. } => Self::unknown("stop_failed", message),
-            Error::StopNeverEnded(_) => Self::unknown("stop_failed", message),
-            Error::ProcessesLeft { .. } => Self::transient("instance_unsettled", message),
+            Error::StopFailed { .. } | Error::StopNeverEnded(_) => Self::unknown("stop_failed", message),
             Error::NotStarted { .. } => Self::unknown("not_started", message),
             // Trying again would fail again: the undo restores the configuration and starts once more.
             Error::StartFailed { .. } => Self::permanent("start_failed", message),
