@@ -8,7 +8,8 @@ use super::{Stage, code};
 
 const FORCE: RestartInstance = RestartInstance {
     users_seconds: None,
-    stop_seconds: Some(1),
+    // A stop comes to its own end in it, on a busy machine too.
+    stop_seconds: Some(5),
     start_seconds: None,
     when_users_stay: None,
     force: true,
@@ -24,13 +25,12 @@ fn is_a_failed_stop(failure: &Failure) {
 #[test]
 fn a_stop_that_failed_is_followed_by_no_start_in_the_next_attempt_or_the_undo() {
     let mut stage = Stage::new();
-    stage.config.stop_seconds = 1;
+    stage.config.stop_seconds = 5;
     stage.write("behave", "processes_stay");
     let prepared = stage.prepare().unwrap();
-    let within = |limit| stage.apply_within(&prepared, Duration::from_secs(limit), &|| Ok(())).unwrap_err();
-    is_a_failed_stop(&within(60));
-    is_a_failed_stop(&within(60));
-    // The time of an undo is its step's: of two minutes the stop may have one second.
+    is_a_failed_stop(&stage.apply(&prepared).unwrap_err());
+    stage.config.stop_seconds = 1;
+    is_a_failed_stop(&stage.apply(&prepared).unwrap_err());
     is_a_failed_stop(&stage.undo(&prepared).unwrap_err());
     assert_eq!(stage.calls(), ["stop PROD quietly"]);
     // Once it is over, whoever comes next brings the instance up.
@@ -42,7 +42,7 @@ fn a_stop_that_failed_is_followed_by_no_start_in_the_next_attempt_or_the_undo() 
 #[test]
 fn the_next_attempt_waits_for_a_stop_that_takes_longer() {
     let mut stage = Stage::new();
-    stage.config.stop_seconds = 1;
+    stage.config.stop_seconds = 5;
     stage.write("behave", "processes_stay");
     let prepared = stage.prepare().unwrap();
     is_a_failed_stop(&stage.apply(&prepared).unwrap_err());

@@ -9,7 +9,7 @@ use super::{CPF, Stage, code, figure};
 /// A restart that cannot be finished, and what it says.
 fn check_not_ready(behaviour: &str, says: &str) {
     let mut stage = Stage::new();
-    stage.config.start_seconds = 1;
+    stage.config.start_seconds = 5;
     stage.write("behave", behaviour);
     if behaviour == "closed" {
         stage.close_superserver();
@@ -61,7 +61,7 @@ fn a_web_server_that_answered_before_must_answer_again() {
     // What the CPF says by the time of the start, and whether the instance counts as ready without its web server.
     for (cpf, ready) in [(wanted.as_str(), false), (CPF, true)] {
         let mut stage = Stage::new();
-        stage.config.start_seconds = 1;
+        stage.config.start_seconds = 5;
         stage.write("iris.cpf", &wanted);
         let web = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = web.local_addr().unwrap().port();
@@ -89,7 +89,7 @@ fn a_web_server_that_answered_before_must_answer_again() {
 fn at_a_first_start_the_cpf_tells_which_databases_to_expect() {
     for (mount_at_start, ready) in [("1", false), ("0", true)] {
         let mut stage = Stage::new();
-        stage.config.start_seconds = 1;
+        stage.config.start_seconds = 5;
         stage.down();
         std::fs::remove_file(stage.path("mgr/messages.log")).unwrap();
         let cpf = format!(
