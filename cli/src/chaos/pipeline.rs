@@ -162,6 +162,9 @@ fn programs(served: &Served, folder: &Path, url: &str) -> Result<Vec<Program>> {
         }
         if name == "restart-agent" {
             file.set("restarts_per_hour", 60).set("minutes_between_restarts", 0);
+            // Most stand-ins have no web server, as new installations have none, so their transactions cannot be seen; and
+            // nobody works there.
+            file.set("when_users_stay", "stop");
         }
         if name == "os-agent" {
             file.set("sysctl_dir", drop_ins(folder)?.to_string_lossy().into_owned());

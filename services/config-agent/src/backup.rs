@@ -12,9 +12,9 @@ use crate::{
     replace::copy_attributes,
 };
 
-/// A backup as young as this, against the newest one, may belong to a remediation that is still open
-/// (a remediation has an hour), so it stays whatever the count.
-const MAY_BE_OPEN_SECONDS: i64 = 2 * 3600;
+/// A backup as young as this, against the newest one, may belong to a remediation that is still open, so it stays whatever
+/// the count: `remediation_seconds` of the policy may be a day, and taking back begins at its end.
+const MAY_BE_OPEN_SECONDS: i64 = (24 + 1) * 3600;
 
 /// The name of the next backup: `iris.cpf_instance_<number>_<start of the SHA-256>`. One after the highest that is
 /// there, so that the order of names is the order of changes; that one itself, when it holds the very bytes already: the

@@ -26,7 +26,8 @@ pub struct Config {
     /// `/var/lib/instance/fence`. The same folder for all three.
     #[serde(default = "settings::default_fence_dir")]
     pub fence_dir: PathBuf,
-    /// How many backups of a CPF stay. At least 1. Younger than two hours, and the newest sound one, stay anyway.
+    /// How many backups of a CPF stay. At least 1. Younger than 25 hours against the newest, and
+    /// the newest sound one, stay anyway.
     /// Default: 10.
     #[serde(default = "default_kept_backups")]
     pub kept_backups: NonZeroUsize,

@@ -11,8 +11,8 @@ pub struct Config {
     /// The IRIS instances of this host that the agent may stop and start. At least one.
     pub instances: Vec<InstanceSettings>,
     /// Where an instance tells its metrics, by its name: `http://127.0.0.1:80/iris/api/monitor/metrics`. Without an
-    /// entry the private web server is asked, on the port that `iris qlist` tells; with one, an instance whose metrics
-    /// cannot be read is not stopped while it is healthy, because its open transactions cannot be seen. Default: none.
+    /// entry the private web server is asked, on the port that `iris qlist` tells. An instance whose metrics cannot be read
+    /// is not stopped, unless it hangs or `when_users_stay` says so: its open transactions cannot be seen. Default: none.
     #[serde(default)]
     pub metrics_url: BTreeMap<InstanceName, String>,
     /// The `iris` program. An absolute path. Default: `/usr/bin/iris`.
@@ -31,8 +31,8 @@ pub struct Config {
     /// How long users may take to leave, in seconds, before the stop begins. Default: 60.
     #[serde(default = "default_users_seconds")]
     pub users_seconds: u64,
-    /// What then happens about those who are still there: `answer` stops nothing and lists them, `stop` stops the
-    /// instance all the same. Default: `answer`.
+    /// What then happens about those who are still there: `answer` stops nothing and lists them, or says
+    /// what cannot be seen, `stop` stops the instance all the same. Default: `answer`.
     #[serde(default = "default_when_users_stay")]
     pub when_users_stay: WhenUsersStay,
     /// How long the instance may take from the stop command until it is down, in seconds. Then the stop has failed:

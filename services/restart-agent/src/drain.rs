@@ -29,7 +29,7 @@ pub struct Drained {
     pub warnings: Vec<String>,
 }
 
-/// Waits until nobody works in the instance, at most for `limit`.
+/// Waits until nobody works in the instance, at most for `limit`. What cannot be seen is not taken for nobody.
 pub fn drain(
     site: &Site<'_>,
     observed: &Observed,
@@ -43,11 +43,11 @@ pub fn drain(
     if before.are_there() {
         tracing::info!(instance = %site.instance.name, users = %before, ?limit, "waiting for users to leave");
     }
-    let must_see = site.config.metrics_url.contains_key(&site.instance.name);
     let mut now = before.clone();
     loop {
-        let blind = must_see && now.transactions.is_none();
-        if !now.are_there() && !blind {
+        // A door that is shut may open again; whoever stops anyhow need not wait for that.
+        let may_be_blind = now.unseen.is_empty() || when_users_stay == WhenUsersStay::Stop;
+        if !now.are_there() && may_be_blind {
             break;
         }
         let left = limit.saturating_sub(began.elapsed());

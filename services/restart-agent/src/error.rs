@@ -53,7 +53,10 @@ pub enum RestartError {
         users: String,
     },
     /// Nobody can tell whether work would be cut off. Nothing was stopped.
-    #[error("nothing was stopped: whether a stop would cut off work cannot be seen: {unseen}")]
+    #[error(
+        "nothing was stopped: whether a stop would cut off work cannot be seen: {unseen}; open that door (for metrics the \
+         setting \"metrics_url\"), or ask with \"when_users_stay\": \"stop\""
+    )]
     UsersUnseen {
         /// What, and why.
         unseen: String,
@@ -81,6 +84,19 @@ pub enum RestartError {
         /// Last words of `iris stop`, as the end of the sentence.
         said: String,
     },
+    /// It is told to be down, and processes of its last run are left. It is not started.
+    #[error(
+        "instance is \"{state}\", {seconds} s later too; it is not started: see what holds them, and end them by hand"
+    )]
+    ProcessesLeft {
+        /// What `iris qlist` and the processes say.
+        state: String,
+        /// How long they were waited for.
+        seconds: u64,
+    },
+    /// The same, after a stop that this remediation has asked for.
+    #[error("{0} (the stop that was asked for has failed)")]
+    StopNeverEnded(Box<RestartError>),
     /// The instance was stopped and may not be started now.
     #[error("instance is stopped and was not started: {reason}")]
     NotStarted {
@@ -118,13 +134,15 @@ impl From<RestartError> for Failure {
             Error::Spacing(_) => Self::permanent("restart_times", message),
             Error::UsersRemain { .. } => Self::permanent("users_remain", message),
             Error::UsersUnseen { .. } => Self::permanent("users_unseen", message),
-            Error::Unsettled { .. } => Self::transient("instance_unsettled", message),
+            Error::Unsettled { .. } | Error::ProcessesLeft { .. } => {
+                Self::transient("instance_unsettled", message)
+            }
             Error::LostAfterAsking(error) => {
                 Self::Unknown { cause: Cause::new(&Self::from(*error).cause().code, message) }
             }
             // It goes on as it was; only its users may have been asked to leave.
             Error::StopFailed { still_runs: true, .. } => Self::permanent("stop_failed", message),
-            Error::StopFailed { .. } => Self::unknown("stop_failed", message),
+            Error::StopFailed { .. } | Error::StopNeverEnded(_) => Self::unknown("stop_failed", message),
             Error::NotStarted { .. } => Self::unknown("not_started", message),
             // Trying again would fail again: the undo restores the configuration and starts once more.
             Error::StartFailed { .. } => Self::permanent("start_failed", message),

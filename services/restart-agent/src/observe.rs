@@ -11,6 +11,7 @@ use instance_agent::{
 };
 use instance_clock::Clock;
 use instance_iris::messages_log::{Entry, Severity};
+use instance_knowledge::Matcher;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -200,11 +201,16 @@ pub fn logons_enabled(entries: &[Entry]) -> bool {
     entries.iter().any(|entry| entry.message_text().contains("Enabling logons"))
 }
 
-/// What the instance itself says is wrong: severe entries, and those that the catalogue knows to stop a start.
+/// What the instance itself says is wrong: severe entries, and those that the catalogue calls severe or never cured by a
+/// start, whatever severity IRIS wrote them with.
 pub fn complaints(entries: &[Entry]) -> Vec<String> {
+    let matcher = Matcher::in_force();
     let severe = |entry: &&Entry| {
         let severity = entry.header.as_ref().and_then(|header| header.severity);
         severity >= Some(Severity::Severe)
+            || matcher
+                .classify(&entry.message_text())
+                .is_some_and(|row| row.at_least >= Severity::Severe as u8 || row.must_not_restart)
     };
     let line = |entry: &Entry| entry.message_text().trim().lines().next().unwrap_or_default().to_owned();
     let mut lines: Vec<_> = entries.iter().filter(severe).map(line).collect();
@@ -218,6 +224,19 @@ mod tests {
 
     fn run(boot: &str, since: Option<&str>, process: Option<(u32, u64)>) -> Run {
         Run { boot_id: Some(boot.to_owned()), since: since.map(str::to_owned), process }
+    }
+
+    #[test]
+    fn what_the_catalogue_calls_severe_is_a_complaint_however_iris_wrote_it() {
+        let single_user = &instance_knowledge::condition("single-user-mode").unwrap().wordings[0].example;
+        let harmless =
+            &instance_knowledge::condition("daemon-stopped-by-signal").unwrap().wordings[0].example;
+        let line = |severity: u8, text: &str| {
+            format!("11/14/25-09:45:55:657 (507) {severity} [Utility.Event] {text}\n")
+        };
+        let log = [line(0, harmless), line(0, single_user), line(1, "a warning"), line(2, "nobody knows it")];
+        let entries = instance_iris::messages_log::parse(log.concat().as_bytes());
+        assert_eq!(complaints(&entries), [single_user.as_str(), "nobody knows it"]);
     }
 
     #[test]

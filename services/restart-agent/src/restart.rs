@@ -16,8 +16,8 @@ use crate::{
     observe::{LogEnd, Observed, Run, Site, State, logons_enabled},
     permit,
     spacing::Restarts,
-    start::{await_ready, ready, start},
-    stop::{force, stop},
+    start::{Expected, await_ready, ready, start, web_server},
+    stop::{await_nothing_left, force, stop},
     users::{METRICS_LIMIT, Users},
     waits::Waits,
 };
@@ -43,6 +43,9 @@ pub struct Former {
     /// What it had mounted.
     #[serde(default)]
     pub databases: Mounted,
+    /// Did its private web server take connections?
+    #[serde(default)]
+    pub web_server: bool,
 }
 
 /// What is asked for, and by which step.
@@ -64,12 +67,21 @@ impl Former {
 
     pub fn now(site: &Site<'_>, observed: &Observed) -> Result<Self, RestartError> {
         let databases = databases::mounted_by_the_start(&site.log_of_this_run()?);
+        // A CPF that cannot be read is told by whoever needs it.
+        let cpf = site.host.cpf().unwrap_or_default();
+        let web_server =
+            web_server(site, observed, &Document::parse(&cpf)).is_some_and(|(_, accepts)| accepts);
         Ok(Self {
             state: observed.state.to_string(),
             run: site.run(observed),
             log: site.log_end()?,
             databases,
+            web_server,
         })
+    }
+
+    fn expected(&self) -> Expected<'_> {
+        Expected { databases: &self.databases, web_server: self.web_server }
     }
 
     /// Has the instance been started since?
@@ -136,12 +148,13 @@ pub fn bring_up(
     let observed = site.settled(waits.stop.min((limits.remaining)()))?;
     if former.is_over(site, &observed)? {
         let limit = waits.start.min((limits.remaining)());
-        figures.ready_now(&await_ready(site, former.log, &former.databases, limit)?);
+        figures.ready_now(&await_ready(site, former.log, former.expected(), limit)?);
         return Ok(figures.applied(site, former));
     }
     permit::check(site, &observed.state)?;
     crash_point("restart.begun");
     if observed.state == State::Down {
+        end_former_run(site, wish, limits, &mut figures)?;
         (limits.last_look)()?;
     } else {
         bring_down(site, &observed, wish, limits, &mut figures)?;
@@ -149,9 +162,34 @@ pub fn bring_up(
         (limits.last_look)()
             .map_err(|failure| RestartError::NotStarted { reason: failure.cause().to_string() })?;
     }
-    let started = start(site, &former.databases, waits.start.min((limits.remaining)()))?;
+    let started = start(site, former.expected(), waits.start.min((limits.remaining)()))?;
     figures.started(&started);
     Ok(figures.applied(site, former))
+}
+
+/// "Down" is not believed of a run whose processes are there: a stop that failed, in an earlier attempt or in the restart
+/// that is undone, may end in that. Those of a stop that this very step has asked for are forced down where everybody agrees.
+fn end_former_run(
+    site: &Site<'_>,
+    wish: &Wish<'_>,
+    limits: Limits<'_>,
+    figures: &mut Figures,
+) -> Result<(), Failure> {
+    let waits = Waits::of(site.config, &wish.restart);
+    let left = match await_nothing_left(site, waits.for_stop((limits.remaining)())) {
+        Ok(()) => return Ok(()),
+        Err(left @ RestartError::ProcessesLeft { .. }) => left,
+        Err(error) => return Err(error.into()),
+    };
+    let asked = wish.is_undo || Restarts::of(site)?.has(wish.step);
+    if asked && waits.force {
+        (limits.last_look)()?;
+        let forced = force(site, (limits.remaining)())?;
+        figures.forced = true;
+        figures.stopped(forced);
+        return Ok(());
+    }
+    Err(if asked { RestartError::StopNeverEnded(Box::new(left)) } else { left }.into())
 }
 
 /// Users first, then the stop, then force where everybody agrees to it.
@@ -199,7 +237,7 @@ pub fn probe(site: &Site<'_>, former: &Former) -> Result<Probe, RestartError> {
     if !former.is_over(site, &observed)? {
         return Ok(Probe::NotDone);
     }
-    match ready(site, &observed, &site.log_since(former.log)?, &former.databases) {
+    match ready(site, &observed, &site.log_since(former.log)?, former.expected()) {
         Ok(ready) => {
             let mut figures = Figures::default();
             figures.ready_now(&ready);
@@ -235,7 +273,14 @@ fn at_stake(site: &Site<'_>, observed: &Observed, wish: &RestartInstance) -> Vec
             warnings.push(format!("there are {users}"));
         }
         if !users.unseen.is_empty() {
-            warnings.push(format!("could not see {}", users.unseen.join(", ")));
+            let unseen = users.unseen.join(", ");
+            let stay = wish.when_users_stay.unwrap_or(site.config.when_users_stay);
+            warnings.push(match stay {
+                WhenUsersStay::Stop => format!("could not see {unseen}"),
+                WhenUsersStay::Answer => {
+                    format!("could not see {unseen}: nothing is stopped as long as that is so")
+                }
+            });
         }
     }
     if wish.force && site.config.allow_force {

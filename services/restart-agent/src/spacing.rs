@@ -69,6 +69,12 @@ impl Restarts {
         Ok(())
     }
 
+    /// Has this step asked for a stop, in this attempt or an earlier one, that may have done something?
+    pub fn has(&self, step: &StepKey) -> bool {
+        let step = name(step);
+        self.kept.iter().any(|restart| restart.step == step)
+    }
+
     /// The instance was not stopped after all.
     pub fn forget(&mut self, step: &StepKey) -> Result<(), RestartError> {
         let step = name(step);

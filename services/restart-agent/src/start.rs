@@ -37,8 +37,17 @@ pub struct Ready {
     pub processes: usize,
 }
 
+/// What a start must bring back: what the run before it had.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected<'a> {
+    /// Empty where nothing is known of an earlier run: then the CPF alone tells.
+    pub databases: &'a Mounted,
+    /// Its private web server took connections.
+    pub web_server: bool,
+}
+
 /// Starts the instance and waits until it is ready, both within `limit`.
-pub fn start(site: &Site<'_>, expected: &Mounted, limit: Duration) -> Result<Started, RestartError> {
+pub fn start(site: &Site<'_>, expected: Expected<'_>, limit: Duration) -> Result<Started, RestartError> {
     let began = Instant::now();
     let log = site.log_end()?;
     let failed = |error: &dyn std::fmt::Display| RestartError::StartFailed { reason: error.to_string() };
@@ -60,12 +69,12 @@ pub fn start(site: &Site<'_>, expected: &Mounted, limit: Duration) -> Result<Sta
     Ok(Started { command_took, ready_took: began.elapsed(), ready })
 }
 
-/// Waits until the instance runs, has enabled logons since `log`, its own superserver takes a connection, and the
-/// databases are mounted that were before.
+/// Waits until the instance runs and is well, has enabled logons since `log`, its own superserver takes a connection, the
+/// databases are mounted that were before, and its web server answers that did.
 pub fn await_ready(
     site: &Site<'_>,
     log: LogEnd,
-    expected: &Mounted,
+    expected: Expected<'_>,
     limit: Duration,
 ) -> Result<Ready, RestartError> {
     let began = Instant::now();
@@ -90,10 +99,13 @@ pub fn ready(
     site: &Site<'_>,
     observed: &Observed,
     entries: &[Entry],
-    expected: &Mounted,
+    expected: Expected<'_>,
 ) -> Result<Ready, String> {
     if observed.state != State::Running {
         return Err(format!("it is {}", observed.state));
+    }
+    if !observed.qlist.is_well() {
+        return Err(format!("its health is \"{}\"", observed.qlist.health));
     }
     if !logons_enabled(entries) {
         return Err("its log does not say \"Enabling logons\"".to_owned());
@@ -102,17 +114,30 @@ pub fn ready(
     let mounted = databases::mounted(entries);
     let cpf = site.host.cpf().map_err(|error| format!("its CPF cannot be read ({error})"))?;
     let cpf = Document::parse(&cpf);
-    let missing = if expected.is_empty() {
+    let mut missing = if expected.databases.is_empty() {
         // Its first start, or one whose log is gone: the CPF alone tells what to expect.
         databases::missing(&databases::required(&cpf), &mounted, &cpf)
     } else {
-        databases::missing(expected, &mounted, &cpf)
+        databases::missing(expected.databases, &mounted, &cpf)
     };
+    if expected.web_server
+        && let Some((port, false)) = web_server(site, observed, &cpf)
+    {
+        missing.push(format!("its web server does not accept on port {port}"));
+    }
     if missing.is_empty() {
         Ok(Ready { databases: mounted.len(), processes })
     } else {
         Err(missing.join(", "))
     }
+}
+
+/// The private web server that the CPF wants (`[Startup] WebServer`): its port, as `iris qlist` tells it, and whether it takes
+/// a connection. The web server of a site, which serves instances from outside, is none of a start.
+pub fn web_server(site: &Site<'_>, observed: &Observed, cpf: &Document) -> Option<(u16, bool)> {
+    let port = observed.qlist.web_server_port.filter(|port| *port != 0)?;
+    let is_wanted = cpf.get("Startup", "WebServer").is_some_and(|value| value.trim() == "1");
+    is_wanted.then(|| (port, site.host.accepts(port, site.left_of(CONNECT_LIMIT).max(CONNECT_LEAST))))
 }
 
 /// Does its superserver take connections, and is it the instance that listens there? How many processes it has.

@@ -85,13 +85,9 @@ fn until_down(site: &Site<'_>, began: Instant, limit: Duration, said: &str) -> R
         // The look itself may have taken the rest of the time.
         let left = left();
         let state = match found {
-            Ok(State::Down) => match site.host.processes() {
-                Ok(processes) if processes.is_empty() => return Ok(()),
-                Ok(processes) => {
-                    let ids: Vec<_> = processes.iter().map(|process| process.id.to_string()).collect();
-                    State::Other(format!("down, but its processes {} still run", ids.join(", ")))
-                }
-                Err(error) => State::Other(format!("down, but its processes cannot be seen ({error})")),
+            Ok(State::Down) => match left_of_it(site) {
+                None => return Ok(()),
+                Some(left) => State::Other(left),
             },
             Ok(state) => state,
             Err(error) if left.is_zero() => return Err(RestartError::LostAfterAsking(Box::new(error))),
@@ -109,6 +105,41 @@ fn until_down(site: &Site<'_>, began: Instant, limit: Duration, said: &str) -> R
             });
         }
         std::thread::sleep(LOOK_AGAIN.min(left));
+    }
+}
+
+/// Before every start, whoever has stopped the instance and however that ended: it is told to be down, and waited for, at
+/// most for `limit`, until none of its processes is left either.
+pub fn await_nothing_left(site: &Site<'_>, limit: Duration) -> Result<(), RestartError> {
+    let began = Instant::now();
+    let mut has_waited = false;
+    while let Some(state) = left_of_it(site) {
+        let left = limit.saturating_sub(began.elapsed());
+        if left.is_zero() {
+            return Err(RestartError::ProcessesLeft { state, seconds: began.elapsed().as_secs() });
+        }
+        std::thread::sleep(LOOK_AGAIN.min(left));
+        has_waited = true;
+    }
+    if !has_waited {
+        return Ok(());
+    }
+    // Somebody else may have started it meanwhile.
+    match site.observe()?.state {
+        State::Down => Ok(()),
+        state => Err(RestartError::Unsettled { state: state.to_string() }),
+    }
+}
+
+/// What is left of an instance that is told to be down, in words: a run whose processes are there has not ended.
+fn left_of_it(site: &Site<'_>) -> Option<String> {
+    match site.host.processes() {
+        Ok(processes) if processes.is_empty() => None,
+        Ok(processes) => {
+            let ids: Vec<_> = processes.iter().map(|process| process.id.to_string()).collect();
+            Some(format!("down, but its processes {} still run", ids.join(", ")))
+        }
+        Err(error) => Some(format!("down, but its processes cannot be seen ({error})")),
     }
 }
 

@@ -38,7 +38,7 @@ pub struct Users {
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Session {
-    /// A connection to the superserver.
+    /// A connection to a port of the superserver.
     Network(SocketAddr),
     /// A process with a terminal.
     Terminal(u32),
@@ -88,17 +88,28 @@ impl Users {
     }
 
     fn see_sessions(&mut self, site: &Site<'_>, observed: &Observed, processes: &[Process]) {
+        if processes.is_empty() {
+            self.unseen.push("sessions (no process of it is to be seen)".to_owned());
+            return;
+        }
         self.sessions.extend(site.host.terminals(processes).into_iter().map(Session::Terminal));
-        let Some(port) = observed.qlist.superserver_port else { return };
-        match site.host.sockets(port, processes) {
-            Ok(sockets) => {
-                let connected = sockets.into_iter().filter_map(|socket| match socket.use_of {
-                    Use::ConnectedFrom(address) => Some(Session::Network(address)),
-                    Use::Listens => None,
-                });
-                self.sessions.extend(connected);
+        let ports = &observed.qlist.superserver_ports;
+        if ports.is_empty() {
+            self.unseen.push("connections to the superserver (it tells no port)".to_owned());
+        }
+        for port in ports {
+            match site.host.sockets(*port, processes) {
+                Ok(sockets) => {
+                    let connected = sockets.into_iter().filter_map(|socket| match socket.use_of {
+                        Use::ConnectedFrom(address) => Some(Session::Network(address)),
+                        Use::Listens => None,
+                    });
+                    self.sessions.extend(connected);
+                }
+                Err(error) => {
+                    self.unseen.push(format!("connections to the superserver on port {port} ({error})"));
+                }
             }
-            Err(error) => self.unseen.push(format!("connections to the superserver ({error})")),
         }
     }
 

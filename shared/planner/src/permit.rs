@@ -7,7 +7,7 @@ use instance_contract::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-use crate::policy::{ActionWord, Policy};
+use crate::policy::{ActionWord, Policy, is_forcing};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
@@ -98,8 +98,7 @@ fn never(instance: &InstanceName, policy: &Policy) -> Option<Fault> {
 }
 
 fn force(command: &RemediationCommand, policy: &Policy) -> Option<Fault> {
-    let forces = |action: &Action| matches!(action, Action::Restart(restart) if restart.force);
-    let asked = command.steps().into_iter().find(|step| forces(&step.action))?;
+    let asked = command.steps().into_iter().find(|step| is_forcing(&step.action))?;
     let rule = "policy does not allow an instance to be forced down (allow_force)";
     (!policy.allow_force).then(|| Fault::new("force", asked.id, rule))
 }

@@ -62,7 +62,7 @@ pub fn plan(command: &RemediationCommand, facts: &Facts, policy: &Policy) -> Res
                 warnings.extend(forecast.warnings.iter().cloned());
                 warnings.extend(not_in_force(&step, forecast, restarts));
                 drastic += u32::from(is_drastic(&step.action, forecast.dangerous));
-                let approval = policy.approval(request.tool, forecast.dangerous);
+                let approval = policy.approval(request.tool, &step.action, forecast.dangerous);
                 approvals.extend(approval.map(|reason| (step.id.clone(), reason.to_owned())));
                 steps.push(step);
             }

@@ -51,8 +51,9 @@ pub struct Policy {
     #[cfg(feature = "mutants")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mutant: Option<String>,
-    /// May a command ask for `iris force`, which kills an instance as a crash does? Where it does, a person must agree
-    /// (`approve_dangerous`), and restart-agent must allow it too (`allow_force` in its settings). Default false.
+    /// May a command ask for `iris force`, which kills an instance as a crash does? Where it does, a person must agree,
+    /// whatever else policy lets pass unasked, and restart-agent must allow it too (`allow_force` in its settings). Default
+    /// false.
     pub allow_force: bool,
     /// May a command that says `allow_unknown` change CPF parameters that the catalogue does not know, so that nobody
     /// checks their values? Default false.
@@ -213,7 +214,12 @@ impl Policy {
     }
 
     /// Must a person agree to this action, and why?
-    pub(crate) fn approval(&self, tool: Tool, dangerous: bool) -> Option<&'static str> {
+    pub(crate) fn approval(&self, tool: Tool, action: &Action, dangerous: bool) -> Option<&'static str> {
+        if is_forcing(action) {
+            return Some(
+                "an instance that does not stop would be killed, as by a crash: only where a person agrees",
+            );
+        }
         match tool {
             Tool::IrisRestart if self.approve_restarts => {
                 Some("policy wants a person to approve every restart")
@@ -228,6 +234,11 @@ impl Policy {
             _ => None,
         }
     }
+}
+
+/// Would it kill an instance that does not stop?
+pub(crate) const fn is_forcing(action: &Action) -> bool {
+    matches!(action, Action::Restart(restart) if restart.force)
 }
 
 /// A whole number from 0 on, told in those words.

@@ -235,6 +235,20 @@ fn an_instance_is_forced_down_only_where_policy_lets_it() {
 }
 
 #[test]
+fn a_person_is_asked_about_force_where_policy_asks_about_nothing_else() {
+    let unasked =
+        Policy { allow_force: true, approve_restarts: false, approve_dangerous: false, ..Policy::default() };
+    for (force, asked) in [(true, vec!["restart"]), (false, Vec::new())] {
+        let parameters = json!({"force": force});
+        let command = command(&json!({"error_type": "other", "requires_restart": true,
+            "steps": [{"id": "restart", "tool": "iris_restart", "parameters": parameters}]}));
+        let plan = plan(&command, &facts(&command), &unasked).unwrap();
+        let steps: Vec<_> = plan.approvals.iter().map(|(step, _)| step.as_str()).collect();
+        assert_eq!(steps, asked, "{:?}", plan.approvals);
+    }
+}
+
+#[test]
 fn what_the_catalogue_does_not_know_is_changed_only_where_command_and_policy_say_so() {
     let parameters = json!({"allow_unknown": true, "changes": [
         {"cpf_section": "config", "parameter": "Frobs", "new_value": "2"}]});

@@ -22,12 +22,12 @@ pub enum Scenario {
     /// The processes of the instance get other CPUs and another share of them; the CPF cannot be changed after that, and
     /// all is taken back.
     Moved,
-    /// The instance does not stop, and is killed, as everybody has agreed to.
-    Forced,
     /// A CPF value goes into the running instance by its own `iris merge`; nothing is restarted.
     Live,
     /// A person has to agree to the restart, and does.
     Approved,
+    /// The instance does not stop, and is killed, as everybody has agreed to: a person too, whatever policy lets pass.
+    Forced,
     /// Two commands at once for the instance: the second waits for the first.
     Queued,
     /// Nobody answers.
@@ -38,7 +38,7 @@ pub enum Scenario {
 pub const FREE: &str = "approve_restarts = false\nquiet_seconds = 0\n";
 /// Fewer CPUs for an instance are dangerous, and need no yes here.
 const BOLD: &str = "approve_restarts = false\napprove_dangerous = false\nquiet_seconds = 0\n";
-/// What does not stop is killed.
+/// What does not stop is killed. Nothing else needs a yes.
 const FORCING: &str =
     "approve_restarts = false\napprove_dangerous = false\nallow_force = true\nquiet_seconds = 0\n";
 /// A person has the shortest time there is.
@@ -51,9 +51,9 @@ impl Scenario {
         Self::Retried,
         Self::Again,
         Self::Moved,
-        Self::Forced,
         Self::Live,
         Self::Approved,
+        Self::Forced,
         Self::Queued,
         Self::Unanswered,
     ];
@@ -75,6 +75,11 @@ impl Scenario {
             Self::Unanswered => "expired",
             _ => "success",
         }
+    }
+
+    /// Does a person agree as soon as the question is there?
+    pub const fn is_agreed_to(self) -> bool {
+        matches!(self, Self::Approved | Self::Forced)
     }
 
     /// How many commands are given at once.

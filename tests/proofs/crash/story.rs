@@ -147,7 +147,7 @@ async fn others(
 ) -> Result<impl Future<Output = Result<(), String>> + use<>, String> {
     let (id, url, home) = (wishes[0].id, lane.url(), lane.path("home"));
     let cue = match scenario {
-        Scenario::Approved => "approval.*.asked",
+        _ if scenario.is_agreed_to() => "approval.*.asked",
         Scenario::Retried => "result.setting.1",
         _ => "never",
     };
@@ -156,13 +156,13 @@ async fn others(
     lane.client.flush().await.map_err(|error| error.to_string())?;
     let draft = (scenario == Scenario::Retried).then(|| lane.held_draft());
     Ok(async move {
-        if !matches!(scenario, Scenario::Approved | Scenario::Retried) {
+        if scenario != Scenario::Retried && !scenario.is_agreed_to() {
             return Ok(());
         }
         let cue = tokio::time::timeout(PATIENCE, cues.next()).await;
         cue.map_err(|_| format!("{scenario} without its cue"))?;
         drop(draft);
-        if scenario == Scenario::Approved { agree(id, &url, &home).await } else { Ok(()) }
+        if scenario.is_agreed_to() { agree(id, &url, &home).await } else { Ok(()) }
     })
 }
 

@@ -111,11 +111,23 @@ fn old_backups_go_but_the_newest_sound_one_and_the_young_ones_stay() {
     let numbers: Vec<_> = backups(&stage).iter().map(|name| name[18..24].to_owned()).collect();
     assert_eq!(numbers, ["000002", "000004", "000005"]);
 
-    // All of the last two hours may belong to an open remediation.
+    // All of the last day may belong to an open remediation: policy lets it take so long.
     let mut stage = Stage::new(CPF);
     stage.config.kept_backups = kept(1);
     for size in 0..5 {
         stage.change("globals", &format!("0,0,{},0,0,0", 1000 + size)).unwrap();
     }
     assert_eq!(backups(&stage).len(), 5);
+
+    let mut stage = Stage::new(CPF);
+    stage.config.kept_backups = kept(1);
+    let now = fs::metadata(stage.path("iris.cpf")).unwrap().modified().unwrap();
+    for (number, hours) in [(1, 48), (2, 20)] {
+        let name = format!("iris.cpf_instance_{number:06}_0123456789ab");
+        let file = File::create(stage.path(&name)).unwrap();
+        file.set_modified(now - Duration::from_hours(hours)).unwrap();
+    }
+    stage.change("globals", "0,0,512,0,0,0").unwrap();
+    let numbers: Vec<_> = backups(&stage).iter().map(|name| name[18..24].to_owned()).collect();
+    assert_eq!(numbers, ["000002", "000003"]);
 }

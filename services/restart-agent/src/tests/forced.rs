@@ -22,6 +22,11 @@ const FORCE: RestartInstance = RestartInstance {
     failover: false,
 };
 
+/// The same where the stop must come to its own end before it is forced, on a machine that is busy too ...
+const UNHURRIED: RestartInstance = RestartInstance { stop_seconds: Some(5), start_seconds: Some(1), ..FORCE };
+/// ... in so much time, of which the stop gets a third.
+const LONG_ENOUGH: Duration = Duration::from_secs(12);
+
 #[test]
 fn a_stop_that_fails_is_forced_only_when_command_and_settings_agree() {
     for (asked, allowed) in [(false, false), (false, true), (true, false)] {
@@ -55,8 +60,8 @@ fn nothing_is_started_after_force_that_failed() {
     stage.config.allow_force = true;
     stage.write("behave", "stop_midway force_fails");
     let prepared = stage.prepare().unwrap();
-    let limit = std::time::Duration::from_secs(4);
-    let failure = stage.apply_as(&prepared, FORCE, limit, &|| Ok(())).unwrap_err();
+    let limit = LONG_ENOUGH;
+    let failure = stage.apply_as(&prepared, UNHURRIED, limit, &|| Ok(())).unwrap_err();
     assert!(matches!(failure, Failure::Unknown { .. }), "{failure}");
     assert_eq!(code(&failure), "stop_failed");
     assert_eq!(stage.calls(), ["stop PROD quietly", "force PROD quietly"]);
@@ -101,8 +106,8 @@ fn force_whose_answer_is_lost_may_have_been_done() {
     stage.config.allow_force = true;
     stage.write("behave", "stop_midway force_fails");
     lose_the_answer_of_force(&mut stage);
-    let limit = Duration::from_secs(4);
-    let failure = stage.apply_as(&stage.prepare().unwrap(), FORCE, limit, &|| Ok(())).unwrap_err();
+    let limit = LONG_ENOUGH;
+    let failure = stage.apply_as(&stage.prepare().unwrap(), UNHURRIED, limit, &|| Ok(())).unwrap_err();
     assert!(matches!(failure, Failure::Unknown { .. }), "{failure}");
 }
 
@@ -137,7 +142,7 @@ fn a_forecast_calls_force_dangerous_and_says_what_it_is() {
 #[test]
 fn down_is_believed_only_when_no_process_is_left() {
     let mut stage = Stage::new();
-    stage.config.stop_seconds = 1;
+    stage.config.stop_seconds = 5;
     stage.write("behave", "processes_stay");
     let failure = stage.restart().unwrap_err();
     assert_eq!((code(&failure), stage.calls()), ("stop_failed", vec!["stop PROD quietly".to_owned()]));

@@ -3,6 +3,7 @@
 #   state, since, health, mirror, port   what qlist prints
 #   behave                               words that change what it does
 #   calls                                every call that could change something
+#   ports                                what qlist prints as the list of superserver ports
 #   proc                                 the processes of the instance, as the kernel would show them
 here=$(cd "$(dirname "$0")" && pwd -P)
 log=$here/mgr/messages.log
@@ -45,7 +46,7 @@ if [ "$verb" = qlist ]; then
     short="PROD^/prod^2026.1^$status^iris.cpf^$(read_file port)^$(read_file web_port)^0"
     # As Caché prints it: without the last fields.
     behaves old_qlist && { echo "$short"; exit 0; }
-    echo "$short^$(read_file health)^IRIS^$(read_file mirror)^/prod^1"
+    echo "$short^$(read_file health)^IRIS^$(read_file mirror)^/prod^$(read_file ports)"
     exit 0
 fi
 echo "$*" >>"$here/calls"
@@ -88,7 +89,10 @@ start)
     behaves same_second || echo "start $(grep -c '^start' "$here/calls")" >"$here/since"
     behaves foreign_port || appear "$((5000 + $(grep -c '^start' "$here/calls")))"
     behaves foreign_port && { appear 5001; rm "$here/proc/100/fd/7"; }
-    echo ok >"$here/health"
+    health=ok
+    behaves warned && health=warn
+    behaves alerted && health=alert
+    echo $health >"$here/health"
     echo running >"$here/state"
     behaves no_logons && exit 0
     say "0 [Utility.Event] Enabling logons"

@@ -4,6 +4,7 @@ mod deadlines;
 mod faulty_disks;
 mod forced;
 mod guards;
+mod left_behind;
 mod must_not;
 mod promises;
 mod ready;
@@ -64,7 +65,7 @@ impl Stage {
         let config = Config {
             instances: vec![instance],
             iris_command: root.join("iris"),
-            metrics_url: BTreeMap::new(),
+            metrics_url: BTreeMap::from([("PROD".parse().unwrap(), nobody_works_there())]),
             iris_socket: None,
             iris_environment: BTreeMap::new(),
             users_seconds: 30,
@@ -157,7 +158,11 @@ impl Stage {
 
     /// Somebody is connected to the superserver from there.
     pub fn connect(&self, ports: &[u16]) {
-        let port = self.config_port();
+        self.connect_to(self.config_port(), ports);
+    }
+
+    /// ... or to another port of this machine.
+    pub fn connect_to(&self, port: u16, ports: &[u16]) {
         let line = |from: &u16| {
             let addresses = format!("0100007F:{port:04X} 0100007F:{from:04X}");
             format!("   1: {addresses} 01 00000000:00000000 00:00000000 00000000  1000 0 4300 1\n")
@@ -266,6 +271,12 @@ pub fn figure(applied: &Applied, name: &str) -> Option<u64> {
 
 pub fn code(failure: &Failure) -> &str {
     &failure.cause().code
+}
+
+/// Where an instance tells its metrics in which no transaction is open.
+fn nobody_works_there() -> String {
+    static PORT: OnceLock<users::WebPort> = OnceLock::new();
+    PORT.get_or_init(|| users::WebPort::new("iris_trans_open_count 0\n")).url.clone()
 }
 
 /// Written once, before any test starts a process: a program that is open for writing anywhere cannot be run.

@@ -1,13 +1,15 @@
 //! When an instance counts as started, and what is said when it does not.
 
+use std::net::TcpListener;
+
 use instance_agent::Probe;
 
-use super::{Stage, code, figure};
+use super::{CPF, Stage, code, figure};
 
 /// A restart that cannot be finished, and what it says.
 fn check_not_ready(behaviour: &str, says: &str) {
     let mut stage = Stage::new();
-    stage.config.start_seconds = 1;
+    stage.config.start_seconds = 5;
     stage.write("behave", behaviour);
     if behaviour == "closed" {
         stage.close_superserver();
@@ -46,10 +48,48 @@ fn a_database_that_was_mounted_before_must_be_mounted_again() {
 }
 
 #[test]
+fn an_instance_that_calls_alert_itself_is_not_ready() {
+    check_not_ready("alerted", "its health is \"alert\"");
+    let stage = Stage::new();
+    stage.write("behave", "warned");
+    stage.restart().unwrap();
+}
+
+#[test]
+fn a_web_server_that_answered_before_must_answer_again() {
+    let wanted = format!("{CPF}WebServer=1\n");
+    // What the CPF says by the time of the start, and whether the instance counts as ready without its web server.
+    for (cpf, ready) in [(wanted.as_str(), false), (CPF, true)] {
+        let mut stage = Stage::new();
+        stage.config.start_seconds = 5;
+        stage.write("iris.cpf", &wanted);
+        let web = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = web.local_addr().unwrap().port();
+        stage.write("web_port", &port.to_string());
+        let prepared = stage.prepare().unwrap();
+        drop(web);
+        stage.write("iris.cpf", cpf);
+        match stage.apply(&prepared) {
+            Ok(_) => assert!(ready),
+            Err(failure) => {
+                assert!(!ready, "{failure}");
+                let told = format!("its web server does not accept on port {port}");
+                assert!(failure.cause().message.contains(&told), "{failure}");
+            }
+        }
+    }
+    // One that did not answer before is not this restart's to bring back.
+    let stage = Stage::new();
+    stage.write("iris.cpf", &wanted);
+    stage.write("web_port", "1");
+    stage.restart().unwrap();
+}
+
+#[test]
 fn at_a_first_start_the_cpf_tells_which_databases_to_expect() {
     for (mount_at_start, ready) in [("1", false), ("0", true)] {
         let mut stage = Stage::new();
-        stage.config.start_seconds = 1;
+        stage.config.start_seconds = 5;
         stage.down();
         std::fs::remove_file(stage.path("mgr/messages.log")).unwrap();
         let cpf = format!(

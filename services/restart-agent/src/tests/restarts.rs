@@ -24,6 +24,7 @@ fn a_running_instance_is_stopped_and_started_and_the_figures_are_measured() {
             "instance PROD",
             "drain_ms",
             "sessions",
+            "open_transactions",
             "stop_ms",
             "start_ms",
             "ready_ms",

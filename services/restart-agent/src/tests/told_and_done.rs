@@ -16,7 +16,9 @@ pub fn order() -> StepCommand {
 fn the_forecast_is_the_change_of_state() {
     for state in ["running", "down"] {
         let stage = Stage::new();
-        stage.write("state", state);
+        if state == "down" {
+            stage.down();
+        }
         let agent = RestartAgent::new(stage.config.clone(), Arc::new(instance_clock::SystemClock));
         let action = Action::Restart(RestartInstance::default());
         let ForecastReply::Would(told) = agent.forecast(&"PROD".parse().unwrap(), &action) else {

@@ -14,13 +14,13 @@ use instance_contract::{Failure, RestartInstance, WhenUsersStay};
 use super::{Stage, code, figure};
 
 /// The web port of an instance: tells what is in it now; nothing means that it does not answer.
-struct WebPort {
-    url: String,
+pub struct WebPort {
+    pub url: String,
     body: Arc<Mutex<String>>,
 }
 
 impl WebPort {
-    fn new(body: &str) -> Self {
+    pub fn new(body: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let body = Arc::new(Mutex::new(body.to_owned()));
@@ -131,17 +131,75 @@ fn connections_of_the_web_gateway_are_no_users() {
     assert_eq!(stage.calls().len(), 2);
 }
 
-#[test]
-fn a_door_that_was_promised_must_open() {
-    let web = WebPort::new("");
-    let mut stage = stage_with(&web);
+/// A restart of an instance that somebody may work in unseen: refused with these words, and done only where somebody says so.
+fn check_unseen(mut stage: Stage, unseen: &str) {
     stage.config.users_seconds = 0;
     let failure = stage.restart().unwrap_err();
+    assert!(matches!(failure, Failure::Permanent { .. }), "{failure}");
     assert_eq!((code(&failure), stage.calls().len()), ("users_unseen", 0));
-    // Without a promise it is told, and IRIS itself rolls back what is open.
-    stage.config.metrics_url.clear();
+    assert!(failure.cause().message.contains(unseen), "{failure}");
+    let told = format!("could not see {unseen}");
+    let forecast = stage.forecast().unwrap();
+    assert!(
+        forecast.warnings.iter().any(|it| it.contains(&told) && it.contains("nothing is stopped")),
+        "{forecast:?}"
+    );
+    let stop = RestartInstance { when_users_stay: Some(WhenUsersStay::Stop), ..RestartInstance::default() };
+    let applied = stage.restart_as(stop).unwrap();
+    let told = format!("could not see before the stop: {unseen}");
+    assert!(applied.warnings.iter().any(|it| it.contains(&told)), "{applied:?}");
+    // Or by the settings; nobody is to be waited for then.
+    (stage.config.when_users_stay, stage.config.users_seconds) = (WhenUsersStay::Stop, 600);
     let (_, applied) = stage.restart().unwrap();
-    assert!(applied.warnings.iter().any(|it| it.contains("could not see before the stop")), "{applied:?}");
+    assert!(figure(&applied, "drain_ms") < Some(30_000), "{applied:?}");
+}
+
+#[test]
+fn what_cannot_be_seen_is_not_taken_for_nobody() {
+    let silent = WebPort::new("");
+    check_unseen(stage_with(&silent), "open transactions (");
+    let other = WebPort::new("iris_license_consumed 3\n");
+    check_unseen(stage_with(&other), "open transactions (the metrics do not tell of them)");
+    // Neither a setting nor a web server of its own.
+    let mut stage = Stage::new();
+    stage.config.metrics_url.clear();
+    check_unseen(stage, "open transactions (it has no web port)");
+}
+
+#[test]
+fn processes_that_are_hidden_may_be_somebodys() {
+    let mut stage = Stage::new();
+    stage.config.users_seconds = 0;
+    stage.run(&["vanish"]);
+    let failure = stage.restart().unwrap_err();
+    assert_eq!((code(&failure), stage.calls().len()), ("users_unseen", 0));
+    assert!(failure.cause().message.contains("sessions (no process of it is to be seen)"), "{failure}");
+}
+
+#[test]
+fn its_own_web_server_is_the_door_without_a_setting() {
+    let web = WebPort::new("iris_trans_open_count 0\n");
+    let mut stage = Stage::new();
+    stage.config.metrics_url.clear();
+    stage.write("web_port", web.url.trim_start_matches("http://127.0.0.1:").split('/').next().unwrap());
+    let (_, applied) = stage.restart().unwrap();
+    assert_eq!((figure(&applied, "open_transactions"), applied.warnings.len()), (Some(0), 0));
+}
+
+#[test]
+fn who_is_connected_to_another_port_of_the_superserver_is_a_user_too() {
+    let mut stage = Stage::new();
+    stage.config.users_seconds = 0;
+    stage.connect_to(1973, &[40112]);
+    // Nobody has said yet that the port is the superserver's.
+    stage.restart().unwrap();
+    let calls = stage.calls().len();
+    let own = fs::read_to_string(stage.path("port")).unwrap();
+    stage.write("ports", &format!("{},1973", own.trim()));
+    stage.connect_to(1973, &[40112]);
+    let failure = stage.restart().unwrap_err();
+    assert_eq!((code(&failure), stage.calls().len()), ("users_remain", calls));
+    assert!(failure.cause().message.contains("1 session (127.0.0.1:40112)"), "{failure}");
 }
 
 #[test]

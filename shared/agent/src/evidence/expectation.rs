@@ -11,7 +11,7 @@ use instance_contract::{Expectation, Failure};
 use instance_iris::cpf::Document;
 use instance_knowledge::{KernelKind, KernelRoot, kernel_parameter};
 
-use super::{CpuGroup, Health, InstanceView, allowed_cpus, processes_of, qlist, superserver_accepts};
+use super::{CpuGroup, InstanceView, allowed_cpus, processes_of, qlist, superserver_accepts};
 
 /// How long a port may take to take a connection; one that is free takes it at once.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
@@ -157,7 +157,7 @@ fn healthy(view: &InstanceView, limit: Duration) -> Result<Finding, Failure> {
         Ok(found) => found,
         Err(error) => return Ok(Finding::unseen(&what, expected, &error)),
     };
-    let well = found.is_running() && matches!(found.health, Health::Ok | Health::Warn);
+    let well = found.is_well();
     let told = format!("{what}: expected {expected}, found {}, health {}", found.state, found.health);
     let Some(port) = found.superserver_port else {
         return Ok(Finding::Wrong(format!("{told}, no superserver port")));

@@ -20,6 +20,9 @@ pub struct Qlist {
     /// Name of the CPF in the installation directory.
     pub cpf_file: String,
     pub superserver_port: Option<u16>,
+    /// Every port of the superserver, that one first: field 14 (since 2025.3) lists them. No source shows a line with more
+    /// than one, so whatever is no digit counts as what lies between two.
+    pub superserver_ports: Vec<u16>,
     /// Absent or 0 without a private web server.
     pub web_server_port: Option<u16>,
     pub health: Health,
@@ -54,6 +57,8 @@ pub enum Health {
     Hung,
     /// Empty, as when the instance is down, or a word that nobody knows.
     Unknown,
+    /// A version that does not print the field.
+    NotTold,
 }
 
 /// Why there is no answer.
@@ -105,6 +110,7 @@ impl Qlist {
             return None;
         }
         let text = |at: usize| fields.get(at).copied().unwrap_or_default().to_owned();
+        let superserver_port: Option<u16> = fields[5].parse().ok().filter(|port| *port != 0);
         let (state, since) = fields[3].split_once(',').unwrap_or((fields[3], ""));
         Some(Self {
             name: text(0),
@@ -113,9 +119,10 @@ impl Qlist {
             state: StateWord::from(state.trim()),
             since: since.trim().to_owned(),
             cpf_file: text(4),
-            superserver_port: fields[5].parse().ok(),
+            superserver_port,
+            superserver_ports: ports(superserver_port, &text(13)),
             web_server_port: fields[6].parse().ok(),
-            health: Health::from(text(8).as_str()),
+            health: fields.get(8).map_or(Health::NotTold, |word| Health::from(*word)),
             product: text(9),
             mirror_member: text(10),
             mirror_status: text(11),
@@ -126,6 +133,22 @@ impl Qlist {
     pub fn is_running(&self) -> bool {
         self.state == StateWord::Running
     }
+
+    /// Running, and not in such trouble that it says `alert` or `hung` itself. A version that does not tell its health
+    /// cannot be held to it.
+    pub fn is_well(&self) -> bool {
+        self.is_running() && matches!(self.health, Health::Ok | Health::Warn | Health::NotTold)
+    }
+}
+
+fn ports(first: Option<u16>, list: &str) -> Vec<u16> {
+    let mut ports: Vec<u16> = first.into_iter().collect();
+    for port in list.split(|c: char| !c.is_ascii_digit()).filter_map(|port| port.parse().ok()) {
+        if port != 0 && !ports.contains(&port) {
+            ports.push(port);
+        }
+    }
+    ports
 }
 
 impl From<&str> for StateWord {
@@ -174,6 +197,7 @@ impl fmt::Display for Health {
             Self::Alert => "alert",
             Self::Hung => "hung",
             Self::Unknown => "unknown",
+            Self::NotTold => "not told",
         })
     }
 }
@@ -216,7 +240,7 @@ mod tests {
         );
         check(
             "CACHE^/cache^2018.1^sign-on inhibited:primary transition^cache.cpf^51773^57772^62972",
-            "sign-on inhibited||51773|unknown|||",
+            "sign-on inhibited||51773|not told|||",
         );
         check(
             "X^/x^1^running on node ? (iris.ids missing)^iris.cpf^1972^0^0^hung",
@@ -224,6 +248,31 @@ mod tests {
         );
         assert_eq!(Qlist::parse("IRIS^/usr/irissys^2026.1"), None);
         assert_eq!(Qlist::parse(""), None);
+    }
+
+    #[test]
+    fn every_port_of_the_superserver_is_told_once() {
+        let ports = |first: &str, list: &str| {
+            let line = format!("IRIS^/i^2026.1^running^iris.cpf^{first}^0^0^ok^IRIS^^^/i/data/{list}");
+            Qlist::parse(&line).unwrap().superserver_ports
+        };
+        assert_eq!(ports("1972", ""), [1972]);
+        assert_eq!(ports("1972", "^1972"), [1972]);
+        for list in ["^1972,1973", "^1973 1972", "^1973;0;1973"] {
+            assert_eq!(ports("1972", list), [1972, 1973], "{list}");
+        }
+        assert_eq!(ports("0", "^"), [0_u16; 0]);
+    }
+
+    #[test]
+    fn who_says_alert_is_not_well_and_who_says_nothing_may_be() {
+        for (health, well) in
+            [("^ok", true), ("^warn", true), ("^alert", false), ("^hung", false), ("^", false), ("", true)]
+        {
+            let found = Qlist::parse(&format!("X^/x^1^running^iris.cpf^1972^0^0{health}")).unwrap();
+            assert_eq!(found.is_well(), well, "{health}");
+        }
+        assert!(!Qlist::parse("X^/x^1^down^iris.cpf^1972^0^0^ok").unwrap().is_well());
     }
 
     fn iris(folder: &Path, script: &str) -> std::path::PathBuf {
