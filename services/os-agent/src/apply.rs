@@ -273,12 +273,11 @@ fn warnings(
     let mut warnings = Vec::new();
     let name = &parameter.name;
     if is_kept(config, parameter) {
-        let wins = |later: &std::path::PathBuf| match later.ends_with("etc/sysctl.conf") {
-            true => format!(
-                "{} sets {name} too and wins at the next boot where `sysctl --system` is run (systemd-sysctl does not read it)",
-                later.display()
-            ),
-            false => format!("{} sets {name} too and wins at the next boot", later.display()),
+        let wins = |later: &std::path::PathBuf| {
+            let path = later.display();
+            // systemd-sysctl does not read it.
+            let who = if later.ends_with("etc/sysctl.conf") { " where `sysctl --system` is run" } else { "" };
+            format!("{path} sets {name} too and wins at the next boot{who}")
         };
         warnings.extend(host.overriding(name).iter().map(wins));
     } else if parameter.persistent {

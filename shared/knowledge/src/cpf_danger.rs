@@ -298,7 +298,7 @@ mod tests {
     fn the_other_instances_of_a_host_count() {
         let lines = "globals=0,0,8192,0,0,0\ngmheap=307200\n";
         let beside = |others_mb, others_huge_pages, huge_pages| {
-            Some(HostRoom { others_mb, others_huge_pages, huge_pages, ..HOST })
+            Some(HostRoom { huge_pages, others_mb, others_huge_pages, ..HOST })
         };
         check(lines, beside(0, 0, 0), &[]);
         check(lines, beside(6_000, 0, 0), &["memory_little_left"]);
