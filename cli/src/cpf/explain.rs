@@ -143,6 +143,15 @@ fn words(kind: &ParameterKind) -> String {
         ParameterKind::File { max_length } => {
             format!("an absolute file name of at most {max_length} characters, or nothing")
         }
+        ParameterKind::Alphanumeric { max_length } => {
+            format!("at most {max_length} letters and digits, or nothing")
+        }
+        ParameterKind::Address => "an IP address, or nothing".to_owned(),
+        ParameterKind::LogPlace { max_length } => {
+            format!(
+                "a comma, and behind it nothing or the place of messages.log, of at most {max_length} characters"
+            )
+        }
     }
 }
 

@@ -68,7 +68,8 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
         if args.file.as_os_str() == "-" {
             bail!("could not write to stdin: add --stdout");
         }
-        replace(&args.file, &before, &after)?;
+        let backup = replace(&args.file, &before, &after)?;
+        session.note(format!("the old text is kept as {}", backup.display()));
     }
     if session.json() {
         let hide =

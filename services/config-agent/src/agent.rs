@@ -63,6 +63,7 @@ impl ConfigAgent {
         Ok(Site {
             host: &*self.host,
             instance: self.settings(instance)?,
+            instances: &self.config.instances,
             kept_backups: self.config.kept_backups.get(),
         })
     }

@@ -20,6 +20,8 @@ use crate::{
 pub struct Site<'a> {
     pub host: &'a dyn Host,
     pub instance: &'a InstanceSettings,
+    /// All instances of this host, that one among them: they share its memory.
+    pub instances: &'a [InstanceSettings],
     pub kept_backups: usize,
 }
 
@@ -128,17 +130,24 @@ impl Material {
 /// Exactly what would change.
 pub fn forecast(site: &Site<'_>, wanted: &Wanted) -> Result<Forecast, Failure> {
     let file = site.host.open(site.instance)?;
-    let Edit { document, touched, felt } = edit::edit(file.document(), wanted)?;
+    let Edit { document, touched, mut felt } = edit::edit(file.document(), wanted)?;
     if wanted.changes.live {
         merge::must_run(site, Duration::MAX)?;
     }
-    let judgement = memory::judge(&document, &touched, site.host.room());
+    let live = may_be_live(site, wanted, &touched).then(|| edit::edit(file.document(), &wanted.live()));
+    let may_be_live = live.is_some();
+    if let Some(live) = live {
+        felt = live?.felt;
+    }
+    let (room, unknown) = memory::room(site);
+    let judgement = memory::judge(&document, &touched, room, &unknown);
     Ok(Forecast {
         unknown_version: permit::unknown_version(file.document()),
         target: wanted.target(),
         before: wanted.before(&touched),
         after: wanted.after(&touched),
         needs_restart: felt.needs_restart,
+        may_be_live,
         restart_reason: felt.restart_reason,
         dangerous: judgement.dangerous,
         warnings: felt
@@ -148,6 +157,14 @@ pub fn forecast(site: &Site<'_>, wanted: &Wanted) -> Result<Forecast, Failure> {
             .chain(felt::faults(file.document()))
             .collect(),
     })
+}
+
+/// A command of one value does not say how it is to come into force. Where the running instance can take it up, in the
+/// file alone it would be called done without being so.
+fn may_be_live(site: &Site<'_>, wanted: &Wanted, touched: &[Touched]) -> bool {
+    wanted.single
+        && touched.iter().all(|one| one.changes() && felt::may_be_live(one).is_ok())
+        && merge::must_run(site, Duration::MAX).is_ok()
 }
 
 /// What must be recorded before the effect. Writes nothing.
@@ -189,8 +206,10 @@ pub fn apply(
         Standing::Before => {}
     }
     if *file.digest() != material.before_sha256 {
+        let what = file.differs_from(&material.before_sha256).filter(|told| !told.is_empty());
+        let what = what.map(|told| format!("; it differs in {told}")).unwrap_or_default();
         let message = format!(
-            "\"{}\" has changed since it was looked at (SHA-256 {} then, {} now)",
+            "\"{}\" has changed since it was looked at (SHA-256 {} then, {} now{what})",
             file.path().display(),
             material.before_sha256.short(),
             file.digest().short()

@@ -32,8 +32,10 @@ pub fn felt(current: &Document, wanted: &Wanted, touched: &[Touched]) -> Result<
     }
     let needy: Vec<&Touched> = touched.iter().filter(|one| needs_restart(one)).collect();
     let restart_reason = match (&needy[..], touched) {
-        ([], [only]) => reason(only).to_owned(),
-        ([], _) => "take effect without a restart".to_owned(),
+        ([], [only]) if may_be_live(only).is_err() => reason(only).to_owned(),
+        ([], _) => {
+            "needs no restart, but a running instance is not told of what is written to its file".to_owned()
+        }
         ([one], [_]) => reason(one).to_owned(),
         (needy, _) => {
             let told: Vec<String> =
@@ -54,7 +56,8 @@ pub fn faults(current: &Document) -> Option<String> {
     Some(format!("the CPF has {count} fault(s) already, the first on line {line}: {text}"))
 }
 
-fn may_be_live(one: &Touched) -> Result<(), Conflict> {
+/// Does the catalogue say that a running instance can take it up?
+pub fn may_be_live(one: &Touched) -> Result<(), Conflict> {
     let row = knowledge::parameter(&one.section, &one.parameter);
     match row.map(|row| row.activation) {
         Some(Activation::Immediate | Activation::NewProcesses) => Ok(()),

@@ -81,6 +81,9 @@ pub trait CpfFile: Debug {
     /// SHA-256 of what was read.
     fn digest(&self) -> &Digest;
 
+    /// In what it differs from the text with that SHA-256, both values; `None` when nobody has that text any more.
+    fn differs_from(&self, planned: &Digest) -> Option<String>;
+
     /// The name of the backup that the next change makes.
     fn next_backup(&self) -> Result<String, Failure>;
 

@@ -13,6 +13,7 @@ use std::{
 use instance_chassis::{crash_point, mutant};
 use instance_contract::Failure;
 use instance_iris::cpf::{self, Document};
+use instance_knowledge as knowledge;
 use xattr::FileExt;
 
 use crate::{
@@ -21,8 +22,10 @@ use crate::{
     folder::{Folder, Snapshot},
 };
 
-/// More parameters than these are not named in a message.
-const LISTED: usize = 8;
+/// More parameters than these are not named in a message, which is cut at 500 characters.
+const LISTED: usize = 4;
+/// Characters of a value that are told.
+const SHOWN: usize = 40;
 
 /// Replaces the text of the file `name`, of which `old` was read a moment ago.
 ///
@@ -74,13 +77,8 @@ pub fn lost_update(path: &Path, then: &Snapshot, now: &Snapshot) -> Failure {
         )
     } else {
         let (before, after) = (Document::parse(&then.bytes), Document::parse(&now.bytes));
-        let names: Vec<String> = cpf::diff(&before, &after)
-            .iter()
-            .map(|difference| format!("[{}] {}", difference.section, difference.name))
-            .take(LISTED)
-            .collect();
-        let what =
-            if names.is_empty() { String::new() } else { format!("; it differs in {}", names.join(", ")) };
+        let told = differences(&before, &after);
+        let what = if told.is_empty() { String::new() } else { format!("; it differs in {told}") };
         format!(
             "\"{path}\" was written by somebody else just now (SHA-256 {} when it was read, {} now{what}); it is left as \
              it is",
@@ -89,6 +87,29 @@ pub fn lost_update(path: &Path, then: &Snapshot, now: &Snapshot) -> Failure {
         )
     };
     Failure::transient("lost_update", message)
+}
+
+/// The parameters in which two texts differ, with both values; a secret's are not told. Empty when none differs.
+pub fn differences(before: &Document, after: &Document) -> String {
+    let differences = cpf::diff(before, after);
+    let told = |difference: &cpf::Difference| {
+        let (section, name) = (&difference.section, &difference.name);
+        let hidden = knowledge::parameter(section, name).is_some_and(|row| row.secret);
+        let side = |value: &Option<String>| match value {
+            None => "not there".to_owned(),
+            Some(_) if hidden => "(hidden)".to_owned(),
+            Some(value) if value.chars().count() > SHOWN => {
+                format!("\"{}...\"", value.chars().take(SHOWN).collect::<String>())
+            }
+            Some(value) => format!("\"{value}\""),
+        };
+        format!("[{section}] {name} ({} then, {} now)", side(&difference.before), side(&difference.after))
+    };
+    let mut told: Vec<String> = differences.iter().take(LISTED).map(told).collect();
+    if differences.len() > LISTED {
+        told.push(format!("and {} more", differences.len() - LISTED));
+    }
+    told.join(", ")
 }
 
 /// Gives `file` owner, group, mode, access list and extended attributes of `from`.

@@ -9,7 +9,7 @@ pub struct Wanted {
     /// In the order of the command. Never empty.
     pub changes: ChangeCpf,
     /// The command names one value, so that before and after are that value alone.
-    single: bool,
+    pub single: bool,
 }
 
 /// One parameter that a command touches: as it was, and as it shall be. `None` is "not in the file".
@@ -29,6 +29,11 @@ impl Wanted {
             Action::ChangeCpf(changes) => Some(Self { changes: changes.clone(), single: false }),
             _ => None,
         }
+    }
+
+    /// The same, through the running instance.
+    pub fn live(&self) -> Self {
+        Self { changes: ChangeCpf { live: true, ..self.changes.clone() }, single: self.single }
     }
 
     /// As the plan names it.

@@ -40,6 +40,7 @@ pub fn forecast(
         before: shown(&threads),
         after: wanted.to_owned(),
         needs_restart: false,
+        may_be_live: false,
         restart_reason: "the kernel moves running processes at once".to_owned(),
         dangerous: fewer || row.dangerous,
         warnings,

@@ -91,6 +91,7 @@ pub fn forecast(config: &Config, host: &dyn Host, wanted: &SetKernel) -> Result<
         before,
         after: wanted.new_value.clone(),
         needs_restart: parameter.at_start,
+        may_be_live: false,
         restart_reason: restart_reason(parameter).to_owned(),
         dangerous,
         warnings,
@@ -273,7 +274,10 @@ fn warnings(
     let name = &parameter.name;
     if is_kept(config, parameter) {
         let wins = |later: &std::path::PathBuf| {
-            format!("{} sets {name} too and wins at the next boot", later.display())
+            let path = later.display();
+            // systemd-sysctl does not read it.
+            let who = if later.ends_with("etc/sysctl.conf") { " where `sysctl --system` is run" } else { "" };
+            format!("{path} sets {name} too and wins at the next boot{who}")
         };
         warnings.extend(host.overriding(name).iter().map(wins));
     } else if parameter.persistent {
@@ -290,6 +294,12 @@ fn warnings(
             needs::pages_of_host(host, config, &memory).ok(),
             &memory,
         ));
+        let kept = needs::kept_from_huge_pages(host, config);
+        if pages > 0 && kept.len() < config.instances.len() {
+            warnings.extend(kept.iter().map(|instance| {
+                format!("instance {instance} uses no huge pages, as its memlock says (32): none are reckoned for it")
+            }));
+        }
         warnings.extend(needs::without_right(host, config).iter().map(|instance| {
             format!(
                 "instance {instance} had no right to huge pages at its last start: more pages do not help it; give it \

@@ -13,6 +13,7 @@ pub fn conflicts(config: &Config, host: &dyn Host, parameter: &KernelParameter, 
     conflicts.extend(of_word(host, parameter, value));
     conflicts.extend(of_dirty_ratios(host, parameter, value));
     conflicts.extend(of_empty_pool(config, host, parameter, value));
+    conflicts.extend(of_unused_pool(config, host, parameter, value));
     conflicts.extend(of_unknown_need(config, host, parameter));
     conflicts
 }
@@ -67,5 +68,25 @@ fn of_empty_pool(
     let needed = needs::pages_of_host(host, config, &memory).ok()?;
     (needed > 0).then(|| {
         format!("without huge pages the instances of this host take {needed} pages' worth of ordinary memory at their next start")
+    })
+}
+
+/// Memory in the pool serves nothing else, so a pool that nobody uses is lost.
+fn of_unused_pool(
+    config: &Config,
+    host: &dyn Host,
+    parameter: &KernelParameter,
+    value: &str,
+) -> Option<String> {
+    if parameter.name != huge_pages::PARAMETER || value == "0" {
+        return None;
+    }
+    let kept = needs::kept_from_huge_pages(host, config);
+    let nobody_uses_it = !kept.is_empty() && kept.len() == config.instances.len();
+    nobody_uses_it.then(|| {
+        format!(
+            "memlock of {} keeps every instance of this host from huge pages (32): {value} pages would be lost",
+            kept.join(", ")
+        )
     })
 }

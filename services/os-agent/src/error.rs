@@ -66,6 +66,8 @@ pub enum HostError {
     },
 }
 
+/// What needs a right of its own, where a drop-in belongs to somebody else.
+pub(crate) const KEEP_OWNER: &str = "keep the owner of";
 /// What makes a rename durable.
 pub(crate) const SYNC_FOLDER: &str = "sync folder";
 
@@ -150,6 +152,10 @@ fn cure(operation: &str) -> &'static str {
     if operation == SET_CPUS {
         return "os-agent needs CAP_SYS_NICE for processes of other users: CapabilityBoundingSet=CAP_SYS_NICE in its unit, \
                 cap-add SYS_NICE in a container";
+    }
+    if operation == KEEP_OWNER {
+        return "the drop-in belongs to somebody else: give it to root, or os-agent CAP_CHOWN (CapabilityBoundingSet= in \
+                its unit)";
     }
     "run os-agent as root on the host itself: in a container the kernel's parameters are read-only or its own, \
      unless it is privileged (CAP_SYS_ADMIN, /proc/sys writable)"

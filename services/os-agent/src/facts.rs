@@ -13,8 +13,9 @@ pub fn facts(config: &Config, host: &dyn Host, instance: &InstanceSettings) -> R
     Ok(json!({
         "memory": memory,
         "largest_huge_page_pool": memory.largest_pool(config.memory_reserve_mb),
-        "shared_memory_mb_by_cpf": needs::shared_memory_mb(host, of_one, &memory).ok().map(|sizes| sizes.iter().sum::<u64>()),
+        "shared_memory_mb_by_cpf": needs::asked(host, of_one, &memory).ok().map(|all| all.iter().map(|one| one.mb).sum::<u64>()),
         "huge_pages_needed_by_host": needs::pages_of_host(host, config, &memory).ok(),
+        "kept_from_huge_pages": needs::kept_from_huge_pages(host, config),
         "without_right_to_huge_pages": needs::without_right(host, config),
         "parameters": parameters(config, host),
         "processes": processes(host, instance),

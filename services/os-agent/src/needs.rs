@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 use instance_agent::{InstanceSettings, evidence::conditions_in};
 use instance_iris::cpf::{
     Document,
-    memory::{SharedMemory, huge_pages},
+    memory::{SharedMemory, disables_large_pages, huge_pages},
 };
 use instance_knowledge::{KernelParameter, Need};
 
@@ -38,36 +38,61 @@ pub enum Unknown {
     Strange { instance: String, path: PathBuf, reason: String },
 }
 
-/// Shared memory of each of these instances, in MB.
-pub fn shared_memory_mb(
+/// What one instance takes of the host at its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// Shared memory in MB.
+    pub mb: u64,
+    /// Would it use huge pages? `memlock` may say no.
+    pub huge_pages: bool,
+}
+
+/// What each of these instances asks for.
+pub fn asked(
     host: &dyn Host,
     instances: &[InstanceSettings],
     memory: &HostMemory,
-) -> Result<Vec<u64>, Unknown> {
+) -> Result<Vec<Asked>, Unknown> {
     let of_one = |instance: &InstanceSettings| {
         let (name, path) = (instance.name.to_string(), instance.cpf.clone());
         let bytes = host.cpf(instance);
         let bytes =
             bytes.map_err(|source| Unknown::Unread { instance: name.clone(), path: path.clone(), source })?;
-        let asked = SharedMemory::of(&Document::parse(&bytes));
+        let document = Document::parse(&bytes);
+        let asked = SharedMemory::of(&document);
         let asked =
             asked.map_err(|fault| Unknown::Strange { instance: name, path, reason: fault.to_string() })?;
-        Ok(asked.with_defaults(memory.total_kb / 1024).total_mb())
+        let mb = asked.with_defaults(memory.total_kb / 1024).total_mb();
+        Ok(Asked { mb, huge_pages: !disables_large_pages(&document) })
     };
     instances.iter().map(of_one).collect()
 }
 
 /// Huge pages that all instances of this host ask for together.
 pub fn pages_of_host(host: &dyn Host, config: &Config, memory: &HostMemory) -> Result<u64, Unknown> {
-    let sizes = shared_memory_mb(host, &config.instances, memory)?;
-    // Each has a segment of its own, of whole pages.
-    Ok(sizes.iter().map(|mb| huge_pages(*mb, memory.huge_page_kb)).fold(0, u64::saturating_add))
+    Ok(pages(&asked(host, &config.instances, memory)?, memory))
 }
 
 /// As [`pages_of_host`], with the cushion that InterSystems advises.
 pub fn pages_to_reserve(host: &dyn Host, config: &Config, memory: &HostMemory) -> Result<u64, Unknown> {
     let cushion = huge_pages(CUSHION_MB, memory.huge_page_kb);
-    pages_of_host(host, config, memory).map(|pages| pages.saturating_add(cushion))
+    // Where nobody uses any, there is nothing to cushion.
+    let with_cushion = |pages: u64| if pages == 0 { 0 } else { pages.saturating_add(cushion) };
+    pages_of_host(host, config, memory).map(with_cushion)
+}
+
+/// The instances that `memlock` keeps from huge pages. More pages do not help them.
+pub fn kept_from_huge_pages(host: &dyn Host, config: &Config) -> Vec<String> {
+    let kept = |instance: &&InstanceSettings| {
+        host.cpf(instance).is_ok_and(|bytes| disables_large_pages(&Document::parse(&bytes)))
+    };
+    config.instances.iter().filter(kept).map(|instance| instance.name.to_string()).collect()
+}
+
+/// Each has a segment of its own, of whole pages.
+fn pages(asked: &[Asked], memory: &HostMemory) -> u64 {
+    let users = asked.iter().filter(|one| one.huge_pages);
+    users.map(|one| huge_pages(one.mb, memory.huge_page_kb)).fold(0, u64::saturating_add)
 }
 
 /// The least value of a parameter with which the instances get their memory: a little below the formula, or what an
@@ -79,18 +104,20 @@ pub fn least(
     memory: &HostMemory,
 ) -> Result<Option<u64>, Unknown> {
     let Some(need) = parameter.iris_need else { return Ok(None) };
-    let by_formula = shared_memory_mb(host, &config.instances, memory)?;
-    let enough = |(mb, instance): (u64, &InstanceSettings)| {
-        let less = mb / 100 * ENOUGH_PERCENT + mb % 100 * ENOUGH_PERCENT / 100;
-        named_mb(host, instance).map_or(less, |named| named.min(less))
+    let by_formula = asked(host, &config.instances, memory)?;
+    let enough = |(one, instance): (Asked, &InstanceSettings)| {
+        let less = one.mb / 100 * ENOUGH_PERCENT + one.mb % 100 * ENOUGH_PERCENT / 100;
+        Asked { mb: named_mb(host, instance).map_or(less, |named| named.min(less)), ..one }
     };
-    let sizes: Vec<u64> = by_formula.into_iter().zip(&config.instances).map(enough).collect();
-    let sum = |figures: &mut dyn Iterator<Item = u64>| figures.fold(0, u64::saturating_add);
+    let least: Vec<Asked> = by_formula.into_iter().zip(&config.instances).map(enough).collect();
+    let sizes = least.iter().map(|one| one.mb);
     let bytes = |mb: u64| mb.saturating_mul(1024 * 1024);
     Ok(match need {
-        Need::HugePages => Some(sum(&mut sizes.iter().map(|mb| huge_pages(*mb, memory.huge_page_kb)))),
-        Need::LargestSegmentBytes => sizes.into_iter().max().map(bytes),
-        Need::AllSegmentsPages => Some(bytes(sum(&mut sizes.into_iter())).div_ceil(host.page_bytes().max(1))),
+        Need::HugePages => Some(pages(&least, memory)),
+        Need::LargestSegmentBytes => sizes.max().map(bytes),
+        Need::AllSegmentsPages => {
+            Some(bytes(sizes.fold(0, u64::saturating_add)).div_ceil(host.page_bytes().max(1)))
+        }
     })
 }
 

@@ -65,6 +65,7 @@ pub fn forecast(
         before: prepared.before,
         after: prepared.wanted,
         needs_restart: false,
+        may_be_live: false,
         restart_reason: "the kernel shares out the CPUs by it at once".to_owned(),
         dangerous: row.dangerous,
         warnings: vec![format!("{} does not outlive the control group: {}", row.name, row.recommendation)],

@@ -110,6 +110,7 @@ pub fn forecast(site: &Site<'_>, wish: &RestartInstance) -> Result<Forecast, Res
         before: observed.state.to_string(),
         after: State::Running.to_string(),
         needs_restart: false,
+        may_be_live: false,
         restart_reason: "is the restart itself".to_owned(),
         dangerous: wish.force,
         warnings,

@@ -67,6 +67,7 @@ impl Agent for Noop {
                 before: BEFORE.to_owned(),
                 after: set.new_value.clone(),
                 needs_restart: false,
+                may_be_live: false,
                 restart_reason: String::new(),
                 dangerous: false,
                 warnings: Vec::new(),

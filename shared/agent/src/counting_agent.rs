@@ -129,6 +129,7 @@ impl Agent for CountingAgent {
                 before: self.value(),
                 after: set.new_value.clone(),
                 needs_restart: true,
+                may_be_live: false,
                 restart_reason: "memory is allocated at a start".to_owned(),
                 dangerous: false,
                 warnings: Vec::new(),

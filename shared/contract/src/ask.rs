@@ -52,6 +52,10 @@ pub struct Forecast {
     pub after: String,
     /// Does the change need a restart of the instance to take effect, and why (or why not)?
     pub needs_restart: bool,
+    /// The instance runs and can take this one value up at once, by a merge. The planner has it done so where no
+    /// restart follows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_be_live: bool,
     pub restart_reason: String,
     /// Must a person agree, whatever policy says about the tool?
     pub dangerous: bool,
@@ -101,6 +105,7 @@ mod tests {
             before: "a".to_owned(),
             after: "b".to_owned(),
             needs_restart: true,
+            may_be_live: false,
             restart_reason: "read at start".to_owned(),
             dangerous: false,
             warnings: vec!["careful".to_owned()],

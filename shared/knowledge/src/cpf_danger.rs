@@ -4,7 +4,7 @@
 
 use instance_iris::cpf::{
     Document,
-    memory::{Globals, Routines, SharedMemory},
+    memory::{Globals, Routines, SharedMemory, disables_large_pages},
 };
 
 /// Memory of the host that the instance runs on.
@@ -16,6 +16,10 @@ pub struct HostRoom {
     pub huge_pages: u64,
     /// Size of one of them in KB; 0 on a host without.
     pub huge_page_kb: u64,
+    /// Shared memory in MB that the other instances of the host ask for, where they are known.
+    pub others_mb: u64,
+    /// Huge pages that those would use.
+    pub others_huge_pages: u64,
 }
 
 impl HostRoom {
@@ -29,6 +33,7 @@ impl HostRoom {
             physical_mb: figure("MemTotal")? / 1024,
             huge_pages: figure("HugePages_Total").unwrap_or(0),
             huge_page_kb: figure("Hugepagesize").unwrap_or(0),
+            ..Self::default()
         })
     }
 }
@@ -56,6 +61,11 @@ const POOL_KB: [u64; 6] = [2, 4, 8, 16, 32, 64];
 const LEAST_ROUTINE_BUFFERS: u64 = 430;
 /// The least single figure of `routines` that the reference documents, in MB.
 const LEAST_ROUTINES_MB: u64 = 80;
+/// The least `jrnbufs` of an instance that is not an 8-bit one, in MB.
+const LEAST_JRNBUFS_MB: u64 = 16;
+/// Less than this of the memory is hardly enough for processes and system, in MB. The sources name no figure; this one
+/// is ours, the same that os-agent keeps back from huge pages.
+const LEAST_LEFT_MB: u64 = 512;
 /// `jrnbufs` and `FileSizeLimit` together, in MB.
 const JOURNAL_LIMIT_MB: u64 = 4096;
 /// Bits of `memlock`.
@@ -70,6 +80,7 @@ pub fn dangers(document: &Document, host: Option<HostRoom>) -> Vec<Danger> {
     dangers.extend(host.and_then(|host| huge_pages(document, host)));
     dangers.extend(large_pages(document, host));
     dangers.extend(lock_table(document, host));
+    dangers.extend(journal_buffers(document));
     dangers.extend(journal_sizes(document));
     dangers.extend(block_sizes(document));
     dangers.extend(routine_pools(document));
@@ -94,33 +105,44 @@ const MEMORY: &[&str] = &["globals", "routines", "gmheap", "jrnbufs", "MaxServer
 
 fn beyond_memory(document: &Document, host: HostRoom) -> Option<Danger> {
     let total = SharedMemory::of(document).ok()?.with_defaults(host.physical_mb).total_mb();
-    if total <= host.physical_mb {
-        return None;
-    }
-    let text = format!(
-        "the instance would ask for about {total} MB of shared memory, the host has {} MB",
+    let others = match host.others_mb {
+        0 => String::new(),
+        mb => format!(", the other instances of the host ask for about {mb} MB"),
+    };
+    let asked = format!(
+        "the instance would ask for about {total} MB of shared memory{others}, the host has {} MB",
         host.physical_mb
     );
-    let danger = danger("memory_beyond_host", "config", MEMORY, text, "RES");
-    Some(Danger { beyond_host: true, ..danger })
+    let sum = total.saturating_add(host.others_mb);
+    if sum > host.physical_mb {
+        let danger = danger("memory_beyond_host", "config", MEMORY, asked, "RES");
+        return Some(Danger { beyond_host: true, ..danger });
+    }
+    let left = host.physical_mb - sum;
+    let text = format!("{asked}: {left} MB are left for all processes and the system");
+    (left < LEAST_LEFT_MB).then(|| danger("memory_little_left", "config", MEMORY, text, "RES"))
 }
 
 fn huge_pages(document: &Document, host: HostRoom) -> Option<Danger> {
     let memory = SharedMemory::of(document).ok()?.with_defaults(host.physical_mb);
     let pages = memory.huge_pages(host.huge_page_kb);
-    if host.huge_pages == 0 || pages <= host.huge_pages || disables_large_pages(document) {
+    let sum = pages.saturating_add(host.others_huge_pages);
+    if host.huge_pages == 0 || sum <= host.huge_pages || disables_large_pages(document) {
         return None;
     }
-    let text = format!(
-        "about {pages} huge pages of {} KB would be needed, the host keeps {}: the instance would use none of them, \
-         and they stay reserved",
-        host.huge_page_kb, host.huge_pages
-    );
+    let (kb, kept, others) = (host.huge_page_kb, host.huge_pages, host.others_huge_pages);
+    let text = if pages > kept {
+        format!(
+            "about {pages} huge pages of {kb} KB would be needed, the host keeps {kept}: the instance would use none of \
+             them, and they stay reserved"
+        )
+    } else {
+        format!(
+            "about {pages} huge pages of {kb} KB would be needed and {others} by the other instances, the host keeps \
+             {kept}: whoever starts last uses none of them"
+        )
+    };
     Some(danger("huge_pages_too_few", "config", MEMORY, text, "RES, H2"))
-}
-
-fn disables_large_pages(document: &Document) -> bool {
-    number(document, "config", "memlock").is_some_and(|bits| bits & LARGE_PAGES_DISABLED != 0)
 }
 
 fn large_pages(document: &Document, host: Option<HostRoom>) -> Option<Danger> {
@@ -163,6 +185,17 @@ fn automatic_heap_kb(document: &Document, host: Option<HostRoom>) -> Option<u64>
         None => return None,
     };
     Some(memory.with_defaults(physical_mb).gmheap_kb)
+}
+
+/// Whether an instance is an 8-bit one does not stand in its CPF, so the value is not refused.
+fn journal_buffers(document: &Document) -> Option<Danger> {
+    let buffers = number(document, "config", "jrnbufs")?;
+    let text = format!(
+        "jrnbufs is {buffers} MB: below {LEAST_JRNBUFS_MB} MB is for 8-bit instances alone, and most are Unicode"
+    );
+    (8..LEAST_JRNBUFS_MB)
+        .contains(&buffers)
+        .then(|| danger("journal_buffers_small", "config", &["jrnbufs"], text, "CPF"))
 }
 
 fn journal_sizes(document: &Document) -> Option<Danger> {
@@ -226,7 +259,13 @@ fn small_routine_cache(mb: u64) -> Option<Danger> {
 mod tests {
     use super::*;
 
-    const HOST: HostRoom = HostRoom { physical_mb: 16_384, huge_pages: 0, huge_page_kb: 2048 };
+    const HOST: HostRoom = HostRoom {
+        physical_mb: 16_384,
+        huge_pages: 0,
+        huge_page_kb: 2048,
+        others_mb: 0,
+        others_huge_pages: 0,
+    };
 
     fn check(lines: &str, host: Option<HostRoom>, expected: &[&str]) {
         let document = Document::parse(format!("[config]\n{lines}").as_bytes());
@@ -252,6 +291,36 @@ mod tests {
         check("memlock=64\n", Some(HOST), &["large_pages_contradiction"]);
         check("memlock=64\nglobals=0,0,256,0,0,0\n", Some(host), &[]);
         check("memlock=96\n", None, &["large_pages_contradiction"]);
+    }
+
+    /// Several instances share a host: what each asks for is summed.
+    #[test]
+    fn the_other_instances_of_a_host_count() {
+        let lines = "globals=0,0,8192,0,0,0\ngmheap=307200\n";
+        let beside = |others_mb, others_huge_pages, huge_pages| {
+            Some(HostRoom { huge_pages, others_mb, others_huge_pages, ..HOST })
+        };
+        check(lines, beside(0, 0, 0), &[]);
+        check(lines, beside(6_000, 0, 0), &["memory_little_left"]);
+        check(lines, beside(7_000, 0, 0), &["memory_beyond_host"]);
+        check(lines, beside(0, 0, 5_200), &[]);
+        check(lines, beside(0, 500, 5_200), &["huge_pages_too_few"]);
+        let document = Document::parse(format!("[config]\n{lines}").as_bytes());
+        let told = |host| dangers(&document, host).remove(0);
+        let beyond = told(beside(7_000, 0, 0));
+        assert!(
+            beyond.beyond_host && beyond.text.contains("other instances of the host ask for about 7000 MB"),
+            "{beyond:?}"
+        );
+        assert!(!told(beside(6_000, 0, 0)).beyond_host);
+        assert!(told(beside(0, 500, 5_200)).text.contains("whoever starts last"));
+    }
+
+    #[test]
+    fn journal_buffers_that_only_an_8_bit_instance_may_have() {
+        check("jrnbufs=8\n", None, &["journal_buffers_small"]);
+        check("jrnbufs=15\n", None, &["journal_buffers_small"]);
+        check("jrnbufs=16\n", None, &[]);
     }
 
     #[test]
@@ -290,7 +359,7 @@ mod tests {
     #[test]
     fn the_host_tells_its_memory() {
         let text = "MemTotal:       16384000 kB\nHugePages_Total:     400\nHugepagesize:       2048 kB\n";
-        let room = HostRoom { physical_mb: 16_000, huge_pages: 400, huge_page_kb: 2048 };
+        let room = HostRoom { physical_mb: 16_000, huge_pages: 400, ..HOST };
         assert_eq!(HostRoom::parse(text), Some(room));
         assert_eq!(HostRoom::parse("MemTotal: 2048 kB\n").map(|room| room.huge_page_kb), Some(0));
         assert_eq!(HostRoom::parse("MemTotalX: 1 kB"), None);

@@ -115,6 +115,18 @@ pub enum ParameterKind {
         /// Greatest length in characters.
         max_length: usize,
     },
+    /// Letters and digits alone, or nothing.
+    Alphanumeric {
+        /// Greatest length in characters.
+        max_length: usize,
+    },
+    /// The address of a network interface, version 4 or 6, or nothing.
+    Address,
+    /// Nothing and a comma, then nothing or the absolute path of a file that is called `messages.log`.
+    LogPlace {
+        /// Greatest length of the path in characters.
+        max_length: usize,
+    },
     /// An absolute path of a file, or nothing.
     File {
         /// Greatest length in characters.

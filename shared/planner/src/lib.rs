@@ -9,6 +9,7 @@
 mod plan; // Read this first.
 
 mod fold; // One restart serves all changes.
+mod live; // What a running instance takes up at once.
 mod order; // Dependencies first.
 mod permit; // What policy says to a command as a whole.
 mod policy;

@@ -7,6 +7,7 @@ use instance_contract::{
 
 use crate::{
     fold::fold,
+    live::{live, targets},
     permit::{is_drastic, refusals, unknown_version},
     policy::Policy,
     verification::verification,
@@ -52,13 +53,18 @@ pub fn plan(command: &RemediationCommand, facts: &Facts, policy: &Policy) -> Res
     let mut faults = Vec::new();
     let mut drastic = 0;
     let restarts = command.requires_restart();
+    let targets = targets(&requests, facts);
     for request in requests {
         let place = place_of(command, &request);
         let host = host_of(&request, facts)?;
         match facts.forecasts.get(&request.id) {
             Some(ForecastReply::Would(forecast)) => {
                 faults.extend(unknown_version(&place, forecast, policy));
-                let step = changing(command, &request, host, forecast, &steps);
+                let alone = targets.iter().filter(|target| **target == forecast.target).count() == 1;
+                let live = if restarts || !alone { None } else { live(&request, forecast) };
+                let (request, forecast) =
+                    live.as_ref().map_or((&request, forecast), |(request, forecast)| (request, forecast));
+                let step = changing(command, request, host, forecast, &steps);
                 warnings.extend(forecast.warnings.iter().cloned());
                 warnings.extend(not_in_force(&step, forecast, restarts));
                 drastic += u32::from(is_drastic(&step.action, forecast.dangerous));

@@ -10,8 +10,8 @@ use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
 use instance_contract::{
-    Action, AgentKind, ConditionId, Facts, Failure, Forecast, ForecastReply, Older, RemediationCommand,
-    TraceId,
+    Action, AgentKind, ConditionId, Expectation, Facts, Failure, Forecast, ForecastReply, Older,
+    RemediationCommand, TraceId,
 };
 use instance_planner::{Policy, Rejection, plan, questions};
 use serde_json::{Value, json};
@@ -41,6 +41,57 @@ fn a_change_that_needs_a_restart_without_one_is_planned_with_a_warning() {
             warning step "config" comes into force only after a restart (read at start)
         "#]],
     );
+}
+
+/// A success must be in force where it can be; where a restart follows, that restart does it.
+#[test]
+fn what_the_running_instance_can_take_up_is_merged_into_it() {
+    let work = |order: &[&str]| {
+        json!({"error_type": "config", "requires_restart": order.len() > 1, "execution_order": order,
+            "parameters": {"cpf_section": "config", "parameter": "locksiz", "new_value": "33554432", "current_value": "0"}})
+    };
+    let planned = |work: &Value, may_be_live: bool| {
+        let command = command(work);
+        let mut facts = facts(&command);
+        let Some(ForecastReply::Would(forecast)) = facts.forecasts.get_mut(&"config".parse().unwrap()) else {
+            panic!("a forecast of the change")
+        };
+        *forecast =
+            Forecast { may_be_live, needs_restart: false, after: "33554432".to_owned(), ..forecast.clone() };
+        plan(&command, &facts, &Policy::default()).unwrap().steps
+    };
+    let alone = work(&["iris_config"]);
+    let steps = planned(&alone, true);
+    let Action::ChangeCpf(change) = &steps[0].action else { panic!("{steps:?}") };
+    assert!(change.live && !change.allow_unknown, "{change:?}");
+    assert_eq!(change.changes[0].current_value.as_deref(), Some("0"));
+    let told = steps[0].change.as_ref().unwrap();
+    assert_eq!((&*told.before, &*told.after), ("[config] locksiz=old", "[config] locksiz=33554432"));
+    let Action::Verify(verify) = &steps[1].action else { panic!("{steps:?}") };
+    let (section, parameter, value) = ("config".into(), "locksiz".into(), "33554432".into());
+    assert_eq!(verify.expect, [Expectation::CpfValue { section, parameter, value }]);
+
+    assert!(matches!(planned(&alone, false)[0].action, Action::SetCpf(_)), "the instance is down");
+    let restarted = planned(&work(&["iris_config", "iris_restart"]), true);
+    assert!(matches!(restarted[0].action, Action::SetCpf(_)), "{restarted:?}");
+}
+
+#[test]
+fn one_value_that_is_set_twice_is_left_to_the_file() {
+    let step = |id: &str, value: &str| {
+        json!({"id": id, "tool": "iris_config",
+            "parameters": {"cpf_section": "config", "parameter": "locksiz", "new_value": value}})
+    };
+    let command = command(&json!({"error_type": "config", "requires_restart": false,
+        "steps": [step("one", "65536"), step("two", "131072")]}));
+    let mut facts = facts(&command);
+    for reply in facts.forecasts.values_mut() {
+        let ForecastReply::Would(forecast) = reply else { panic!("{reply:?}") };
+        forecast.may_be_live = true;
+        forecast.target = "cpf [config] locksiz".to_owned();
+    }
+    let steps = plan(&command, &facts, &Policy::default()).unwrap().steps;
+    assert!(steps[..2].iter().all(|step| matches!(step.action, Action::SetCpf(_))), "{steps:?}");
 }
 
 #[test]
@@ -405,6 +456,7 @@ fn facts(command: &RemediationCommand) -> Facts {
                 before: change.state(|_, _| Some("old")),
                 after: change.state(|section, _| (section == "config").then_some("new")),
                 needs_restart: true,
+                may_be_live: false,
                 restart_reason: "read at start".to_owned(),
                 dangerous: false,
                 warnings: Vec::new(),
@@ -415,6 +467,7 @@ fn facts(command: &RemediationCommand) -> Facts {
                 before: "old".to_owned(),
                 after: "new".to_owned(),
                 needs_restart: true,
+                may_be_live: false,
                 restart_reason: "read at start".to_owned(),
                 dangerous: false,
                 warnings: Vec::new(),

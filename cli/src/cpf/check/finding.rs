@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn more_memory_than_there_is_is_a_warning_at_its_line() {
         let text = "[config]\nroutines=100\nglobals=0,0,20000,0,0,0\n";
-        let room = HostRoom { physical_mb: 4096, huge_pages: 0, huge_page_kb: 2048 };
+        let room = HostRoom { physical_mb: 4096, huge_page_kb: 2048, ..HostRoom::default() };
         let found = findings(&Document::parse(text.as_bytes()), true, Some(room));
         assert!(found.faults.is_empty(), "{found:?}");
         let warning = &found.warnings[0];

@@ -29,7 +29,7 @@ impl Room {
     pub fn of(&self, file: &Path) -> Result<Option<HostRoom>> {
         if let Some(physical_mb) = self.memory_mb {
             let (huge_pages, huge_page_kb) = (self.huge_pages, self.huge_page_kb);
-            return Ok(Some(HostRoom { physical_mb, huge_pages, huge_page_kb }));
+            return Ok(Some(HostRoom { physical_mb, huge_pages, huge_page_kb, ..HostRoom::default() }));
         }
         if !self.this_host && !is_of_an_instance(file) {
             return Ok(None);
@@ -58,7 +58,7 @@ mod tests {
         fs::create_dir(folder.path().join("mgr")).unwrap();
         assert!(here.of(&file).unwrap().is_some_and(|room| room.physical_mb > 0));
         let asked = Room { memory_mb: Some(1024), ..here };
-        let expected = HostRoom { physical_mb: 1024, huge_pages: 0, huge_page_kb: 2048 };
+        let expected = HostRoom { physical_mb: 1024, huge_page_kb: 2048, ..HostRoom::default() };
         assert_eq!(asked.of(&file).unwrap(), Some(expected));
     }
 }

@@ -26,12 +26,21 @@ pub struct Live {
     pub name: String,
     pub snapshot: Snapshot,
     text: Arc<Text>,
+    /// The text that was read before this one was found.
+    former: Option<Arc<Text>>,
 }
 
 /// What the CPFs of this host were understood as when they were last read. The file itself is read each time; only what
 /// the very same bytes mean is not found out twice.
 #[derive(Debug, Default)]
-pub struct Texts(Mutex<HashMap<PathBuf, Arc<Text>>>);
+pub struct Texts(Mutex<HashMap<PathBuf, Known>>);
+
+/// Of one CPF: the newest text, and the one before, by which is told what somebody else has changed.
+#[derive(Debug, Clone)]
+struct Known {
+    text: Arc<Text>,
+    former: Option<Arc<Text>>,
+}
 
 /// The text of a CPF, and what it says.
 #[derive(Debug)]
@@ -46,26 +55,26 @@ impl Live {
         let read = || {
             let (folder, name) = Folder::of(&settings.cpf)?;
             let snapshot = folder.read(&name)?;
-            let text = texts.of(&settings.cpf, &snapshot.bytes);
-            Ok(Self { folder, name, snapshot, text })
+            let Known { text, former } = texts.of(&settings.cpf, &snapshot.bytes);
+            Ok(Self { folder, name, snapshot, text, former })
         };
         read().map_err(FileError::into_failure)
     }
 }
 
 impl Texts {
-    fn of(&self, cpf: &Path, bytes: &[u8]) -> Arc<Text> {
+    fn of(&self, cpf: &Path, bytes: &[u8]) -> Known {
         // A list of whole texts is whole between any two calls.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(text) = known.get(cpf)
-            && text.bytes == bytes
-        {
-            return Arc::clone(text);
+        let newest = known.get(cpf);
+        if let Some(newest) = newest.filter(|newest| newest.text.bytes == bytes) {
+            return newest.clone();
         }
         let document = Document::parse(bytes);
         let text = Arc::new(Text { bytes: bytes.to_vec(), document, digest: OnceLock::new() });
-        known.insert(cpf.to_owned(), Arc::clone(&text));
-        text
+        let now = Known { text, former: newest.map(|newest| Arc::clone(&newest.text)) };
+        known.insert(cpf.to_owned(), now.clone());
+        now
     }
 }
 
@@ -80,6 +89,11 @@ impl CpfFile for Live {
 
     fn digest(&self) -> &Digest {
         self.text.digest.get_or_init(|| Digest::of(&self.text.bytes))
+    }
+
+    fn differs_from(&self, planned: &Digest) -> Option<String> {
+        let former = self.former.as_ref().filter(|former| Digest::of(&former.bytes) == *planned)?;
+        Some(replace::differences(&former.document, &self.text.document))
     }
 
     fn next_backup(&self) -> Result<String, Failure> {

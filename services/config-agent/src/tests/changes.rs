@@ -2,12 +2,17 @@ use std::{
     fs::{self, Permissions},
     os::unix::fs::{PermissionsExt, symlink},
     sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 
 use instance_agent::Probe;
 use instance_contract::{Digest, Failure};
 
-use super::{CPF, Stage, code};
+use super::{CPF, Stage, code, set};
+use crate::{
+    apply::{self, Limits},
+    wanted::Wanted,
+};
 
 fn with(from: &str, to: &str) -> Vec<u8> {
     String::from_utf8(CPF.to_vec()).unwrap().replace(from, to).into_bytes()
@@ -66,6 +71,28 @@ fn a_probe_tells_before_after_and_neither_apart() {
     assert_eq!(probe_undo(), Probe::Other { found: "[config] globals is \"0,0,777,0,0,0\"".to_owned() });
 }
 
+/// Between plan and effect: both values of what differs are shown, and of a secret none.
+#[test]
+fn a_file_that_changed_since_it_was_planned_on_is_told_with_both_values() {
+    let secret =
+        b"[ConfigFile]\nVersion=2024.2\n[Startup]\nPasswordHash=\n[config]\nMaxServers=2\nroutines=64\n";
+    let stage = Stage::new(secret);
+    let failure = stage.with_site(|site| {
+        let wanted = Wanted::from(&set("MaxServers", "3"));
+        let prepared = apply::prepare(&site, &wanted).unwrap();
+        let text = String::from_utf8(secret.to_vec()).unwrap();
+        let rival = text.replace("routines=64", "routines=99").replace("Hash=", "Hash=5f4dcc3b,salt");
+        fs::write(stage.path("iris.cpf"), rival).unwrap();
+        let limits = Limits { last_look: &|| Ok(()), remaining: Duration::from_secs(20) };
+        apply::apply(&site, &wanted, &prepared, limits).unwrap_err()
+    });
+    assert_eq!(code(&failure), "lost_update");
+    let told = &failure.cause().message;
+    assert!(told.contains("[config] routines (\"64\" then, \"99\" now)"), "{told}");
+    assert!(told.contains("[Startup] PasswordHash (") && told.contains("(hidden)"), "{told}");
+    assert!(!told.contains("5f4dcc3b"), "{told}");
+}
+
 #[test]
 fn a_rival_who_writes_in_the_last_moment_wins() {
     let stage = Stage::new(CPF);
@@ -81,7 +108,7 @@ fn a_rival_who_writes_in_the_last_moment_wins() {
     // Both are shown, and where they differ.
     let (then, now) = (Digest::of(CPF), Digest::of(&rival));
     let expected = format!(
-        "SHA-256 {} when it was read, {} now; it differs in [config] routines",
+        "SHA-256 {} when it was read, {} now; it differs in [config] routines (\"64\" then, \"99\" now)",
         then.short(),
         now.short()
     );

@@ -71,7 +71,7 @@ fn what_is_only_written_to_the_file_says_so() {
         None,
         &expect![[r"
             [config] locksiz: 0 -> 1048576
-            restart false: takes effect at once
+            restart false: needs no restart, but a running instance is not told of what is written to its file
             warning: [config] locksiz is written to the file only: a running instance takes it up at its next start or by a CPF merge
         "]],
     );

@@ -1,20 +1,23 @@
 //! `iris merge`, done by a scripted `iris`: what the agent asks of it, and what it makes of what comes.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, process::Command};
 
 use instance_agent::Probe;
 use instance_contract::Failure;
 use serde_json::json;
 
-use super::{Stage, code, several, several::FULL};
+use super::{Stage, code, set, several, several::FULL};
 use crate::wanted::Wanted;
 
 /// A stage with a running instance, whose `iris` merges as the real one does: it writes its own file.
 pub fn stage(behaves: &str) -> Stage {
     let mut stage = Stage::new(FULL);
     let script = stage.path("iris");
-    fs::write(&script, include_str!("iris.sh")).unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    // Not written by this process: a child that another test starts meanwhile would inherit the open file, and what is
+    // open for writing cannot be run ("Text file busy").
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/tests/iris.sh");
+    let copied = Command::new("install").args(["-m", "755", source]).arg(&script).status().unwrap();
+    assert!(copied.success(), "{copied}");
     fs::write(stage.path("behave"), behaves).unwrap();
     fs::write(stage.path("state"), "running, since x").unwrap();
     stage.config.iris_command = script;
@@ -64,6 +67,24 @@ fn a_live_change_goes_through_the_running_instance_and_is_read_back() {
     assert_eq!(calls.matches("merge PROD").count(), 2);
     stage.undo(&prepared).unwrap();
     assert_eq!(fs::read_to_string(stage.path("calls")).unwrap(), calls, "twice is once");
+}
+
+/// A command of one value says nothing of live, so the forecast tells the planner whether it can be.
+#[test]
+fn one_value_may_be_live_where_the_instance_runs_and_the_catalogue_says_so() {
+    let stage = stage("");
+    let told = |name: &str, value: &str| stage.forecast_all(&Wanted::from(&set(name, value))).unwrap();
+    let locks = told("locksiz", "33554432");
+    assert!(locks.may_be_live && !locks.needs_restart && locks.warnings.is_empty(), "{locks:?}");
+    assert!(!told("locksiz", "0").may_be_live, "nothing is to be done");
+    assert!(!told("gmheap", "307200").may_be_live, "it needs a restart");
+    assert!(!stage.path("calls").exists(), "a forecast merges nothing");
+
+    fs::write(stage.path("state"), "down, last used x").unwrap();
+    let down = told("locksiz", "33554432");
+    assert!(!down.may_be_live && !down.needs_restart, "{down:?}");
+    assert!(down.restart_reason.contains("not told"), "{down:?}");
+    assert!(down.warnings[0].contains("at its next start"), "{down:?}");
 }
 
 #[test]

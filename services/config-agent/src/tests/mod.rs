@@ -114,7 +114,12 @@ impl Stage {
 
     pub fn with_site<T>(&self, ask: impl FnOnce(Site<'_>) -> T) -> T {
         let host = LocalHost::of(&self.config);
-        ask(Site { host: &host, instance: self.instance(), kept_backups: self.config.kept_backups.get() })
+        ask(Site {
+            host: &host,
+            instance: self.instance(),
+            instances: &self.config.instances,
+            kept_backups: self.config.kept_backups.get(),
+        })
     }
 
     /// As the loop does it: recorded, then done.

@@ -251,3 +251,32 @@ fn of_a_version_that_nobody_has_described_only_what_is_there_changes() {
         ]],
     );
 }
+
+/// The instances of a host share its memory: what the others ask for counts, and is told when it is not known.
+#[test]
+fn what_the_other_instances_of_the_host_ask_for_is_reckoned_with() {
+    let mut stage = Stage::new(FULL);
+    fs::create_dir(stage.path("proc")).unwrap();
+    fs::write(stage.path("proc/meminfo"), "MemTotal: 16777216 kB\n").unwrap();
+    let larger = several(&json!({"changes": [
+        {"cpf_section": "config", "parameter": "globals", "block_size_kb": 8, "new_value": "8192"}]}));
+    let alone = stage.forecast_all(&larger).unwrap();
+    assert!(!alone.dangerous, "{alone:?}");
+
+    fs::create_dir(stage.path("second")).unwrap();
+    let mut second = stage.instance().clone();
+    (second.name, second.cpf) = ("SECOND".parse().unwrap(), stage.path("second/iris.cpf"));
+    stage.config.instances.push(second);
+    let unread = stage.forecast_all(&larger).unwrap();
+    assert!(
+        unread.warnings.iter().any(|warning| warning.contains("could not be read: SECOND")),
+        "{unread:?}"
+    );
+    fs::write(stage.path("second/iris.cpf"), "[config]\nglobals=0,0,8192,0,0,0\ngmheap=307200\n").unwrap();
+    let both = stage.forecast_all(&larger).unwrap();
+    assert!(both.dangerous, "{both:?}");
+    assert!(
+        both.warnings.iter().any(|warning| warning.contains("the other instances of the host")),
+        "{both:?}"
+    );
+}

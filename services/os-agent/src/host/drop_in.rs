@@ -1,18 +1,30 @@
 //! The file that keeps a kernel value over a reboot: one a parameter, ours alone.
 
 use std::{
+    collections::BTreeMap,
+    ffi::OsString,
     fs::{self, File, Permissions},
     io::{ErrorKind, Write},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt, fchown},
     path::{Path, PathBuf},
 };
 
 use instance_chassis::crash_point;
 
-use crate::error::{HostError, SYNC_FOLDER};
+use crate::error::{HostError, KEEP_OWNER, SYNC_FOLDER};
 
 /// Start and end of a draft's name: one that sysctl does not read, so that a draft left by a crash is no setting.
 const DRAFT: (&str, &str) = (".90-instance-", ".new");
+
+/// Mode of a drop-in that was not there before.
+const MODE: u32 = 0o644;
+/// Where the settings of the kernel lie on every host.
+const SYSCTL_D: &str = "etc/sysctl.d";
+/// Folders that are read beside it, the one that counts more first: of files with the same name only one is read
+/// (sysctl.d(5), sysctl(8)).
+const BESIDE: [&str; 4] = ["run/sysctl.d", "usr/local/lib/sysctl.d", "usr/lib/sysctl.d", "lib/sysctl.d"];
+/// `sysctl --system` reads it after all folders; systemd-sysctl does not, unless a drop-in is a link to it.
+const SYSCTL_CONF: &str = "etc/sysctl.conf";
 
 /// The text that keeps a value. The same value is always the same text.
 pub fn drop_in_text(parameter: &str, value: &str) -> String {
@@ -98,7 +110,7 @@ impl DropIn {
         draft.as_file().try_lock().map_err(|error| failed("hold a draft of")(error.into()))?;
         crash_point("os.drop-in-draft-empty");
         draft.write_all(text.as_bytes()).map_err(failed("write"))?;
-        draft.as_file().set_permissions(Permissions::from_mode(0o644)).map_err(failed("set the mode of"))?;
+        self.keep_attributes(draft.as_file())?;
         draft.as_file().sync_all().map_err(failed("sync"))?;
         crash_point("os.drop-in-to-rename");
         draft.persist(&self.path).map_err(|error| failed("rename a draft to")(error.error))?;
@@ -106,16 +118,42 @@ impl DropIn {
         Ok(())
     }
 
-    /// The drop-ins that are read after this one and set the same parameter: at the next boot they win.
+    /// Gives a draft mode and owner of what it takes the place of: a change of the value is no change of whose it is.
+    fn keep_attributes(&self, draft: &File) -> Result<(), HostError> {
+        let failed = |operation| move |source| HostError::io(operation, self.path.clone(), source);
+        let former = match fs::symlink_metadata(&self.path) {
+            Ok(former) => Some(former),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(failed("look at")(error)),
+        };
+        if let Some(former) = &former {
+            let own = draft.metadata().map_err(failed("look at a draft of"))?;
+            if (own.uid(), own.gid()) != (former.uid(), former.gid()) {
+                fchown(draft, Some(former.uid()), Some(former.gid())).map_err(failed(KEEP_OWNER))?;
+            }
+        }
+        // After the owner: a change of owner clears bits of the mode.
+        let mode = former.map_or(MODE, |former| former.mode() & 0o7777);
+        draft.set_permissions(Permissions::from_mode(mode)).map_err(failed("set the mode of"))
+    }
+
+    /// The files that are read after this one and set the same parameter: at the next boot they win. Where
+    /// `sysctl_dir` is not `etc/sysctl.d` of some root, nobody knows which other folders there are.
     pub fn overridden_by(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        let mut later: Vec<_> = entries
-            .filter(|path| path.extension().is_some_and(|extension| extension == "conf"))
-            .filter(|path| path.file_name() > self.path.file_name())
-            .filter(|path| fs::read_to_string(path).is_ok_and(|text| sets(&text, &self.parameter)))
-            .collect();
-        later.sort();
-        later
+        let root = self.folder.ends_with(SYSCTL_D).then(|| self.folder.ancestors().nth(2)).flatten();
+        let beside = BESIDE.iter().filter_map(|folder| Some(root?.join(folder)));
+        let mut read: BTreeMap<OsString, PathBuf> = BTreeMap::new();
+        for folder in std::iter::once(self.folder.clone()).chain(beside) {
+            let entries = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+            for path in entries.filter(|path| path.extension().is_some_and(|extension| extension == "conf")) {
+                let name = path.file_name().unwrap_or_default().to_owned();
+                read.entry(name).or_insert(path);
+            }
+        }
+        let later = read.into_iter().filter(|(name, _)| Some(name.as_os_str()) > self.path.file_name());
+        let last = root.map(|root| root.join(SYSCTL_CONF));
+        let sets = |path: &PathBuf| fs::read_to_string(path).is_ok_and(|text| sets(&text, &self.parameter));
+        later.map(|(_, path)| path).chain(last).filter(sets).collect()
     }
 }
 
@@ -161,5 +199,55 @@ mod tests {
         }
         let drop_in = DropIn::of(folder.path(), "vm.swappiness");
         assert_eq!(drop_in.overridden_by(), [folder.path().join("99-sysctl.conf")]);
+    }
+
+    /// One name is read once, from the folder that counts most; the names together decide the order.
+    #[test]
+    fn the_other_folders_of_a_host_are_looked_at_too() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        for (name, text) in [
+            ("usr/lib/sysctl.d/50-default.conf", "vm.swappiness=1\n"),
+            ("usr/lib/sysctl.d/95-vendor.conf", "vm.swappiness=1\n"),
+            ("usr/local/lib/sysctl.d/96-local.conf", "vm.swappiness=1\n"),
+            ("run/sysctl.d/97-run.conf", "vm.swappiness=1\n"),
+            // Masked by the folder of the administrator, and by that of this boot.
+            ("usr/lib/sysctl.d/98-masked.conf", "vm.swappiness=1\n"),
+            ("etc/sysctl.d/98-masked.conf", "# nothing\n"),
+            ("lib/sysctl.d/97-run.conf", "vm.swappiness=2\n"),
+            ("usr/lib/sysctl.d/90-instance-vm.swappiness.conf", "vm.swappiness=1\n"),
+            ("etc/sysctl.conf", "vm.swappiness=1\n"),
+        ] {
+            fs::create_dir_all(path(name).parent().unwrap()).unwrap();
+            fs::write(path(name), text).unwrap();
+        }
+        let winners = |folder: &str| DropIn::of(&path(folder), "vm.swappiness").overridden_by();
+        let expected = [
+            "usr/lib/sysctl.d/95-vendor.conf",
+            "usr/local/lib/sysctl.d/96-local.conf",
+            "run/sysctl.d/97-run.conf",
+            "etc/sysctl.conf",
+        ];
+        assert_eq!(winners("etc/sysctl.d"), expected.map(path));
+        assert!(winners("elsewhere/sysctl.d").is_empty());
+    }
+
+    #[test]
+    fn whose_a_drop_in_is_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let drop_in = DropIn::of(folder.path(), "vm.swappiness");
+        let attributes = || {
+            let metadata = fs::metadata(drop_in.path()).unwrap();
+            (metadata.uid(), metadata.gid(), metadata.mode() & 0o7777)
+        };
+        drop_in.put(Some("vm.swappiness = 5\n")).unwrap();
+        let (own, group, mode) = attributes();
+        assert_eq!(mode, MODE);
+        // A foreign owner where we are root (as in CI).
+        let owner = if own == 0 { 51773 } else { own };
+        std::os::unix::fs::chown(drop_in.path(), Some(owner), Some(group)).unwrap();
+        fs::set_permissions(drop_in.path(), Permissions::from_mode(0o640)).unwrap();
+        drop_in.put(Some("vm.swappiness = 6\n")).unwrap();
+        assert_eq!(attributes(), (owner, group, 0o640));
     }
 }

@@ -1,6 +1,6 @@
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
     time::Duration,
 };
@@ -51,6 +51,25 @@ fn a_drop_in_that_was_there_gets_its_text_back() {
     );
     stage.undo(&first).unwrap();
     assert!(stage.drop_ins().is_empty());
+}
+
+#[test]
+fn a_drop_in_that_was_there_gets_its_mode_and_owner_back() {
+    let stage = Stage::new();
+    let path = stage.path("sysctl.d").join(DROP_IN);
+    let theirs = "# by hand\nvm.nr_hugepages = 850\n";
+    fs::write(&path, theirs).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let own = fs::metadata(&path).unwrap().uid();
+    // A foreign one where we are root (as in CI).
+    let owner = if own == 0 { 51773 } else { own };
+    chown(&path, Some(owner), None).unwrap();
+    let attributes = || (fs::metadata(&path).unwrap().uid(), fs::metadata(&path).unwrap().mode() & 0o7777);
+
+    let (prepared, _) = stage.change("vm.nr_hugepages", "900").unwrap();
+    assert_eq!((stage.drop_ins()[0].1.clone(), attributes()), (text("900"), (owner, 0o600)));
+    stage.undo(&prepared).unwrap();
+    assert_eq!((stage.drop_ins()[0].1.as_str(), attributes()), (theirs, (owner, 0o600)));
 }
 
 #[test]

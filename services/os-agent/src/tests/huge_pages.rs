@@ -177,3 +177,36 @@ fn what_nobody_can_hold_against_a_value_needs_an_explicit_yes() {
     fs::write(stage.path("iris.cpf"), "[config]\nglobals=many\n").unwrap();
     assert!(against("kernel.shmall", "1")[0].contains("not understood"));
 }
+
+/// `memlock` 32 (LargePagesDisabled): the instance takes ordinary pages, however large the pool is.
+#[test]
+fn no_pages_are_reserved_for_an_instance_that_uses_none() {
+    let mut stage = Stage::new();
+    let cpf = stage.value("iris.cpf");
+    stage.write("iris.cpf", &format!("{cpf}memlock=32\n"));
+    assert_eq!(after(&stage, "cpf").as_deref(), Ok("0"));
+    // Nobody needs them, so a smaller pool is not below what IRIS needs; but it is for nothing.
+    let forecast = apply::forecast(&stage.config, &stage.host(), &set("vm.nr_hugepages", "700")).unwrap();
+    assert!(forecast.dangerous, "{forecast:?}");
+    assert!(forecast.warnings.iter().any(|warning| warning.contains("memlock of PROD")), "{forecast:?}");
+    let segment = apply::forecast(&stage.config, &stage.host(), &set("kernel.shmmax", "1073741824"));
+    assert_eq!(
+        code(&segment.unwrap_err()),
+        "below_iris_minimum",
+        "ordinary shared memory is taken all the same"
+    );
+
+    // A second instance that does use them: the pool is for that one.
+    stage.write("second/iris.cpf", &cpf);
+    let mut second = stage.instance().clone();
+    (second.name, second.cpf) = ("SECOND".parse().unwrap(), stage.path("second/iris.cpf"));
+    stage.config.instances.push(second);
+    assert_eq!(after(&stage, "cpf").as_deref(), Ok("847"));
+    let forecast = apply::forecast(&stage.config, &stage.host(), &set("vm.nr_hugepages", "847")).unwrap();
+    assert!(
+        forecast.warnings.iter().any(|warning| warning.contains("instance PROD uses no huge pages")),
+        "{forecast:?}"
+    );
+    assert!(!forecast.warnings.iter().any(|warning| warning.contains("would be lost")), "{forecast:?}");
+    assert_eq!(after(&stage, "700").unwrap_err(), "below_iris_minimum");
+}

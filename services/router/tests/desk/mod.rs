@@ -318,6 +318,7 @@ fn would(agent: AgentKind) -> ForecastReply {
         before: "old".to_owned(),
         after: "new".to_owned(),
         needs_restart: true,
+        may_be_live: false,
         restart_reason: "read at start".to_owned(),
         dangerous: false,
         warnings: Vec::new(),

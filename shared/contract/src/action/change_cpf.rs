@@ -18,7 +18,8 @@ pub struct ChangeCpf {
     /// effect without one, and only to set values. Default false: the file is written.
     #[serde(default, skip_serializing_if = "is_false")]
     pub live: bool,
-    /// Also change parameters that the catalogue does not know, when the agent's settings allow it. Default false.
+    /// Also change parameters that the catalogue does not know, when the router's policy allows it
+    /// (`allow_unknown_parameters`). Default false.
     #[serde(default, skip_serializing_if = "is_false")]
     pub allow_unknown: bool,
 }

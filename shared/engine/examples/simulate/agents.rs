@@ -89,6 +89,7 @@ pub fn forecast(world: &World, instance: &InstanceName, action: &Action) -> Fore
         before,
         after,
         needs_restart: false,
+        may_be_live: false,
         restart_reason: String::new(),
         warnings: Vec::new(),
     })

@@ -372,6 +372,7 @@ fn forecast(step: &str) -> ForecastReply {
         before: "before".to_owned(),
         after: "after".to_owned(),
         needs_restart: true,
+        may_be_live: false,
         restart_reason: "read at start".to_owned(),
         dangerous: false,
         warnings: Vec::new(),

@@ -190,6 +190,15 @@ impl SharedMemory {
     }
 }
 
+/// Bit of `[config] memlock`: no large pages are tried.
+const LARGE_PAGES_DISABLED: u64 = 32;
+
+/// Does `[config] memlock` keep the instance from huge pages? Then it uses none, however many there are.
+pub fn disables_large_pages(document: &Document) -> bool {
+    let memlock = document.get("config", "memlock").and_then(figure);
+    memlock.is_some_and(|bits| bits & LARGE_PAGES_DISABLED != 0)
+}
+
 /// How many pages of `page_kb` hold `mb`; 0 when the host has no such pages (`page_kb` 0).
 pub fn huge_pages(mb: u64, page_kb: u64) -> u64 {
     if page_kb == 0 { 0 } else { mb.saturating_mul(1024).div_ceil(page_kb) }
@@ -242,6 +251,16 @@ mod tests {
         assert_eq!(huge_pages(3581, 2048), 1791);
         assert_eq!(huge_pages(1, 1_048_576), 1);
         assert_eq!(huge_pages(100, 0), 0);
+    }
+
+    #[test]
+    fn a_bit_of_memlock_keeps_an_instance_from_huge_pages() {
+        let disables = |text: &str| super::disables_large_pages(&Document::parse(text.as_bytes()));
+        assert!(disables("[config]\nmemlock=32\n") && disables("[config]\nmemlock=41\n"));
+        for other in ["[config]\nmemlock=64\n", "[config]\nmemlock=\n", "[config]\nmemlock=x\n", "[config]\n"]
+        {
+            assert!(!disables(other), "{other}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Whether a value may stand behind a parameter.
 
+use std::net::IpAddr;
+
 use super::{Parameter, ParameterKind};
 use crate::value::{ValueFault, canonical_decimal, canonical_integer, is_unprintable};
 
@@ -73,6 +75,11 @@ impl ParameterKind {
             Self::Directory { max_length } | Self::File { max_length } => {
                 is_plain_text(value, *max_length) && is_path(value)
             }
+            Self::Alphanumeric { max_length } => {
+                value.len() <= *max_length && value.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            }
+            Self::Address => value.is_empty() || value.parse::<IpAddr>().is_ok(),
+            Self::LogPlace { max_length } => is_log_place(value, *max_length),
         }
     }
 
@@ -109,6 +116,14 @@ impl ParameterKind {
                     "must be empty or an absolute file name without \"..\", of at most {max_length} characters"
                 )
             }
+            Self::Alphanumeric { max_length } => {
+                format!("must be empty or at most {max_length} letters and digits")
+            }
+            Self::Address => "must be empty or an IP address".to_owned(),
+            Self::LogPlace { max_length } => format!(
+                "must be a comma, and behind it nothing or an absolute file name of at most {max_length} characters that \
+                 ends in messages.log"
+            ),
         }
     }
 }
@@ -141,6 +156,13 @@ fn is_choice_list(value: &str, choices: &[String]) -> bool {
 fn is_plain_text(value: &str, max_length: usize) -> bool {
     value.chars().count() <= max_length
         && !["[", ";", "#", "//", "/*"].iter().any(|mark| value.starts_with(mark))
+}
+
+/// The second of two values; the first is no longer used.
+fn is_log_place(value: &str, max_length: usize) -> bool {
+    let Some(path) = value.strip_prefix(',') else { return value.is_empty() };
+    let name = path.rsplit(['/', '\\']).next();
+    path.is_empty() || (path.chars().count() <= max_length && is_path(path) && name == Some("messages.log"))
 }
 
 /// Nothing, or absolute in the manner of Linux or Windows, without a way upwards.

@@ -62,7 +62,7 @@ struct ParameterRow {
 /// Longest text that is legal where no source gives a bound; real values reach 160 characters.
 const MAX_TEXT: usize = 1024;
 /// What a row may call its type.
-const TYPES: [&str; 10] = [
+const TYPES: [&str; 13] = [
     "integer",
     "decimal",
     "boolean",
@@ -73,6 +73,9 @@ const TYPES: [&str; 10] = [
     "string",
     "directory",
     "file",
+    "alphanumeric",
+    "address",
+    "log-place",
 ];
 /// Whole numbers up to here survive the way through TOML's floating-point numbers unchanged.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
@@ -122,6 +125,9 @@ impl ParameterRow {
             "string" => Ok(ParameterKind::Text { max_length }),
             "directory" => Ok(ParameterKind::Directory { max_length }),
             "file" => Ok(ParameterKind::File { max_length }),
+            "alphanumeric" => Ok(ParameterKind::Alphanumeric { max_length }),
+            "address" => Ok(ParameterKind::Address),
+            "log-place" => Ok(ParameterKind::LogPlace { max_length }),
             other => Err(format!("type \"{other}\" is unknown; known are {}", TYPES.join(", "))),
         }
     }

@@ -35,7 +35,7 @@ fn a_bad_row_is_refused_with_file_row_and_rule() {
         knowledge file "mine.toml", row "[config] x": the default: value "2" of [config] x must be 0 or 1
         knowledge file "mine.toml", row "[config] x": unknown variant `perhaps`, expected one of `yes`, `no`, `new`, `next`, `unknown` in `restart`
         knowledge file "mine.toml", row "[config] x": meaning and source must not be empty
-        knowledge file "mine.toml", row "[config] x": type "colour" is unknown; known are integer, decimal, boolean, bits, integers, choice, choice-list, string, directory, file
+        knowledge file "mine.toml", row "[config] x": type "colour" is unknown; known are integer, decimal, boolean, bits, integers, choice, choice-list, string, directory, file, alphanumeric, address, log-place
         knowledge file "mine.toml", row "[config] x": choices is missing: type "choice" needs it
         knowledge file "mine.toml", row "[config] x": unknown field `note`, expected one of `type`, `unit`, `min`, `max`, `ranges`, `counts`, `alone`, `choices`, `bits`, `max_length`, `default`, `special`, `required_non_empty`, `read_only`, `secret`, `since`, `until`, `restart`, `meaning`, `source`
     "#]].assert_eq(&refusals);
@@ -79,7 +79,34 @@ fn values_are_held_against_type_and_range() {
             &["", "/wij/", "C:\\wij\\"],
             &["wij", "../wij", "/a/../b", "C:wij", "C:\\a\\..\\b"],
         ),
-        ("config", "console", &[",", ",/var/log/messages.log"], &["[x]", "#", ";x", "//x", "/*x"]),
+        (
+            "config",
+            "console",
+            &[",", ",/var/log/messages.log", ",C:\\log\\messages.log"],
+            &[
+                "[x]",
+                "#",
+                ";x",
+                "//x",
+                "/*x",
+                "/var/log/messages.log",
+                ",/var/log/iris.log",
+                ",messages.log",
+                ",/a/../messages.log",
+            ],
+        ),
+        (
+            "Startup",
+            "DefaultPortBindAddress",
+            &["", "127.0.0.1", "::1"],
+            &["localhost", "127.0.0", "1.2.3.4:1972", "0"],
+        ),
+        (
+            "Journal",
+            "JournalFilePrefix",
+            &["", "PROD2", &"a".repeat(64)],
+            &["a.b", "../x", "a/b", "a b", &"a".repeat(65)],
+        ),
         ("config", "zfheap", &["0,0", "32767,270336"], &["0", "32768,0", "0,0,0"]),
         ("Startup", "WebServer", &["0", "1"], &["", "2", "true", "yes", " 1", "1 "]),
         ("Startup", "DBSizesAllowed", &["8192", "8192,65536"], &["", "4096", "8192,8192", "8192,"]),
