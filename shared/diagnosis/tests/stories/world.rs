@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use instance_contract::{
-    Accepted, AgentKind, Decision, Digest, Finding, IncidentId, IrisMessage, OverallStatus,
-    RemediationCommand, RemediationId, StepStatus, ToolResult, Totals, WorkflowTrace, subject,
+    Accepted, AgentKind, Decision, Digest, Finding, IncidentAcknowledged, IncidentId, IrisMessage, OverallStatus,
+    RemediationCommand, RemediationId, Severity, StepStatus, ToolResult, Totals, WorkflowTrace, subject,
 };
 use instance_diagnosis::{Action, Advice, Consultation, Event, Gathered, Incidents, Limits, Record};
 use jiff::{SignedDuration, Timestamp};
@@ -67,6 +67,45 @@ impl World {
     pub fn take(&mut self, message: &IrisMessage) {
         let actions = self.core.handle(&Event::Entry(message), self.now);
         self.perform(actions);
+    }
+
+    /// An entry that was published long ago.
+    pub fn said_long_ago(&mut self, text: &str, severity: u8, process: u32) -> IrisMessage {
+        let message = self.message(text, severity, process);
+        let actions = self.core.handle(&Event::Stale(&message), self.now);
+        self.perform(actions);
+        message
+    }
+
+    /// A person says that an incident is in hand, in the log first.
+    pub fn acknowledges(&mut self, incident: IncidentId) {
+        let finding = self.findings().into_iter().find(|it| it.incident_id == incident).unwrap();
+        let record = IncidentAcknowledged {
+            schema: IncidentAcknowledged::SCHEMA.to_owned(),
+            trace_id: finding.trace_id.clone(),
+            incident_id: incident,
+            by: "ada".to_owned(),
+            at: self.now,
+            note: None,
+        };
+        let subject = subject::incident(&finding.instance, incident, subject::IncidentRecord::Acknowledged);
+        self.records.push((subject.to_string(), Record::Acknowledged(record.clone())));
+        let actions = self.core.handle(&Event::Acknowledged(&record), self.now);
+        self.perform(actions);
+    }
+
+    /// Incidents that ask for a person and were acknowledged by nobody, as the inbox sees them: their findings' severities.
+    pub fn inbox(&self) -> Vec<(IncidentId, Severity)> {
+        let acknowledged = |id: IncidentId| {
+            self.records.iter().any(|(_, it)| matches!(it, Record::Acknowledged(it) if it.incident_id == id))
+        };
+        let mut waits = BTreeMap::new();
+        for finding in self.findings() {
+            if matches!(finding.decision, Decision::Person { .. }) && !acknowledged(finding.incident_id) {
+                waits.insert(finding.incident_id, finding.severity);
+            }
+        }
+        waits.into_iter().collect()
     }
 
     pub fn later(&mut self, milliseconds: i64) {
