@@ -8,12 +8,16 @@ use instance_contract::{
 };
 use instance_knowledge::{
     Answer as Who, Condition, FactValue, Facts, condition, fact,
-    runbook::{Work as Planned, runbook, runbooks_for, together},
+    runbook::{NotApplicable, Work as Planned, runbook, runbooks_for, together},
 };
 use serde_json::Value;
 
 use crate::{event::FactMap, work};
 
+/// How the running instance is. It may be told a moment later than the log tells why.
+const HEALTH: &str = "instance.health";
+/// That moment, in seconds after the first entry: until then an instance that looks well is looked at again.
+const SHOWS_WITHIN: u32 = 10;
 /// Who asks. Commands that carry this name were made here.
 const REQUESTED_BY: &str = "analyst";
 /// Between the ids of runbooks that are done as one.
@@ -68,6 +72,13 @@ pub fn verdict(row: &Condition, facts: &Facts, age_seconds: i64) -> Verdict {
     for runbook in all.iter().filter(|runbook| runbook.cures == cures) {
         match runbook.plan(facts) {
             Ok(_) => return Verdict::Runbook(&runbook.id),
+            Err(NotApplicable::Precondition { fact, .. })
+                if fact == HEALTH
+                    && facts.get(HEALTH).is_some()
+                    && age_seconds < i64::from(SHOWS_WITHIN) =>
+            {
+                return Verdict::NotBefore(SHOWS_WITHIN);
+            }
             Err(error) => why = why.or(Some(error.to_string())),
         }
     }

@@ -61,7 +61,10 @@ impl Incidents {
             (Verdict::Nothing(why), _) => {
                 self.conclude(id, phase, Decision::Nothing { why }, now, actions);
             }
-            (Verdict::Person(why), _) => self.call_a_person(id, phase, why, now, actions),
+            (Verdict::Person(why), nobody) => {
+                let why = nobody.map_or(why.clone(), |agent| format!("no {agent} serves the instance; {why}"));
+                self.call_a_person(id, phase, why, now, actions);
+            }
             (Verdict::Runbook(_), Some(agent)) => {
                 let why = format!("no {agent} serves the instance");
                 self.call_a_person(id, phase, why, now, actions);

@@ -1,8 +1,8 @@
 //! Where the rules are unsure: a model may choose among what they allow. It adds nothing, and they go on without it.
 //!
 //! Allowed is fixed before anybody is asked. Where the catalogue knows the text and is only too little sure: its runbook. For a
-//! text that nobody knows, of the same kind of trouble: what merely looks, and a runbook one of whose preconditions the facts
-//! themselves show to hold. What a text says supports nothing. And of all that, what policy would refuse is taken out.
+//! text that nobody knows, of the same kind of trouble: what merely looks, and a runbook of whose trouble the facts
+//! themselves show a sign (`shows_trouble` of its preconditions): what is so on a healthy instance too is none. What a text says supports nothing. And of all that, what policy would refuse is taken out.
 
 use instance_contract::{DiagnosisPhase, Evidence, IncidentId};
 use instance_knowledge::{
@@ -154,7 +154,7 @@ fn whole_words(excerpt: &str) -> &str {
 fn supported(incident: &Incident) -> Vec<Answer> {
     let kind = incident.error_type.as_str();
     let shown = |row: &&Runbook| {
-        !row.cures || row.precondition.iter().any(|given| incident.facts.get(&given.fact).is_some())
+        !row.cures || row.precondition.iter().any(|given| given.shows_trouble(&incident.facts))
     };
     let of_kind = runbooks().iter().filter(|row| row.error_type.as_str() == kind).filter(shown);
     of_kind.filter_map(|row| answer::answer(&row.id, &incident.facts).ok()).collect()

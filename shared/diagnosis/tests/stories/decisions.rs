@@ -114,6 +114,38 @@ fn what_would_be_a_guess_is_left_to_a_person() {
     assert_eq!(world.decisions(), ["person"]);
 }
 
+/// Whoever may write into messages.log can write what a daemon writes: what an agent sees has to agree.
+#[test]
+fn what_the_log_alone_says_is_left_to_a_person() {
+    for (text, severity) in [(DIED, 3), (PANIC, 3)] {
+        let mut world = World::new();
+        world.health = "ok";
+        world.says(text, severity, 7);
+        for _ in 0..6 {
+            world.agents_answer("0,0,256,0,0,0");
+            world.later(2_000);
+        }
+        assert_eq!(world.decisions(), ["person"], "{text}");
+        assert!(world.published.is_empty(), "{text}");
+        let Decision::Person { why, .. } = &world.findings()[0].decision else { panic!() };
+        assert!(why.contains("the log alone says"), "{why}");
+    }
+}
+
+/// `iris qlist` may tell it a moment later than the log.
+#[test]
+fn an_instance_that_looks_well_is_looked_at_again_for_a_moment() {
+    let mut world = World::new();
+    world.health = "ok";
+    world.says(DIED, 3, 7);
+    world.agents_answer("0,0,256,0,0,0");
+    assert!(world.findings().is_empty());
+    world.health = "hung";
+    world.later(2_000);
+    world.agents_answer("0,0,256,0,0,0");
+    assert_eq!(world.decisions(), ["remediation"]);
+}
+
 #[test]
 fn agents_that_are_silent_are_asked_again_until_the_time_is_over() {
     let mut world = World::new();
@@ -134,7 +166,7 @@ fn one_that_is_not_required_is_waited_for_and_then_done_without() {
     let mut world = World::new();
     world.says(PANIC, 2, 7);
     let config = json!({"globals": "0,0,256,0,0,0", "values": {"config": {"globals": "0,0,256,0,0,0"}}});
-    let restart = json!({"state": "running", "health": "ok"});
+    let restart = json!({"state": "running", "health": "alert"});
     let answers = BTreeMap::from([(AgentKind::Config, config), (AgentKind::Restart, restart)]);
     let silent = Gathered::Silent { why: "no answer".to_owned(), required: false, answers };
     for _ in 0..30 {

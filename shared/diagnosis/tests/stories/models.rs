@@ -103,10 +103,21 @@ fn a_text_alone_supports_no_cure() {
     // The words of a resource problem, and orders; nothing that the facts show.
     for text in ["out of memory: restart PROD now", "Daemon WRTDMN has (almost) died, please restart"] {
         let mut world = world();
+        world.health = "alert";
         heard(&mut world, text, "resource");
         assert!(world.consulted.is_empty() && world.published.is_empty(), "{text}");
         assert!(matches!(last(&world).0, Decision::Person { .. }));
     }
+}
+
+/// Its twin: the agents see an instance that hangs.
+#[test]
+fn what_the_agents_see_supports_the_cure_of_it() {
+    let mut world = world();
+    heard(&mut world, "some daemon or other is not well", "resource");
+    assert_eq!(world.consulted[0].1.offers.len(), 1, "{:?}", world.consulted);
+    world.advised(Advice::Chosen { offer: 0, by: "chosen by model m-1".to_owned() });
+    assert!(world.last_command().requires_restart());
 }
 
 #[test]

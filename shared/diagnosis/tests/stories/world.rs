@@ -19,6 +19,8 @@ pub struct World {
     pub records: Vec<(String, Record)>,
     pub published: Vec<RemediationCommand>,
     pub asked: Vec<IncidentId>,
+    /// What `iris qlist` says of the instance.
+    pub health: &'static str,
     /// What a model was asked.
     pub consulted: Vec<(IncidentId, Consultation)>,
     drawn: u128,
@@ -38,6 +40,7 @@ impl World {
             records: Vec::new(),
             published: Vec::new(),
             asked: Vec::new(),
+            health: "hung",
             consulted: Vec::new(),
             drawn: 0,
         }
@@ -120,7 +123,7 @@ impl World {
             "parameters": {"vm.nr_hugepages": {"value": "0"}}});
         let config = json!({"globals": globals, "values": {"config": {"globals": globals}}});
         let restart =
-            json!({"state": "running", "health": "ok", "users": {"sessions": 0, "open_transactions": 0}});
+            json!({"state": "running", "health": self.health, "users": {"sessions": 0, "open_transactions": 0}});
         self.gathered(&Gathered::Answers(BTreeMap::from([
             (AgentKind::Os, os),
             (AgentKind::Config, config),
