@@ -8,7 +8,7 @@ use instance_contract::{
 };
 use instance_knowledge::{
     Answer as Who, Condition, FactValue, Facts, condition, fact,
-    runbook::{NotApplicable, Work as Planned, runbook, runbooks_for, together},
+    runbook::{NotApplicable, Target, Work as Planned, runbook, runbooks_for, together},
 };
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ const HEALTH: &str = "instance.health";
 /// That moment, in seconds after the first entry: until then an instance that looks well is looked at again.
 const SHOWS_WITHIN: u32 = 10;
 /// Who asks. Commands that carry this name were made here.
-const REQUESTED_BY: &str = "analyst";
+pub(crate) const REQUESTED_BY: &str = "analyst";
 /// Between the ids of runbooks that are done as one.
 const AND: char = '+';
 
@@ -94,6 +94,14 @@ pub(crate) fn is_answered_by_facts(row: &Condition) -> bool {
 /// Is there an authored answer to that condition?
 pub(crate) fn has_runbook(condition: &str) -> bool {
     !runbooks_for(condition).is_empty()
+}
+
+/// What a runbook has to act on, in words that compare; a restart alone is `instance`.
+pub(crate) fn acts_on(id: &str) -> Vec<String> {
+    let needed = runbook(id).into_iter().flat_map(|row| &row.step).filter(|step| step.only_if.is_none());
+    let (restarts, changes): (Vec<_>, Vec<_>) = needed.partition(|step| step.target == Target::Instance);
+    let acting = if changes.is_empty() { restarts } else { changes };
+    acting.into_iter().map(|step| step.target.label()).collect()
 }
 
 /// How long other trouble of the instance is waited for, so that one restart serves all of it, in seconds.

@@ -7,9 +7,11 @@ use instance_contract::{
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    answer,
     event::{Action, Record},
     incident::{Incident, Stage},
     incidents::Incidents,
+    remediations::ended_at,
 };
 
 /// Agents that were silent are asked again after this time.
@@ -49,6 +51,13 @@ impl Incidents {
 
     pub(crate) fn ended(&mut self, trace: &WorkflowTrace, now: Timestamp, actions: &mut Vec<Action>) {
         self.remediations.ended(trace);
+        if let Some(command) = trace.command_received.as_ref().filter(|command| !command.dry_run)
+            && trace.overall_status == OverallStatus::Success
+            && command.requested_by != answer::REQUESTED_BY
+        {
+            let targets = answer::targets(command);
+            self.learning.learn_from_others(&command.instance, &targets, ended_at(trace));
+        }
         // A command that could not be read stands in no trace; its remediation's id follows from its own.
         let is_it = |command: CommandId| RemediationId::from(command) == trace.remediation_id;
         let concerned = |stage: &Stage| match stage {
@@ -210,6 +219,9 @@ impl Incidents {
             Stage::Consulting { asked_at, why, .. } if now >= *asked_at + limits.consulting => {
                 let why = why.clone();
                 self.without_advice(id, &why, "it has not answered in its time", now, actions);
+            }
+            Stage::Consulting { asked_at, told: false, .. } if now >= *asked_at + limits.first_word => {
+                self.first_word(id, now, actions);
             }
             Stage::Company { until, .. } if now >= *until => self.together(id, now, actions),
             // Its leader made room, and took what it carried along.

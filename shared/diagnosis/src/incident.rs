@@ -83,6 +83,8 @@ pub(crate) enum Stage {
         offers: Vec<Answer>,
         company: Vec<IncidentId>,
         why: String,
+        /// Was a person told meanwhile?
+        told: bool,
     },
     /// A dry run is under way.
     Trying {

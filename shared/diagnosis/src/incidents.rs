@@ -267,7 +267,9 @@ impl Incidents {
                 self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions);
             }
             // A person was told already, while the rules look.
-            Stage::UnderWay { cures: false, .. } if incident.written > told => {
+            Stage::UnderWay { cures: false, .. } | Stage::Consulting { told: true, .. }
+                if incident.written > told =>
+            {
                 self.tell_meanwhile(id, GRAVER.to_owned(), now, actions);
             }
             Stage::Waiting { until } if now >= until && !sighting.stale => self.gather(id, now, actions),
