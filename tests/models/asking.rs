@@ -173,7 +173,9 @@ async fn no_more_calls_are_made_than_are_allowed_in_a_minute() {
 /// What failed while it was recorded fails when it is replayed, and the next provider is asked as it was then.
 #[tokio::test]
 async fn a_fallback_is_replayed_too() {
-    for answers in [vec![ModelAnswer::status(401)], vec![ModelAnswer::status(500); 3], vec![ModelAnswer::refusal("no")]] {
+    for answers in
+        [vec![ModelAnswer::status(401)], vec![ModelAnswer::status(500); 3], vec![ModelAnswer::refusal("no")]]
+    {
         let (first, second) = (ModelServer::start(), ModelServer::start());
         for answer in answers {
             first.expect(answer);

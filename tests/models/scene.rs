@@ -49,8 +49,7 @@ impl Scene {
         let os = json!({"memory": {"total_kb": 16_777_216, "huge_page_kb": 2048},
             "parameters": {"vm.nr_hugepages": {"value": self.pages}}});
         let config = json!({"globals": self.globals, "values": {"config": {"globals": self.globals}}});
-        let restart =
-            json!({"state": "running", "health": self.health, "users": {"sessions": 0, "open_transactions": 0}});
+        let restart = json!({"state": "running", "health": self.health, "users": {"sessions": 0, "open_transactions": 0}});
         let all = [(AgentKind::Os, os), (AgentKind::Config, config), (AgentKind::Restart, restart)];
         Gathered::Answers(BTreeMap::from(all))
     }

@@ -73,9 +73,7 @@ pub fn verdict(row: &Condition, facts: &Facts, age_seconds: i64) -> Verdict {
         match runbook.plan(facts) {
             Ok(_) => return Verdict::Runbook(&runbook.id),
             Err(NotApplicable::Precondition { fact, .. })
-                if fact == HEALTH
-                    && facts.get(HEALTH).is_some()
-                    && age_seconds < i64::from(SHOWS_WITHIN) =>
+                if fact == HEALTH && facts.get(HEALTH).is_some() && age_seconds < i64::from(SHOWS_WITHIN) =>
             {
                 return Verdict::NotBefore(SHOWS_WITHIN);
             }

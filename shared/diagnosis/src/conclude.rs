@@ -62,7 +62,8 @@ impl Incidents {
                 self.conclude(id, phase, Decision::Nothing { why }, now, actions);
             }
             (Verdict::Person(why), nobody) => {
-                let why = nobody.map_or(why.clone(), |agent| format!("no {agent} serves the instance; {why}"));
+                let why =
+                    nobody.map_or(why.clone(), |agent| format!("no {agent} serves the instance; {why}"));
                 self.call_a_person(id, phase, why, now, actions);
             }
             (Verdict::Runbook(_), Some(agent)) => {

@@ -143,7 +143,9 @@ impl Incidents {
         actions: &mut Vec<Action>,
     ) {
         match self.all.get_mut(&id) {
-            Some(incident) if incident.in_hand => return self.close(id, CloseReason::Acknowledged, now, actions),
+            Some(incident) if incident.in_hand => {
+                return self.close(id, CloseReason::Acknowledged, now, actions);
+            }
             // A person has heard the first word already, and there is no other.
             Some(incident) if matches!(incident.stage, Stage::Consulting { told: true, .. }) => {
                 incident.stage = Stage::Person;

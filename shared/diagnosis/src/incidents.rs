@@ -48,7 +48,8 @@ const COMPARED: usize = 32;
 /// Why a person is told once more.
 const GRAVER: &str = "it has become graver since a person was told";
 /// Why a person is told of what nothing is done about by itself. An incident is read back by it.
-pub(crate) const TOO_OLD: &str = "its entries were too old to act on when they were read: look whether it still is so";
+pub(crate) const TOO_OLD: &str =
+    "its entries were too old to act on when they were read: look whether it still is so";
 /// The log after a restart of ours says these by itself.
 const ECHOES: &[&str] =
     &["shutdown-was-abnormal", "sign-on-inhibited", "alerts-suspended", "shutdown-timeout-reached"];

@@ -41,7 +41,9 @@ impl Incidents {
             Record::Acknowledged(_) => {
                 let open = self.all.get_mut(&id).filter(|incident| !incident.is_closed());
                 match open {
-                    Some(it) if matches!(it.stage, Stage::Person | Stage::Nothing | Stage::Waiting { .. }) => {
+                    Some(it)
+                        if matches!(it.stage, Stage::Person | Stage::Nothing | Stage::Waiting { .. }) =>
+                    {
                         it.stage = Stage::Closed { at: written_at, why: CloseReason::Acknowledged };
                     }
                     Some(it) => it.in_hand = true,

@@ -180,7 +180,10 @@ mod tests {
     #[test]
     fn an_entry_is_never_dearer_than_its_budget() {
         let settings = within(Settings::default());
-        assert_eq!((settings.budget.call_tokens, settings.budget.remediation_tokens), (Some(TOKENS), 3 * TOKENS));
+        assert_eq!(
+            (settings.budget.call_tokens, settings.budget.remediation_tokens),
+            (Some(TOKENS), 3 * TOKENS)
+        );
         assert!(settings.budget.remediation_usd <= USD && settings.faults().is_empty());
     }
 }

@@ -19,7 +19,8 @@ pub(crate) fn read(answer: &str) -> Option<Value> {
     let (talk, object) = text.split_at(text.find('{')?);
     let (scanned, rest) = scan(object)?;
     // Talk may stand around it; another object, or elements of a list that it is one of, may not.
-    let is_one = !rest.contains('{') && !rest.trim_start().starts_with(',') && !talk.trim_end().ends_with(',');
+    let is_one =
+        !rest.contains('{') && !rest.trim_start().starts_with(',') && !talk.trim_end().ends_with(',');
     parse(&scanned).filter(|_| is_one)
 }
 

@@ -122,7 +122,10 @@ fn advice_that_comes_after_the_first_word_is_followed_unless_a_person_has_it_in_
         }
         world.advised(Advice::Chosen { offer: 0, by: "chosen by model m-1".to_owned() });
         assert_eq!(world.published.len(), usize::from(!in_hand));
-        assert_eq!(world.kinds().last().map(String::as_str), Some(if in_hand { "closed" } else { "finding" }));
+        assert_eq!(
+            world.kinds().last().map(String::as_str),
+            Some(if in_hand { "closed" } else { "finding" })
+        );
     }
 }
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use instance_contract::{
-    Accepted, AgentKind, Decision, Digest, Finding, IncidentAcknowledged, IncidentId, IrisMessage, OverallStatus,
-    RemediationCommand, RemediationId, Severity, StepStatus, ToolResult, Totals, WorkflowTrace, subject,
+    Accepted, AgentKind, Decision, Digest, Finding, IncidentAcknowledged, IncidentId, IrisMessage,
+    OverallStatus, RemediationCommand, RemediationId, Severity, StepStatus, ToolResult, Totals,
+    WorkflowTrace, subject,
 };
 use instance_diagnosis::{Action, Advice, Consultation, Event, Gathered, Incidents, Limits, Record};
 use jiff::{SignedDuration, Timestamp};
@@ -122,8 +123,7 @@ impl World {
         let os = json!({"memory": {"total_kb": 16_777_216, "huge_page_kb": 2048},
             "parameters": {"vm.nr_hugepages": {"value": "0"}}});
         let config = json!({"globals": globals, "values": {"config": {"globals": globals}}});
-        let restart =
-            json!({"state": "running", "health": self.health, "users": {"sessions": 0, "open_transactions": 0}});
+        let restart = json!({"state": "running", "health": self.health, "users": {"sessions": 0, "open_transactions": 0}});
         self.gathered(&Gathered::Answers(BTreeMap::from([
             (AgentKind::Os, os),
             (AgentKind::Config, config),

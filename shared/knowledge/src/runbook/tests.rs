@@ -218,7 +218,11 @@ fn a_restart_sets_no_value_and_a_look_changes_nothing() {
 /// Whoever may write into messages.log can write any entry: an agent must see the trouble too.
 #[test]
 fn what_the_log_alone_says_restarts_nothing() {
-    let refused = [("memory.refused-standard-mb", "3900"), ("host.memory-mb", "4000"), ("cpf.globals", "0,0,1900,0,0,0")];
+    let refused = [
+        ("memory.refused-standard-mb", "3900"),
+        ("host.memory-mb", "4000"),
+        ("cpf.globals", "0,0,1900,0,0,0"),
+    ];
     for (id, health, plans) in [
         ("restart-frozen-instance", "ok", false),
         ("restart-frozen-instance", "alert", false),
