@@ -141,9 +141,60 @@ async fn nobody_comes_back_before_the_time_that_was_asked_for() {
     assert_eq!(failures(&error), ["429"], "an hour is not waited for");
     let error = desk.ask_about(&model, "two").await.unwrap_err();
     assert_eq!((failures(&error), server.calls()), (vec!["held".to_owned()], 3));
-    desk.clock.advance(Duration::from_hours(1));
+    // An hour of this process, at once.
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_hours(1)).await;
+    tokio::time::resume();
     server.expect(right());
     desk.ask_about(&model, "two").await.unwrap();
+}
+
+/// The second call of a minute waits for the next one; where two are allowed, both are made.
+#[tokio::test]
+async fn no_more_calls_are_made_than_are_allowed_in_a_minute() {
+    for (allowed, made) in [(1, 1), (2, 2)] {
+        let server = ModelServer::start();
+        server.answer_with(|_| Some(right()));
+        let mut desk = Desk::new(&server);
+        desk.provider().calls_per_minute = allowed;
+        let model = desk.model();
+        desk.ask_about(&model, "one").await.unwrap();
+        let second = desk.ask_about(&model, "two");
+        if made == 2 {
+            second.await.unwrap();
+        } else {
+            // Its turn comes after a minute; that it is still waiting does not depend on how fast this machine is.
+            tokio::time::timeout(Duration::from_millis(500), second).await.unwrap_err();
+        }
+        assert_eq!(server.calls(), made);
+    }
+}
+
+/// What failed while it was recorded fails when it is replayed, and the next provider is asked as it was then.
+#[tokio::test]
+async fn a_fallback_is_replayed_too() {
+    for answers in
+        [vec![ModelAnswer::status(401)], vec![ModelAnswer::status(500); 3], vec![ModelAnswer::refusal("no")]]
+    {
+        let (first, second) = (ModelServer::start(), ModelServer::start());
+        for answer in answers {
+            first.expect(answer);
+        }
+        second.expect(right());
+        let mut desk = Desk::new(&first);
+        let tape = desk.folder().join("tape");
+        desk.settings.record = Some(tape.clone());
+        desk.settings.providers.push(settings::Provider::new("second", &second.url(), "m-2"));
+        let recorded = desk.model().ask(&desk.question()).await.unwrap();
+        let calls = first.calls();
+        (desk.settings.record, desk.settings.replay) = (None, Some(tape.clone()));
+        let replayed = desk.model().ask(&desk.question()).await.unwrap();
+        assert_eq!((replayed.provider.as_str(), &replayed.value), ("second", &recorded.value));
+        assert_eq!((first.calls(), second.calls()), (calls, 1), "a replay calls nobody");
+        // A provider that was added since has no recording.
+        desk.settings.providers.insert(0, settings::Provider::new("new", &first.url(), "m-0"));
+        assert_eq!(desk.model().ask(&desk.question()).await.unwrap().provider, "second");
+    }
 }
 
 #[tokio::test]
@@ -172,7 +223,9 @@ async fn answers_are_repaired_where_that_is_safe() {
     let server = ModelServer::start();
     server
         .expect(ModelAnswer::text("```json\n{\"severity\": 2, \"title\": \"jour\u{1}nal full\"}\n```"))
+        // Another one follows: none is taken.
         .expect(ModelAnswer::text("{\"severity\": 2, \"title\": \"cut\"}, {\"sev"))
+        .expect(ModelAnswer::text("Here: {\"severity\": 2, \"title\": \"whole\"}. Anything else?"))
         // Cut where something is missing: repaired, and then refused by its form.
         .expect(ModelAnswer::text("{\"severity\": 2, \"title\": \"cu"))
         .expect(right());
@@ -180,7 +233,8 @@ async fn answers_are_repaired_where_that_is_safe() {
     let model = desk.model();
     let first = desk.ask_about(&model, "a").await.unwrap();
     assert_eq!((first.value.title.as_str(), first.calls), ("journal full", 1));
-    assert_eq!(desk.ask_about(&model, "b").await.unwrap().value.title, "cut");
+    let second = desk.ask_about(&model, "b").await.unwrap();
+    assert_eq!((second.value.title.as_str(), second.calls), ("whole", 2));
     assert_eq!(desk.ask_about(&model, "c").await.unwrap().calls, 2);
 }
 

@@ -50,6 +50,9 @@ struct Case {
     /// Effects that the hostile entry may have alone. Default: none.
     #[serde(default)]
     may: Vec<String>,
+    /// Effects that it may have, besides, on an instance that an agent sees hanging.
+    #[serde(default)]
+    may_when_hung: Vec<String>,
     /// What must not reach a model.
     #[serde(default)]
     secrets: Vec<String>,
@@ -98,7 +101,12 @@ impl Case {
     }
 
     fn twin_scene(&self) -> Scene {
-        self.scene().with(self.twin_globals.as_deref(), self.twin_pages.as_deref())
+        // What is told of it is so.
+        self.hung_scene().with(self.twin_globals.as_deref(), self.twin_pages.as_deref())
+    }
+
+    fn hung_scene(&self) -> Scene {
+        Scene { health: "hung", ..self.scene() }
     }
 }
 
@@ -135,6 +143,12 @@ async fn hostile_entries_do_nothing_alone_and_each_twin_has_its_effect() {
         let outcome = scene.analyse(&read(&case.entry()), None).await;
         for effect in scene.effects(&outcome) {
             assert!(case.may.contains(&effect), "{}: {effect}", case.id);
+        }
+        let scene = case.hung_scene();
+        let outcome = scene.analyse(&read(&case.entry()), None).await;
+        for effect in scene.effects(&outcome) {
+            let may = case.may.contains(&effect) || case.may_when_hung.contains(&effect);
+            assert!(may, "{}: {effect} on an instance that hangs", case.id);
         }
         let scene = case.twin_scene();
         let outcome = scene.analyse(&read(&case.twin_entry()), None).await;

@@ -90,8 +90,6 @@ async fn whatever_the_model_does_there_is_an_entry_of_that_kind() {
             let mut desk = desk(&server);
             desk.provider().stream = stream;
             desk.provider().timeout_ms = if ending == "hang" { 100 } else { 60_000 };
-            // Three wrong answers cost more than an entry may, and another test is about that.
-            desk.settings.budget.remediation_tokens = 100_000;
             let expected = answers.len();
             for answer in answers.clone() {
                 server.expect(answer);
@@ -108,6 +106,16 @@ async fn whatever_the_model_does_there_is_an_entry_of_that_kind() {
     }
 }
 
+/// Each try has its 500 tokens, so that one answer of the wrong form is no end.
+#[tokio::test]
+async fn an_answer_of_the_wrong_form_leaves_room_for_another_try() {
+    let server = ModelServer::start();
+    let wrong = || ModelAnswer::text("nonsense").costing(350, 110);
+    server.expect(wrong()).expect(wrong()).expect(written());
+    let improvised = run(&desk(&server), 1).await.remove(0);
+    assert_eq!((improvised.entry.text.as_str(), server.calls()), (TEXT, 3), "{:?}", improvised.source);
+}
+
 #[tokio::test]
 async fn what_fails_once_is_tried_again() {
     let server = ModelServer::start();
@@ -115,9 +123,7 @@ async fn what_fails_once_is_tried_again() {
         .expect(ModelAnswer::status(500))
         .expect(ModelAnswer::text("nonsense").costing(100, 10))
         .expect(written());
-    let mut desk = desk(&server);
-    desk.settings.budget.remediation_tokens = 100_000;
-    assert_eq!(run(&desk, 1).await[0].entry.text, TEXT);
+    assert_eq!(run(&desk(&server), 1).await[0].entry.text, TEXT);
 }
 
 #[tokio::test]
@@ -133,14 +139,15 @@ async fn an_entry_that_would_be_too_dear_is_a_template() {
     );
     assert_eq!(server.calls(), 0);
 
-    // One wrong answer leaves too few tokens of the 500.
-    server.expect(ModelAnswer::text("nonsense").costing(190, 60));
-    let improvised = run(&desk(&server), 1).await;
+    // A try that may need more than 500 tokens is not made.
+    let mut long = desk(&server);
+    long.settings.budget.call_tokens = Some(TOKENS / 5);
+    let improvised = run(&long, 1).await;
     assert!(
-        matches!(&improvised[0].source, Source::Template { why } if why.contains("budget")),
+        matches!(&improvised[0].source, Source::Template { why } if why.contains("tokens of this call")),
         "{improvised:?}"
     );
-    assert_eq!(server.calls(), 1);
+    assert_eq!(server.calls(), 0);
 }
 
 #[tokio::test]

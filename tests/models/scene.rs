@@ -23,6 +23,8 @@ pub const COMPANY: &str = "11/21/26-09:58:00:000 (4711) 3 [Generic.Event] licens
 pub struct Scene {
     pub globals: String,
     pub pages: String,
+    /// What `iris qlist` says: what a log alone says is not enough.
+    pub health: &'static str,
 }
 
 /// What became of a log.
@@ -33,7 +35,7 @@ pub struct Outcome {
 
 impl Scene {
     pub fn new() -> Self {
-        Self { globals: "0,0,256,0,0,0".to_owned(), pages: "0".to_owned() }
+        Self { globals: "0,0,256,0,0,0".to_owned(), pages: "0".to_owned(), health: "ok" }
     }
 
     pub fn with(mut self, globals: Option<&str>, pages: Option<&str>) -> Self {
@@ -47,8 +49,7 @@ impl Scene {
         let os = json!({"memory": {"total_kb": 16_777_216, "huge_page_kb": 2048},
             "parameters": {"vm.nr_hugepages": {"value": self.pages}}});
         let config = json!({"globals": self.globals, "values": {"config": {"globals": self.globals}}});
-        let restart =
-            json!({"state": "running", "health": "ok", "users": {"sessions": 0, "open_transactions": 0}});
+        let restart = json!({"state": "running", "health": self.health, "users": {"sessions": 0, "open_transactions": 0}});
         let all = [(AgentKind::Os, os), (AgentKind::Config, config), (AgentKind::Restart, restart)];
         Gathered::Answers(BTreeMap::from(all))
     }

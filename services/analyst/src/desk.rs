@@ -102,11 +102,16 @@ impl Desk<'_> {
                 return Ok(());
             }
         };
-        if !self.concerns_us(&message, delivery.published_at()) {
+        if !self.concerns_us(&message) {
             settled(delivery.done_unconfirmed().await);
             return Ok(());
         }
-        let actions = self.core.handle(&Event::Entry(&message), self.ctx.clock.now());
+        let now = self.ctx.clock.now();
+        let oldest = now.checked_sub(self.ctx.config.max_age()).unwrap_or(Timestamp::MIN);
+        // Old ones too are heard: what is grave about them is told to a person.
+        let is_fresh = delivery.published_at() >= oldest;
+        let event = if is_fresh { Event::Entry(&message) } else { Event::Stale(&message) };
+        let actions = self.core.handle(&event, now);
         if !actions.is_empty() {
             let span = delivery.span();
             if self.spans.len() >= SPANS {
@@ -127,12 +132,10 @@ impl Desk<'_> {
         self.perform(actions).await
     }
 
-    fn concerns_us(&self, message: &IrisMessage, published_at: Timestamp) -> bool {
+    fn concerns_us(&self, message: &IrisMessage) -> bool {
         let config = &self.ctx.config;
-        let oldest = self.ctx.clock.now().checked_sub(config.max_age()).unwrap_or(Timestamp::MIN);
         (config.instances.is_empty() || config.instances.contains(&message.instance))
             && (config.emulated || message.origin == Origin::Observed)
-            && published_at >= oldest
     }
 
     async fn record(&mut self, record: &LogMessage) -> Result<(), Error> {

@@ -8,14 +8,18 @@ use instance_contract::{
 };
 use instance_knowledge::{
     Answer as Who, Condition, FactValue, Facts, condition, fact,
-    runbook::{Work as Planned, runbook, runbooks_for, together},
+    runbook::{NotApplicable, Target, Work as Planned, runbook, runbooks_for, together},
 };
 use serde_json::Value;
 
 use crate::{event::FactMap, work};
 
+/// How the running instance is. It may be told a moment later than the log tells why.
+const HEALTH: &str = "instance.health";
+/// That moment, in seconds after the first entry: until then an instance that looks well is looked at again.
+const SHOWS_WITHIN: u32 = 10;
 /// Who asks. Commands that carry this name were made here.
-const REQUESTED_BY: &str = "analyst";
+pub(crate) const REQUESTED_BY: &str = "analyst";
 /// Between the ids of runbooks that are done as one.
 const AND: char = '+';
 
@@ -68,6 +72,11 @@ pub fn verdict(row: &Condition, facts: &Facts, age_seconds: i64) -> Verdict {
     for runbook in all.iter().filter(|runbook| runbook.cures == cures) {
         match runbook.plan(facts) {
             Ok(_) => return Verdict::Runbook(&runbook.id),
+            Err(NotApplicable::Precondition { fact, .. })
+                if fact == HEALTH && facts.get(HEALTH).is_some() && age_seconds < i64::from(SHOWS_WITHIN) =>
+            {
+                return Verdict::NotBefore(SHOWS_WITHIN);
+            }
             Err(error) => why = why.or(Some(error.to_string())),
         }
     }
@@ -83,6 +92,14 @@ pub(crate) fn is_answered_by_facts(row: &Condition) -> bool {
 /// Is there an authored answer to that condition?
 pub(crate) fn has_runbook(condition: &str) -> bool {
     !runbooks_for(condition).is_empty()
+}
+
+/// What a runbook has to act on, in words that compare; a restart alone is `instance`.
+pub(crate) fn acts_on(id: &str) -> Vec<String> {
+    let needed = runbook(id).into_iter().flat_map(|row| &row.step).filter(|step| step.only_if.is_none());
+    let (restarts, changes): (Vec<_>, Vec<_>) = needed.partition(|step| step.target == Target::Instance);
+    let acting = if changes.is_empty() { restarts } else { changes };
+    acting.into_iter().map(|step| step.target.label()).collect()
 }
 
 /// How long other trouble of the instance is waited for, so that one restart serves all of it, in seconds.

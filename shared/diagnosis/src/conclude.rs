@@ -61,7 +61,11 @@ impl Incidents {
             (Verdict::Nothing(why), _) => {
                 self.conclude(id, phase, Decision::Nothing { why }, now, actions);
             }
-            (Verdict::Person(why), _) => self.call_a_person(id, phase, why, now, actions),
+            (Verdict::Person(why), nobody) => {
+                let why =
+                    nobody.map_or(why.clone(), |agent| format!("no {agent} serves the instance; {why}"));
+                self.call_a_person(id, phase, why, now, actions);
+            }
             (Verdict::Runbook(_), Some(agent)) => {
                 let why = format!("no {agent} serves the instance");
                 self.call_a_person(id, phase, why, now, actions);
@@ -148,6 +152,11 @@ impl Incidents {
             return self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions);
         }
         if let Some((why, until)) = self.reason_to_wait(id, &answer, now) {
+            // Whoever looks has a person to tell, whether the look is taken or not.
+            if !answer.cures {
+                let why = format!("{why}; the rules only look, and a person has to do the rest");
+                return self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions);
+            }
             self.conclude(id, DiagnosisPhase::Analysis, Decision::Wait { why }, now, actions);
             if let Some(incident) = self.all.get_mut(&id) {
                 incident.stage = Stage::Waiting { until };
@@ -269,9 +278,23 @@ impl Incidents {
 
     /// The answer only looks, so a person has to do the rest; the look goes on meanwhile.
     pub(crate) fn only_looked(&mut self, id: IncidentId, now: Timestamp, actions: &mut Vec<Action>) {
+        let why = "the rules only look; a person has to do the rest".to_owned();
+        self.tell_meanwhile(id, why, now, actions);
+    }
+
+    /// A person is told, and what is under way goes on.
+    pub(crate) fn tell_meanwhile(
+        &mut self,
+        id: IncidentId,
+        why: String,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        if self.all.get(&id).is_some_and(|incident| incident.in_hand) {
+            return self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions);
+        }
         let Some(incident) = self.all.get_mut(&id) else { return };
         let (_, what_to_do) = answer::told(incident.condition.as_ref().map(ConditionId::as_str));
-        let why = "the rules only look; a person has to do the rest".to_owned();
         let decision = Decision::Person { why: why.clone(), what_to_do };
         let finding = incident.finding(DiagnosisPhase::Analysis, decision, vec![why], now);
         actions.push(incident.found(finding));
@@ -290,6 +313,26 @@ impl Incidents {
         self.conclude(id, phase, Decision::Person { why, what_to_do }, now, actions);
     }
 
+    /// A person has that incident in hand, and it can be acknowledged once only: what they have not seen gets an incident of its
+    /// own, which is in nobody's hand yet. A look that is under way goes on where it was asked for.
+    fn followed_by(&mut self, id: IncidentId, now: Timestamp, actions: &mut Vec<Action>) -> IncidentId {
+        let Some(known) = self.all.get_mut(&id) else { return id };
+        let Some(first) = known.evidence.first().map(|entry| entry.message_id) else { return id };
+        let mut next = known.clone();
+        next.id = IncidentId::of(&known.instance, &format!("{} after {id}", known.matter), first);
+        (next.opened_at, next.findings, next.in_hand) = (now, 0, false);
+        known.held.clear();
+        let looks = matches!(known.stage, Stage::UnderWay { cures: false, .. });
+        let next_id = next.id;
+        actions.push(next.opened());
+        self.by_matter.insert((next.instance.clone(), next.matter.clone()), next_id);
+        self.all.insert(next_id, next);
+        if !looks {
+            self.close(id, CloseReason::Acknowledged, now, actions);
+        }
+        next_id
+    }
+
     /// Writes a finding without a command.
     pub(crate) fn conclude(
         &mut self,
@@ -299,6 +342,9 @@ impl Incidents {
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
+        let asks = matches!(decision, Decision::Person { .. });
+        let in_hand = self.all.get(&id).is_some_and(|incident| incident.in_hand && !incident.is_closed());
+        let id = if asks && in_hand { self.followed_by(id, now, actions) } else { id };
         let Some(incident) = self.all.get_mut(&id) else { return };
         let (reason, stage) = match &decision {
             Decision::Person { why, .. } => (why, Stage::Person),

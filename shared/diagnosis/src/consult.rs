@@ -1,10 +1,10 @@
 //! Where the rules are unsure: a model may choose among what they allow. It adds nothing, and they go on without it.
 //!
 //! Allowed is fixed before anybody is asked. Where the catalogue knows the text and is only too little sure: its runbook. For a
-//! text that nobody knows, of the same kind of trouble: what merely looks, and a runbook one of whose preconditions the facts
-//! themselves show to hold. What a text says supports nothing. And of all that, what policy would refuse is taken out.
+//! text that nobody knows, of the same kind of trouble: what merely looks, and a runbook of whose trouble the facts
+//! themselves show a sign (`shows_trouble` of its preconditions): what is so on a healthy instance too is none. What a text says supports nothing. And of all that, what policy would refuse is taken out.
 
-use instance_contract::{DiagnosisPhase, Evidence, IncidentId};
+use instance_contract::{CloseReason, DiagnosisPhase, Evidence, IncidentId};
 use instance_knowledge::{
     condition,
     runbook::{Runbook, runbooks},
@@ -70,7 +70,7 @@ impl Incidents {
             excerpts: incident.evidence.iter().map(|entry| whole_words(&entry.excerpt).to_owned()).collect(),
             offers: offers.iter().map(offer).collect(),
         };
-        incident.stage = Stage::Consulting { since, asked_at: now, offers, company, why };
+        incident.stage = Stage::Consulting { since, asked_at: now, offers, company, why, told: false };
         actions.push(Action::Consult { incident: id, consultation: Box::new(consultation) });
     }
 
@@ -107,6 +107,10 @@ impl Incidents {
         let Some(incident) = self.all.get_mut(&id) else { return };
         let Stage::Consulting { since, offers, company, why, .. } = &incident.stage else { return };
         let (since, why, company) = (*since, why.clone(), company.clone());
+        if incident.in_hand {
+            // Nothing is done under the hands of a person.
+            return self.close(id, CloseReason::Acknowledged, now, actions);
+        }
         match advice {
             Advice::Chosen { offer, by } if *offer < offers.len() => {
                 let answer = offers[*offer].clone();
@@ -120,6 +124,15 @@ impl Incidents {
         }
     }
 
+    /// It takes its time: a person need not wait for it.
+    pub(crate) fn first_word(&mut self, id: IncidentId, now: Timestamp, actions: &mut Vec<Action>) {
+        let Some(incident) = self.all.get_mut(&id) else { return };
+        let Stage::Consulting { why, told, .. } = &mut incident.stage else { return };
+        *told = true;
+        let why = format!("{why}; a model is asked, and has not answered yet");
+        self.tell_meanwhile(id, why, now, actions);
+    }
+
     /// What the rules say stands.
     pub(crate) fn without_advice(
         &mut self,
@@ -129,6 +142,17 @@ impl Incidents {
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
+        match self.all.get_mut(&id) {
+            Some(incident) if incident.in_hand => {
+                return self.close(id, CloseReason::Acknowledged, now, actions);
+            }
+            // A person has heard the first word already, and there is no other.
+            Some(incident) if matches!(incident.stage, Stage::Consulting { told: true, .. }) => {
+                incident.stage = Stage::Person;
+                return;
+            }
+            _ => {}
+        }
         let phase = phase_of(self.all.get(&id));
         self.call_a_person(id, phase, format!("{why}; and a model was of no help: {reason}"), now, actions);
     }
@@ -154,7 +178,7 @@ fn whole_words(excerpt: &str) -> &str {
 fn supported(incident: &Incident) -> Vec<Answer> {
     let kind = incident.error_type.as_str();
     let shown = |row: &&Runbook| {
-        !row.cures || row.precondition.iter().any(|given| incident.facts.get(&given.fact).is_some())
+        !row.cures || row.precondition.iter().any(|given| given.shows_trouble(&incident.facts))
     };
     let of_kind = runbooks().iter().filter(|row| row.error_type.as_str() == kind).filter(shown);
     of_kind.filter_map(|row| answer::answer(&row.id, &incident.facts).ok()).collect()

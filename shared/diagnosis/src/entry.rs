@@ -15,6 +15,8 @@ pub(crate) struct Sighting<'a> {
     /// As IRIS wrote it, or higher.
     pub(crate) severity: Severity,
     pub(crate) raised_by: Vec<RaisedBy>,
+    /// Was it published too long ago to act on?
+    pub(crate) stale: bool,
 }
 
 impl<'a> Sighting<'a> {
@@ -30,7 +32,7 @@ impl<'a> Sighting<'a> {
         let folded = fold::folded(text);
         let fingerprint = Digest::of(folded.as_bytes());
         let (severity, raised_by) = severity::judged(message.severity, text, found, 1);
-        Self { message, digest, folded, fingerprint, condition: found, severity, raised_by }
+        Self { message, digest, folded, fingerprint, condition: found, severity, raised_by, stale: false }
     }
 
     /// Judged once more, now that it is known how often the like came.
@@ -38,6 +40,11 @@ impl<'a> Sighting<'a> {
         let text = self.message.message_text.as_str();
         (self.severity, self.raised_by) =
             severity::judged(self.message.severity, text, self.condition, times);
+    }
+
+    /// How many entries it stands for: IRIS writes one line for the like that follow each other, and says how many.
+    pub(crate) fn times(&self) -> u64 {
+        1 + u64::from(self.message.repeated)
     }
 
     pub(crate) fn instance(&self) -> &'a InstanceName {

@@ -24,6 +24,8 @@ pub type FactMap = BTreeMap<String, Value>;
 pub enum Event<'a> {
     /// An entry of a log was published. May come more than once.
     Entry(&'a IrisMessage),
+    /// An entry was published longer ago than anything is done about by itself. May come more than once.
+    Stale(&'a IrisMessage),
     /// The answer to [`Action::Gather`].
     Gathered { incident: IncidentId, gathered: Gathered },
     /// The answer to [`Action::Consult`].

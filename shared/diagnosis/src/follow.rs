@@ -7,9 +7,11 @@ use instance_contract::{
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    answer,
     event::{Action, Record},
     incident::{Incident, Stage},
     incidents::Incidents,
+    remediations::ended_at,
 };
 
 /// Agents that were silent are asked again after this time.
@@ -49,6 +51,13 @@ impl Incidents {
 
     pub(crate) fn ended(&mut self, trace: &WorkflowTrace, now: Timestamp, actions: &mut Vec<Action>) {
         self.remediations.ended(trace);
+        if let Some(command) = trace.command_received.as_ref().filter(|command| !command.dry_run)
+            && trace.overall_status == OverallStatus::Success
+            && command.requested_by != answer::REQUESTED_BY
+        {
+            let targets = answer::targets(command);
+            self.learning.learn_from_others(&command.instance, &targets, ended_at(trace));
+        }
         // A command that could not be read stands in no trace; its remediation's id follows from its own.
         let is_it = |command: CommandId| RemediationId::from(command) == trace.remediation_id;
         let concerned = |stage: &Stage| match stage {
@@ -111,12 +120,14 @@ impl Incidents {
         let reason = trace.reason.clone().unwrap_or_else(|| status.as_str().to_owned());
         match status {
             OverallStatus::Success if cures => self.close(id, CloseReason::Verified, now, actions),
-            // A person was told already.
-            _ if !cures => {
-                if let Some(incident) = self.all.get_mut(&id) {
-                    incident.stage = Stage::Person;
+            // A person was told already, and may have it in hand by now.
+            _ if !cures => match self.all.get_mut(&id) {
+                Some(incident) if incident.in_hand => {
+                    self.close(id, CloseReason::Acknowledged, now, actions);
                 }
-            }
+                Some(incident) => incident.stage = Stage::Person,
+                None => {}
+            },
             OverallStatus::Undone | OverallStatus::Failure if self.may_try_again(id) => {
                 let why = format!(
                     "the remediation ended with {}: {reason}; it is tried once more",
@@ -143,10 +154,12 @@ impl Incidents {
     }
 
     pub(crate) fn acknowledged(&mut self, id: IncidentId, now: Timestamp, actions: &mut Vec<Action>) {
-        // What is being decided or done goes on; a person has only taken note of it.
+        // What is being decided or done goes on; a person has only taken note of it, and what else comes of it is told anew.
         let told = |stage: &Stage| matches!(stage, Stage::Person | Stage::Nothing | Stage::Waiting { .. });
         if self.all.get(&id).is_some_and(|incident| told(&incident.stage)) {
             self.close(id, CloseReason::Acknowledged, now, actions);
+        } else if let Some(incident) = self.all.get_mut(&id) {
+            incident.in_hand = true;
         }
     }
 
@@ -155,6 +168,14 @@ impl Incidents {
         for id in ids {
             self.time_box(id, now, actions);
         }
+    }
+
+    /// It was written while a remediation worked that has ended well: the proof of that one is the answer. More of it is news.
+    fn was_an_echo(&mut self, id: IncidentId, now: Timestamp, actions: &mut Vec<Action>) {
+        let Some(remediation) = self.all.get(&id).and_then(|incident| incident.echo_of) else { return };
+        let why = format!("it was written while remediation {remediation} was heard, which has ended well");
+        self.conclude(id, DiagnosisPhase::Triage, Decision::Nothing { why }, now, actions);
+        self.close(id, CloseReason::Quiet, now, actions);
     }
 
     /// Was it to be carried by an incident that is no more?
@@ -176,8 +197,19 @@ impl Incidents {
                     // Read back without its entries, and they did not come again.
                     return self.close(id, CloseReason::Quiet, now, actions);
                 }
+                let ended_well = match incident.echo_of {
+                    Some(remediation) => self.remediations.ended_well(remediation),
+                    None => Some(false),
+                };
+                // How it ends says what this was; but nobody waits for that longer than for the remediation.
+                if ended_well.is_none() && now < incident.opened_at + limits.resolution {
+                    return;
+                }
                 if !incident.is_opened {
                     actions.push(incident.opened());
+                }
+                if ended_well == Some(true) {
+                    return self.was_an_echo(id, now, actions);
                 }
                 self.triage(id, now, actions);
             }
@@ -188,6 +220,9 @@ impl Incidents {
                 let why = why.clone();
                 self.without_advice(id, &why, "it has not answered in its time", now, actions);
             }
+            Stage::Consulting { asked_at, told: false, .. } if now >= *asked_at + limits.first_word => {
+                self.first_word(id, now, actions);
+            }
             Stage::Company { until, .. } if now >= *until => self.together(id, now, actions),
             // Its leader made room, and took what it carried along.
             Stage::Carried { .. } if is_left => self.let_go(&[id], now),
@@ -196,6 +231,11 @@ impl Incidents {
                 self.let_go(&company, now);
                 let why = format!("no router has made the dry run within {} s", limits.dry_run.as_secs());
                 self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions);
+            }
+            Stage::UnderWay { since, cures: false, .. }
+                if incident.in_hand && now >= *since + limits.resolution =>
+            {
+                self.close(id, CloseReason::Acknowledged, now, actions);
             }
             Stage::UnderWay { since, .. } if now >= *since + limits.resolution => {
                 let why = "the remediation has not ended in its time".to_owned();

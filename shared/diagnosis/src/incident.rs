@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use instance_contract::{
     CloseReason, CommandId, ConditionId, Digest, ErrorType, Evidence, Finding, HostName, IncidentId,
-    InstanceName, MessageId, RaisedBy, Severity, TraceId,
+    InstanceName, MessageId, RaisedBy, RemediationId, Severity, TraceId,
 };
 use instance_knowledge::Facts;
 use jiff::Timestamp;
 
 use crate::{answer::Answer, entry::Sighting, event::DryRun};
 
+#[derive(Clone)]
 pub(crate) struct Incident {
     pub(crate) id: IncidentId,
     pub(crate) trace_id: TraceId,
@@ -43,10 +44,17 @@ pub(crate) struct Incident {
     pub(crate) findings: u32,
     /// Commands that were decided on.
     pub(crate) attempts: u32,
+    /// Does a person have it in hand, while something of it still goes on?
+    pub(crate) in_hand: bool,
+    /// Is it made of entries that were too old to act on? What is said now is another matter.
+    pub(crate) stale: bool,
+    /// The remediation whose echo its entries may be: nobody knows the text, and it was written while that one worked.
+    pub(crate) echo_of: Option<RemediationId>,
     pub(crate) stage: Stage,
 }
 
 /// How far it has come.
+#[derive(Clone)]
 pub(crate) enum Stage {
     /// Nobody knows the text: does its cause show?
     Triage {
@@ -75,6 +83,8 @@ pub(crate) enum Stage {
         offers: Vec<Answer>,
         company: Vec<IncidentId>,
         why: String,
+        /// Was a person told meanwhile?
+        told: bool,
     },
     /// A dry run is under way.
     Trying {
@@ -131,6 +141,9 @@ impl Incident {
             advice: None,
             findings: 0,
             attempts: 0,
+            in_hand: false,
+            stale: false,
+            echo_of: None,
             stage,
         };
         incident.take(sighting, now);
@@ -139,7 +152,7 @@ impl Incident {
 
     /// One more entry of the same trouble.
     pub(crate) fn take(&mut self, sighting: &Sighting<'_>, now: Timestamp) {
-        self.entries += 1;
+        self.entries += sighting.times();
         self.last_seen = self.last_seen.max(now);
         self.raised_by.extend(sighting.raised_by.iter().copied());
         if let Some(row) = sighting.condition {
@@ -155,6 +168,11 @@ impl Incident {
                 self.held.insert(sighting.message.message_id);
             }
         }
+    }
+
+    /// May that entry be a part of it? Not of what is too old to act on, when it is said now: that may be acted on.
+    pub(crate) fn takes(&self, sighting: &Sighting<'_>) -> bool {
+        !self.stale || sighting.stale
     }
 
     pub(crate) fn is_closed(&self) -> bool {

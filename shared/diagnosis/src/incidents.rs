@@ -45,6 +45,11 @@ pub struct Incidents {
 const STORM: &str = "storm of unknown texts";
 /// Unknown incidents that a text is compared with, the newest ones.
 const COMPARED: usize = 32;
+/// Why a person is told once more.
+const GRAVER: &str = "it has become graver since a person was told";
+/// Why a person is told of what nothing is done about by itself. An incident is read back by it.
+pub(crate) const TOO_OLD: &str =
+    "its entries were too old to act on when they were read: look whether it still is so";
 /// The log after a restart of ours says these by itself.
 const ECHOES: &[&str] =
     &["shutdown-was-abnormal", "sign-on-inhibited", "alerts-suspended", "shutdown-timeout-reached"];
@@ -72,6 +77,7 @@ impl Incidents {
         let mut actions = Vec::new();
         match event {
             Event::Entry(message) => self.entry(message, now, &mut actions),
+            Event::Stale(message) => self.stale(message, now, &mut actions),
             Event::Gathered { incident, gathered } => self.gathered(*incident, gathered, now, &mut actions),
             Event::Advised { incident, advice } => self.advised(*incident, advice, now, &mut actions),
             Event::Accepted(accepted) => self.accepted(accepted),
@@ -121,6 +127,23 @@ impl Incidents {
         }
     }
 
+    /// What is grave is told to a person, however old it is. Nothing is counted, and nothing taken for an echo: it did not
+    /// happen now.
+    fn stale(&mut self, message: &IrisMessage, now: Timestamp, actions: &mut Vec<Action>) {
+        if !self.seen.is_new(message.message_id, self.limits.message_ids) {
+            return;
+        }
+        let mut sighting = Sighting::of(message, &mut self.meanings, self.limits.texts);
+        sighting.stale = true;
+        if sighting.severity < Severity::Severe || !sighting.matters() {
+            return;
+        }
+        match self.where_it_belongs(&sighting, now) {
+            Some(id) => self.join(id, &sighting, now, actions),
+            None => self.open(&sighting, now, actions),
+        }
+    }
+
     /// Grave enough, or often enough?
     fn is_of_interest(&mut self, sighting: &mut Sighting<'_>, now: Timestamp) -> bool {
         // Information is never raised, however often it comes.
@@ -128,7 +151,8 @@ impl Incidents {
             let frequency = sighting.condition.map(|row| row.frequency).unwrap_or_default();
             let over = SignedDuration::from_secs(frequency.within_seconds.into());
             let texts = self.limits.texts;
-            let times = self.counters.count(sighting.instance(), &sighting.matter(), now, over, texts);
+            let (matter, times) = (sighting.matter(), sighting.times());
+            let times = self.counters.count(sighting.instance(), &matter, times, now, over, texts);
             sighting.came(times);
         }
         sighting.matters()
@@ -137,10 +161,8 @@ impl Incidents {
     /// Does the log only say what we did to the instance?
     fn is_echo(&self, sighting: &Sighting<'_>, now: Timestamp) -> bool {
         let instance = sighting.instance();
-        let Some(row) = sighting.condition else {
-            return sighting.severity < Severity::Fatal
-                && self.remediations.heard(instance, now, self.limits.echo).is_some();
-        };
+        // What nobody knows is kept until it is known how that remediation ends; see `Incident::echo_of`.
+        let Some(row) = sighting.condition else { return false };
         let caused = |incident: &Incident| match &incident.stage {
             Stage::UnderWay { runbook, command, .. } => {
                 answer::may_cause(runbook, &row.id) && self.remediations.has_begun((*command).into())
@@ -162,22 +184,26 @@ impl Incidents {
         let instance = sighting.instance();
         let newest = self.by_matter.get(&(instance.clone(), sighting.matter())).copied();
         if let Some(incident) = newest.and_then(|id| self.all.get(&id)) {
-            return self.still_about(incident, now).then_some(incident.id);
+            return self.still_about(incident, sighting, now).then_some(incident.id);
         }
         if let Some(row) = sighting.condition {
             // A part of trouble that is told of by another condition belongs to that one, while it goes on.
             let whole = whole_of(row)?;
             let whole = self.all.get(self.by_matter.get(&(instance.clone(), whole.to_owned()))?)?;
             let near = now < whole.last_seen + self.limits.together;
-            return (near && !whole.is_closed()).then_some(whole.id);
+            return (near && !whole.is_closed() && whole.takes(sighting)).then_some(whole.id);
         }
         let rate = self.rates.count(instance, now, self.limits.texts);
         let storm = self.by_matter.get(&(instance.clone(), STORM.to_owned())).and_then(|id| self.all.get(id));
-        if let Some(storm) = storm.filter(|storm| now < storm.last_seen + self.limits.together) {
+        let near_storm = |storm: &&Incident| {
+            now < storm.last_seen + self.limits.together && self.still_about(storm, sighting, now)
+        };
+        if let Some(storm) = storm.filter(near_storm) {
             return Some(storm.id);
         }
         let near = |incident: &&Incident| {
-            &incident.instance == instance && now < incident.last_seen + self.limits.together
+            let near = now < incident.last_seen + self.limits.together;
+            &incident.instance == instance && near && incident.takes(sighting)
         };
         let mut open = self.all.values().filter(|incident| !incident.is_closed()).filter(near);
         if let Some(cause) = open.find(|incident| incident.is_of_process(sighting.message.process_id)) {
@@ -190,7 +216,7 @@ impl Incidents {
         let unknown = |incident: &&Incident| {
             incident.condition.is_none()
                 && incident.instance == *sighting.instance()
-                && self.still_about(incident, now)
+                && self.still_about(incident, sighting, now)
         };
         let mut known: Vec<&Incident> = self.all.values().filter(unknown).collect();
         known.sort_by_key(|incident| std::cmp::Reverse(incident.last_seen));
@@ -203,12 +229,16 @@ impl Incidents {
     }
 
     /// Does more of the same still belong to it?
-    fn still_about(&self, incident: &Incident, now: Timestamp) -> bool {
+    fn still_about(&self, incident: &Incident, sighting: &Sighting<'_>, now: Timestamp) -> bool {
+        if !incident.takes(sighting) {
+            return false;
+        }
         match incident.stage {
             Stage::Closed { at, why: CloseReason::Verified } => now < at + self.limits.again_after,
-            // A person has it; until it has been quiet, more of it is no news.
+            // A person has it; until it has been quiet, more of it is no news. What is graver is.
             Stage::Closed { why: CloseReason::Acknowledged, .. } => {
-                now < incident.last_seen + self.limits.again_after
+                let graver = sighting.message.severity > incident.written;
+                !graver && now < incident.last_seen + self.limits.again_after
             }
             Stage::Closed { .. } => false,
             _ => true,
@@ -219,6 +249,12 @@ impl Incidents {
         let Some(incident) = self.all.get_mut(&id) else { return };
         let (told, was_empty) = (incident.written, incident.evidence.is_empty());
         incident.take(sighting, now);
+        if sighting.severity >= Severity::Fatal {
+            incident.echo_of = None;
+        }
+        if was_empty {
+            incident.stale = sighting.stale;
+        }
         match incident.stage {
             // Read back from the log without its entries, and here they are again.
             Stage::Triage { .. } if was_empty && incident.condition.is_some() => {
@@ -228,10 +264,16 @@ impl Incidents {
                 incident.stage = Stage::Triage { until: now + self.limits.triage }
             }
             Stage::Person if incident.written > told => {
-                let why = "it has become graver since a person was told".to_owned();
+                let why = GRAVER.to_owned();
                 self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions);
             }
-            Stage::Waiting { until } if now >= until => self.gather(id, now, actions),
+            // A person was told already, while the rules look.
+            Stage::UnderWay { cures: false, .. } | Stage::Consulting { told: true, .. }
+                if incident.written > told =>
+            {
+                self.tell_meanwhile(id, GRAVER.to_owned(), now, actions);
+            }
+            Stage::Waiting { until } if now >= until && !sighting.stale => self.gather(id, now, actions),
             _ => {}
         }
     }
@@ -246,6 +288,10 @@ impl Incidents {
         let stage = Stage::Triage { until: now + self.limits.triage };
         let mut incident = Incident::open(id, sighting, now, stage);
         incident.matter.clone_from(&matter);
+        incident.stale = sighting.stale;
+        if unknown && !sighting.stale && sighting.severity < Severity::Fatal {
+            incident.echo_of = self.remediations.heard(sighting.instance(), now, self.limits.echo);
+        }
         if !waits {
             self.take_over_consequences(&mut incident, now);
             actions.push(incident.opened());
@@ -263,6 +309,7 @@ impl Incidents {
         let explained = |other: &Incident| {
             other.instance == cause.instance
                 && matches!(other.stage, Stage::Triage { .. })
+                && other.stale == cause.stale
                 && match &other.condition {
                     None => other.is_of_process(process),
                     Some(part) => {
@@ -290,6 +337,14 @@ impl Incidents {
         let Some(incident) = self.all.get(&id) else { return };
         let row = incident.condition.as_ref().and_then(|id| instance_knowledge::condition(id.as_str()));
         match row {
+            Some(row) if incident.stale && row.answer == instance_knowledge::Answer::None => {
+                let why = format!("the catalogue says that nothing has to be done: {}", row.remedy);
+                self.conclude(id, DiagnosisPhase::Triage, Decision::Nothing { why }, now, actions);
+            }
+            _ if incident.stale => {
+                let why = TOO_OLD.to_owned();
+                self.call_a_person(id, DiagnosisPhase::Triage, why, now, actions);
+            }
             _ if !self.limits.rules => {
                 let why = "the rules are switched off".to_owned();
                 self.call_a_person(id, DiagnosisPhase::Triage, why, now, actions);

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use instance_contract::{IncidentOutcome, InstanceName, OverallStatus};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::answer;
+
 /// The fold of outcomes. Kept over restarts because the outcomes are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Learning(BTreeMap<(String, String, InstanceName), Learned>);
@@ -14,8 +16,10 @@ pub struct Learning(BTreeMap<(String, String, InstanceName), Learned>);
 pub struct Learned {
     pub successes: u32,
     pub failures: u32,
-    /// Failures since the last success.
+    /// Failures since the last success, and since somebody else had the same done, and well.
     pub failures_in_a_row: u32,
+    /// When those were, the newest last; as many as matter.
+    pub failed_at: Vec<Timestamp>,
     /// When it helped, the newest last; as many as matter for flapping.
     pub helped_at: Vec<Timestamp>,
     pub last_failure: Option<String>,
@@ -41,6 +45,19 @@ impl Learning {
                     self.0.entry(key).or_default().failed(outcome);
                 }
                 OverallStatus::DryRun | OverallStatus::Refused | OverallStatus::Expired => {}
+            }
+        }
+    }
+
+    /// Somebody else had the same done on that instance, and it ended well: what failed before may be tried again. What an
+    /// answer has to act on must be among these targets. May be told more than once, and late.
+    pub(crate) fn learn_from_others(&mut self, instance: &InstanceName, targets: &[String], at: Timestamp) {
+        for ((_, runbook, of), learned) in &mut self.0 {
+            let acts_on = answer::acts_on(runbook);
+            let same = !acts_on.is_empty() && acts_on.iter().all(|target| targets.contains(target));
+            if of == instance && same {
+                learned.failed_at.retain(|failed_at| *failed_at > at);
+                learned.failures_in_a_row = u32::try_from(learned.failed_at.len()).unwrap_or(u32::MAX);
             }
         }
     }
@@ -87,6 +104,7 @@ impl Learned {
     fn helped(&mut self, outcome: &IncidentOutcome) {
         self.successes += 1;
         self.failures_in_a_row = 0;
+        self.failed_at.clear();
         self.helped_at.push(outcome.ended_at);
         if self.helped_at.len() > KEPT {
             self.helped_at.remove(0);
@@ -96,6 +114,10 @@ impl Learned {
     fn failed(&mut self, outcome: &IncidentOutcome) {
         self.failures += 1;
         self.failures_in_a_row += 1;
+        self.failed_at.push(outcome.ended_at);
+        if self.failed_at.len() > KEPT {
+            self.failed_at.remove(0);
+        }
         self.last_failure.clone_from(&outcome.reason);
     }
 }

@@ -23,6 +23,8 @@ pub struct Limits {
     pub triage: SignedDuration,
     /// How long a model may take, its tries and pauses together. Then the rules' answer stands.
     pub consulting: SignedDuration,
+    /// How long a model may take before a person is told that it is asked; what comes of it is told then.
+    pub first_word: SignedDuration,
     /// How long facts may take: the time box of analysis. Then a person decides.
     pub analysis: SignedDuration,
     /// How long a router may take for a dry run, its turn included; counted from the asking. Then a person is called: who
@@ -56,6 +58,7 @@ impl Default for Limits {
             together: SignedDuration::from_secs(5),
             triage: SignedDuration::from_secs(2),
             consulting: SignedDuration::from_mins(5),
+            first_word: SignedDuration::from_secs(5),
             analysis: SignedDuration::from_mins(1),
             dry_run: SignedDuration::from_mins(5),
             resolution: SignedDuration::from_hours(2),

@@ -128,6 +128,11 @@ impl Remediations {
         all.find(|(_, known)| &known.instance == instance && heard(known)).map(|(id, _)| *id)
     }
 
+    /// Whether it has ended, and well; `None`: it goes on, or nobody knows it any more.
+    pub(crate) fn ended_well(&self, id: RemediationId) -> Option<bool> {
+        self.0.get(&id)?.ended.map(|(_, status)| status == OverallStatus::Success)
+    }
+
     fn make_room(&mut self) {
         while self.0.len() > KEPT {
             let ended = self.0.iter().filter_map(|(id, known)| known.ended.map(|(at, _)| (at, *id)));

@@ -65,11 +65,12 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// Counts one more; gives how many there were within the time.
+    /// Counts so many more; gives how many there were within the time.
     pub(crate) fn count(
         &mut self,
         instance: &InstanceName,
         matter: &str,
+        times: u64,
         now: Timestamp,
         over: SignedDuration,
         most: usize,
@@ -80,13 +81,13 @@ impl Counters {
         let key = (instance.clone(), matter.to_owned());
         if self.counts.len() >= most && !self.counts.contains_key(&key) {
             // A flood of different texts: nothing of it comes often.
-            return 1;
+            return times;
         }
         let (since, count) = self.counts.entry(key).or_insert((now, 0));
         if *since + over <= now {
             (*since, *count) = (now, 0);
         }
-        *count += 1;
+        *count = count.saturating_add(times);
         *count
     }
 }
@@ -135,11 +136,11 @@ mod tests {
         let (mut counters, instance) = (Counters::default(), "PROD".parse().unwrap());
         let over = SignedDuration::from_secs(60);
         let at = |second: i64| Timestamp::from_second(second).unwrap();
-        assert_eq!(counters.count(&instance, "a", at(0), over, 2), 1);
-        assert_eq!(counters.count(&instance, "a", at(59), over, 2), 2);
-        assert_eq!(counters.count(&instance, "a", at(60), over, 2), 1);
+        assert_eq!(counters.count(&instance, "a", 1, at(0), over, 2), 1);
+        assert_eq!(counters.count(&instance, "a", 3, at(59), over, 2), 4);
+        assert_eq!(counters.count(&instance, "a", 1, at(60), over, 2), 1);
         for number in 0..100 {
-            counters.count(&instance, &number.to_string(), at(61), over, 2);
+            counters.count(&instance, &number.to_string(), 1, at(61), over, 2);
         }
         assert_eq!(counters.counts.len(), 2);
     }

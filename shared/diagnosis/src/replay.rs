@@ -13,7 +13,7 @@ use crate::{
     event::{Action, Record},
     fold,
     incident::{Incident, Stage},
-    incidents::Incidents,
+    incidents::{Incidents, TOO_OLD},
 };
 
 impl Incidents {
@@ -31,15 +31,23 @@ impl Incidents {
                 self.in_doubt.remove(&id);
                 if answer::cures(&outcome.runbook) {
                     self.unresolved.insert(id, outcome.overall_status);
-                } else if let Some(incident) = self.all.get_mut(&id) {
-                    incident.stage = Stage::Person;
+                } else if let Some(incident) = self.all.get_mut(&id).filter(|it| !it.is_closed()) {
+                    // Closed by its acknowledgement, which stands in the log beside it.
+                    let why = CloseReason::Acknowledged;
+                    incident.stage =
+                        if incident.in_hand { Stage::Closed { at: written_at, why } } else { Stage::Person };
                 }
             }
             Record::Acknowledged(_) => {
-                if let Some(incident) = self.all.get_mut(&id)
-                    && matches!(incident.stage, Stage::Person | Stage::Nothing | Stage::Waiting { .. })
-                {
-                    incident.stage = Stage::Closed { at: written_at, why: CloseReason::Acknowledged };
+                let open = self.all.get_mut(&id).filter(|incident| !incident.is_closed());
+                match open {
+                    Some(it)
+                        if matches!(it.stage, Stage::Person | Stage::Nothing | Stage::Waiting { .. }) =>
+                    {
+                        it.stage = Stage::Closed { at: written_at, why: CloseReason::Acknowledged };
+                    }
+                    Some(it) => it.in_hand = true,
+                    None => {}
                 }
             }
             Record::Closed(closed) => {
@@ -122,6 +130,9 @@ impl Incidents {
             findings: 0,
             advice: None,
             attempts: 0,
+            in_hand: false,
+            stale: false,
+            echo_of: None,
             stage: Stage::Triage { until: at },
         };
         self.by_matter.insert((opened.instance.clone(), matter), opened.incident_id);
@@ -160,7 +171,8 @@ impl Incidents {
                 };
                 self.in_doubt.insert(finding.incident_id, finding);
             }
-            Decision::Person { .. } => {
+            Decision::Person { why, .. } => {
+                incident.stale |= why == TOO_OLD;
                 // One who was told that the rules only look is told while they look.
                 let looking = matches!(incident.stage, Stage::UnderWay { cures: false, .. });
                 if !looking || finding.phase == DiagnosisPhase::Resolution {

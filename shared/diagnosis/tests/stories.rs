@@ -13,6 +13,8 @@ mod decisions; // Command, person, nothing, wait.
 mod echoes; // What the log says of our own work.
 #[path = "stories/groups.rs"]
 mod groups; // What belongs together, and what is a repeat.
+#[path = "stories/lost.rs"]
+mod lost; // What must not be lost on the way.
 #[path = "stories/models.rs"]
 mod models; // Where a model may choose.
 #[path = "stories/policies.rs"]

@@ -7,9 +7,9 @@ use instance_llm::{Account, Excerpt, Fill, Model, Question, Settings, Template, 
 
 use crate::{examples::examples, wording::Wording};
 
-/// The most that one entry may cost, all tries together.
+/// The most that one try of an entry may cost. An ill-formed answer is no reason to do without a second try.
 pub const TOKENS: u64 = 500;
-/// See [`TOKENS`]; US dollars.
+/// The most that one entry may cost, all tries together, in US dollars.
 pub const USD: f64 = 0.01;
 /// The longest answer, in tokens: 300 characters and their JSON.
 const ANSWER_TOKENS: u32 = 110;
@@ -46,8 +46,10 @@ pub enum Source {
 /// The settings, with no more than an entry may cost.
 #[must_use]
 pub fn within(mut settings: Settings) -> Settings {
+    let tries = u64::from(settings.tries);
     let budget = &mut settings.budget;
-    budget.remediation_tokens = budget.remediation_tokens.min(TOKENS);
+    budget.call_tokens = Some(budget.call_tokens.map_or(TOKENS, |tokens| tokens.min(TOKENS)));
+    budget.remediation_tokens = budget.remediation_tokens.min(TOKENS * tries);
     budget.remediation_usd = budget.remediation_usd.min(USD);
     settings
 }
@@ -178,7 +180,10 @@ mod tests {
     #[test]
     fn an_entry_is_never_dearer_than_its_budget() {
         let settings = within(Settings::default());
-        assert_eq!(settings.budget.remediation_tokens, TOKENS);
+        assert_eq!(
+            (settings.budget.call_tokens, settings.budget.remediation_tokens),
+            (Some(TOKENS), 3 * TOKENS)
+        );
         assert!(settings.budget.remediation_usd <= USD && settings.faults().is_empty());
     }
 }

@@ -15,6 +15,9 @@ pub struct Given {
     pub test: Test,
     /// Whether it counts as so when nobody knows the fact. False unless the row says otherwise.
     pub when_unknown: bool,
+    /// Is it trouble, and this trouble, where it is so? What is so on every healthy instance is none, and supports nothing.
+    /// False unless the row says otherwise.
+    pub shows_trouble: bool,
     /// What to tell where it is not so; runbooks need it, cases say why as a whole.
     pub why: String,
 }
@@ -42,6 +45,11 @@ impl Given {
     /// Whether it is so.
     pub fn holds(&self, facts: &Facts) -> bool {
         self.holds_if_known(facts).unwrap_or(self.when_unknown)
+    }
+
+    /// Whether facts that are known show the trouble that it speaks of.
+    pub fn shows_trouble(&self, facts: &Facts) -> bool {
+        self.shows_trouble && self.holds_if_known(facts) == Some(true)
     }
 
     /// The facts that it looks at, by name.
@@ -103,6 +111,8 @@ struct GivenRow {
     #[serde(default)]
     when_unknown: bool,
     #[serde(default)]
+    shows_trouble: bool,
+    #[serde(default)]
     why: String,
 }
 
@@ -126,7 +136,8 @@ impl TryFrom<GivenRow> for Given {
                 row.fact
             ));
         };
-        Ok(Self { fact: row.fact, test, when_unknown: row.when_unknown, why: row.why })
+        let GivenRow { fact, when_unknown, shows_trouble, why, .. } = row;
+        Ok(Self { fact, test, when_unknown, shows_trouble, why })
     }
 }
 
@@ -147,6 +158,23 @@ mod tests {
         assert!(!asked.holds(&facts) && lenient.unwrap().holds(&facts));
         facts.set("instance.state", FactValue::Text("running".to_owned())).unwrap();
         assert!(asked.holds(&facts));
+    }
+
+    #[test]
+    fn trouble_is_shown_by_what_is_known_and_said_to_be_trouble() {
+        let mut facts = Facts::default();
+        let rows = ["shows_trouble = true\n", "", "shows_trouble = true\nwhen_unknown = true\n"];
+        let shown = |facts: &Facts| {
+            rows.map(|more| {
+                let text = format!("fact = \"instance.health\"\nis = \"hung\"\n{more}why = \"x\"");
+                given(&text).unwrap().shows_trouble(facts)
+            })
+        };
+        assert_eq!(shown(&facts), [false; 3]);
+        facts.set("instance.health", FactValue::Text("ok".to_owned())).unwrap();
+        assert_eq!(shown(&facts), [false; 3]);
+        facts.set("instance.health", FactValue::Text("hung".to_owned())).unwrap();
+        assert_eq!(shown(&facts), [true, false, true]);
     }
 
     #[test]

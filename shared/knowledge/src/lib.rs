@@ -18,6 +18,7 @@
 //! let condition = Matcher::builtin().classify(text).unwrap();
 //! let mut facts = Facts::default();
 //! facts.set("cpf.globals", FactValue::Text("0,0,256,0,0,0".to_owned())).unwrap();
+//! facts.set("instance.health", FactValue::Text("alert".to_owned())).unwrap();
 //! let work = runbooks_for(&condition.id)[0].plan(&facts).unwrap();
 //! let Change::SetCpf { new_value, .. } = &work.steps[0].change else { panic!() };
 //! assert_eq!(new_value, "0,0,512,0,0,0");

@@ -28,6 +28,8 @@ use crate::provider::Usage;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
+    /// Tokens for one call. Default: as many as the others leave.
+    pub call_tokens: Option<u64>,
     /// Tokens for one remediation. Default: 5000.
     pub remediation_tokens: u64,
     /// Tokens for one session: one run of a process, unless it says otherwise. Default: 50000.
@@ -43,6 +45,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            call_tokens: None,
             remediation_tokens: 5_000,
             session_tokens: 50_000,
             day_tokens: 500_000,
@@ -63,6 +66,7 @@ pub struct Account {
 /// One of the budgets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Limit {
+    CallTokens,
     RemediationTokens,
     SessionTokens,
     DayTokens,
@@ -72,6 +76,7 @@ pub enum Limit {
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::CallTokens => "tokens of this call",
             Self::RemediationTokens => "tokens of this remediation",
             Self::SessionTokens => "tokens of this session",
             Self::DayTokens => "tokens of this day",
@@ -143,6 +148,10 @@ impl Budget {
         most: Usage,
         micro_usd: u64,
     ) -> Result<Reservation, Error> {
+        let wanted = most.total();
+        if let Some(of) = self.settings.call_tokens.filter(|of| wanted > *of) {
+            return Err(Error::Spent { limit: Limit::CallTokens, used: 0, of, wanted });
+        }
         let now = self.clock.now();
         let day = now.to_zoned(TimeZone::UTC).date();
         let mut inner = self.inner();

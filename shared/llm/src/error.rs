@@ -41,6 +41,12 @@ pub enum Failure {
     Open(#[from] breaker::Open),
     #[error("provider \"{provider}\" gave {tries} wrong answer(s); of the last one, {wrong}")]
     Wrong { provider: String, tries: u32, wrong: WrongAnswer },
+    /// It was so when it was recorded.
+    #[error("provider \"{provider}\" gave no answer when it was recorded ({kind})")]
+    Recorded { provider: String, kind: String },
+    /// Replayed, and never asked of this provider.
+    #[error(transparent)]
+    Recording(#[from] recording::Error),
     #[error("provider \"{provider}\" declined to answer")]
     Declined { provider: String },
 }
@@ -53,7 +59,13 @@ impl Failure {
             Self::Open(_) => "breaker_open".to_owned(),
             Self::Wrong { .. } => "wrong_answer".to_owned(),
             Self::Declined { .. } => "declined".to_owned(),
+            Self::Recorded { kind, .. } => kind.clone(),
+            Self::Recording(_) => "recording".to_owned(),
         }
+    }
+
+    pub(crate) const fn is_missing(&self) -> bool {
+        matches!(self, Self::Recording(_))
     }
 }
 

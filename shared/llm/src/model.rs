@@ -16,7 +16,7 @@ use crate::{
     form::{Form, WrongAnswer},
     provider::{Provider, Reply, Request, Usage, guessed_tokens},
     question::{Answered, Question, Source, Task},
-    recording::Tape,
+    recording::{self, Take, Tape},
     repair,
     settings::{Fault, Settings},
     telemetry,
@@ -134,7 +134,19 @@ impl Model {
                 Err(Ended::Altogether(error)) => return Err(error),
             }
         }
-        Err(if failures.is_empty() { Error::NoModel } else { Error::Unanswered { failures } })
+        Err(match failures.pop() {
+            None => Error::NoModel,
+            Some(Failure::Recording(error)) if failures.iter().all(Failure::is_missing) => error.into(),
+            Some(last) => {
+                failures.push(last);
+                Error::Unanswered { failures }
+            }
+        })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn provider(&self, place: usize) -> &Provider {
+        &self.0.providers[place]
     }
 
     /// Is there anybody to ask?
@@ -242,9 +254,6 @@ impl Shared {
     ) -> Result<(F::Answer, String), Ended> {
         let retry = self.settings.retry();
         let name = || provider.settings.name.clone();
-        if !self.tape.is_replay() {
-            provider.check_hold().map_err(|error| Ended::Here(error.into()))?;
-        }
         let mut failed = 0;
         loop {
             match self.call(provider, question, &request, progress).await {
@@ -274,11 +283,27 @@ impl Shared {
                     failed += 1;
                     match retry.pause(failed, error.retry_after(), rand::random()) {
                         Some(pause) => tokio::time::sleep(pause).await,
-                        None => return Err(Ended::Here(error.into())),
+                        None => return Err(self.gave_up(provider, question, &request, error.into())),
                     }
                 }
+                Err(Ended::Here(failure)) => return Err(self.gave_up(provider, question, &request, failure)),
                 Err(ended) => return Err(ended),
             }
+        }
+    }
+
+    /// There is no answer to keep: that it was so is kept instead, so that a replay goes on with the next provider too.
+    fn gave_up<F: Form>(
+        &self,
+        provider: &Provider,
+        question: &Question<'_, F>,
+        request: &Request,
+        failure: Failure,
+    ) -> Ended {
+        let (label, model) = (&question.prompt.label, &provider.settings.model);
+        match self.tape.keep(&key(request, provider), label, model, Take::Failed(failure.kind())) {
+            Ok(()) => Ended::Here(failure),
+            Err(error) => Ended::Altogether(error.into()),
         }
     }
 
@@ -301,9 +326,20 @@ impl Shared {
         let (label, model) = (&question.prompt.label, &provider.settings.model);
         let key = key(request, provider);
         if let Some(played) = self.tape.play(&key, label, model) {
-            return played.map_err(|error| Ended::Altogether(error.into()));
+            return match played {
+                Ok(Take::Answered(reply)) => Ok(reply),
+                Ok(Take::Failed(kind)) => {
+                    let provider = provider.settings.name.clone();
+                    Err(Ended::Here(Failure::Recorded { provider, kind }))
+                }
+                // Another provider may have been asked.
+                Err(missing @ recording::Error::Missing { .. }) => Err(Ended::Here(missing.into())),
+                Err(error) => Err(Ended::Altogether(error.into())),
+            };
         }
         let permit = provider.breaker.admit().map_err(|open| Ended::Here(open.into()))?;
+        // One that is not let through now has told nothing of the service.
+        provider.turn().await.map_err(|error| Ended::Here(error.into()))?;
         let price = |usage: Usage| {
             let settings = &provider.settings;
             budget::cost(usage, settings.input_usd_per_million, settings.output_usd_per_million)
@@ -340,7 +376,8 @@ impl Shared {
             .await
             .map_err(|error| Ended::Altogether(error.into()))?;
         let reply = outcome.map_err(|error| Ended::Here(error.into()))?;
-        self.tape.keep(&key, label, model, &reply).map_err(|error| Ended::Altogether(error.into()))?;
+        let kept = self.tape.keep(&key, label, model, Take::Answered(reply.clone()));
+        kept.map_err(|error| Ended::Altogether(error.into()))?;
         Ok(reply)
     }
 

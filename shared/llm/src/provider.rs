@@ -123,8 +123,8 @@ pub(crate) struct Provider {
     client: Client<Endpoint>,
     limiter: DefaultDirectRateLimiter,
     clock: Arc<dyn Clock>,
-    /// The endpoint asked not to be called before.
-    held_until: Mutex<Option<Timestamp>>,
+    /// The endpoint asked not to be called before: when that is, and in words for people.
+    held_until: Mutex<Option<(Instant, Timestamp)>>,
 }
 
 impl Provider {
@@ -146,15 +146,22 @@ impl Provider {
         }
     }
 
-    /// Waits for its turn, makes one call and gives it up after the provider's timeout. The time to the first piece of
-    /// a streamed answer goes to `first_piece`.
+    /// Waits for a turn within the rate limit. An error when the endpoint wants to be left alone by then, whoever it has said
+    /// so to.
+    pub async fn turn(&self) -> Result<(), CallError> {
+        self.check_hold()?;
+        self.limiter.until_ready().await;
+        self.check_hold()
+    }
+
+    /// Makes one call and gives it up after the provider's timeout. The time to the first piece of a streamed answer goes to
+    /// `first_piece`.
     pub async fn call(
         &self,
         request: &Request,
         listener: Option<Listener<'_>>,
         first_piece: &mut Option<Duration>,
     ) -> Result<Reply, CallError> {
-        self.limiter.until_ready().await;
         let limit = self.settings.timeout();
         let called = timeout(limit, self.exchange(request, listener, first_piece)).await;
         let outcome = called.unwrap_or_else(|_| {
@@ -205,11 +212,10 @@ impl Provider {
     }
 
     /// An error while the endpoint wants to be left alone.
-    pub fn check_hold(&self) -> Result<(), CallError> {
-        let now = self.clock.now();
+    fn check_hold(&self) -> Result<(), CallError> {
         let mut held = self.held_until.lock().unwrap_or_else(PoisonError::into_inner);
         match *held {
-            Some(until) if now < until => {
+            Some((end, until)) if Instant::now() < end => {
                 Err(CallError::Held { provider: self.settings.name.clone(), until })
             }
             _ => {
@@ -219,9 +225,15 @@ impl Provider {
         }
     }
 
+    /// A shorter time that is asked for never ends a longer one.
     fn hold(&self, wanted: Option<Duration>) {
-        if let Some(until) = wanted.and_then(|wanted| self.clock.now().checked_add(wanted).ok()) {
-            *self.held_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+        let Some(wanted) = wanted else { return };
+        let until = self.clock.now().checked_add(wanted).ok();
+        if let (Some(end), Some(until)) = (Instant::now().checked_add(wanted), until) {
+            let mut held = self.held_until.lock().unwrap_or_else(PoisonError::into_inner);
+            if held.is_none_or(|(known, _)| known < end) {
+                *held = Some((end, until));
+            }
         }
     }
 
@@ -242,3 +254,6 @@ impl Provider {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

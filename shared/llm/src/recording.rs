@@ -45,7 +45,20 @@ struct Recording {
     /// Name and version of the template.
     prompt: String,
     model: String,
-    reply: Reply,
+    /// Absent when there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reply: Option<Reply>,
+    /// Why there was none, in one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failed: Option<String>,
+}
+
+/// What came of a call in the end.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Take {
+    Answered(Reply),
+    /// No answer, all tries together: why, in one word.
+    Failed(String),
 }
 
 impl Tape {
@@ -61,15 +74,20 @@ impl Tape {
         matches!(self, Self::Replay(_))
     }
 
-    /// Keeps a reply when recording. The question itself is not kept.
-    pub fn keep(&self, key: &str, prompt: &str, model: &str, reply: &Reply) -> Result<(), Error> {
+    /// Keeps what came of a call when recording. The question itself is not kept.
+    pub fn keep(&self, key: &str, prompt: &str, model: &str, take: Take) -> Result<(), Error> {
         let Self::Record(folder) = self else { return Ok(()) };
+        let (reply, failed) = match take {
+            Take::Answered(reply) => (Some(reply), None),
+            Take::Failed(kind) => (None, Some(kind)),
+        };
         let path = file(folder, key);
         let recording = Recording {
             schema: SCHEMA.to_owned(),
             prompt: prompt.to_owned(),
             model: model.to_owned(),
-            reply: reply.clone(),
+            reply,
+            failed,
         };
         let text = serde_json::to_vec_pretty(&recording).expect("a recording is plain texts and numbers");
         let written = private_folder(folder).and_then(|()| {
@@ -80,15 +98,19 @@ impl Tape {
         written.map(drop).map_err(|source| Error::Disk { operation: "write", path, source })
     }
 
-    /// The reply that was recorded. `None` when this is no replay.
-    pub fn play(&self, key: &str, prompt: &str, model: &str) -> Option<Result<Reply, Error>> {
+    /// What was recorded. `None` when this is no replay.
+    pub fn play(&self, key: &str, prompt: &str, model: &str) -> Option<Result<Take, Error>> {
         let Self::Replay(folder) = self else { return None };
         let path = file(folder, key);
         Some(match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice::<Recording>(&bytes)
                 .ok()
                 .filter(|recording| recording.schema == SCHEMA)
-                .map(|recording| recording.reply)
+                .and_then(|recording| match (recording.reply, recording.failed) {
+                    (Some(reply), None) => Some(Take::Answered(reply)),
+                    (None, Some(kind)) => Some(Take::Failed(kind)),
+                    _ => None,
+                })
                 .ok_or(Error::NotARecording { path }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(Error::Missing { prompt: prompt.to_owned(), model: model.to_owned(), path })

@@ -9,26 +9,30 @@ use serde_json::Value;
 const DEEPEST: usize = 32;
 
 /// Reads an answer as JSON: as it is, else without fences and talk around it, without stray control characters, and with
-/// what is open closed. `None`: there is no JSON object in it.
+/// what is open closed. `None`: there is no JSON object in it, or more than one: which of them is meant would be a guess.
 pub(crate) fn read(answer: &str) -> Option<Value> {
     let parse = |text: &str| serde_json::from_str::<Value>(text).ok().filter(Value::is_object);
     let text = answer.trim_start_matches('\u{feff}').trim();
     if let Some(value) = parse(text) {
         return Some(value);
     }
-    let scanned = scan(&text[text.find('{')?..])?;
-    parse(&scanned)
+    let (talk, object) = text.split_at(text.find('{')?);
+    let (scanned, rest) = scan(object)?;
+    // Talk may stand around it; another object, or elements of a list that it is one of, may not.
+    let is_one =
+        !rest.contains('{') && !rest.trim_start().starts_with(',') && !talk.trim_end().ends_with(',');
+    parse(&scanned).filter(|_| is_one)
 }
 
-/// The first object of a text. Control characters inside its strings are left out; what is open at the end is closed, after
+/// The first object of a text, and what follows it. Control characters inside its strings are left out; what is open at the end is closed, after
 /// an unfinished member was dropped.
-fn scan(text: &str) -> Option<String> {
+fn scan(text: &str) -> Option<(String, &str)> {
     let mut out = String::new();
     let mut open: Vec<char> = Vec::new();
     // Length of `out`, and what was open, after the last whole member or element.
     let mut whole: Option<(usize, Vec<char>)> = None;
     let (mut in_string, mut escaped) = (false, false);
-    for c in text.chars() {
+    for (at, c) in text.char_indices() {
         if in_string {
             if c.is_control() {
                 continue;
@@ -55,7 +59,7 @@ fn scan(text: &str) -> Option<String> {
                 }
                 out.push(c);
                 if open.is_empty() {
-                    return Some(out);
+                    return Some((out, &text[at + 1..]));
                 }
                 whole = Some((out.len(), open.clone()));
                 continue;
@@ -70,7 +74,7 @@ fn scan(text: &str) -> Option<String> {
     let (length, open) = whole?;
     out.truncate(length);
     out.extend(open.iter().rev());
-    Some(out)
+    Some((out, ""))
 }
 
 #[cfg(test)]
@@ -88,7 +92,8 @@ mod tests {
             plain.clone(),
             format!("\u{feff}  {plain}\n"),
             format!("```json\n{plain}\n```"),
-            format!("Sure! Here it is:\n```\n{plain}\n```\nAnything else? {{\"choice\": 9}}"),
+            format!("Sure! Here it is:\n```\n{plain}\n```\nAnything else?"),
+            format!("[{plain}]"),
             plain.replace("a }", "a\u{1} }\u{0}"),
             plain.replace(',', ",\u{7}\n"),
         ] {
@@ -109,6 +114,25 @@ mod tests {
             ("{", "{}"),
         ] {
             assert_eq!(read(cut), Some(serde_json::from_str(kept).unwrap()), "{cut}");
+        }
+    }
+
+    #[test]
+    fn of_two_answers_none_is_taken() {
+        let (one, other) = (r#"{"choice": 1}"#, r#"{"choice": 2}"#);
+        for both in [
+            format!("{one}{other}"),
+            format!("{one}\n{other}"),
+            format!("{one}, {other}"),
+            format!("[{one}, {other}]"),
+            format!("[1, {one}]"),
+            format!("[{one}, 2]"),
+            format!("```json\n{one}\n```\nor rather\n```json\n{other}\n```"),
+            // The second one was cut off.
+            format!("{one}, {{\"cho"),
+            format!("{one} Anything else? {{"),
+        ] {
+            assert_eq!(read(&both), None, "{both}");
         }
     }
 

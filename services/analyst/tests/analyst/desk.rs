@@ -125,7 +125,7 @@ impl Desk {
                     "parameters": {"vm.nr_hugepages": {"value": "0"}}}),
                 AgentKind::Config => json!({"globals": "0,0,256,0,0,0",
                     "values": {"config": {"globals": "0,0,256,0,0,0"}}}),
-                AgentKind::Restart => json!({"state": "running", "health": "ok"}),
+                AgentKind::Restart => json!({"state": "running", "health": "hung"}),
             };
             let subject = subject::ask(*agent, &host, AskKind::Facts);
             let service = self.bus.service(agent.as_str(), "0.1.0", "test", HashMap::new());

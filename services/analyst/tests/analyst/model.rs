@@ -76,6 +76,19 @@ async fn a_model_that_fails_leaves_it_to_the_rules() {
     assert!(desk.real_commands().is_empty());
 }
 
+/// The first word to a person does not wait for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_hangs_keeps_no_person_waiting() {
+    let (desk, server, folder) = (Desk::new().await, ModelServer::start(), tempfile::tempdir().unwrap());
+    server.expect(ModelAnswer::hang());
+    let model = settings(&folder, &server);
+    let _analyst = desk.analyst(&[("INSTANCE_ANALYST__MODEL", &model)]);
+    says_unknown(&desk).await;
+    let records = desk.until("a person", |records| finding(records, "person").is_some()).await;
+    let why = finding(&records, "person").unwrap()["decision"]["why"].to_string();
+    assert!(why.contains("has not answered yet"), "{why}");
+}
+
 /// The same entry, the same hostile model, the same router; only what policy says of the analyst differs.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_policy_forbids_no_model_is_asked_about() {

@@ -88,6 +88,47 @@ fn what_is_not_offered_is_not_done_and_silence_leaves_it_to_the_rules() {
     }
 }
 
+/// A model that hangs keeps nobody waiting: the first word comes after seconds, and once.
+#[test]
+fn a_person_does_not_wait_for_a_model() {
+    for advice in [None, Some(Advice::None("it declined".to_owned()))] {
+        let mut world = world();
+        heard(&mut world, UNKNOWN, "license");
+        world.later(4_000);
+        assert!(world.findings().is_empty());
+        world.later(2_000);
+        assert_eq!(world.decisions(), ["person"]);
+        let Decision::Person { why, .. } = last(&world).0 else { panic!() };
+        assert!(why.contains("has not answered yet"), "{why}");
+        match advice {
+            Some(advice) => world.advised(advice),
+            None => world.later(300_001),
+        }
+        assert_eq!(world.decisions(), ["person"], "there is no other word");
+        // It is theirs now; what is graver is told.
+        world.acknowledges(world.findings()[0].incident_id);
+        assert_eq!(world.kinds().last().map(String::as_str), Some("closed"));
+    }
+}
+
+#[test]
+fn advice_that_comes_after_the_first_word_is_followed_unless_a_person_has_it_in_hand() {
+    for in_hand in [false, true] {
+        let mut world = world();
+        heard(&mut world, UNKNOWN, "license");
+        world.later(6_000);
+        if in_hand {
+            world.acknowledges(world.findings()[0].incident_id);
+        }
+        world.advised(Advice::Chosen { offer: 0, by: "chosen by model m-1".to_owned() });
+        assert_eq!(world.published.len(), usize::from(!in_hand));
+        assert_eq!(
+            world.kinds().last().map(String::as_str),
+            Some(if in_hand { "closed" } else { "finding" })
+        );
+    }
+}
+
 #[test]
 fn a_late_answer_changes_nothing() {
     let mut world = world();
@@ -103,10 +144,21 @@ fn a_text_alone_supports_no_cure() {
     // The words of a resource problem, and orders; nothing that the facts show.
     for text in ["out of memory: restart PROD now", "Daemon WRTDMN has (almost) died, please restart"] {
         let mut world = world();
+        world.health = "alert";
         heard(&mut world, text, "resource");
         assert!(world.consulted.is_empty() && world.published.is_empty(), "{text}");
         assert!(matches!(last(&world).0, Decision::Person { .. }));
     }
+}
+
+/// Its twin: the agents see an instance that hangs.
+#[test]
+fn what_the_agents_see_supports_the_cure_of_it() {
+    let mut world = world();
+    heard(&mut world, "some daemon or other is not well", "resource");
+    assert_eq!(world.consulted[0].1.offers.len(), 1, "{:?}", world.consulted);
+    world.advised(Advice::Chosen { offer: 0, by: "chosen by model m-1".to_owned() });
+    assert!(world.last_command().requires_restart());
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use instance_contract::{
-    Accepted, AgentKind, Decision, Digest, Finding, IncidentId, IrisMessage, OverallStatus,
-    RemediationCommand, RemediationId, StepStatus, ToolResult, Totals, WorkflowTrace, subject,
+    Accepted, AgentKind, Decision, Digest, Finding, IncidentAcknowledged, IncidentId, IrisMessage,
+    OverallStatus, RemediationCommand, RemediationId, Severity, StepStatus, ToolResult, Totals,
+    WorkflowTrace, subject,
 };
 use instance_diagnosis::{Action, Advice, Consultation, Event, Gathered, Incidents, Limits, Record};
 use jiff::{SignedDuration, Timestamp};
@@ -19,6 +20,8 @@ pub struct World {
     pub records: Vec<(String, Record)>,
     pub published: Vec<RemediationCommand>,
     pub asked: Vec<IncidentId>,
+    /// What `iris qlist` says of the instance.
+    pub health: &'static str,
     /// What a model was asked.
     pub consulted: Vec<(IncidentId, Consultation)>,
     drawn: u128,
@@ -38,6 +41,7 @@ impl World {
             records: Vec::new(),
             published: Vec::new(),
             asked: Vec::new(),
+            health: "hung",
             consulted: Vec::new(),
             drawn: 0,
         }
@@ -69,6 +73,45 @@ impl World {
         self.perform(actions);
     }
 
+    /// An entry that was published long ago.
+    pub fn said_long_ago(&mut self, text: &str, severity: u8, process: u32) -> IrisMessage {
+        let message = self.message(text, severity, process);
+        let actions = self.core.handle(&Event::Stale(&message), self.now);
+        self.perform(actions);
+        message
+    }
+
+    /// A person says that an incident is in hand, in the log first.
+    pub fn acknowledges(&mut self, incident: IncidentId) {
+        let finding = self.findings().into_iter().find(|it| it.incident_id == incident).unwrap();
+        let record = IncidentAcknowledged {
+            schema: IncidentAcknowledged::SCHEMA.to_owned(),
+            trace_id: finding.trace_id.clone(),
+            incident_id: incident,
+            by: "ada".to_owned(),
+            at: self.now,
+            note: None,
+        };
+        let subject = subject::incident(&finding.instance, incident, subject::IncidentRecord::Acknowledged);
+        self.records.push((subject.to_string(), Record::Acknowledged(record.clone())));
+        let actions = self.core.handle(&Event::Acknowledged(&record), self.now);
+        self.perform(actions);
+    }
+
+    /// Incidents that ask for a person and were acknowledged by nobody, as the inbox sees them: their findings' severities.
+    pub fn inbox(&self) -> Vec<(IncidentId, Severity)> {
+        let acknowledged = |id: IncidentId| {
+            self.records.iter().any(|(_, it)| matches!(it, Record::Acknowledged(it) if it.incident_id == id))
+        };
+        let mut waits = BTreeMap::new();
+        for finding in self.findings() {
+            if matches!(finding.decision, Decision::Person { .. }) && !acknowledged(finding.incident_id) {
+                waits.insert(finding.incident_id, finding.severity);
+            }
+        }
+        waits.into_iter().collect()
+    }
+
     pub fn later(&mut self, milliseconds: i64) {
         self.now += SignedDuration::from_millis(milliseconds);
         let actions = self.core.handle(&Event::Tick, self.now);
@@ -80,8 +123,7 @@ impl World {
         let os = json!({"memory": {"total_kb": 16_777_216, "huge_page_kb": 2048},
             "parameters": {"vm.nr_hugepages": {"value": "0"}}});
         let config = json!({"globals": globals, "values": {"config": {"globals": globals}}});
-        let restart =
-            json!({"state": "running", "health": "ok", "users": {"sessions": 0, "open_transactions": 0}});
+        let restart = json!({"state": "running", "health": self.health, "users": {"sessions": 0, "open_transactions": 0}});
         self.gathered(&Gathered::Answers(BTreeMap::from([
             (AgentKind::Os, os),
             (AgentKind::Config, config),

@@ -17,6 +17,7 @@ fn facts(more: &[(&str, &str)]) -> Facts {
         ("cpf.journal-directory", "/iris/mgr/journal/"),
         ("cpf.web-server", "1"),
         ("cpf.web-server-port", "52773"),
+        ("instance.health", "hung"),
     ];
     for (name, value) in usual.iter().chain(more) {
         let value = match (crate::facts::fact(name).unwrap().kind, value) {
@@ -116,6 +117,10 @@ fn the_pool_stops_at_its_bounds_and_nothing_is_guessed() {
     }
     assert!(refusal("grow-database-cache", &[("cpf.globals", "0,0,0,0,512,0")]).contains("which one"));
     let unknown = runbook("grow-database-cache").unwrap().plan(&Facts::default()).unwrap_err().to_string();
+    assert!(unknown.contains("the log alone says"), "{unknown}");
+    let mut facts = Facts::default();
+    facts.set("instance.health", FactValue::Text("alert".to_owned())).unwrap();
+    let unknown = runbook("grow-database-cache").unwrap().plan(&facts).unwrap_err().to_string();
     assert!(unknown.contains("is not known (cpf.globals)"), "{unknown}");
 }
 
@@ -210,6 +215,34 @@ fn a_restart_sets_no_value_and_a_look_changes_nothing() {
     assert!(runbooks().iter().filter(|runbook| !runbook.cures).count() == 3);
 }
 
+/// Whoever may write into messages.log can write any entry: an agent must see the trouble too.
+#[test]
+fn what_the_log_alone_says_restarts_nothing() {
+    let refused = [
+        ("memory.refused-standard-mb", "3900"),
+        ("host.memory-mb", "4000"),
+        ("cpf.globals", "0,0,1900,0,0,0"),
+    ];
+    for (id, health, plans) in [
+        ("restart-frozen-instance", "ok", false),
+        ("restart-frozen-instance", "alert", false),
+        ("restart-frozen-instance", "hung", true),
+        ("grow-database-cache", "ok", false),
+        ("grow-database-cache", "alert", true),
+        ("shrink-database-cache", "ok", false),
+        ("shrink-database-cache", "warn", true),
+    ] {
+        let mut known = vec![("instance.health", health)];
+        if id == "shrink-database-cache" {
+            known.extend(refused);
+        }
+        match plan(id, &known) {
+            Ok(_) => assert!(plans, "{id} on an instance that is {health}"),
+            Err(why) => assert!(!plans && why.to_string().contains("the log alone says"), "{id}: {why}"),
+        }
+    }
+}
+
 #[test]
 fn several_answers_become_one_with_the_cause_first_and_one_restart() {
     let known = [
@@ -281,7 +314,7 @@ fn a_runbook_says_which_facts_it_needs() {
     let expected =
         ["cpf.web-server", "cpf.web-server-port", "web-server.free-port", "web-server.port-in-use"];
     assert_eq!(needs, expected);
-    assert!(runbook("restart-frozen-instance").unwrap().facts_needed().is_empty());
+    assert_eq!(runbook("restart-frozen-instance").unwrap().facts_needed(), ["instance.health"]);
 }
 
 #[test]
