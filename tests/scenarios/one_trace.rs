@@ -94,17 +94,22 @@ async fn a_command_is_in_its_own_trace_however_it_comes() {
     let receiver = Receiver::start();
     let mut pipeline = Pipeline::new(&[]).await;
     pipeline.variable("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint());
+    pipeline.variable("INSTANCE_TELEMETRY__LOG_FILTER", "info,instance=debug");
     pipeline.iris.start();
     pipeline.everything().await;
     let caller = Caller::new(pipeline.gateway(TOKEN, &["alert", "command", "read"]).await, TOKEN);
 
     let mut commands = Vec::new();
-    let (status, taken) = caller.post("/v1/commands", &wish::set_cpf("globals", "0,0,300,0,0,0", false)).await;
+    let (status, taken) =
+        caller.post("/v1/commands", &wish::set_cpf("globals", "0,0,300,0,0,0", false)).await;
     assert_eq!(status, 202, "{taken}");
     commands.push((taken["trace_id"].clone(), taken["remediation_id"].clone(), "by HTTP"));
     for (headers, how) in [
         (Headers::new(), "without a trace"),
-        (Headers::new().with("traceparent", &format!("00-{}-00f067aa0ba902b7-01", "4bf92f35".repeat(4))), "in another"),
+        (
+            Headers::new().with("traceparent", &format!("00-{}-00f067aa0ba902b7-01", "4bf92f35".repeat(4))),
+            "in another",
+        ),
     ] {
         let wish = wish::set_cpf("globals", &format!("0,0,{},0,0,0", 301 + commands.len()), false);
         let answer = pipeline.ask_bytes(INSTANCE, wish.to_string().into_bytes(), headers).await;
@@ -139,9 +144,9 @@ async fn a_command_is_in_its_own_trace_however_it_comes() {
             assert!(all.any(|span| span.name.starts_with(begin)), "{how}: {service}\n{}", drawn(&spans));
         };
         of("instance-router", "publish instance.v1.remediation");
-        of("instance-restart-agent", "process instance.v1.remediation");
+        of("instance-config-agent", "process instance.v1.remediation");
         of(if how.starts_with("by") { "instance-gateway" } else { "instance-router" }, "take command");
-        let lines = pipeline.service("restart-agent").log_lines();
+        let lines = pipeline.service("config-agent").log_lines();
         assert!(lines.iter().any(|line| line["trace_id"] == *trace_id), "{how}: no line carries {trace_id}");
     }
 }

@@ -119,9 +119,7 @@ pub(crate) fn may_be_signed(headers: &HeaderMap, now: Timestamp) -> bool {
 }
 
 fn is_fresh(signed_at: &str, now: Timestamp) -> bool {
-    signed_at
-        .parse::<i64>()
-        .is_ok_and(|seconds| now.as_second().abs_diff(seconds) <= SIGNED_WITHIN_SECONDS)
+    signed_at.parse::<i64>().is_ok_and(|seconds| now.as_second().abs_diff(seconds) <= SIGNED_WITHIN_SECONDS)
 }
 
 /// What a request asks for, beside its body.

@@ -13,9 +13,7 @@ use axum::{
     response::Response,
 };
 use instance_bus::{Headers, PublishError};
-use instance_contract::{
-    InstanceName, Notice, NoticeKind, NoticeSource, Shard, TraceId, subject,
-};
+use instance_contract::{InstanceName, Notice, NoticeKind, NoticeSource, Shard, TraceId, subject};
 use tokio::{sync::Notify, time::Instant};
 
 use self::slips::{Slip, Slips, What};
@@ -63,7 +61,8 @@ impl Decisions {
         }
         let who = caller.unwrap_or("somebody without a known credential");
         // Who is nobody is told as one, whatever it asks for.
-        let asked = if caller.is_some() { format!("{method} {route}") } else { "what it asks for".to_owned() };
+        let asked =
+            if caller.is_some() { format!("{method} {route}") } else { "what it asks for".to_owned() };
         let why = response.extensions().get::<Told>().map(|told| told.0.clone()).unwrap_or_default();
         let what = What {
             kind: NoticeKind::Refused,
@@ -122,7 +121,8 @@ pub(crate) async fn last_words(gateway: &Gateway) {
 async fn tell(gateway: &Gateway, last: bool) {
     let decisions = &gateway.decisions;
     loop {
-        let Some((what, slip)) = decisions.slips().due(Instant::now(), last, || decisions.limit.allows()) else {
+        let Some((what, slip)) = decisions.slips().due(Instant::now(), last, || decisions.limit.allows())
+        else {
             return;
         };
         if let Err(error) = write(gateway, &what, &slip).await {

@@ -20,9 +20,9 @@ mod routes; // Read this first: what can be asked.
 mod auth;
 mod guard;
 mod limit;
-mod strangers; // Who has no credential that is known.
 mod problem;
-mod serve; // Connections, and who may come in.
+mod serve;
+mod strangers; // Who has no credential that is known. // Connections, and who may come in.
 
 mod alerts; // Alertmanager.
 mod commands;

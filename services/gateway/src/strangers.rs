@@ -67,7 +67,8 @@ impl Strangers {
         }
         if debts.len() > MOST_PEERS {
             let others = debts.iter().filter(|(other, _)| **other != peer);
-            let least = others.min_by(|one, other| self.owed(*one.1, now).total_cmp(&self.owed(*other.1, now)));
+            let least =
+                others.min_by(|one, other| self.owed(*one.1, now).total_cmp(&self.owed(*other.1, now)));
             if let Some(least) = least.map(|(peer, _)| *peer) {
                 debts.remove(&least);
             }

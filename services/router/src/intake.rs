@@ -23,16 +23,9 @@ pub(crate) enum Taken {
         moved: Option<Span>,
     },
     /// Not legal, but its id can be read: the refusal is written down, unless the id has a history of its own.
-    Illegal {
-        id: RemediationId,
-        answer: Box<CommandAnswer>,
-        ended: Option<Box<Record>>,
-    },
+    Illegal { id: RemediationId, answer: Box<CommandAnswer>, ended: Option<Box<Record>> },
     /// Not even an id.
-    Unreadable {
-        answer: Box<CommandAnswer>,
-        reason: String,
-    },
+    Unreadable { answer: Box<CommandAnswer>, reason: String },
 }
 
 /// Look at a delivery. Reads the bus, changes nothing.

@@ -161,7 +161,8 @@ async fn without_its_bus_it_lives_and_is_not_ready_and_alertmanager_is_told_to_c
     let away = desk.post("/v1/alerts/alertmanager", &body).await;
     assert_eq!(away.status, 503, "{away:?}");
     let page = instance_signals::scrape(instance_signals::Format::Prometheus, std::iter::empty());
-    let failed = page.lines().find(|line| line.contains("error_type=\"503\"") && line.contains("alertmanager"));
+    let failed =
+        page.lines().find(|line| line.contains("error_type=\"503\"") && line.contains("alertmanager"));
     assert!(failed.is_some_and(|line| line.starts_with("http_server_request_duration_seconds")), "{page}");
     let well = page.lines().filter(|line| line.contains("http_response_status_code=\"200\""));
     assert_eq!(well.filter(|line| line.contains("error_type")).count(), 0);

@@ -36,7 +36,11 @@ async fn who_was_refused_what_and_why_is_told_and_a_flood_is_a_number() {
     assert_eq!(faulty.status, 422);
     assert!(faulty.text.contains("[secret]") && !faulty.text.contains("hunter2"), "{faulty:?}");
     let id = Uuid::new_v4();
-    assert_eq!(desk.get(&format!("/v1/remediations/{id}")).await.status, 404, "a question, and no is its answer");
+    assert_eq!(
+        desk.get(&format!("/v1/remediations/{id}")).await.status,
+        404,
+        "a question, and no is its answer"
+    );
     for _ in 0..30 {
         let stranger = desk.client.get(desk.url("/v1/remediations")).bearer_auth("token-of-nobody-at-all");
         assert_eq!(desk.send(stranger).await.status, 401);
@@ -53,7 +57,8 @@ async fn who_was_refused_what_and_why_is_told_and_a_flood_is_a_number() {
     let strangers = all.iter().filter(|notice| notice.what.contains("somebody without a known credential"));
     let strangers: Vec<&str> = strangers.map(|notice| notice.what.as_str()).collect();
     assert!(strangers.len() <= 2, "the first, and the rest as a number: {strangers:#?}");
-    let times = |what: &&str| what.rsplit_once(", ").and_then(|(_, rest)| rest.strip_suffix(" times")?.parse().ok());
+    let times =
+        |what: &&str| what.rsplit_once(", ").and_then(|(_, rest)| rest.strip_suffix(" times")?.parse().ok());
     assert_eq!(strangers.iter().map(|what| times(what).unwrap_or(1_u32)).sum::<u32>(), 30, "{strangers:#?}");
     assert_eq!(all.len() - strangers.len(), 2, "{all:#?}");
 }
