@@ -104,6 +104,7 @@ async fn a_command_is_in_its_own_trace_however_it_comes() {
         caller.post("/v1/commands", &wish::set_cpf("globals", "0,0,300,0,0,0", false)).await;
     assert_eq!(status, 202, "{taken}");
     commands.push((taken["trace_id"].clone(), taken["remediation_id"].clone(), "by HTTP"));
+    pipeline.ended(taken["remediation_id"].as_str().unwrap().parse().unwrap()).await;
     for (headers, how) in [
         (Headers::new(), "without a trace"),
         (
@@ -114,6 +115,8 @@ async fn a_command_is_in_its_own_trace_however_it_comes() {
         let wish = wish::set_cpf("globals", &format!("0,0,{},0,0,0", 301 + commands.len()), false);
         let answer = pipeline.ask_bytes(INSTANCE, wish.to_string().into_bytes(), headers).await;
         commands.push((wish["trace_id"].clone(), json!(answer.remediation_id.unwrap()), how));
+        // One after the other: none waits for another's end.
+        pipeline.ended(answer.remediation_id.unwrap()).await;
     }
     // What an alert becomes has a trace that follows from the alert.
     let alert = json!({"version": "4", "alerts": [{
