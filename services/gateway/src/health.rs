@@ -28,13 +28,12 @@ pub(crate) async fn readyz(State(gateway): State<Arc<Gateway>>, RawQuery(query):
     let query = query.unwrap_or_default();
     let verbose = query.contains("verbose");
     let before = if gateway.open.allows() { None } else { gateway.answered.last(verbose) };
-    let (ready, page) = match before {
-        Some(before) => before,
-        None => {
-            let found = gateway.readiness.answer(&query).await;
-            gateway.answered.note(verbose, &found);
-            found
-        }
+    let (ready, page) = if let Some(before) = before {
+        before
+    } else {
+        let found = gateway.readiness.answer(&query).await;
+        gateway.answered.note(verbose, &found);
+        found
     };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, page).into_response()

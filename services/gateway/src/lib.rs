@@ -131,8 +131,8 @@ pub async fn run_on(ctx: Context<Config>, listener: TcpListener) -> Result<(), E
     }
     let router = routes::router(&gateway);
     let serving = serve::serve(listener, router, limits, &ctx.drain, &ctx.tasks);
-    let (served, discovered, ()) = tokio::join!(serving, discover(&ctx), decisions::keep(&gateway));
-    decisions::last_words(&gateway).await;
+    let (served, discovered, ()) = tokio::join!(serving, discover(&ctx), Box::pin(decisions::keep(&gateway)));
+    Box::pin(decisions::last_words(&gateway)).await;
     served?;
     discovered
 }
