@@ -84,6 +84,6 @@ async fn an_alert_about_which_nothing_is_done_is_told_once() {
         let notice = of(&told, outcome);
         assert_eq!(notice.kind, NoticeKind::Alerted);
         assert!(notice.what.contains("told by tests") && !notice.why.is_empty(), "{notice:?}");
-        assert_eq!(notice.instance.as_ref().map(|name| name.as_str()), Some("PROD"));
+        assert_eq!(notice.instance.as_ref().map(instance_contract::InstanceName::as_str), Some("PROD"));
     }
 }
