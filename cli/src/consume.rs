@@ -111,6 +111,8 @@ impl Intake<'_> {
             instance: self.args.instance.as_ref(),
             now: online::now(),
             operator: online::operator(),
+            // What is taken in was sent by others, whoever runs us.
+            caller: None,
         };
         // The same bytes, sent twice after a crash, are stored once; other bytes under the same command id are a
         // matter for the router, which refuses them.
@@ -129,7 +131,7 @@ impl Intake<'_> {
                 return Ok(Settled::Refused(faults));
             }
         };
-        let headers = Headers::new().with("traceparent", &complete::traceparent(&command));
+        let headers = Headers::new().with("traceparent", &complete::traceparent(&command, None));
         let subject = subject::command(&command.instance);
         self.bus.publish_bytes(&subject, bytes.into(), Some(&message_id), headers).await?;
         self.tell(&found.name, "taken", Some(&command.command_id.to_string()), None)?;

@@ -95,10 +95,9 @@ fn list(letters: &[DeadLetter], session: &Session) -> Result<()> {
 }
 
 fn show(letter: &DeadLetter, session: &Session) -> Result<()> {
-    let payload = String::from_utf8_lossy(&letter.payload);
+    let payload = payload_of(letter);
     if session.json() {
-        let headers: Map<String, Value> =
-            letter.headers.iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        let headers = headers_of(letter);
         let mut document = Map::from_iter([("schema".to_owned(), "instance.cli.v1.dead_letter".into())]);
         document.extend(summary(letter));
         document.extend([("headers".to_owned(), headers.into()), ("payload".to_owned(), payload.into())]);
@@ -111,6 +110,15 @@ fn show(letter: &DeadLetter, session: &Session) -> Result<()> {
     print(printable(&payload))
 }
 
+/// As it came, but for what looks like a secret. (`replay` publishes it as it came.)
+fn payload_of(letter: &DeadLetter) -> String {
+    redact(&String::from_utf8_lossy(&letter.payload)).into_owned()
+}
+
+fn headers_of(letter: &DeadLetter) -> Map<String, Value> {
+    letter.headers.iter().map(|(name, value)| (name.to_owned(), redact(value).into())).collect()
+}
+
 fn summary(letter: &DeadLetter) -> Map<String, Value> {
     let fields = json!({
         "sequence": letter.sequence, "reason": redact(&letter.reason), "subject": letter.subject, "stream": letter.stream,
@@ -120,5 +128,31 @@ fn summary(letter: &DeadLetter) -> Map<String, Value> {
     match fields {
         Value::Object(fields) => fields,
         _ => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use instance_bus::Headers;
+
+    use super::*;
+
+    #[test]
+    fn what_is_shown_of_a_dead_letter_holds_no_secret() {
+        let letter = DeadLetter {
+            sequence: 1,
+            reason: "refused: db_password=hunter2hunter2".to_owned(),
+            subject: "instance.v1.command.PROD".to_owned(),
+            stream: "INSTANCE_COMMANDS".to_owned(),
+            stream_sequence: 1,
+            deliveries: 1,
+            died_at: jiff::Timestamp::UNIX_EPOCH,
+            payload: r#"{"instance": "PROD", "recommended_action": "db_password=hunter2hunter2", "x": 1}"#
+                .into(),
+            headers: Headers::new().with("X-Auth", "Bearer hunter2hunter2").with("X-Plain", "stays"),
+        };
+        let shown = format!("{} {:?} {:?}", payload_of(&letter), headers_of(&letter), summary(&letter));
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(shown.contains(r#""instance": "PROD""#) && shown.contains("stays"), "{shown}");
     }
 }

@@ -21,10 +21,12 @@ const ALL: &str = r#"{"osAgent": {"enabled": true}, "imagePullSecrets": [{"name"
     "digest": "sha256:0000000000000000000000000000000000000000000000000000000000000000"}, "podAnnotations": {"a": "b"},
     "nodeSelector": {"disk": "ssd"}, "tolerations": [{"key": "db", "operator": "Exists"}], "extraEnv": [{"name": "RUST_BACKTRACE",
     "value": "1"}], "networkPolicy": {"extraEgress": [{"ports": [{"port": 4318}]}]},
-    "roles": {"router": {"enabled": true, "command": ["instance-router"], "ports": [{"containerPort": 9464, "name": "metrics"}]},
-    "gateway": {"enabled": true, "command": ["instance-gateway"]}}}"#;
+    "roles": {"router": {"enabled": true, "command": ["instance-router"], "ports": [{"containerPort": 9000, "name": "other"}]},
+    "gateway": {"enabled": true, "command": ["instance-gateway"], "extraVolumes": [{"name": "tokens", "secret":
+    {"secretName": "tokens"}}], "extraVolumeMounts": [{"name": "tokens", "mountPath": "/tokens"}]}},
+    "telemetry": {"otlpEndpoint": "http://collector:4318"}}"#;
 const LITTLE: &str = r#"{"roles": {"analyst": {"enabled": false, "command": ["instance-analyst"]}}, "busInit": {"enabled": false},
-    "networkPolicy": {"enabled": false}, "podDisruptionBudget": {"enabled": false}, "serviceAccount": {"create": false}}"#;
+    "networkPolicy": {"enabled": false}, "podDisruptionBudget": {"enabled": false}, "serviceAccount": {"create": false}, "telemetry": {"metricsPort": 0}}"#;
 
 /// What Helm makes of the chart, or nothing where Helm could not be had.
 fn rendered(sets: &[(&str, &str)]) -> Option<Value> {
@@ -60,6 +62,18 @@ fn what_helm_renders_is_what_kubernetes_takes() {
     );
     assert_eq!((count("default", "Service"), count("all", "Service")), (0, 1));
     reached(&told, "gateway");
+    for (set, port, collector) in [
+        ("default", Some(9464), None),
+        ("all", Some(9464), Some("http://collector:4318")),
+        ("little", None, None),
+    ] {
+        for pod in pods(&told, set) {
+            observed(&pod, port, collector);
+            // A role's own volumes are in no other pod.
+            let has_tokens = pod.volumes.iter().flatten().any(|volume| volume.name == "tokens");
+            assert_eq!(has_tokens, set == "all" && pod.containers[0].name == "gateway");
+        }
+    }
     for set in ["default", "all", "little"] {
         for object in objects(&told, set) {
             known(object);
@@ -118,6 +132,44 @@ fn known(object: &Value) {
         "PodDisruptionBudget" => drop(whole::<PodDisruptionBudget>(object)),
         other => panic!("nobody looks at a {other}"),
     }
+}
+
+/// Of every service.
+fn pods(told: &Value, set: &str) -> Vec<PodSpec> {
+    let services =
+        objects(told, set).filter(|object| object["kind"] == "Deployment" || object["kind"] == "DaemonSet");
+    let pods: Vec<PodSpec> = services
+        .map(|object| serde_json::from_value(object["spec"]["template"]["spec"].clone()).unwrap())
+        .collect();
+    assert!(!pods.is_empty(), "{set} has no service");
+    pods
+}
+
+/// It tells where it runs, answers scrapes where it says so, and exports where it was told to.
+fn observed(pod: &PodSpec, port: Option<i32>, collector: Option<&str>) {
+    let container = &pod.containers[0];
+    let variable = |name: &str| container.env.iter().flatten().find(|variable| variable.name == name);
+    for (name, field) in [
+        ("POD_NAME", "metadata.name"),
+        ("POD_UID", "metadata.uid"),
+        ("POD_NAMESPACE", "metadata.namespace"),
+        ("NODE_NAME", "spec.nodeName"),
+    ] {
+        let source = variable(name).and_then(|variable| variable.value_from.as_ref()?.field_ref.as_ref());
+        assert_eq!(
+            source.map(|source| source.field_path.as_str()),
+            Some(field),
+            "{name} of {}",
+            container.name
+        );
+    }
+    let value = |name: &str| variable(name).and_then(|variable| variable.value.as_deref());
+    assert_eq!(value("CONTAINER_NAME"), Some(container.name.as_str()));
+    assert_eq!(value("OTEL_EXPORTER_OTLP_ENDPOINT"), collector);
+    let listens = port.map(|port| format!("0.0.0.0:{port}"));
+    assert_eq!(value("INSTANCE_TELEMETRY__LISTEN"), listens.as_deref());
+    let metrics = container.ports.iter().flatten().find(|port| port.name.as_deref() == Some("metrics"));
+    assert_eq!(metrics.map(|port| port.container_port), port, "{}", container.name);
 }
 
 /// The role's Service leads to its pods, and to a port that they listen on, for others than themselves.

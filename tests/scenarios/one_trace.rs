@@ -9,14 +9,17 @@ use std::{
 
 use async_nats::jetstream::message::StreamMessage;
 use instance_bus::Headers;
+use instance_clock::{Clock as _, SystemClock};
 use instance_contract::{IrisMessage, RemediationId};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
+    gateway::Caller,
     otlp::{Receiver, Span},
     pipeline::{INSTANCE, PANIC, Pipeline, wish},
 };
 
+const TOKEN: &str = "token-of-the-tracer";
 const INTERNAL: i32 = 1;
 const PRODUCER: i32 = 4;
 const CONSUMER: i32 = 5;
@@ -81,6 +84,73 @@ async fn the_built_in_rule_answers_in_the_same_trace() {
         ["process instance.v1.error.{host}.{instance}.{severity}", "publish instance.v1.command.{instance}"]
     {
         assert!(spans.iter().any(|span| span.service == "instance-analyst" && span.name == name), "{name}");
+    }
+}
+
+/// By HTTP and by a client of NATS that has no tracer, or another trace under way: all that is told of a command is told in
+/// the trace that it names.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_is_in_its_own_trace_however_it_comes() {
+    let receiver = Receiver::start();
+    let mut pipeline = Pipeline::new(&[]).await;
+    pipeline.variable("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint());
+    pipeline.variable("INSTANCE_TELEMETRY__LOG_FILTER", "info,instance=debug");
+    pipeline.iris.start();
+    pipeline.everything().await;
+    let caller = Caller::new(pipeline.gateway(TOKEN, &["alert", "command", "read"]).await, TOKEN);
+
+    let mut commands = Vec::new();
+    let (status, taken) =
+        caller.post("/v1/commands", &wish::set_cpf("globals", "0,0,300,0,0,0", false)).await;
+    assert_eq!(status, 202, "{taken}");
+    commands.push((taken["trace_id"].clone(), taken["remediation_id"].clone(), "by HTTP"));
+    pipeline.ended(taken["remediation_id"].as_str().unwrap().parse().unwrap()).await;
+    for (headers, how) in [
+        (Headers::new(), "without a trace"),
+        (
+            Headers::new().with("traceparent", &format!("00-{}-00f067aa0ba902b7-01", "4bf92f35".repeat(4))),
+            "in another",
+        ),
+    ] {
+        let wish = wish::set_cpf("globals", &format!("0,0,{},0,0,0", 301 + commands.len()), false);
+        let answer = pipeline.ask_bytes(INSTANCE, wish.to_string().into_bytes(), headers).await;
+        commands.push((wish["trace_id"].clone(), json!(answer.remediation_id.unwrap()), how));
+        // One after the other: none waits for another's end.
+        pipeline.ended(answer.remediation_id.unwrap()).await;
+    }
+    // What an alert becomes has a trace that follows from the alert.
+    let alert = json!({"version": "4", "alerts": [{
+        "status": "firing", "labels": {"alertname": "IrisLicenseEnds", "iris_instance": INSTANCE},
+        "startsAt": SystemClock.now().to_string(), "fingerprint": "f1",
+    }]});
+    let (status, told) = caller.post("/v1/alerts/alertmanager", &alert).await;
+    assert_eq!((status, &told["alerts"][0]["outcome"]), (200, &json!("commanded")), "{told}");
+    let id = &told["alerts"][0]["remediation_id"];
+    let accepted = pipeline.recorded(id.as_str().unwrap().parse().unwrap(), "accepted").await;
+    commands.push((accepted.json::<Value>().unwrap()["trace_id"].clone(), id.clone(), "by an alert"));
+    for (trace_id, id, how) in &commands {
+        let id: RemediationId = id.as_str().unwrap().parse().unwrap();
+        pipeline.ended(id).await;
+        for record in pipeline.records(id).await {
+            let payload: Value = record.json().unwrap();
+            assert_eq!(payload["trace_id"], *trace_id, "{how}: {}", record.subject);
+            let header = record.headers.get("traceparent").unwrap_or_default();
+            let begin = format!("00-{}-", trace_id.as_str().unwrap());
+            assert!(header.starts_with(&begin), "{how}: {} has {header}, not {begin}", record.subject);
+        }
+    }
+    pipeline.drained().await;
+    for (trace_id, _, how) in &commands {
+        let spans = receiver.spans_of(trace_id.as_str().unwrap());
+        let of = |service: &str, begin: &str| {
+            let mut all = spans.iter().filter(|span| span.service == service);
+            assert!(all.any(|span| span.name.starts_with(begin)), "{how}: {service}\n{}", drawn(&spans));
+        };
+        of("instance-router", "publish instance.v1.remediation");
+        of("instance-config-agent", "process instance.v1.remediation");
+        of(if how.starts_with("by") { "instance-gateway" } else { "instance-router" }, "take command");
+        let lines = pipeline.service("config-agent").log_lines();
+        assert!(lines.iter().any(|line| line["trace_id"] == *trace_id), "{how}: no line carries {trace_id}");
     }
 }
 

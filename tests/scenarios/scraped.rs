@@ -83,6 +83,16 @@ async fn prometheus_scrapes_every_kind_of_service_and_exemplars_lead_to_spans_th
     ] {
         assert!(report["spans"][span].as_u64() > Some(0), "no span \"{span}\" in {report:#}");
     }
+    // By OTLP too, not on the page of a scrape alone.
+    for metric in [
+        "gen_ai.client.operation.duration",
+        "gen_ai.client.token.usage",
+        "instance.model.cache.lookups",
+        "instance.model.calls",
+        "http.server.request.duration",
+    ] {
+        assert!(report["metrics"].as_array().unwrap().contains(&json!(metric)), "no {metric} in {report:#}");
+    }
     let exported = report["traces"].as_array().unwrap();
     for trace in traces.into_iter().flatten() {
         assert!(exported.contains(&json!(trace)), "the exemplar's trace {trace} was never exported");

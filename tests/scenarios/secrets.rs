@@ -3,6 +3,7 @@
 
 use std::{fs, io::Write as _, time::Duration};
 
+use instance_bus::Headers;
 use instance_clock::{Clock as _, SystemClock};
 use instance_testkit::{Endpoint, Seen, eventually};
 use serde_json::{Value, json};
@@ -57,6 +58,7 @@ async fn no_secret_leaves_by_analyst_gateway_webhook_or_terminal() {
         assert!(ran.code < 2, "{ran:?}");
         told += &(ran.stdout + &ran.stderr);
     }
+    told += &on_the_terminal(&pipeline).await;
     for service in ["analyst", "gateway"] {
         let address = listens_at(&mut pipeline, service);
         told += &get(&address, "/metrics", "application/openmetrics-text;version=1.0.0");
@@ -70,6 +72,36 @@ async fn no_secret_leaves_by_analyst_gateway_webhook_or_terminal() {
     }
 }
 
+/// Dead letters in full, and refusals, which repeat what they refuse.
+async fn on_the_terminal(pipeline: &Pipeline) -> String {
+    // What is no command at all is buried as it came.
+    let (file, mut told) = (pipeline.path("refused.json"), String::new());
+    for (text, _) in SECRETS {
+        let nothing = format!("{{\"requested_by\": {}", Value::String((*text).to_owned()));
+        pipeline.ask_bytes(INSTANCE, nothing.into_bytes(), Headers::new().with("Comment", "a test")).await;
+        let mut faulty = wish::set_cpf("globals", "1", false);
+        faulty["priority"] = (*text).into();
+        fs::write(&file, faulty.to_string()).unwrap();
+        for words in [&["orchestrate", "--command-file"][..], &["--json", "orchestrate", "--command-file"]] {
+            let ran = pipeline.instance(&[words, &[file.to_str().unwrap()]].concat()).await;
+            assert_eq!(ran.code, 3, "{ran:?}");
+            told += &(ran.stdout + &ran.stderr);
+        }
+    }
+    let letters = command_line::json(&pipeline.instance(&["dead-letter", "list", "--json"]).await);
+    let letters = letters["dead_letters"].as_array().unwrap().clone();
+    assert!(letters.len() >= SECRETS.len(), "{letters:?}");
+    for letter in letters {
+        let number = letter["sequence"].to_string();
+        for words in [&["dead-letter", "show", &number][..], &["dead-letter", "show", &number, "--json"]] {
+            let ran = pipeline.instance(words).await;
+            assert_eq!(ran.code, 0, "{ran:?}");
+            told += &(ran.stdout + &ran.stderr);
+        }
+    }
+    told
+}
+
 /// Entries that no row knows: somebody is called for them.
 fn in_the_log(pipeline: &Pipeline) {
     let mut log = fs::OpenOptions::new().append(true).open(pipeline.iris.log_path()).unwrap();
@@ -79,10 +111,13 @@ fn in_the_log(pipeline: &Pipeline) {
     }
 }
 
-/// Alerts and commands that carry them, and what can be read of them afterwards. (A faulty command is answered with its own
-/// words, to the asker alone.)
+/// Alerts and commands that carry them, what was answered, and what can be read of them afterwards.
 async fn by_http(caller: &Caller) -> String {
-    let mut accepted = Vec::new();
+    let (mut accepted, mut answers) = (Vec::new(), String::new());
+    // What no shape of secrets is like is known by its value: the gateway has read it.
+    let (status, answer) = caller.post("/v1/commands", &json!({ "priority": TOKEN })).await;
+    let answer = answer.to_string();
+    assert!(status == 422 && !answer.contains(TOKEN) && answer.contains("[secret]"), "{status} {answer}");
     for (at, (text, _)) in SECRETS.iter().enumerate() {
         let alert = json!({
             "status": "firing", "labels": {"alertname": "Unknown", "iris_instance": INSTANCE, "note": text},
@@ -107,6 +142,7 @@ async fn by_http(caller: &Caller) -> String {
         ] {
             let (status, answer) = caller.post(path, body).await;
             assert!(status < 500, "{path}: {status} {answer}");
+            answers += &format!("{answer}\n");
         }
         // One that is planned: its steps have reasons.
         let mut legal = wish::set_cpf("globals", "0,0,512,0,0,0", false);
@@ -118,7 +154,7 @@ async fn by_http(caller: &Caller) -> String {
     }
     let (status, all) = caller.get("/v1/remediations").await;
     assert!(status == 200 && all["found"].as_u64() > Some(0), "{all}");
-    let mut told = format!("{all:#}\n");
+    let mut told = format!("{answers}{all:#}\n");
     for id in accepted {
         let ended = eventually(PATIENCE, || async {
             let (_, one) = caller.get(&format!("/v1/remediations/{id}")).await;

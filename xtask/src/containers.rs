@@ -17,6 +17,7 @@ use anyhow::{Context, Result, ensure};
 
 use self::engine::{Engine, Found};
 pub use self::images::Binaries;
+use crate::ci::Outcome;
 use crate::command;
 use crate::workspace::Workspace;
 
@@ -34,23 +35,21 @@ pub struct Options {
 }
 
 /// Bring it up, break it, judge it, take it down. Where no engine can run it says so: that is skipped, not passed.
-pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+pub fn run(workspace: &Workspace, options: &Options) -> Result<Outcome> {
     let folder = workspace.target.join("containers");
     std::fs::create_dir_all(&folder).with_context(|| format!("could not make \"{}\"", folder.display()))?;
     let engine = match engine::find(&folder)? {
         Found::Engine(engine) => engine,
         Found::None(why) => {
-            println!("skipped: no container was started, because {why}");
-            return Ok(());
+            return Ok(Outcome::skipped(format!("no container was started, because {why}")));
         }
     };
     println!("engine: {}", engine.version()?);
     let started = Instant::now();
     if let Err(why) = images::base(&engine, &folder.join("debian")) {
-        println!(
-            "skipped: no container was started, because the base image could not be made or run: {why:#}"
-        );
-        return Ok(());
+        return Ok(Outcome::skipped(format!(
+            "no container was started, because the base image could not be made or run: {why:#}"
+        )));
     }
     let images = images::make(workspace, &engine, &folder, options.binaries)?;
     println!("images made in {:.0} s", started.elapsed().as_secs_f64());
@@ -69,7 +68,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         ensure!(left.trim().is_empty(), "containers were left behind: {left}");
         println!("down, and nothing is left");
     }
-    outcome
+    outcome.map(|()| Outcome::Passed)
 }
 
 /// compose.yaml on an engine, with everything that differs from a first try by hand.

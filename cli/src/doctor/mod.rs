@@ -3,6 +3,8 @@
 mod bus;
 mod collector;
 mod host;
+mod outside; // What services call.
+mod reach;
 
 use anyhow::Result;
 use serde::Serialize;
@@ -73,6 +75,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
         checks.push(host::iris_command(args.iris_command.as_deref()).await);
         checks.extend(host::rights());
         checks.extend(collector::check().await);
+        checks.extend(outside::checks(&session.global).await);
         Ok(checks)
     })?;
     let healthy = checks.iter().all(|check| check.outcome != Outcome::Fail);

@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::trace_context::Caller;
+
 /// What is read at most; the contract's own limit is told by the contract.
 pub const LARGEST_COMMAND: usize = 16 * 1024 * 1024;
 
@@ -18,6 +20,15 @@ pub struct Wishes<'a> {
     pub instance: Option<&'a InstanceName>,
     pub now: Timestamp,
     pub operator: String,
+    /// The trace that whoever calls us is in.
+    pub caller: Option<Caller>,
+}
+
+impl Wishes<'_> {
+    /// Of a command that is made here: its caller's trace goes on.
+    fn trace_id(&self) -> TraceId {
+        self.caller.as_ref().map_or_else(fresh_trace_id, |caller| caller.trace_id.clone())
+    }
 }
 
 /// The command and its bytes, or the answer that a router would give.
@@ -29,7 +40,7 @@ pub fn legal(bytes: Vec<u8>, wishes: &Wishes<'_>) -> Result<(RemediationCommand,
     // What the router takes an older command to say may differ in what only it knows; the rules are the same.
     let older = Older {
         instance: wishes.instance.cloned(),
-        trace_id: fresh_trace_id(),
+        trace_id: wishes.trace_id(),
         requested_by: wishes.operator.clone(),
         issued_at: wishes.now,
     };
@@ -59,7 +70,7 @@ fn changed(bytes: &[u8], wishes: &Wishes<'_>) -> Result<Vec<u8>, CommandAnswer> 
     }
     if wishes.complete {
         fields.insert("command_id".to_owned(), Uuid::new_v4().to_string().into());
-        fields.insert("trace_id".to_owned(), fresh_trace_id().to_string().into());
+        fields.insert("trace_id".to_owned(), wishes.trace_id().to_string().into());
         fields.insert("issued_at".to_owned(), wishes.now.to_string().into());
         fields.insert("requested_by".to_owned(), wishes.operator.as_str().into());
         fields.entry("schema").or_insert_with(|| RemediationCommand::SCHEMA.into());
@@ -90,8 +101,12 @@ fn fresh_trace_id() -> TraceId {
     TraceId::from_bytes(rand::random())
 }
 
-/// The W3C trace context of a sender that has no tracer: the command's trace, a span of our own.
-pub fn traceparent(command: &RemediationCommand) -> String {
+/// The W3C trace context that a command is sent in: the caller's where that is the command's trace. Else that of a sender
+/// who has no tracer: the command's trace, a span of our own.
+pub fn traceparent(command: &RemediationCommand, caller: Option<&Caller>) -> String {
+    if let Some(caller) = caller.filter(|caller| caller.trace_id == command.trace_id) {
+        return caller.traceparent.clone();
+    }
     let span = rand::random::<u64>().max(1);
     format!("00-{}-{span:016x}-01", command.trace_id)
 }
@@ -107,7 +122,7 @@ mod tests {
 
     fn wishes(instance: Option<&InstanceName>) -> Wishes<'_> {
         let now = Timestamp::UNIX_EPOCH;
-        Wishes { dry_run: false, complete: false, instance, now, operator: "me".to_owned() }
+        Wishes { dry_run: false, complete: false, instance, now, operator: "me".to_owned(), caller: None }
     }
 
     #[test]
@@ -148,7 +163,21 @@ mod tests {
     fn the_trace_of_the_command_goes_along() {
         let file = include_bytes!("../../../examples/os.json").to_vec();
         let command = legal(file, &wishes(None)).unwrap().0;
-        let text = traceparent(&command);
+        let text = traceparent(&command, None);
         assert!(text.starts_with(&format!("00-{}-", command.trace_id)) && text.len() == 55, "{text}");
+    }
+
+    #[test]
+    fn a_completed_command_goes_on_in_the_trace_of_whoever_calls() {
+        let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let caller = super::super::trace_context::of_caller(&|_| Some(traceparent.to_owned()));
+        let file = include_bytes!("../../../examples/os.json").to_vec();
+        let wishes = Wishes { complete: true, caller, ..wishes(None) };
+        let (command, _) = legal(file.clone(), &wishes).unwrap();
+        assert_eq!(command.trace_id.to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(super::traceparent(&command, wishes.caller.as_ref()), traceparent);
+        // What the file says of its trace counts.
+        let (own, _) = legal(file, &Wishes { complete: false, ..wishes }).unwrap();
+        assert_ne!(own.trace_id, command.trace_id);
     }
 }

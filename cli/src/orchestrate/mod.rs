@@ -2,15 +2,16 @@
 
 pub mod complete; // Also what `instance consume` takes in.
 mod follow;
+pub mod trace_context; // Of whoever calls us.
 
-use std::{path::PathBuf, time::Duration};
+use std::{env, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result};
 use instance_bus::{Bus, Headers};
 use instance_contract::{
     AnswerStatus, CommandAnswer, InstanceName, RemediationCommand, RemediationId, subject,
 };
-
+use instance_redaction::redacted;
 use tracing::Instrument as _;
 
 use crate::{
@@ -25,6 +26,7 @@ Examples:
   instance orchestrate --command-file command.json --dry-run --wait     What would change?
   instance orchestrate --command-file command.json --wait               Do it, and tell the end.
   instance orchestrate --command-file examples/os.json --complete       A new command from an example.
+A caller that is traced (variable TRACEPARENT) goes on in the same trace: with --complete, and where the file names no other.
 With --wait the exit code is the verdict: 0 success, 1 failure, 3 refused, 4 not verified, 5 undone.";
 
 /// A remediation ends within an hour unless policy says otherwise; then this is over, not the remediation.
@@ -58,6 +60,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
         instance: args.instance.as_ref(),
         now: online::now(),
         operator: online::operator(),
+        caller: trace_context::of_caller(&|name| env::var(name).ok()),
     };
     let (command, bytes) = match complete::legal(bytes, &wishes) {
         Ok(legal) => legal,
@@ -67,7 +70,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
         }
     };
     online::run(session, async |bus| {
-        let traceparent = complete::traceparent(&command);
+        let traceparent = complete::traceparent(&command, wishes.caller.as_ref());
         let span = tracing::info_span!("orchestrate", otel.kind = "internal");
         // The command says which trace it belongs to; what we do is part of it.
         instance_bus::continue_from(&span, &traceparent);
@@ -121,7 +124,14 @@ fn nobody_answered(id: RemediationId) -> anyhow::Error {
 }
 
 fn show_answer(answer: &CommandAnswer, session: &Session) -> Result<()> {
-    if session.json() { print_json(answer) } else { print(text_of(answer, session)) }
+    // Faults repeat what was sent.
+    let mut answer = answer.clone();
+    for fault in &mut answer.faults {
+        for text in [&mut fault.field, &mut fault.value, &mut fault.rule] {
+            *text = redacted(std::mem::take(text));
+        }
+    }
+    if session.json() { print_json(&answer) } else { print(text_of(&answer, session)) }
 }
 
 fn text_of(answer: &CommandAnswer, session: &Session) -> String {

@@ -41,6 +41,35 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
   value: _INBOX_{{ .component }}
 {{- end }}
 
+{{/* What its spans, metrics and log lines say of where it runs, and how they are asked for. */}}
+{{- define "instance.telemetryEnv" -}}
+- name: POD_NAME
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- name: POD_UID
+  valueFrom: {fieldRef: {fieldPath: metadata.uid}}
+- name: POD_NAMESPACE
+  valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+- name: NODE_NAME
+  valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
+- name: CONTAINER_NAME
+  value: {{ .component }}
+{{- with .root.Values.telemetry.metricsPort }}
+- name: INSTANCE_TELEMETRY__LISTEN
+  value: "0.0.0.0:{{ . }}"
+{{- end }}
+{{- with .root.Values.telemetry.otlpEndpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ . | quote }}
+{{- end }}
+{{- end }}
+
+{{- define "instance.metricsPort" -}}
+{{- with .Values.telemetry.metricsPort -}}
+- containerPort: {{ . }}
+  name: metrics
+{{- end }}
+{{- end }}
+
 {{/* Only its own key is in the pod. */}}
 {{- define "instance.keyVolume" -}}
 - name: keys

@@ -88,9 +88,7 @@ impl Callers {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let signed_at = text(SIGNED_AT);
         let presented = hex(text(SIGNATURE).strip_prefix("sha256=").unwrap_or_default());
-        let fresh = signed_at
-            .parse::<i64>()
-            .is_ok_and(|seconds| now.as_second().abs_diff(seconds) <= SIGNED_WITHIN_SECONDS);
+        let fresh = is_fresh(signed_at, now);
         let equal = |caller: &Caller| {
             let ours = caller.keys.iter().map(|key| signature(key, signed_at, asked, body));
             ours.map(|ours| ours.ct_eq(&presented) & Choice::from(u8::from(fresh))).collect()
@@ -109,6 +107,19 @@ impl Callers {
         }
         usize::try_from(found).ok().and_then(|index| self.0.get(index))
     }
+}
+
+/// Could there be a body that this is the signature of? A look at the head alone, before a body is read.
+pub(crate) fn may_be_signed(headers: &HeaderMap, now: Timestamp) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let digits = text(SIGNATURE).strip_prefix("sha256=").unwrap_or_default();
+    is_fresh(text(SIGNED_AT), now)
+        && digits.len() == 64
+        && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+}
+
+fn is_fresh(signed_at: &str, now: Timestamp) -> bool {
+    signed_at.parse::<i64>().is_ok_and(|seconds| now.as_second().abs_diff(seconds) <= SIGNED_WITHIN_SECONDS)
 }
 
 /// What a request asks for, beside its body.
@@ -172,7 +183,13 @@ fn secrets(caller: &str, file: &Path) -> Result<Vec<Vec<u8>>, Error> {
     match lines.iter().map(Vec::len).min() {
         None => Err(refused("is empty")),
         Some(shortest) if shortest < SHORTEST_SECRET => Err(refused("is shorter than 16 characters")),
-        Some(_) => Ok(lines),
+        Some(_) => {
+            for line in &lines {
+                // Also what no shape of secrets is like must not come out in a log or an answer.
+                instance_redaction::learn(&String::from_utf8_lossy(line));
+            }
+            Ok(lines)
+        }
     }
 }
 

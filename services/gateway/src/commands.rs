@@ -16,6 +16,7 @@ use instance_contract::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tracing::Instrument as _;
 
 use crate::{Gateway, guard::Asker, problem::Problem};
 
@@ -65,7 +66,7 @@ pub(crate) async fn take(
     if gateway.dry_run && !command.dry_run {
         return Err(Problem::dry_run());
     }
-    let answer = send(&gateway, &command, body).await?;
+    let answer = in_its_trace(&command.trace_id, command.command_id, send(&gateway, &command, body)).await?;
     let taken = |status, place| CommandTaken {
         status,
         command_id: command.command_id,
@@ -108,6 +109,25 @@ async fn send(
     let reply = tokio::time::timeout(patience, inbox.next()).await.ok().flatten();
     // An answer that cannot be read says as much as none: the command is stored.
     Ok(reply.and_then(|reply| serde_json::from_slice(&reply.payload).ok()))
+}
+
+/// What is done for a command belongs to the trace that it names, whatever trace its request came in.
+pub(crate) async fn in_its_trace<T>(
+    trace_id: &TraceId,
+    command_id: CommandId,
+    work: impl Future<Output = T>,
+) -> T {
+    if !instance_bus::is_elsewhere(trace_id) {
+        return work.await;
+    }
+    let span = tracing::info_span!(
+        parent: None,
+        "take command",
+        otel.kind = "internal",
+        instance.command.id = %command_id,
+    );
+    instance_bus::begin_in(&span, trace_id);
+    work.instrument(span).await
 }
 
 /// The W3C trace context of a sender that has no tracer: the command's trace, a span of our own.

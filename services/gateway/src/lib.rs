@@ -21,7 +21,8 @@ mod auth;
 mod guard;
 mod limit;
 mod problem;
-mod serve; // Connections, and who may come in.
+mod serve;
+mod strangers; // Who has no credential that is known. // Connections, and who may come in.
 
 mod alerts; // Alertmanager.
 mod commands;
@@ -32,6 +33,8 @@ mod remediations; // What became of them.
 
 mod assert; // For chaos tools.
 mod health;
+
+mod decisions; // For the audit trail.
 
 mod openapi;
 
@@ -68,12 +71,19 @@ struct Gateway {
     callers: auth::Callers,
     table: alerts::Table,
     told: alerts::Told,
+    /// Of which alerts the audit trail has heard.
+    told_of: alerts::Told,
     /// For what needs no credential.
     open: limit::Limit,
     /// How often a person is called about an alert.
     calls: limit::Limit,
     /// How often a refused credential is told in the log.
     refusals: limit::Limit,
+    /// How often a peer may be wrong about who it is.
+    strangers: strangers::Strangers,
+    /// What the audit trail has to hear.
+    decisions: decisions::Decisions,
+    answered: health::Answered,
     readings: Arc<Semaphore>,
     event_streams: Arc<Semaphore>,
 }
@@ -105,9 +115,13 @@ pub async fn run_on(ctx: Context<Config>, listener: TcpListener) -> Result<(), E
         callers,
         table: alerts::Table::new(&config.alerts.rows)?,
         told: alerts::Told::default(),
+        told_of: alerts::Told::default(),
         open: limit::Limit::new(limits.requests_per_second, limits.burst),
         calls: limit::Limit::hourly(CALLS_PER_HOUR, CALLS_AT_ONCE),
         refusals: limit::Limit::new(1, 1),
+        strangers: strangers::Strangers::new(limits),
+        decisions: decisions::Decisions::default(),
+        answered: health::Answered::default(),
         readings: Arc::new(Semaphore::new(READINGS)),
         event_streams: Arc::new(Semaphore::new(limits.event_streams.into())),
         config,
@@ -117,7 +131,8 @@ pub async fn run_on(ctx: Context<Config>, listener: TcpListener) -> Result<(), E
     }
     let router = routes::router(&gateway);
     let serving = serve::serve(listener, router, limits, &ctx.drain, &ctx.tasks);
-    let (served, discovered) = tokio::join!(serving, discover(&ctx));
+    let (served, discovered, ()) = tokio::join!(serving, discover(&ctx), Box::pin(decisions::keep(&gateway)));
+    Box::pin(decisions::last_words(&gateway)).await;
     served?;
     discovered
 }

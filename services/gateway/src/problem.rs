@@ -7,6 +7,7 @@ use axum::{
 };
 use instance_bus::{BusError, PublishError};
 use instance_contract::{Fault, Faults};
+use instance_redaction::redacted;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -83,10 +84,26 @@ impl From<PublishError> for Problem {
     }
 }
 
+/// Why, for the record: it goes with the answer, not into it.
+#[derive(Clone)]
+pub(crate) struct Told(pub(crate) String);
+
 impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+    /// What a caller sent comes back to it without what looks like a secret: answers are logged by many a proxy.
+    fn into_response(mut self) -> Response {
         let (status, retry_after) = (self.status, self.retry_after);
+        self.title = redacted(self.title);
+        for fault in &mut self.faults {
+            for text in [&mut fault.field, &mut fault.value, &mut fault.rule] {
+                *text = redacted(std::mem::take(text));
+            }
+        }
+        let told = match self.faults.as_slice() {
+            [] => self.title.clone(),
+            faults => format!("{}: {}", self.title, Faults(faults.to_vec())),
+        };
         let mut response = (status, Json(self)).into_response();
+        response.extensions_mut().insert(Told(told));
         let headers = response.headers_mut();
         let mut set = |name: HeaderName, value: HeaderValue| headers.insert(name, value);
         set(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -26,11 +26,14 @@ const APPROVAL: usize = 4 * 1024;
 /// Every route with its right, its method and the largest body that it takes. The OpenAPI document tells the same; a test
 /// compares.
 pub(crate) fn router(gateway: &Arc<Gateway>) -> Router {
-    let open = |route| gated(gateway, None, 0, route);
-    let by = |right, body, route| gated(gateway, Some(right), body, route);
+    let gate = |right, limited, body| Gate { gateway: Arc::clone(gateway), right, limited, body };
+    // Whoever asks whether it lives must not be kept from it by others.
+    let health = |route| gated(gate(None, false, 0), route);
+    let open = |route| gated(gate(None, true, 0), route);
+    let by = |right, body, route| gated(gate(Some(right), true, body), route);
     Router::new()
-        .route("/livez", open(get(health::livez)))
-        .route("/readyz", open(get(health::readyz)))
+        .route("/livez", health(get(health::livez)))
+        .route("/readyz", health(get(health::readyz)))
         .route("/v1/openapi.json", open(get(openapi::show)))
         .route("/v1/alerts/alertmanager", by(Right::Alert, alerts::LARGEST, post(alerts::take)))
         .route("/v1/commands", by(Right::Command, MAX_COMMAND_BYTES, post(commands::take)))
@@ -50,7 +53,6 @@ pub(crate) fn router(gateway: &Arc<Gateway>) -> Router {
 
 type Route = MethodRouter<Arc<Gateway>>;
 
-fn gated(gateway: &Arc<Gateway>, right: Option<Right>, body: usize, route: Route) -> Route {
-    let gate = Gate { gateway: Arc::clone(gateway), right, body };
+fn gated(gate: Gate, route: Route) -> Route {
     route.route_layer(from_fn_with_state(gate, guard))
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::State,
     http::{HeaderValue, header},
     middleware::map_response_with_state,
@@ -20,7 +20,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 
-use crate::{Error, config::Limits};
+use crate::{Error, config::Limits, strangers::Peer};
 
 /// For an accept that failed: no file descriptor is left, say.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -41,8 +41,9 @@ pub(crate) async fn serve(
         let slot = slot.expect("nobody closes the semaphore");
         match drain.unless_draining(listener.accept()).await {
             None => return Ok(()),
-            Some(Ok((stream, _))) => {
-                tasks.spawn(connection(stream, router.clone(), limits, drain.clone(), slot));
+            Some(Ok((stream, address))) => {
+                let service = from_peer(router.clone(), Peer::of(address.ip()));
+                tasks.spawn(connection(stream, service, limits, drain.clone(), slot));
             }
             Some(Err(error)) => {
                 tracing::warn!(%error, "could not take a connection");
@@ -58,6 +59,11 @@ async fn make_room(State(slots): State<Arc<Semaphore>>, mut response: Response) 
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// Tells every request who has sent it.
+fn from_peer(router: Router, peer: Peer) -> Router {
+    router.layer(Extension(peer))
 }
 
 async fn connection(

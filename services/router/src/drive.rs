@@ -319,6 +319,7 @@ impl Driver<'_> {
                 Effect::Answer { id, answer, dead_letter } => {
                     self.elsewhere.remove(&id);
                     if let Some(delivery) = self.deliveries.remove(&id) {
+                        count::answered(&answer, delivery.published_at(), self.router.clock.now());
                         self.settle(delivery, *answer, dead_letter, span);
                     }
                 }

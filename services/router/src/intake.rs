@@ -11,23 +11,21 @@ use instance_contract::{
 use instance_engine::{Arrival, Earlier, Record};
 use instance_planner::questions;
 use jiff::Timestamp;
+use tracing::Span;
 
 use crate::Router;
 
 /// What a delivery turned out to be.
 pub(crate) enum Taken {
-    Legal(Box<Arrival>),
+    Legal {
+        arrival: Box<Arrival>,
+        /// Goes on in the place of the delivery's span, where that is in another trace than the command.
+        moved: Option<Span>,
+    },
     /// Not legal, but its id can be read: the refusal is written down, unless the id has a history of its own.
-    Illegal {
-        id: RemediationId,
-        answer: Box<CommandAnswer>,
-        ended: Option<Box<Record>>,
-    },
+    Illegal { id: RemediationId, answer: Box<CommandAnswer>, ended: Option<Box<Record>> },
     /// Not even an id.
-    Unreadable {
-        answer: Box<CommandAnswer>,
-        reason: String,
-    },
+    Unreadable { answer: Box<CommandAnswer>, reason: String },
 }
 
 /// Look at a delivery. Reads the bus, changes nothing.
@@ -50,12 +48,33 @@ pub(crate) async fn take(router: &Router, delivery: &Delivery, now: Timestamp) -
             let needed: Vec<AgentKind> = questions(&command).iter().map(|question| question.agent).collect();
             let hosts = router.hosts.of(&command.instance, &needed).await?;
             let digest = Digest::of(bytes);
-            let traceparent = instance_bus::current_traceparent();
+            let moved = in_its_trace(&command);
+            let traceparent = match &moved {
+                Some(span) => span.in_scope(instance_bus::current_traceparent),
+                None => instance_bus::current_traceparent(),
+            };
             // Whether its id is new is found out when its first record is written.
-            Ok(Taken::Legal(Box::new(Arrival { command, digest, traceparent, hosts, earlier: None })))
+            let arrival = Box::new(Arrival { command, digest, traceparent, hosts, earlier: None });
+            Ok(Taken::Legal { arrival, moved })
         }
         Err(faults) => illegal(router, bytes, faults, older.trace_id, now).await,
     }
+}
+
+/// A span in the trace that the command names, where its sender has sent another trace along, or none: what is told of it
+/// is found under one id.
+fn in_its_trace(command: &RemediationCommand) -> Option<Span> {
+    if !instance_bus::is_elsewhere(&command.trace_id) {
+        return None;
+    }
+    let span = tracing::info_span!(
+        parent: None,
+        "take command",
+        otel.kind = "internal",
+        instance.command.id = %command.command_id,
+    );
+    instance_bus::begin_in(&span, &command.trace_id);
+    Some(span)
 }
 
 fn is_addressed_to(subject: &str, instance: &InstanceName) -> bool {

@@ -69,6 +69,8 @@ async fn tell(router: &Router) -> Result<std::convert::Infallible, Halt> {
         let notice = match source {
             NoticeSource::Halts => of_halt(&message),
             NoticeSource::DeadLetters => of_dead_letter(message.into()),
+            // The gateway writes its own; nothing here follows them.
+            NoticeSource::Gateway => continue,
             NoticeSource::Incidents => incidents::notice(&message),
         };
         match bus.publish_once_confirmed(&subject, &notice, Headers::new()).await {

@@ -66,7 +66,7 @@ pub use crate::{
     request::{Inbox, Reply, RequestError},
     settings::{InvalidSettings, Resolved, Settings},
     shares::ShardWish,
-    story::continue_from,
+    story::{begin_in, continue_from, is_elsewhere},
     topology::{Finding, InitOutcome, Topology, TopologyOptions},
     trace::{continue_traces, current_trace_id, current_traceparent, parent_from, tell_in_full},
 };

@@ -32,6 +32,10 @@ pub fn continue_traces(yes: bool) {
     CREATION_IS_PARENT.store(yes, Ordering::Relaxed);
 }
 
+pub(crate) fn continues() -> bool {
+    CREATION_IS_PARENT.load(Ordering::Relaxed)
+}
+
 fn is_told_in_full() -> bool {
     TOLD_IN_FULL.load(Ordering::Relaxed)
 }
@@ -173,7 +177,7 @@ pub(crate) fn process_span(
     let creation = extract(headers.map());
     let creation_span = creation.span().span_context().clone();
     if creation_span.is_valid() {
-        if CREATION_IS_PARENT.load(Ordering::Relaxed) {
+        if continues() {
             // Without a tracer there is nothing to set a parent on; handling the message goes on all the same.
             let _ = span.set_parent(creation);
         }

@@ -102,12 +102,14 @@ pub enum AuditKind {
     Acknowledged,
     /// An incident is over.
     Closed,
+    /// The gateway does nothing about an alert: it is none of its own, told again, or over.
+    Alerted,
     /// A message of the log that is not what its subject says.
     Unreadable,
 }
 
 impl AuditKind {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Accepted,
         Self::Refused,
         Self::Planned,
@@ -125,6 +127,7 @@ impl AuditKind {
         Self::Found,
         Self::Acknowledged,
         Self::Closed,
+        Self::Alerted,
         Self::Unreadable,
     ];
 
@@ -147,6 +150,7 @@ impl AuditKind {
             Self::Found => "found",
             Self::Acknowledged => "acknowledged",
             Self::Closed => "closed",
+            Self::Alerted => "alerted",
             Self::Unreadable => "unreadable",
         }
     }

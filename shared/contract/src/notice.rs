@@ -41,6 +41,10 @@ pub enum NoticeKind {
     Acknowledged,
     /// An incident is over.
     Closed,
+    /// The gateway has refused a caller, or somebody whom it does not know.
+    Refused,
+    /// The gateway does nothing about an alert: it is none of its own, told again, or over.
+    Alerted,
 }
 
 /// Where a notice comes from. Its place there is the last token of its subject, so that it is written once.
@@ -49,6 +53,8 @@ pub enum NoticeSource {
     Halts,
     DeadLetters,
     Incidents,
+    /// What the gateway itself decides; its places are times in microseconds.
+    Gateway,
 }
 
 impl Notice {
@@ -61,6 +67,7 @@ impl NoticeSource {
             Self::Halts => "halt",
             Self::DeadLetters => "dead",
             Self::Incidents => "incident",
+            Self::Gateway => "gateway",
         }
     }
 }

@@ -53,8 +53,6 @@ pub struct Metric {
     pub buckets: &'static [f64],
     /// What one count is in `unit`.
     pub scale: f64,
-    /// Its room hands it to OTLP by itself; the scrape tells it all the same.
-    pub told_by_its_room: bool,
 }
 
 /// A metric without labels.

@@ -202,7 +202,6 @@ mod tests {
         buckets: &[0.1, 1.0],
         scale: 1.0,
         fixed: &[],
-        told_by_its_room: false,
     };
 
     #[test]

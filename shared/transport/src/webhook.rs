@@ -45,6 +45,9 @@ impl Webhook {
             _ => return Err(InvalidWebhook::Form),
         }
         let client = client(&url, timeout).map_err(|error| InvalidWebhook::Client(innermost(&error)))?;
+        if let Some(token) = &token {
+            instance_redaction::learn(token);
+        }
         Ok(Self { client, url, token, name })
     }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use axum::{Extension, Json, body::Bytes, extract::State};
 use instance_bus::{Headers, topology};
-use instance_contract::{RemediationId, subject};
+use instance_contract::{InstanceName, RemediationId, subject};
 use instance_signals::metrics::ALERTS;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,8 @@ use crate::{Gateway, commands, guard::Asker, problem::Problem};
 const UNREADABLE: &str = "unreadable";
 const NOTHING_DONE: &str = "nothing done";
 const UNSOLVED: &str = "unsolved";
+/// What the audit trail has of the name of an alert, in characters.
+const LONGEST_NAME: usize = 100;
 
 /// What was made of each alert, in the order in which they came.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -97,11 +99,52 @@ pub(crate) async fn take(
     }
     let mut alerts = Vec::with_capacity(group.alerts.len());
     for alert in group.alerts {
+        let episode = alert.as_ref().ok().map(|alert| Episode::of(alert, &gateway, &asker));
         let taken = one(&gateway, &asker, alert).await?;
+        if let Some(episode) = episode {
+            episode.tell(&gateway, &taken);
+        }
         ALERTS.add(1, &[taken.outcome.as_str()]);
         alerts.push(taken);
     }
     Ok(Json(AlertsTaken { alerts }))
+}
+
+/// What the audit trail is told of an episode of an alert.
+struct Episode {
+    key: String,
+    text: String,
+    instance: Option<InstanceName>,
+}
+
+impl Episode {
+    fn of(alert: &Alert, gateway: &Gateway, asker: &str) -> Self {
+        let label = alert.labels.get(&gateway.config.alerts.instance_label);
+        let name: String = instance_redaction::redact(alert.name()).chars().take(LONGEST_NAME).collect();
+        Self {
+            key: format!("{} {}", alert.fingerprint, alert.starts_at),
+            text: format!("alert {name} since {}, told by {asker}", alert.starts_at),
+            instance: label.and_then(|name| name.parse().ok()),
+        }
+    }
+
+    /// What no other record tells: that nothing is done, or nothing again, or that it is over. Each once.
+    fn tell(self, gateway: &Gateway, taken: &AlertTaken) {
+        let outcome = match taken.outcome {
+            // Command and finding are records of their own.
+            AlertOutcome::Commanded | AlertOutcome::Escalated => return,
+            AlertOutcome::Repeated => "repeated",
+            AlertOutcome::Resolved => "resolved",
+            AlertOutcome::Ignored => "ignored",
+        };
+        let key = format!("{outcome} {}", self.key);
+        if gateway.told_of.holds(&key) {
+            return;
+        }
+        gateway.told_of.note(&key);
+        let text = format!("{}: {outcome}", self.text);
+        gateway.decisions.alert(gateway, text, self.instance, taken.reason.clone());
+    }
 }
 
 async fn one(
@@ -128,7 +171,9 @@ async fn one(
     match judge(&alert, &situation) {
         Judgement::Order(order) => {
             let id = RemediationId::from(order.command_id);
-            let taken = command(gateway, &alert, *order).await?;
+            let (trace_id, command_id) = (order.trace_id.clone(), order.command_id);
+            let work = command(gateway, &alert, *order);
+            let taken = commands::in_its_trace(&trace_id, command_id, work).await?;
             match taken.outcome {
                 AlertOutcome::Repeated => match unsolved::why(gateway, id).await? {
                     Some(reason) => {

@@ -40,6 +40,52 @@ async fn a_flood_of_webhooks_is_cut_and_health_stays_to_be_seen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn strangers_are_cut_before_their_bodies_are_read_and_keep_nobody_out() {
+    let desk = desk_with(Limits { requests_per_second: 1, burst: 20, ..Limits::default() }).await;
+    let desk = &desk;
+    let signed = |body: &'static str| {
+        let at = instance_clock::Clock::now(&instance_clock::SystemClock).as_second().to_string();
+        let request = desk.client.post(desk.url("/v1/commands")).body(body).header("instance-timestamp", at);
+        request.header("instance-signature", format!("sha256={}", "0".repeat(64)))
+    };
+    let guessed = || desk.client.get(desk.url("/v1/remediations")).bearer_auth("a-token-that-is-guessed");
+    let flood = futures::future::join_all((0..100).map(|number| {
+        let request = if number % 2 == 0 { guessed() } else { signed("{}") };
+        async move { desk.send(request).await.status }
+    }));
+    let statuses = flood.await;
+    let count = |status: u16| statuses.iter().filter(|found| **found == status).count();
+    assert_eq!(count(401) + count(429), 100, "{statuses:?}");
+    assert!(count(401) >= 20 && count(429) > 0, "{statuses:?}");
+
+    // A body is promised, and the answer does not wait for it.
+    let at = instance_clock::Clock::now(&instance_clock::SystemClock).as_second();
+    let head = format!(
+        "POST /v1/commands HTTP/1.1\r\nhost: x\r\ncontent-length: 60000\r\nconnection: close\r\n\
+         instance-timestamp: {at}\r\ninstance-signature: sha256={}\r\n\r\n",
+        "0".repeat(64)
+    );
+    let refused = eventually(4 * PATIENCE, || async {
+        // Once a second one of them is heard.
+        desk.send(signed("{}")).await;
+        let mut stream = TcpStream::connect(desk.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut begin = [0; 12];
+        stream.read_exact(&mut begin).await.unwrap();
+        // 408 is what a body that was waited for would come to.
+        (&begin == b"HTTP/1.1 429").then_some(())
+    });
+    refused.await;
+
+    // Neither health nor who has a credential is kept waiting by them.
+    for _ in 0..60 {
+        assert_eq!(desk.get("/livez").await.status, 200);
+        assert_eq!(desk.get("/readyz").await.status, 200);
+    }
+    assert_eq!(desk.get("/v1/remediations").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_large_too_slow_or_packed_is_refused() {
     let limits = Limits { request_seconds: 1, ..Limits::default() };
     let desk = desk_with(limits).await;
@@ -114,6 +160,12 @@ async fn without_its_bus_it_lives_and_is_not_ready_and_alertmanager_is_told_to_c
     }]});
     let away = desk.post("/v1/alerts/alertmanager", &body).await;
     assert_eq!(away.status, 503, "{away:?}");
+    let page = instance_signals::scrape(instance_signals::Format::Prometheus, std::iter::empty());
+    let failed =
+        page.lines().find(|line| line.contains("error_type=\"503\"") && line.contains("alertmanager"));
+    assert!(failed.is_some_and(|line| line.starts_with("http_server_request_duration_seconds")), "{page}");
+    let well = page.lines().filter(|line| line.contains("http_response_status_code=\"200\""));
+    assert_eq!(well.filter(|line| line.contains("error_type")).count(), 0);
     desk.restart_bus();
     eventually(PATIENCE, || async {
         (desk.post("/v1/alerts/alertmanager", &body).await.status == 200).then_some(())

@@ -38,7 +38,8 @@ impl Driver<'_> {
 
     pub(super) fn take(&mut self, delivery: Delivery, span: Span, taken: Result<Taken, BusError>) {
         match taken {
-            Ok(Taken::Legal(arrival)) => {
+            Ok(Taken::Legal { arrival, moved }) => {
+                let span = moved.unwrap_or(span);
                 crash_point("router.command-read");
                 let id = arrival.command.command_id.into();
                 if self.core.arriving_digest(&id).is_some_and(|digest| *digest != arrival.digest) {

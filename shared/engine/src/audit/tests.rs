@@ -224,6 +224,21 @@ fn messages_of_the_log_that_were_never_told_are_found() {
     assert_eq!(check(&messages(&records)), [Defect::Untold { from: 3, to: 4 }]);
 }
 
+const HALTED: &str = r#"{"schema": "instance.v1.notice", "kind": "halted", "at": "2026-11-21T08:00:00Z", "who": "x",
+    "what": "stops all acting", "why": "a storm"}"#;
+const REFUSED: &str = r#"{"schema": "instance.v1.notice", "kind": "refused", "at": "2026-11-21T08:00:00Z",
+    "who": "gateway", "what": "refuses tests: POST /v1/commands, with 422", "why": "db_password=hunter2"}"#;
+
+#[test]
+fn whom_the_gateway_refuses_is_told() {
+    let mut trail = Trail::new(Shard(0));
+    let subject = "instance.v1.remediation.0.notice.gateway.7";
+    let source = Source { subject, payload: REFUSED.as_bytes(), sequence: 1, at: now() };
+    let entry = trail.tell(&source).entry;
+    assert_eq!((entry.kind, entry.who.as_str()), (AuditKind::Refused, "gateway"));
+    assert!(entry.what.contains("refuses tests") && !entry.why.contains("hunter2"), "{entry:?}");
+}
+
 #[test]
 fn what_is_no_record_is_told_too() {
     let mut trail = Trail::new(Shard(0));
@@ -232,6 +247,9 @@ fn what_is_no_record_is_told_too() {
         (format!("instance.v1.remediation.0.{ID}.approval.1.answered"), "yes"),
         ("instance.v1.remediation.0.owner.9".to_owned(), "[]"),
         ("instance.v1.remediation.0.nonsense".to_owned(), "{}"),
+        // The gateway throws no switch, and nobody else speaks for it.
+        ("instance.v1.remediation.0.notice.gateway.7".to_owned(), HALTED),
+        ("instance.v1.remediation.0.notice.halt.7".to_owned(), REFUSED),
     ] {
         let sequence = trail.next_sequence();
         let source = Source { subject: &subject, payload: payload.as_bytes(), sequence, at: now() };

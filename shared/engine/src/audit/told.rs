@@ -348,6 +348,10 @@ pub(super) fn shard_taken(shard: Shard, epoch: u64, payload: &[u8]) -> Told {
 /// A halt, a dead letter, or what was decided about an incident.
 pub(super) fn noticed(subject: &str, payload: &[u8]) -> Told {
     match serde_json::from_slice::<Notice>(payload) {
+        // The gateway may write its own notices, and throws no switch by them.
+        Ok(notice) if is_gateways(subject) != is_decided_by_gateway(notice.kind) => {
+            unreadable(None, subject, "not a notice of this kind")
+        }
         Ok(Notice { kind, at, who, what, why, digest, instance, trace_id, .. }) => {
             let kind = match kind {
                 NoticeKind::Halted => AuditKind::Halted,
@@ -356,11 +360,21 @@ pub(super) fn noticed(subject: &str, payload: &[u8]) -> Told {
                 NoticeKind::Found => AuditKind::Found,
                 NoticeKind::Acknowledged => AuditKind::Acknowledged,
                 NoticeKind::Closed => AuditKind::Closed,
+                NoticeKind::Refused => AuditKind::Refused,
+                NoticeKind::Alerted => AuditKind::Alerted,
             };
             Told { at: Some(at), kind, who, what, why, digest, instance, trace_id, ..nobody() }
         }
         Err(error) => unreadable(None, subject, &error.to_string()),
     }
+}
+
+fn is_gateways(subject: &str) -> bool {
+    subject.contains(".notice.gateway.")
+}
+
+const fn is_decided_by_gateway(kind: NoticeKind) -> bool {
+    matches!(kind, NoticeKind::Refused | NoticeKind::Alerted)
 }
 
 pub(super) fn unreadable(id: Option<RemediationId>, subject: &str, why: &str) -> Told {

@@ -45,7 +45,7 @@ attributes! {
     REMEDIATION_ID = "instance.remediation.id", Text, Values::Any, "the remediation";
     REMEDIATION_STATUS = "instance.remediation.status", Text, Values::Of(&["success", "undone", "failure", "partial", "dry_run", "refused", "expired"]), "how a remediation ended";
     COMMAND_OUTCOME = "instance.command.outcome", Text, Values::Of(&["accepted", "refused", "unreadable"]), "what became of a command at intake";
-    PHASE = "phase", Text, Values::Of(&["detect", "diagnose", "plan", "execute", "verify"]), "part of the way from the log line to the proof";
+    PHASE = "phase", Text, Values::Of(&["detect", "diagnose", "plan", "wait", "execute", "verify"]), "part of the way from the log line to the proof; `wait` is for others, for a person and for messages";
     VERDICT = "instance.verdict", Text, Values::Of(&["verified", "not_fixed"]), "whether the cure was proved";
     APPROVAL = "instance.approval.event", Text, Values::Of(&["asked", "granted", "denied", "expired"]), "what happened to an approval";
     TOOL = "instance.tool", Text, Values::FewBy("the tools of the contract"), "what a step does";

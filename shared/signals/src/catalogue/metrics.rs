@@ -21,12 +21,10 @@ const PLAIN: Metric = Metric {
     fixed: &[],
     buckets: &[],
     scale: 1.0,
-    told_by_its_room: false,
 };
 const MESSAGING: Metric = Metric { fixed: NATS, ..PLAIN };
 const GAUGE: Metric = Metric { kind: Kind::Gauge, ..PLAIN };
 const SECONDS: Metric = Metric { kind: Kind::Histogram, unit: "s", ..PLAIN };
-const MODEL: Metric = Metric { told_by_its_room: true, ..PLAIN };
 
 /// Advised by the messaging conventions.
 const MESSAGE_SECONDS: &[f64] =
@@ -109,7 +107,7 @@ metrics! {
     // The gateway.
     HTTP_DURATION = Histogram {
         name: "http.server.request.duration", unit: "s", buckets: MESSAGE_SECONDS,
-        labels: &[&HTTP_METHOD, &HTTP_ROUTE, &HTTP_STATUS],
+        labels: &[&HTTP_METHOD, &HTTP_ROUTE, &HTTP_STATUS, &ERROR_TYPE],
         help: "From a request by HTTP to the head of its answer",
     } from SECONDS;
     ALERTS = Counter {
@@ -208,21 +206,21 @@ metrics! {
         name: "gen_ai.client.token.usage", unit: "{token}", buckets: TOKENS,
         labels: &[&AI_OPERATION, &AI_PROVIDER, &AI_MODEL, &AI_TOKEN_TYPE, &ERROR_TYPE],
         help: "Tokens of one operation",
-    } from MODEL;
+    } from PLAIN;
     AI_DURATION = Histogram {
         name: "gen_ai.client.operation.duration", unit: "s", buckets: MODEL_SECONDS,
         labels: &[&AI_OPERATION, &AI_PROVIDER, &AI_MODEL, &ERROR_TYPE],
         help: "How long one operation took, all its tries included",
-    } from MODEL;
+    } from PLAIN;
     AI_FIRST_CHUNK = Histogram {
         name: "gen_ai.client.operation.time_to_first_chunk", unit: "s", buckets: MODEL_SECONDS,
         labels: &[&AI_OPERATION, &AI_PROVIDER, &AI_MODEL, &ERROR_TYPE],
         help: "Until the first piece of an answer came",
-    } from MODEL;
+    } from PLAIN;
     MODEL_CACHE = Counter {
         name: "instance.model.cache.lookups", unit: "{lookup}", labels: &[&CACHE_RESULT],
         help: "Looks into the memory of answers",
-    } from MODEL;
+    } from PLAIN;
     MODEL_CALLS = Counter {
         name: "instance.model.calls", unit: "{call}", labels: &[&AI_PROVIDER, &AI_MODEL, &ERROR_TYPE],
         help: "Single calls to endpoints of models",

@@ -111,7 +111,16 @@ pub static ALL: &[Span] = &[
         help: "One request by HTTP, up to the head of its answer",
         relation: "child of the `traceparent` that came with it, else root",
         always: &[&HTTP_METHOD, &HTTP_ROUTE],
-        sometimes: &[&HTTP_STATUS, &CALLER],
+        sometimes: &[&HTTP_STATUS, &CALLER, &ERROR_TYPE],
+    },
+    Span {
+        name: "take command",
+        kind: SpanKind::Internal,
+        told_by: "gateway, router",
+        help: "A command whose sender was in another trace than the command says, or in none",
+        relation: "in the trace that the command names, linked to the request or message that brought it",
+        always: &[&COMMAND_ID],
+        sometimes: &[],
     },
     Span {
         name: "{gen_ai.operation.name} {gen_ai.request.model}",
