@@ -5,7 +5,7 @@ use std::{env, path::PathBuf, time::Duration};
 use anyhow::{Context as _, Result};
 use instance_bus::{Bus, DeadLetterReason, Headers};
 use instance_contract::{Faults, InstanceName, subject};
-use instance_transport::{Destination, Found, Settled, open};
+use instance_transport::{Destination, Found, InvalidDestination, Settled, open};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -22,8 +22,8 @@ Examples:
   instance consume --source /var/spool/instance            Take files *.json as they come.
   instance consume --source http://10.0.0.7:8080/commands --interval 5s
   instance consume --source inbox --once --json            What is there now, then end.
-Of a folder, what was taken lies in taken/, what was refused in refused/ with the reason. What is refused is also
-among the dead letters: instance dead-letter list.";
+Of a folder, what was taken lies in taken/, what was refused in refused/ with the reason, also a file that cannot be
+read. What is refused is also among the dead letters: instance dead-letter list.";
 
 /// What the dead letters say where a command came from.
 const FROM: &str = "CONSUME";
@@ -55,7 +55,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
     let state_dir = match (&args.state_dir, &args.source) {
         (Some(folder), _) => folder.clone(),
         // A folder remembers by itself; a service without a home needs none then.
-        (None, Destination::Folder(_)) => PathBuf::new(),
+        (None, Destination::Folder(_) | Destination::Nats { .. }) => PathBuf::new(),
         (None, Destination::Http(_)) => usual_state_dir().context("name a folder with --state-dir")?,
     };
     let mut source = open(&args.source, args.http_timeout, &state_dir)?;
@@ -115,6 +115,9 @@ impl Intake<'_> {
         // The same bytes, sent twice after a crash, are stored once; other bytes under the same command id are a
         // matter for the router, which refuses them.
         let message_id = digest(&found.bytes);
+        if let Some(why) = &found.unreadable {
+            return self.unreadable(found, why).await;
+        }
         let (command, bytes) = match complete::legal(found.bytes.clone(), &wishes) {
             Ok(legal) => legal,
             Err(refusal) => {
@@ -134,6 +137,17 @@ impl Intake<'_> {
         self.bus.publish_bytes(&subject, bytes.into(), Some(&message_id), headers).await?;
         self.tell(&found.name, "taken", Some(&command.command_id.to_string()), None)?;
         Ok(Settled::Taken)
+    }
+
+    /// Nobody has its bytes; the dead letter tells of the file.
+    async fn unreadable(&self, found: &Found, why: &str) -> Result<Settled> {
+        let why = format!("could not read \"{}\": {why}", found.name);
+        let subject = subject::command(&self.args.instance.clone().unwrap_or_else(unknown));
+        let reason = DeadLetterReason::Unreadable(why.clone());
+        let message_id = digest(why.as_bytes());
+        self.bus.bury(FROM, subject.as_str(), &message_id, Vec::new().into(), &reason).await?;
+        self.tell(&found.name, "refused", None, Some(&why))?;
+        Ok(Settled::Refused(why))
     }
 
     fn tell(&self, name: &str, word: &str, command_id: Option<&str>, faults: Option<&str>) -> Result<()> {
@@ -159,7 +173,10 @@ fn digest(bytes: &[u8]) -> String {
 }
 
 fn source(text: &str) -> Result<Destination, String> {
-    text.parse::<Destination>().map_err(|error| error.to_string())
+    match text.parse::<Destination>() {
+        Ok(Destination::Nats { .. }) => Err(InvalidDestination::NoSource(text.to_owned()).to_string()),
+        other => other.map_err(|error| error.to_string()),
+    }
 }
 
 fn usual_state_dir() -> Option<PathBuf> {

@@ -78,7 +78,7 @@ pub struct Args {
     /// Publish to NATS, where INSTANCE_ERRORS keeps them for 24 hours
     #[arg(long)]
     publish: bool,
-    /// Send straight to a consumer: http://host:port/path, or a folder
+    /// Send straight to a consumer: http://host:port/path, nats://host:port/subject, or a folder
     #[arg(long, value_name = "URL|DIR", value_parser = destination)]
     to: Option<Destination>,
     /// Requests to a consumer at a time, 1 to 100
