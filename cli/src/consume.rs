@@ -184,3 +184,34 @@ fn usual_state_dir() -> Option<PathBuf> {
     let folder = set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")))?;
     Some(folder.join("instance"))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn a_source_is_looked_at_every_five_seconds_and_is_no_queue() {
+        let parsed = |words: &[&str]| {
+            let line = Line::try_parse_from(std::iter::once(&"consume").chain(words));
+            line.map(|line| line.args).map_err(|error| error.to_string())
+        };
+        assert_eq!(parsed(&["--source", "inbox"]).unwrap().interval, Duration::from_secs(5));
+        let given = parsed(&["--source", "inbox", "--interval", "2m"]).unwrap();
+        assert_eq!(given.interval, Duration::from_mins(2));
+        for (words, told) in [
+            (["--source", "nats://127.0.0.1:4222/commands"], "http://host:port/path"),
+            (["--source", "ftp://x"], "must be"),
+            (["--interval", "0"], "more than nothing"),
+        ] {
+            assert!(parsed(&words).unwrap_err().contains(told), "{words:?}");
+        }
+    }
+}

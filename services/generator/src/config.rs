@@ -223,6 +223,14 @@ fn time_zone<'de, D: Deserializer<'de>>(from: D) -> Result<Option<TimeZone>, D::
 mod tests {
     use super::*;
 
+    /// A line is noticed at the next look, and is an entry when the next one has come or it was quiet for long enough;
+    /// what looks see last is at most one more look away. Nothing else waits on the way to a consumer that is there.
+    #[test]
+    fn by_the_defaults_an_entry_goes_out_within_a_second() {
+        let Config { poll_ms, quiet_ms, .. } = Config::default();
+        assert!(poll_ms + quiet_ms + poll_ms <= Duration::from_secs(1));
+    }
+
     #[test]
     fn defaults_hold_and_nonsense_is_refused() {
         let config: Config = toml::from_str("").unwrap();
