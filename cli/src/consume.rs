@@ -1,6 +1,6 @@
 //! `instance consume`: takes RemediationCommands in from outside, over HTTP or through a folder, once each.
 
-use std::{env, path::PathBuf, time::Duration};
+use std::{env, path::PathBuf, pin::pin, time::Duration};
 
 use anyhow::{Context as _, Result};
 use instance_bus::{Bus, DeadLetterReason, Headers};
@@ -62,6 +62,8 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
     online::run(session, async |bus| {
         let intake = Intake { bus: &bus, args, session };
         let mut refused = false;
+        // One for all looks: what is said during one counts after it.
+        let mut stop = pin!(tokio::signal::ctrl_c());
         loop {
             let looked = match source.look().await {
                 Ok(found) => intake.take(found, source.as_mut()).await,
@@ -77,7 +79,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
                 return Ok(if refused { Exit::Refused } else { Exit::Done });
             }
             tokio::select! {
-                _ = tokio::signal::ctrl_c() => return Ok(Exit::Done),
+                _ = &mut stop => return Ok(Exit::Done),
                 () = tokio::time::sleep(args.interval) => {}
             }
         }

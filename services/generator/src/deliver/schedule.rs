@@ -147,9 +147,9 @@ impl Schedule {
     }
 
     /// What came of a message that was begun. `at` is the same moment as `now`, by the clock of the stream.
-    pub fn tried(&mut self, place: u64, tried: Tried, now: Instant, at: Timestamp) -> Then {
+    pub fn tried(&mut self, place: u64, outcome: Tried, now: Instant, at: Timestamp) -> Then {
         let Some(published_at) = self.under_way.remove(&place) else { return Then::Wait };
-        let then = match (&mut self.state, tried) {
+        let then = match (&mut self.state, outcome) {
             (State::Trying(trying), Tried::Settled) if trying.oldest == place => {
                 self.well_again(at);
                 Then::Settle
@@ -165,12 +165,12 @@ impl Schedule {
                 trying.beside = if tries >= DOUBTED_AFTER { Beside::Wanted } else { Beside::No };
                 Then::Wait
             }
-            (State::Trying(trying), tried) => {
+            (State::Trying(trying), outcome) => {
                 if matches!(trying.beside, Beside::UnderWay(asked) if asked == place) {
-                    let answered = tried == Tried::Settled;
+                    let answered = outcome == Tried::Settled;
                     trying.beside = if answered { Beside::Answered } else { Beside::No };
                 }
-                if tried == Tried::Settled { Then::Settle } else { Then::Wait }
+                if outcome == Tried::Settled { Then::Settle } else { Then::Wait }
             }
             (State::Well, Tried::Settled) => Then::Settle,
             (State::Well, Tried::Away { .. }) => {
