@@ -66,8 +66,7 @@ fn serving_after(failures: usize, body: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/commands", listener.local_addr().unwrap());
     std::thread::spawn(move || {
-        let mut asked_before = 0;
-        for stream in listener.incoming().map_while(Result::ok) {
+        for (asked_before, stream) in listener.incoming().map_while(Result::ok).enumerate() {
             let asked: Vec<String> = BufReader::new(&stream)
                 .lines()
                 .map_while(Result::ok)
@@ -75,7 +74,6 @@ fn serving_after(failures: usize, body: String) -> String {
                 .collect();
             let is_get = asked.first().is_some_and(|line| line.starts_with("GET /commands "));
             let fails = asked_before < failures;
-            asked_before += 1;
             let (status, body) = match is_get {
                 true if fails => (500, ""),
                 true => (200, body.as_str()),
