@@ -1,11 +1,11 @@
 //! `instance consume`: takes RemediationCommands in from outside, over HTTP or through a folder, once each.
 
-use std::{env, path::PathBuf, time::Duration};
+use std::{env, path::PathBuf, pin::pin, time::Duration};
 
 use anyhow::{Context as _, Result};
 use instance_bus::{Bus, DeadLetterReason, Headers};
 use instance_contract::{Faults, InstanceName, subject};
-use instance_transport::{Destination, Found, Settled, open};
+use instance_transport::{Destination, Found, InvalidDestination, Settled, open};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -22,8 +22,8 @@ Examples:
   instance consume --source /var/spool/instance            Take files *.json as they come.
   instance consume --source http://10.0.0.7:8080/commands --interval 5s
   instance consume --source inbox --once --json            What is there now, then end.
-Of a folder, what was taken lies in taken/, what was refused in refused/ with the reason. What is refused is also
-among the dead letters: instance dead-letter list.";
+Of a folder, what was taken lies in taken/, what was refused in refused/ with the reason, also a file that cannot be
+read. What is refused is also among the dead letters: instance dead-letter list.";
 
 /// What the dead letters say where a command came from.
 const FROM: &str = "CONSUME";
@@ -55,13 +55,15 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
     let state_dir = match (&args.state_dir, &args.source) {
         (Some(folder), _) => folder.clone(),
         // A folder remembers by itself; a service without a home needs none then.
-        (None, Destination::Folder(_)) => PathBuf::new(),
+        (None, Destination::Folder(_) | Destination::Nats { .. }) => PathBuf::new(),
         (None, Destination::Http(_)) => usual_state_dir().context("name a folder with --state-dir")?,
     };
     let mut source = open(&args.source, args.http_timeout, &state_dir)?;
     online::run(session, async |bus| {
         let intake = Intake { bus: &bus, args, session };
         let mut refused = false;
+        // One for all looks: what is said during one counts after it.
+        let mut stop = pin!(tokio::signal::ctrl_c());
         loop {
             let looked = match source.look().await {
                 Ok(found) => intake.take(found, source.as_mut()).await,
@@ -77,7 +79,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
                 return Ok(if refused { Exit::Refused } else { Exit::Done });
             }
             tokio::select! {
-                _ = tokio::signal::ctrl_c() => return Ok(Exit::Done),
+                _ = &mut stop => return Ok(Exit::Done),
                 () = tokio::time::sleep(args.interval) => {}
             }
         }
@@ -117,6 +119,9 @@ impl Intake<'_> {
         // The same bytes, sent twice after a crash, are stored once; other bytes under the same command id are a
         // matter for the router, which refuses them.
         let message_id = digest(&found.bytes);
+        if let Some(why) = &found.unreadable {
+            return self.unreadable(found, why).await;
+        }
         let (command, bytes) = match complete::legal(found.bytes.clone(), &wishes) {
             Ok(legal) => legal,
             Err(refusal) => {
@@ -136,6 +141,17 @@ impl Intake<'_> {
         self.bus.publish_bytes(&subject, bytes.into(), Some(&message_id), headers).await?;
         self.tell(&found.name, "taken", Some(&command.command_id.to_string()), None)?;
         Ok(Settled::Taken)
+    }
+
+    /// Nobody has its bytes; the dead letter tells of the file.
+    async fn unreadable(&self, found: &Found, why: &str) -> Result<Settled> {
+        let why = format!("could not read \"{}\": {why}", found.name);
+        let subject = subject::command(&self.args.instance.clone().unwrap_or_else(unknown));
+        let reason = DeadLetterReason::Unreadable(why.clone());
+        let message_id = digest(why.as_bytes());
+        self.bus.bury(FROM, subject.as_str(), &message_id, Vec::new().into(), &reason).await?;
+        self.tell(&found.name, "refused", None, Some(&why))?;
+        Ok(Settled::Refused(why))
     }
 
     fn tell(&self, name: &str, word: &str, command_id: Option<&str>, faults: Option<&str>) -> Result<()> {
@@ -161,11 +177,45 @@ fn digest(bytes: &[u8]) -> String {
 }
 
 fn source(text: &str) -> Result<Destination, String> {
-    text.parse::<Destination>().map_err(|error| error.to_string())
+    match text.parse::<Destination>() {
+        Ok(Destination::Nats { .. }) => Err(InvalidDestination::NoSource(text.to_owned()).to_string()),
+        other => other.map_err(|error| error.to_string()),
+    }
 }
 
 fn usual_state_dir() -> Option<PathBuf> {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let folder = set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")))?;
     Some(folder.join("instance"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn a_source_is_looked_at_every_five_seconds_and_is_no_queue() {
+        let parsed = |words: &[&str]| {
+            let line = Line::try_parse_from(std::iter::once(&"consume").chain(words));
+            line.map(|line| line.args).map_err(|error| error.to_string())
+        };
+        assert_eq!(parsed(&["--source", "inbox"]).unwrap().interval, Duration::from_secs(5));
+        let given = parsed(&["--source", "inbox", "--interval", "2m"]).unwrap();
+        assert_eq!(given.interval, Duration::from_mins(2));
+        for (words, told) in [
+            (["--source", "nats://127.0.0.1:4222/commands"], "http://host:port/path"),
+            (["--source", "ftp://x"], "must be"),
+            (["--interval", "0"], "more than nothing"),
+        ] {
+            assert!(parsed(&words).unwrap_err().contains(told), "{words:?}");
+        }
+    }
 }

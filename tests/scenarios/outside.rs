@@ -4,15 +4,20 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
     net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command},
     time::Duration,
 };
 
 use instance_bus::{Durability, StartAt};
 use instance_contract::{ErrorType, IrisMessage, Severity};
-use instance_testkit::NatsServer;
+use instance_testkit::{NatsServer, eventually};
 use serde_json::{Value, json};
 
 use crate::pipeline::{self, Ran, source_tree};
+
+/// Nothing waits for it but a test that hangs.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 fn instance(server: &NatsServer, words: &[&str]) -> Ran {
     let url = server.url();
@@ -56,19 +61,24 @@ async fn stored_commands(bus: &instance_bus::Bus) -> Vec<Vec<u8>> {
     vec![newest.payload.to_vec()]
 }
 
-/// Answers every GET with the same body, for as long as the process of the test lives.
-fn serving(body: String) -> String {
+/// Answers every GET with the same body, for as long as the process of the test lives; the first so many with 500.
+fn serving_after(failures: usize, body: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/commands", listener.local_addr().unwrap());
     std::thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
+        for (asked_before, stream) in listener.incoming().map_while(Result::ok).enumerate() {
             let asked: Vec<String> = BufReader::new(&stream)
                 .lines()
                 .map_while(Result::ok)
                 .take_while(|line| !line.is_empty())
                 .collect();
             let is_get = asked.first().is_some_and(|line| line.starts_with("GET /commands "));
-            let (status, body) = if is_get { (200, body.as_str()) } else { (405, "") };
+            let fails = asked_before < failures;
+            let (status, body) = match is_get {
+                true if fails => (500, ""),
+                true => (200, body.as_str()),
+                false => (405, ""),
+            };
             let length = body.len();
             let mut stream = stream;
             // Who hangs up asks again.
@@ -79,6 +89,85 @@ fn serving(body: String) -> String {
         }
     });
     url
+}
+
+fn serving(body: String) -> String {
+    serving_after(0, body)
+}
+
+/// `instance consume` without `--once`; ended when it is dropped.
+struct Consuming {
+    child: Child,
+    said: PathBuf,
+}
+
+impl Consuming {
+    fn start(server: &NatsServer, folder: &Path, words: &[&str]) -> Self {
+        let said = folder.join("said");
+        let file = fs::File::create(&said).unwrap();
+        let mut command = pipeline::command("instance");
+        command.args(["--nats", &server.url(), "consume"]).args(words);
+        let child = command.stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
+        Self { child, said }
+    }
+
+    async fn says(&self, text: &str) {
+        let said =
+            || std::future::ready(fs::read_to_string(&self.said).unwrap().contains(text).then_some(()));
+        eventually(PATIENCE, said).await;
+    }
+
+    /// As a person ends it.
+    async fn interrupt(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", "INT", &pid]).status().unwrap().success());
+        eventually(PATIENCE, || std::future::ready(self.child.try_wait().unwrap())).await.code()
+    }
+}
+
+impl Drop for Consuming {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_is_looked_at_again_after_an_error_until_somebody_ends_it() {
+    let server = NatsServer::start();
+    let bus = instance_testkit::bus(&server).await;
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let good = fs::read_to_string(source_tree().join("examples/os.json")).unwrap().trim().to_owned();
+    let url = serving_after(2, good.clone());
+    let words = ["--source", &url, "--interval", "100ms", "--state-dir", state.to_str().unwrap()];
+    let consuming = Consuming::start(&server, folder.path(), &words);
+    consuming.says("500").await;
+    consuming.says("looking again").await;
+    consuming.says("taken ").await;
+    // Handed out at every look from now on, and taken once.
+    assert_eq!(consuming.interrupt().await, Some(0));
+    let said = fs::read_to_string(folder.path().join("said")).unwrap();
+    assert_eq!((said.matches("looking again").count(), said.matches("taken ").count()), (2, 1), "{said}");
+    assert_eq!(stored_commands(&bus).await, [good.into_bytes()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_into_a_folder_later_is_taken_by_a_later_look() {
+    let server = NatsServer::start();
+    let _bus = instance_testkit::bus(&server).await;
+    let folder = tempfile::tempdir().unwrap();
+    let inbox = folder.path().join("inbox");
+    fs::create_dir(&inbox).unwrap();
+    let good = fs::read(source_tree().join("examples/os.json")).unwrap();
+    fs::write(inbox.join("1.json"), &good).unwrap();
+    // By the default, every five seconds.
+    let consuming = Consuming::start(&server, folder.path(), &["--source", inbox.to_str().unwrap()]);
+    consuming.says("taken 1.json").await;
+    fs::write(inbox.join("2.json"), &good).unwrap();
+    consuming.says("taken 2.json").await;
+    assert_eq!(consuming.interrupt().await, Some(0));
+    assert!(inbox.join("taken/2.json").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -57,7 +57,7 @@ pub struct Args {
     /// Only messages of this template
     #[arg(long, value_name = "NAME")]
     template: Option<String>,
-    /// Learn templates from a real log first (again for more logs)
+    /// Learn templates from a real log first (again for more logs); one that cannot be read is warned of
     #[arg(long, value_name = "FILE")]
     learn: Vec<PathBuf>,
     /// Show what messages are made from, and make none
@@ -78,7 +78,7 @@ pub struct Args {
     /// Publish to NATS, where INSTANCE_ERRORS keeps them for 24 hours
     #[arg(long)]
     publish: bool,
-    /// Send straight to a consumer: http://host:port/path, or a folder
+    /// Send straight to a consumer: http://host:port/path, nats://host:port/subject, or a folder
     #[arg(long, value_name = "URL|DIR", value_parser = destination)]
     to: Option<Destination>,
     /// Requests to a consumer at a time, 1 to 100
@@ -112,7 +112,14 @@ const SHARES: [(Phase, u32); 4] =
 pub fn run(args: &Args, session: &Session) -> Result<Exit> {
     let mut templates = Templates::builtin().context("could not read the templates that are built in")?;
     for path in &args.learn {
-        let log = fs::read(path).with_context(|| format!("could not read \"{}\"", path.display()))?;
+        let log = match fs::read(path) {
+            Ok(log) => log,
+            // The templates that are built in always answer.
+            Err(error) => {
+                session.note(format_args!("warning: could not learn from \"{}\": {error}", path.display()));
+                continue;
+            }
+        };
         let learnt = templates.learn(&log);
         let kinds: Vec<String> = learnt.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
         session.note(format_args!("learnt from {}: {}", path.display(), kinds.join(", ")));

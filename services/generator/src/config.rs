@@ -69,7 +69,8 @@ pub struct ConsumerSettings {
     /// Its name, under which it is remembered how far it has come: letters, digits, `_` and `-`.
     #[serde(deserialize_with = "plain_name")]
     pub name: String,
-    /// `http://host:port/path`, or a folder as a path or `file:///path`.
+    /// `http://host:port/path`, `nats://host:port/subject` (a stream must keep that subject), or a folder as a path or
+    /// `file:///path`.
     #[serde(deserialize_with = "destination")]
     pub to: Destination,
     /// Requests at a time, 1..=100; 1 keeps strictly to the order. Default: 10.
@@ -81,6 +82,10 @@ pub struct ConsumerSettings {
     /// Milder messages are left out, 0..=3. Default: 0.
     #[serde(default)]
     pub lowest: Severity,
+    /// When it is left alone: after so many retries in vain (`failures`, 3), for so long (`open_seconds`, 30), until so
+    /// many were taken (`trials`, 2).
+    #[serde(default, deserialize_with = "breaker")]
+    pub breaker: instance_llm::breaker::Settings,
 }
 
 /// Where to begin in a log of which nothing is known yet.
@@ -164,6 +169,16 @@ fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     (1..=300).contains(&number).then(|| Duration::from_secs(number)).ok_or_else(rule)
 }
 
+fn breaker<'de, D: Deserializer<'de>>(from: D) -> Result<instance_llm::breaker::Settings, D::Error> {
+    let breaker = instance_llm::breaker::Settings::deserialize(from)?;
+    for (key, value) in [("failures", breaker.failures), ("trials", breaker.trials)] {
+        if !(1..=100).contains(&value) {
+            return Err(D::Error::custom(format!("{key} = {value}: must be from 1 to 100")));
+        }
+    }
+    Ok(breaker)
+}
+
 fn plain_name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     let name = String::deserialize(from)?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
@@ -208,6 +223,14 @@ fn time_zone<'de, D: Deserializer<'de>>(from: D) -> Result<Option<TimeZone>, D::
 mod tests {
     use super::*;
 
+    /// A line is noticed at the next look, and is an entry when the next one has come or it was quiet for long enough;
+    /// what looks see last is at most one more look away. Nothing else waits on the way to a consumer that is there.
+    #[test]
+    fn by_the_defaults_an_entry_goes_out_within_a_second() {
+        let Config { poll_ms, quiet_ms, .. } = Config::default();
+        assert!(poll_ms + quiet_ms + poll_ms <= Duration::from_secs(1));
+    }
+
     #[test]
     fn defaults_hold_and_nonsense_is_refused() {
         let config: Config = toml::from_str("").unwrap();
@@ -229,6 +252,8 @@ mod tests {
             "[[deliver]]\nname = \"a\"\nto = \"ftp://x\"",
             "[[deliver]]\nname = \"a\"\nto = \"/out\"\nat_once = 0",
             "[[deliver]]\nname = \"a\"\nto = \"/out\"\ntimeout_seconds = 301",
+            "[[deliver]]\nname = \"a\"\nto = \"/out\"\nbreaker.failures = 0",
+            "[[deliver]]\nname = \"a\"\nto = \"nats://127.0.0.1:4222/instance.v1.error.a.b.c\"",
         ] {
             assert!(toml::from_str::<Config>(wrong).is_err(), "{wrong}");
         }

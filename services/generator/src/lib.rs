@@ -4,7 +4,8 @@
 //! message id follows from host, instance, file identity and byte offset; the cursor moves only after the stream has
 //! taken the message; what is stored on the bus is asked at every start.
 //! Invariant: a process dump is never forwarded: it prints shared memory, the license key included.
-//! Invariant: a consumer outside is sent each stored message, in order after it was away, until it has taken it.
+//! Invariant: a consumer outside is sent each stored message, in order after it was away, until it has taken it; what it
+//! alone does not take is a dead letter with the reason.
 //! Invariant: nothing here writes to an IRIS instance or its log.
 //!
 //! May be imported by tests only. Imports bus, chassis, clock, contract, improvise, invent, iris, knowledge,

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::json;
 use tracing::Instrument as _;
 
+use crate::deliver::Consumer;
 use crate::emit::store;
 use crate::{Config, Invention, RunError};
 use instance_improvise::{Source, improvise, within};
@@ -48,18 +49,26 @@ struct Generated {
 /// What messages are made with.
 pub struct Inventing {
     templates: Templates,
-    /// `None`: templates alone.
-    model: Option<Model>,
+    /// It may name nobody: then templates write alone. Operators see the breakers of the consumers through it too.
+    model: Model,
+    /// Some service outside has a breaker here.
+    has_breakers: bool,
 }
 
 impl Inventing {
-    pub fn new(context: &Context<Config>, templates: Templates) -> Result<Self, RunError> {
+    pub fn new(
+        context: &Context<Config>,
+        templates: Templates,
+        consumers: &[Consumer],
+    ) -> Result<Self, RunError> {
         let parts = Parts {
+            beside: consumers.iter().map(|consumer| consumer.breaker.clone()).collect(),
             credentials_directory: env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
             ..Parts::new(context.clock.clone())
         };
         let model = Model::new(within(context.config.model.clone()), parts)?;
-        Ok(Self { templates, model: model.is_set_up().then_some(model) })
+        let has_breakers = model.is_set_up() || !consumers.is_empty();
+        Ok(Self { templates, model, has_breakers })
     }
 }
 
@@ -83,8 +92,8 @@ pub async fn announce(context: &Context<Config>, inventing: &Inventing) -> Resul
     ]);
     let service = context.bus.service(context.name, env!("CARGO_PKG_VERSION"), description, host);
     let mut service = service.endpoint(GENERATE, &subject::generate(), endpoint);
-    // Who asks no model has no breakers and no costs to show.
-    for question in operate::ENDPOINTS.iter().filter(|_| inventing.model.is_some()) {
+    // Who calls nobody outside has no breakers and no costs to show.
+    for question in operate::ENDPOINTS.iter().filter(|_| inventing.has_breakers) {
         service = service.endpoint(question, &subject::model(context.process_id, question), HashMap::new());
     }
     service.start().await.map_err(RunError::Announce)
@@ -103,12 +112,11 @@ pub async fn serve(context: Context<Config>, inventing: Arc<Inventing>, mut serv
 }
 
 async fn answer(context: &Context<Config>, inventing: &Inventing, request: Request) {
-    let answer = match &inventing.model {
-        Some(model) if request.endpoint() != GENERATE => {
-            let answer = model.operate(request.endpoint(), request.payload()).await;
-            answer.map(Into::into).map_err(|no| ServiceError::new(no.code, no.text))
-        }
-        _ => invented(context, inventing, &request).await,
+    let answer = if request.endpoint() == GENERATE {
+        invented(context, inventing, &request).await
+    } else {
+        let answer = inventing.model.operate(request.endpoint(), request.payload()).await;
+        answer.map(Into::into).map_err(|no| ServiceError::new(no.code, no.text))
     };
     if let Err(error) = request.respond(answer).await {
         tracing::warn!(error = error_chain(&error), "could not answer a request");
@@ -163,7 +171,8 @@ async fn batch(
     let seed = request.seed.unwrap_or_else(|| draw_seed(context.clock.now(), &mut rand::rng()));
     let mut entries = invent(request, &inventing.templates, seed, start_of(seed))?;
     let mut by_model = None;
-    if let Some(model) = &inventing.model {
+    let model = &inventing.model;
+    if model.is_set_up() {
         // A cost report tells each request by itself.
         let session = format!("{}-{}", context.name, Uuid::new_v4().simple());
         let written = improvise(model, entries, &inventing.templates, seed, &session).await;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use instance_chassis::{Context, error_chain};
 use instance_knowledge::Catalogue;
 
-use crate::deliver::deliver_to;
+use crate::deliver::{Consumer, deliver_to};
 use crate::emit::tail_instance;
 use crate::replay::replay;
 use crate::requests::{Inventing, announce, invent_once, serve};
@@ -22,7 +22,7 @@ pub async fn run(context: Context<Config>) -> Result<(), RunError> {
         (Some(_), Some(_)) => return Err(RunError::TwoModes),
         (Some(path), None) => return replay(&context, path).await,
         (None, Some(wanted)) => {
-            let inventing = Inventing::new(&context, templates(config).await?)?;
+            let inventing = Inventing::new(&context, templates(config).await?, &[])?;
             return invent_once(&context, &inventing, wanted).await;
         }
         (None, None) => {}
@@ -30,12 +30,14 @@ pub async fn run(context: Context<Config>) -> Result<(), RunError> {
     check(config)?;
     let path = config.state_dir.clone();
     tokio::fs::create_dir_all(&path).await.map_err(|source| RunError::StateFolder { path, source })?;
-    let inventing = Arc::new(Inventing::new(&context, templates(config).await?)?);
+    let consumers: Vec<_> =
+        config.deliver.iter().map(|consumer| Consumer::new(&context, consumer.clone())).collect();
+    let inventing = Arc::new(Inventing::new(&context, templates(config).await?, &consumers)?);
     let service = announce(&context, &inventing).await?;
     for instance in config.instances.clone() {
         context.tasks.spawn(tail_instance(context.clone(), instance));
     }
-    for consumer in config.deliver.clone() {
+    for consumer in consumers {
         let context = context.clone();
         context.tasks.clone().spawn(async move {
             if let Err(error) = deliver_to(context, consumer).await {

@@ -17,6 +17,7 @@ mod iris_folder;
 mod memory_disk;
 mod model_server;
 mod order;
+mod other_stream;
 pub mod promises;
 mod redis_server;
 mod skipped;
@@ -38,6 +39,7 @@ pub use crate::{
     model_server::{ModelAnswer, ModelCall, ModelServer},
     nats_server::NatsServer,
     order::order,
+    other_stream::{OtherMessage, OtherStream},
     redis_server::RedisServer,
     skipped::skipped,
     small_disk::SmallDisk,

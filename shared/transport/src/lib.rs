@@ -7,7 +7,8 @@
 //!
 //! Invariant: a finding that asks for a person is told to the webhook until it was taken or a person has acknowledged it.
 //!
-//! May be imported by the generator, the analyst, the CLI and tests. Imports bus, contract and redaction.
+//! May be imported by the generator, the analyst, the CLI and tests. Imports bus, clock, contract and
+//! redaction.
 //!
 //! Absent on purpose: TLS. A consumer behind `https` is reached through a proxy beside this process.
 
@@ -16,6 +17,7 @@ mod transport; // Read this first: what a transport is.
 mod folder;
 mod http;
 mod nats;
+mod queue; // NATS of somebody else; `nats` is our own.
 
 mod destination;
 mod retry;
@@ -32,6 +34,7 @@ pub use crate::escalate::{Escalation, Told};
 pub use crate::folder::Folder;
 pub use crate::http::{DEFAULT_TIMEOUT, Http};
 pub use crate::nats::Nats;
+pub use crate::queue::Queue;
 pub use crate::retry::{PAUSES, deliver};
 pub use crate::source::{Found, Settled, Source, SourceError, open};
 pub use crate::transport::{InvalidOutgoing, Outgoing, SendError, Transport};

@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 
 use crate::destination::{Destination, InvalidDestination};
+use crate::http::without_password;
 use crate::source_folder::FolderSource;
 use crate::source_http::HttpSource;
 
@@ -18,6 +19,8 @@ pub struct Found {
     /// The name of its file, or a digest of its bytes.
     pub name: String,
     pub bytes: Vec<u8>,
+    /// Why nobody can read it. Such a one has no bytes; settle it as refused, so that it is out of the way.
+    pub unreadable: Option<String>,
 }
 
 /// What became of it.
@@ -67,6 +70,10 @@ pub enum SourceError {
 pub fn open(from: &Destination, timeout: Duration, state_dir: &Path) -> Result<Box<dyn Source>, SourceError> {
     Ok(match from {
         Destination::Folder(path) => Box::new(FolderSource::new(path)),
+        Destination::Nats { server, subject } => {
+            let named = format!("{}/{subject}", without_password(server));
+            return Err(InvalidDestination::NoSource(named).into());
+        }
         Destination::Http(url) => Box::new(HttpSource::new(url, timeout, state_dir)?),
     })
 }

@@ -82,7 +82,7 @@ impl Source for HttpSource {
             for bytes in commands(&body) {
                 let name = digest(&bytes);
                 if !self.taken.contains(&name) && found.iter().all(|other| other.name != name) {
-                    found.push(Found { name, bytes });
+                    found.push(Found { name, bytes, unreadable: None });
                 }
             }
             Ok(found)

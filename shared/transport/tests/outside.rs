@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
 use instance_contract::IrisMessage;
+use instance_testkit::{Endpoint, NatsServer, OtherStream};
 use instance_transport::{Destination, Outgoing, PAUSES, SendError, Settled, Transport, deliver, open};
 
 const QUICK: [Duration; 3] =
@@ -124,6 +125,45 @@ async fn a_consumer_over_http_gets_the_message_and_all_that_identifies_it() {
     assert_eq!(asked.header("instance-schema"), "instance.v1.iris_message");
     assert_eq!(asked.header("instance-sequence"), "7");
     assert!(asked.header("traceparent").starts_with(&format!("00-{}-", sent.trace_id.as_str())));
+}
+
+#[tokio::test]
+async fn each_good_answer_is_a_delivery() {
+    for status in [200, 201, 202, 204] {
+        let server = Server::start(move |_, _| Some((status, String::new())));
+        deliver(server.transport(PATIENCE).as_ref(), &outgoing(1), &QUICK).await.unwrap();
+        assert_eq!(server.asked().len(), 1, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_queue_holds_each_message_once_and_where_no_stream_is_the_consumer_is_away() {
+    let nats = NatsServer::start();
+    let text = format!("{}/alerts.iris", nats.url());
+    let transport = text.parse::<Destination>().unwrap().transport(PATIENCE).unwrap();
+    let away = transport.send(&outgoing(8)).await.unwrap_err();
+    assert!(matches!(away, SendError::Away { .. }), "{away}");
+    let mut stream = OtherStream::make(&nats, "ALERTS", "alerts.>").await;
+    for order in [8, 9, 8] {
+        deliver(transport.as_ref(), &outgoing(order), &QUICK).await.unwrap();
+    }
+    let kept = stream.messages().await;
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    for (kept, order) in kept.iter().zip(8..) {
+        let sent = outgoing(order).message;
+        assert_eq!(IrisMessage::decode(&kept.payload).unwrap(), sent);
+        assert_eq!(kept.header("Nats-Msg-Id"), sent.message_id.to_string());
+        assert_eq!(kept.header("Instance-Sequence"), order.to_string());
+        assert_eq!(kept.header("Instance-Trace-Id"), sent.trace_id.as_str());
+        assert!(kept.header("traceparent").starts_with("00-"));
+    }
+    // Nobody is there at all.
+    let nobody = format!("nats://me:s3cret@{}/alerts", Endpoint::nobody());
+    let transport = nobody.parse::<Destination>().unwrap().transport(PATIENCE).unwrap();
+    let away = transport.send(&outgoing(8)).await.unwrap_err();
+    assert!(matches!(away, SendError::Away { .. }), "{away}");
+    let told = instance_testkit::chain(&away);
+    assert!(!told.contains("s3cret"), "{told}");
 }
 
 #[tokio::test]

@@ -91,7 +91,7 @@ pub const ROOMS: &[Room] = &[
     library("scenario", "shared/scenario", &["knowledge"]),
     library("engine", "shared/engine", &["contract", "planner", "redaction"]),
     library("bus", "shared/bus", &["contract", "clock", "signals"]),
-    library("transport", "shared/transport", &["contract", "redaction", "bus"]),
+    library("transport", "shared/transport", &["contract", "redaction", "bus", "clock"]),
     library("story", "shared/story", &["contract", "engine", "redaction", "bus"]),
     library("chassis", "shared/chassis", &["contract", "clock", "bus", "telemetry", "signals", "redaction"]),
     // iris and knowledge: docs/decisions/0001-agents-share-their-eyes.md

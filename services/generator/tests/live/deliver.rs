@@ -1,13 +1,15 @@
 //! A consumer outside that comes and goes.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead, BufReader, Write as _};
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
-use instance_contract::IrisMessage;
+use instance_contract::{IrisMessage, subject};
 use instance_testkit::{NatsServer, bus, eventually};
+use serde_json::Value;
 
 use crate::{Host, PATIENCE, Stored};
 
@@ -18,31 +20,19 @@ struct Consumer {
 }
 
 impl Consumer {
-    fn listen(answer: impl Fn(usize) -> u16 + Send + 'static) -> Self {
+    fn listen(answer: impl Fn(&IrisMessage) -> u16 + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let all = Arc::new(Mutex::new(Vec::new()));
         let taken = all.clone();
-        let mut number = 0;
         // One request at a time, so that their order is told apart; ends with the process of the test.
         std::thread::spawn(move || {
             for mut stream in listener.incoming().map_while(Result::ok) {
                 let mut reader = BufReader::new(stream.try_clone().unwrap());
-                let (mut length, mut line) = (0, String::new());
-                while reader.read_line(&mut line).unwrap_or(0) > 2 {
-                    if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                        length = value.trim().parse().unwrap();
-                    }
-                    line.clear();
-                }
-                let mut body = vec![0; length];
-                if length == 0 || reader.read_exact(&mut body).is_err() {
-                    continue;
-                }
-                let status = answer(number);
-                number += 1;
+                let Some(message) = read(&mut reader) else { continue };
+                let status = answer(&message);
                 if status == 200 {
-                    taken.lock().unwrap().push(IrisMessage::decode(&body).unwrap());
+                    taken.lock().unwrap().push(message);
                 }
                 let _ =
                     write!(stream, "HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
@@ -61,6 +51,20 @@ impl Consumer {
         })
         .await
     }
+}
+
+/// One request; `None` when whoever asked has gone.
+fn read(reader: &mut impl BufRead) -> Option<IrisMessage> {
+    let (mut length, mut line) = (0, String::new());
+    while reader.read_line(&mut line).unwrap_or(0) > 2 {
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        line.clear();
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok().filter(|()| length > 0)?;
+    Some(IrisMessage::decode(&body).unwrap())
 }
 
 fn numbered(numbers: std::ops::RangeInclusive<u32>) -> Vec<String> {
@@ -110,7 +114,8 @@ async fn what_a_consumer_refuses_is_a_dead_letter_and_the_rest_goes_on() {
     let server = NatsServer::start();
     let bus = bus(&server).await;
     let mut host = Host::new(&server);
-    let consumer = Consumer::listen(|number| if number == 3 { 422 } else { 200 });
+    let consumer =
+        Consumer::listen(|message| if message.message_text.as_str() == "entry 4" { 422 } else { 200 });
     with_consumer(&host, &consumer.url, "at_once = 1");
     host.write_entries(11);
     let _generator = host.generator(&[]);
@@ -123,4 +128,152 @@ async fn what_a_consumer_refuses_is_a_dead_letter_and_the_rest_goes_on() {
     })
     .await;
     assert!(dead[0].reason.starts_with("refused") && dead.len() == 1, "{dead:?}");
+}
+
+#[tokio::test]
+async fn a_message_that_alone_is_not_taken_is_a_dead_letter_and_holds_up_nothing() {
+    let server = NatsServer::start();
+    let bus = bus(&server).await;
+    let mut host = Host::new(&server);
+    let consumer = Consumer::listen(|message| match message.message_text.as_str() {
+        "entry 3" => 500,
+        _ => 200,
+    });
+    with_consumer(&host, &consumer.url, "at_once = 1\nbreaker = { open_seconds = 1 }");
+    host.write_entries(11);
+    let _generator = host.generator(&[]);
+    // Its seven tries take 22 seconds at least.
+    let long = 10 * PATIENCE;
+    let dead = eventually(long, || async {
+        let dead = bus.dead_letters().await.ok()?;
+        (!dead.is_empty()).then_some(dead)
+    })
+    .await;
+    assert!(dead.len() == 1 && dead[0].reason.starts_with("exhausted: tried 7 times"), "{dead:?}");
+    assert!(dead[0].reason.contains("500"), "{dead:?}");
+    assert!(IrisMessage::decode(&dead[0].payload).unwrap().message_text.as_str() == "entry 3");
+    let mut expected = numbered(1..=10);
+    expected.remove(2);
+    assert_eq!(consumer.texts(9).await[..9], expected);
+}
+
+/// Holds every request from the second message on, each over a connection of its own, until it is opened.
+#[derive(Default)]
+struct Gate {
+    held: Mutex<(usize, bool)>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn listen(gate: &Arc<Self>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let gate = gate.clone();
+        // Ends with the process of the test.
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let gate = gate.clone();
+                std::thread::spawn(move || gate.answer(stream));
+            }
+        });
+        url
+    }
+
+    fn answer(&self, mut stream: std::net::TcpStream) {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let Some(message) = read(&mut reader) else { return };
+        let mut held = self.held.lock().unwrap();
+        held.0 += 1;
+        let waits = message.message_text.as_str() != "entry 1";
+        let held = self.opened.wait_while(held, |held| waits && !held.1).unwrap();
+        drop(held);
+        let _ = stream.write_all(b"HTTP/1.1 200 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    }
+
+    fn asked(&self) -> usize {
+        self.held.lock().unwrap().0
+    }
+
+    fn open(&self) {
+        self.held.lock().unwrap().1 = true;
+        self.opened.notify_all();
+    }
+}
+
+#[tokio::test]
+async fn ten_go_out_at_once_and_a_consumer_that_is_slow_holds_up_no_entry_of_the_log() {
+    let server = NatsServer::start();
+    let bus = bus(&server).await;
+    let mut host = Host::new(&server);
+    let gate = Arc::new(Gate::default());
+    // Nobody gives up on a request while this test lasts.
+    with_consumer(&host, &Gate::listen(&gate), "timeout_seconds = 300");
+    let _generator = host.generator(&[]);
+    // From here on nothing has waited for the generator's start.
+    host.write_entries(1);
+    let place = host.folder.path().join("state/outside.delivered");
+    eventually(PATIENCE, || std::future::ready(place.exists().then_some(()))).await;
+    host.write_entries(40);
+    eventually(PATIENCE, || std::future::ready((gate.asked() >= 11).then_some(()))).await;
+    // Ten are held, and all that is written to the log is stored meanwhile.
+    host.write_entries(20);
+    Stored::of(&bus).await.texts_until("entry 61").await;
+    assert_eq!(gate.asked(), 11, "the first one, and ten that are held");
+    gate.open();
+    eventually(PATIENCE, || std::future::ready((gate.asked() >= 61).then_some(()))).await;
+}
+
+/// Where the breaker of the consumer stands, by whoever answers operators; an `order` resets it first.
+async fn breaker(bus: &instance_bus::Bus, question: &str, order: &'static str) -> Option<Value> {
+    let found = bus.find_services(Some("generator"), Duration::from_secs(1)).await.ok()?;
+    let endpoint = found.first()?.endpoints.iter().find(|endpoint| endpoint.name == question)?;
+    let asked = subject::model_found(&endpoint.subject)?;
+    let answer = bus.request(&asked, order.into(), PATIENCE).await.ok()?;
+    let answer: Value = serde_json::from_slice(&answer.payload).unwrap();
+    Some(answer["breakers"][0].clone())
+}
+
+#[tokio::test]
+async fn a_consumer_that_is_away_is_left_alone_until_an_operator_says_otherwise() {
+    let server = NatsServer::start();
+    let bus = bus(&server).await;
+    let mut host = Host::new(&server);
+    let here = Arc::new(AtomicBool::new(false));
+    let is_here = here.clone();
+    let consumer = Consumer::listen(move |_| if is_here.load(Ordering::SeqCst) { 200 } else { 503 });
+    with_consumer(&host, &consumer.url, "breaker = { open_seconds = 86400 }");
+    host.write_entries(6);
+    let _generator = host.generator(&[]);
+    // Its retries take seven seconds.
+    let open = eventually(4 * PATIENCE, || async {
+        breaker(&bus, "model-breakers", "").await.filter(|breaker| breaker["state"] == "open")
+    })
+    .await;
+    assert_eq!((&open["name"], &open["statistics"]["failed"]), (&"deliver-outside".into(), &3.into()));
+    assert_eq!((&open["statistics"]["opened"], &open["last_failure"]), (&1.into(), &"away".into()));
+    here.store(true, Ordering::SeqCst);
+    breaker(&bus, "model-breaker-reset", r#"{"name":"deliver-outside"}"#).await.unwrap();
+    // Without the order it would be tried tomorrow.
+    assert_eq!(consumer.texts(5).await[..5], numbered(1..=5));
+    let closed = breaker(&bus, "model-breakers", "").await.unwrap();
+    assert_eq!(closed["state"], "closed", "{closed}");
+}
+
+#[tokio::test]
+async fn a_log_that_is_not_there_is_warned_of_and_the_templates_answer() {
+    let server = NatsServer::start();
+    let bus = bus(&server).await;
+    let host = Host::new(&server);
+    let settings = host.folder.path().join("generator.toml");
+    let text = fs::read_to_string(&settings).unwrap();
+    let learning = text.replace("poll_ms = 10\n", "poll_ms = 10\nlearn_from = [\"/nowhere/messages.log\"]\n");
+    assert_ne!(text, learning);
+    fs::write(settings, learning).unwrap();
+    let _generator = host.generator(&[]);
+    let ask = || async { bus.request(&subject::generate(), r#"{"count":3}"#.into(), PATIENCE).await.ok() };
+    let answer = eventually(PATIENCE, ask).await;
+    let answer: Value = serde_json::from_slice(&answer.payload).unwrap();
+    assert_eq!(answer["messages"].as_array().unwrap().len(), 3);
+    let said = host.said();
+    assert!(said.contains("could not learn from a log") && said.contains("/nowhere/messages.log"), "{said}");
 }
