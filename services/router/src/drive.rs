@@ -140,7 +140,7 @@ impl Driver<'_> {
         let adopted: Vec<Remediation> = open.filter_map(|records| self.core.replay(records)).collect();
         tracing::info!(shard = %self.shard, open = adopted.len(), "read the remediation log");
         let effects = self.core.adopt(adopted, now);
-        self.perform(effects, &Span::none());
+        self.perform(effects, &Span::none(), None);
         crash_point("router.open-adopted");
         let heard = [
             subject::records_of(self.shard, "accepted"),
@@ -273,15 +273,19 @@ impl Driver<'_> {
 
     fn happens(&mut self, event: Event, span: &Span) {
         let now = self.router.clock.now();
+        let about = event.remediation();
         let effects = span.in_scope(|| self.core.on(event, now));
-        self.perform(effects, span);
+        self.perform(effects, span, about);
     }
 
-    fn perform(&mut self, effects: Vec<Effect>, span: &Span) {
+    /// What an event `about` a remediation has caused, handled in this span.
+    fn perform(&mut self, effects: Vec<Effect>, span: &Span, about: Option<RemediationId>) {
         let (router, shard, owned) = (self.router, self.shard, self.owned);
         for effect in effects {
-            // An effect that nothing but time has caused continues the trace of its remediation.
-            let span = if span.is_none() { self.span_of(&effect) } else { span.clone() };
+            // What nothing but time has caused continues the trace of its remediation, and so does what the end of another
+            // one has: its turn has come.
+            let is_of_another = about.is_some() && effect.remediation().is_some_and(|id| Some(id) != about);
+            let span = if span.is_none() || is_of_another { self.span_of(&effect) } else { span.clone() };
             let then = span.clone();
             match effect {
                 Effect::Ask { id, instance, questions, patience } => {
@@ -341,14 +345,7 @@ impl Driver<'_> {
     }
 
     fn span_of(&self, effect: &Effect) -> Span {
-        match effect {
-            Effect::Ask { id, .. }
-            | Effect::Begin { id, .. }
-            | Effect::Write { id, .. }
-            | Effect::Answer { id, .. }
-            | Effect::Find { id } => self.span_in_trace_of(*id),
-            Effect::WakeAt(_) => Span::none(),
-        }
+        effect.remediation().map_or_else(Span::none, |id| self.span_in_trace_of(id))
     }
 
     fn span_in_trace_of(&self, id: RemediationId) -> Span {

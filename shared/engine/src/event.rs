@@ -51,3 +51,32 @@ pub enum Effect {
     /// Nothing more to do before this instant, unless something happens.
     WakeAt(Timestamp),
 }
+
+impl Event {
+    /// The remediation that it is about. `None` also for a command that has just arrived.
+    pub fn remediation(&self) -> Option<RemediationId> {
+        match self {
+            Self::Used { id, .. }
+            | Self::Answered { id, .. }
+            | Self::Recorded { id, .. }
+            | Self::Heard { id }
+            | Self::Found { id, .. }
+            | Self::NotRecorded { id, .. } => Some(*id),
+            Self::Arrived(_) | Self::Halted(_) | Self::Tick => None,
+        }
+    }
+}
+
+impl Effect {
+    /// The remediation that it is for.
+    pub fn remediation(&self) -> Option<RemediationId> {
+        match self {
+            Self::Ask { id, .. }
+            | Self::Begin { id, .. }
+            | Self::Write { id, .. }
+            | Self::Find { id }
+            | Self::Answer { id, .. } => Some(*id),
+            Self::WakeAt(_) => None,
+        }
+    }
+}
