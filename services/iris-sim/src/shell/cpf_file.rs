@@ -76,9 +76,37 @@ impl CpfFile {
         });
         done.map_err(|_| temporary.display().to_string())
     }
+
+    /// Writes the bytes that were read, and not what the file may hold meanwhile, to another file. It gets the mode of
+    /// this one.
+    pub fn keep_as(&self, copy: &Path) -> io::Result<()> {
+        super::replace(copy, &self.bytes)?;
+        fs::set_permissions(copy, fs::metadata(&self.path)?.permissions())
+    }
 }
 
 /// What the world depends on, from the values in force.
 pub fn parameters(in_force: &InForce, databases: Vec<(String, String)>) -> Parameters {
     Parameters::read(|section, name| in_force.get(&(section.to_owned(), name.to_owned())).cloned(), databases)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
+    use super::CpfFile;
+
+    #[test]
+    fn what_is_kept_is_what_was_read_whatever_the_file_holds_by_then() {
+        let folder = TempDir::new().unwrap();
+        let (path, copy) = (folder.path().join("iris.cpf"), folder.path().join("_LastGood_.cpf"));
+        fs::write(&path, "[config]\nglobals=0,0,256,0,0,0\n").unwrap();
+        let read = CpfFile::read(&path).unwrap();
+        fs::write(&path, "[config]\nglobals=nobody has checked this\n").unwrap();
+        read.keep_as(&copy).unwrap();
+        assert_eq!(fs::read(&copy).unwrap(), read.bytes());
+        assert_eq!(fs::metadata(&copy).unwrap().permissions(), fs::metadata(&path).unwrap().permissions());
+    }
 }

@@ -7,6 +7,7 @@ use expect_test::{Expect, expect};
 use crate::world::act::{Act, Alarm, Daemon, Ending, Writer};
 use crate::world::check_cpf::CpfFault;
 use crate::world::facts::{HostMemory, JournalFacts, Obstacles, Previous, StartFacts, SystemName, WijInfo};
+use crate::world::metrics::Surroundings;
 use crate::world::parameters::Parameters;
 use crate::world::release::Release;
 use crate::world::{Event, Identity, Load, World};
@@ -345,4 +346,26 @@ fn the_same_seed_and_events_give_the_same_text() {
         run.log()
     };
     assert_eq!(life(), life());
+}
+
+#[test]
+fn the_days_of_a_license_count_down_while_the_instance_runs() {
+    let days_at = |left: Option<i64>, at: &str| {
+        let obstacles = Obstacles { license_days_left: left, ..Obstacles::default() };
+        let run = Run::of(StartFacts { obstacles, ..facts() });
+        let around = Surroundings {
+            at: at.parse().unwrap(),
+            alerts: [0; 3],
+            databases: Vec::new(),
+            journals: Vec::new(),
+            memory_percent: 0.0,
+        };
+        let page = run.world.metrics(&around);
+        let days = page.lines().find_map(|line| line.strip_prefix("iris_license_days_remaining "));
+        days.map(|text| text.parse::<i64>().unwrap())
+    };
+    assert_eq!(days_at(Some(40), "2026-02-03T23:00:00[UTC]"), Some(40));
+    assert_eq!(days_at(Some(40), "2026-03-05T00:30:00[UTC]"), Some(10));
+    assert_eq!(days_at(Some(40), "2026-04-05T00:30:00[UTC]"), Some(0));
+    assert_eq!(days_at(None, "2026-02-03T23:00:00[UTC]"), None, "a key that never ends");
 }

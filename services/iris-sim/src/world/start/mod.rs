@@ -22,6 +22,8 @@ impl World {
         self.dead.clear();
         self.mounted.clear();
         self.licensed_users = facts.licensed_users;
+        let last_day = |days| facts.at.date().checked_add(jiff::Span::new().days(days)).ok();
+        self.license_ends_on = facts.obstacles.license_days_left.and_then(last_day);
         let mut acts = self.recovery_banner(&facts);
         acts.push(Act::Say("Starting Control Process".to_owned()));
         let (allocation, allocating) = memory::allocate(&facts.parameters, facts.memory);
