@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use instance_iris::cpf::Document;
 
 use crate::world::parameters::Parameters;
+
+/// In the mode of a file.
+const OWNER_MAY_WRITE: u32 = 0o200;
 
 /// A CPF that was read.
 #[derive(Debug, Clone)]
@@ -70,6 +74,10 @@ impl CpfFile {
         let writable = fs::OpenOptions::new().write(true).open(&self.path);
         let done = writable.and_then(|_| {
             let mode = fs::metadata(&self.path)?.permissions();
+            // Its owner, who a real instance runs as, cannot do what root can do to any file.
+            if mode.mode() & OWNER_MAY_WRITE == 0 {
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
             fs::write(&temporary, &self.bytes)?;
             fs::set_permissions(&temporary, mode)?;
             fs::rename(&temporary, &self.path)

@@ -38,7 +38,7 @@ fn facts() -> StartFacts {
         parameters: Parameters::read(value, databases.to_vec()),
         cpf_faults: Vec::new(),
         cpf_changed: false,
-        memory: HostMemory { total_mb: 16384, huge_pages: 0, huge_page_kb: 2048 },
+        memory: HostMemory { total_mb: 16384, huge_pages: 0, huge_page_kb: 2048, may_lock: true },
         system: SystemName {
             node: word("h1"),
             version: word("#1"),
@@ -368,4 +368,24 @@ fn the_days_of_a_license_count_down_while_the_instance_runs() {
     assert_eq!(days_at(Some(40), "2026-03-05T00:30:00[UTC]"), Some(10));
     assert_eq!(days_at(Some(40), "2026-04-05T00:30:00[UTC]"), Some(0));
     assert_eq!(days_at(None, "2026-02-03T23:00:00[UTC]"), None, "a key that never ends");
+}
+
+#[test]
+fn the_longest_open_transaction_is_told_when_it_is_long_and_when_it_is_very_long() {
+    let mut run = Run::of(facts());
+    let at: jiff::Timestamp = "2026-02-03T04:06:00Z".parse().unwrap();
+    run.feed(Event::SessionOpened(1));
+    run.feed(Event::SessionOpened(2));
+    run.feed(Event::TransactionBegan(1, at));
+    let mut told = |passes: u32| -> Vec<String> {
+        let log: String = (0..passes).map(|_| run.feed(Event::Rang(Alarm::Pass))).collect();
+        log.lines().filter(|line| line.contains("open transaction")).map(str::to_owned).collect()
+    };
+    assert_eq!(told(7), [""; 0]);
+    assert_eq!(told(8), ["CONTROL 1 [SYSTEM MONITOR] Longest open transaction is 10 minutes old"]);
+    assert_eq!(told(8), ["CONTROL 2 [SYSTEM MONITOR] Longest open transaction is 21 minutes old"]);
+    run.feed(Event::TransactionEnded(1));
+    run.feed(Event::TransactionBegan(2, at));
+    let log: String = (0..7).map(|_| run.feed(Event::Rang(Alarm::Pass))).collect();
+    assert!(!log.contains("open transaction"), "another one began: {log}");
 }

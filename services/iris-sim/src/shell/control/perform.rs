@@ -179,6 +179,7 @@ impl Control {
         let wij = WijFile {
             active,
             used_at: self.now().timestamp(),
+            node: Some(self.node.clone()),
             cpf_fingerprint: Some(fingerprint(&cpf)),
             info: self.world.wij().clone(),
         };
