@@ -135,7 +135,9 @@ fn a_stop_without_quietly_needs_a_terminal() {
     assert_eq!(bench.state().0, "running");
 }
 
-/// `iris stop PROD` at a terminal on which somebody types this; its exit code, and what the terminal showed.
+const QUESTION: &str = "Do you want to shut down PROD? <Yes> ";
+
+/// `iris stop PROD` at a terminal on which somebody types this once asked; its exit code, and what the terminal showed.
 #[expect(clippy::unwrap_used, reason = "it is the body of the test below")]
 fn stop_at_a_terminal(bench: &Bench, typed: &str) -> (Option<i32>, String) {
     let mut terminal = Command::new("script")
@@ -148,10 +150,23 @@ fn stop_at_a_terminal(bench: &Bench, typed: &str) -> (Option<i32>, String) {
         .unwrap();
     // Kept open to the end: a terminal that is gone answers nothing.
     let mut keyboard = terminal.stdin.take().unwrap();
-    keyboard.write_all(typed.as_bytes()).unwrap();
-    let mut shown = String::new();
-    terminal.stdout.take().unwrap().read_to_string(&mut shown).unwrap();
-    (terminal.wait().unwrap().code(), shown)
+    let mut screen = terminal.stdout.take().unwrap();
+    let mut shown = Vec::new();
+    let mut some = [0; 256];
+    let mut has_typed = false;
+    loop {
+        let count = screen.read(&mut some).unwrap();
+        if count == 0 {
+            break;
+        }
+        shown.extend_from_slice(&some[..count]);
+        // Whoever types before the question is there mixes what is typed into it.
+        if !has_typed && text(&shown).ends_with(QUESTION) {
+            keyboard.write_all(typed.as_bytes()).unwrap();
+            has_typed = true;
+        }
+    }
+    (terminal.wait().unwrap().code(), text(&shown))
 }
 
 #[test]
@@ -160,12 +175,12 @@ fn a_stop_at_a_terminal_asks_and_only_no_leaves_the_instance_up() {
     bench.start();
     for no in ["no\n", "n\n", "what?\n"] {
         let (code, shown) = stop_at_a_terminal(&bench, no);
-        assert!(shown.contains("Do you want to shut down PROD? <Yes> "), "{shown}");
+        assert!(shown.contains(QUESTION), "{shown}");
         assert_eq!((code, bench.state().0.as_str()), (Some(1), "running"), "{no:?}: {shown}");
     }
     for yes in ["yes\n", "Y\n", "\n"] {
         let (code, shown) = stop_at_a_terminal(&bench, yes);
-        assert!(shown.contains("Do you want to shut down PROD? <Yes> "), "{shown}");
+        assert!(shown.contains(QUESTION), "{shown}");
         assert_eq!((code, bench.state().0.as_str()), (Some(0), "down"), "{yes:?}: {shown}");
         bench.start();
     }
