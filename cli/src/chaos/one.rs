@@ -91,7 +91,9 @@ async fn watched(
         let seen = scenario.conditions().all(|condition| watch.detected.contains_key(condition));
         let waited = seen || shown_at.is_some_and(|at| elapsed > at + detect);
         let over = shown_at.map_or(elapsed > show, |_| waited);
-        if elapsed > repair || (over && !watch.is_busy() && watch.active_at.elapsed() > QUIET) {
+        // Nobody may say after a moment that nothing came of it: on a busy machine that moment is too short.
+        let patience = if watch.has_thought() { QUIET } else { detect.max(QUIET) };
+        if elapsed > repair || (over && !watch.is_busy() && watch.active_at.elapsed() > patience) {
             break;
         }
     }

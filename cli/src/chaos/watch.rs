@@ -46,6 +46,8 @@ pub struct Watch {
     of_message: BTreeMap<MessageId, String>,
     /// Incidents without a finding.
     undecided: BTreeSet<IncidentId>,
+    /// A finding came, or something was asked for.
+    has_thought: bool,
 }
 
 /// A remediation of the run.
@@ -77,6 +79,7 @@ impl Watch {
             ended_at: None,
             of_message: BTreeMap::new(),
             undecided: BTreeSet::new(),
+            has_thought: false,
         })
     }
 
@@ -90,6 +93,11 @@ impl Watch {
     pub fn is_busy(&self) -> bool {
         !self.undecided.is_empty()
             || self.remediations.values().any(|remediation| remediation.ended.is_none())
+    }
+
+    /// Has anything been concluded at all, be it that nothing is to be done?
+    pub fn has_thought(&self) -> bool {
+        self.has_thought
     }
 
     /// Takes in what happens within that time.
@@ -182,6 +190,7 @@ impl Watch {
     }
 
     fn asked(&mut self, id: RemediationId, command: RemediationCommand) {
+        self.has_thought = true;
         // A dry run asks for nothing.
         if !command.dry_run && !self.remediations.contains_key(&id) {
             self.commands.push(command.clone());
@@ -205,6 +214,7 @@ impl Watch {
 
     /// What is left to people.
     fn finding(&mut self, finding: &Finding) {
+        self.has_thought = true;
         if !matches!(finding.decision, Decision::Person { .. }) {
             return;
         }

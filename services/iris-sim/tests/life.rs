@@ -3,8 +3,8 @@
 mod support;
 
 use std::fs;
-use std::io::Read as _;
-use std::net::TcpStream;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -133,6 +133,75 @@ fn a_stop_without_quietly_needs_a_terminal() {
     assert_eq!(stop.status.code(), Some(1));
     assert!(text(&stop.stderr).contains("quietly"), "{}", text(&stop.stderr));
     assert_eq!(bench.state().0, "running");
+}
+
+const QUESTION: &str = "Do you want to shut down PROD? <Yes> ";
+
+/// `iris stop PROD` at a terminal on which somebody types this once asked; its exit code, and what the terminal showed.
+#[expect(clippy::unwrap_used, reason = "it is the body of the test below")]
+fn stop_at_a_terminal(bench: &Bench, typed: &str) -> (Option<i32>, String) {
+    let mut terminal = Command::new("script")
+        .args(["--quiet", "--return", "--command"])
+        .arg(format!("'{}' stop PROD", bench.path("bin/iris").display()))
+        .arg("/dev/null")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Kept open to the end: a terminal that is gone answers nothing.
+    let mut keyboard = terminal.stdin.take().unwrap();
+    let mut screen = terminal.stdout.take().unwrap();
+    let mut shown = Vec::new();
+    let mut some = [0; 256];
+    let mut has_typed = false;
+    loop {
+        let count = screen.read(&mut some).unwrap();
+        if count == 0 {
+            break;
+        }
+        shown.extend_from_slice(&some[..count]);
+        // Whoever types before the question is there mixes what is typed into it.
+        if !has_typed && text(&shown).ends_with(QUESTION) {
+            keyboard.write_all(typed.as_bytes()).unwrap();
+            has_typed = true;
+        }
+    }
+    (terminal.wait().unwrap().code(), text(&shown))
+}
+
+#[test]
+fn a_stop_at_a_terminal_asks_and_only_no_leaves_the_instance_up() {
+    let bench = Bench::new();
+    bench.start();
+    for no in ["no\n", "n\n", "what?\n"] {
+        let (code, shown) = stop_at_a_terminal(&bench, no);
+        assert!(shown.contains(QUESTION), "{shown}");
+        assert_eq!((code, bench.state().0.as_str()), (Some(1), "running"), "{no:?}: {shown}");
+    }
+    for yes in ["yes\n", "Y\n", "\n"] {
+        let (code, shown) = stop_at_a_terminal(&bench, yes);
+        assert!(shown.contains(QUESTION), "{shown}");
+        assert_eq!((code, bench.state().0.as_str()), (Some(0), "down"), "{yes:?}: {shown}");
+        bench.start();
+    }
+}
+
+#[test]
+fn a_superserver_port_that_another_program_has_is_told_and_the_instance_is_up_without() {
+    let bench = Bench::new();
+    let port = bench.port();
+    let taken = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    bench.start();
+    let told = format!("Superserver could not listen on port {port}: ");
+    let pid = u64::from(bench.pid("CONTROL"));
+    assert_eq!(bench.last_entry(&told), Some((2, pid)));
+    assert_eq!(bench.state(), ("running".to_owned(), "warn".to_owned()));
+    bench.stop();
+    drop(taken);
+    bench.start();
+    assert_eq!(bench.log().matches(&told).count(), 1, "the cause is gone");
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
+    assert_eq!(bench.state().1, "ok");
 }
 
 #[test]

@@ -3,12 +3,13 @@
 
 mod support;
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::Write as _;
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 
 use instance_clock::{Clock as _, SystemClock};
-use support::{Bench, wait_until};
+use support::{Bench, kill, wait_until};
 
 /// Severity of the last entry that holds this text.
 fn severity_of(bench: &Bench, text: &str) -> Option<u8> {
@@ -44,6 +45,68 @@ fn a_mismatch_wij_ends_the_start_in_single_user_mode() {
             fs::rename(&file, bench.path("PROD/mgr/MISMATCH.WIJ.seen")).unwrap();
         };
     caused(&bench, "There exists a MISMATCH.WIJ file.", 1, || fs::write(&file, "x").unwrap(), cure);
+}
+
+#[test]
+fn a_journal_that_recovery_needs_and_that_is_gone_ends_the_start_in_single_user_mode() {
+    let bench = Bench::new();
+    bench.start();
+    let journal = fs::read_dir(bench.path("PROD/mgr/journal")).unwrap().next().unwrap().unwrap().path();
+    kill("-KILL", bench.pid("CONTROL"));
+    wait_until("it is down", || bench.state().0 == "down");
+    fs::remove_file(journal).unwrap();
+    bench.start();
+    assert_eq!(
+        severity_of(&bench, "Journal restore failed. Startup aborted, entering single user mode."),
+        Some(2)
+    );
+    assert_eq!(bench.state().0, "sign-on inhibited");
+    bench.stop();
+    bench.start();
+    assert_eq!(bench.state().0, "running", "a stop in order leaves nothing to restore");
+}
+
+#[test]
+fn another_host_than_at_the_last_start_is_told() {
+    let bench = Bench::new();
+    bench.start();
+    bench.stop();
+    let name = bench.path("host/sys/kernel/hostname");
+    fs::create_dir_all(name.parent().unwrap()).unwrap();
+    fs::write(&name, "db-2\n").unwrap();
+    bench.start();
+    assert_eq!(severity_of(&bench, "System appears to have failed over from node "), Some(2));
+    bench.stop();
+    bench.start();
+    assert_eq!(bench.log().matches("failed over from node").count(), 1, "it is the same host again");
+}
+
+#[test]
+fn a_cpf_that_its_owner_may_not_write_ends_the_start_also_for_root() {
+    let bench = Bench::new();
+    let cpf = bench.path("PROD/iris.cpf");
+    fs::set_permissions(&cpf, Permissions::from_mode(0o440)).unwrap();
+    assert_eq!(bench.iris(&["start", "PROD", "quietly"]).status.code(), Some(1));
+    assert_eq!(severity_of(&bench, "Unable to copy file '"), Some(3));
+    assert_eq!(bench.state().0, "down");
+    fs::set_permissions(&cpf, Permissions::from_mode(0o640)).unwrap();
+    bench.start();
+    assert_eq!(bench.log().matches("Unable to copy file '").count(), 1, "it goes with its cause");
+}
+
+#[test]
+fn without_the_right_to_lock_memory_huge_pages_are_of_no_use() {
+    let bench = Bench::with(&["--host-huge-pages", "800"]);
+    let status = bench.path("host/self/status");
+    fs::create_dir_all(status.parent().unwrap()).unwrap();
+    caused(
+        &bench,
+        "Insufficient privileges to allocate Huge Pages; ",
+        1,
+        || fs::write(&status, "CapEff:\t0000000000000000\n").unwrap(),
+        || fs::write(&status, "CapEff:\t0000000000004000\n").unwrap(),
+    );
+    assert_eq!(bench.told()["huge_pages"], true);
 }
 
 #[test]

@@ -34,6 +34,9 @@ fn a_killed_control_process_takes_its_daemons_along() {
     kill("-KILL", bench.pid("CONTROL"));
     wait_until("all gone", || processes.iter().all(|(_, pid)| !runs(*pid)));
     assert_eq!(bench.state(), ("down".to_owned(), String::new()));
+    let write_daemon = processes.iter().find(|(role, _)| role == "WRTDMN").unwrap().1;
+    let told = "Write Daemon: Control Daemon has exited - freezing system";
+    assert_eq!(bench.last_entry(told), Some((3, u64::from(write_daemon))));
     assert!(exists(&bench.path("PROD/mgr/iris.ids")), "nobody was left to remove it");
     bench.start();
     assert_eq!(bench.state().0, "running");

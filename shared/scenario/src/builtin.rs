@@ -30,6 +30,7 @@ mod tests {
     use instance_knowledge::runbook::runbooks;
 
     use super::built_in;
+    use crate::scenario::Scenario;
     use crate::truth::Answer;
 
     #[test]
@@ -43,6 +44,23 @@ mod tests {
             };
             let missing: Vec<_> = runbook.conditions.iter().filter(|id| !answered(id)).collect();
             assert!(missing.is_empty(), "{}: {missing:?}", runbook.id);
+        }
+    }
+
+    /// What issue 5 asks for, at least.
+    #[test]
+    fn there_are_as_many_scenarios_of_each_kind_as_were_asked_for() {
+        let count = |is_one: &dyn Fn(&Scenario) -> bool| built_in().iter().filter(|it| is_one(it)).count();
+        let all = |scenario: &Scenario, answer| scenario.truth.iter().all(|truth| truth.answer == answer);
+        let kinds = [
+            ("of any kind", 30, count(&|_| true)),
+            ("that are for a person alone", 6, count(&|it| all(it, Answer::Person))),
+            ("with two faults at once", 4, count(&|it| it.truth.len() > 1)),
+            ("that need nothing", 3, count(&|it| all(it, Answer::Nothing))),
+            ("that come and go", 2, count(&|it| it.flapping)),
+        ];
+        for (kind, wanted, found) in kinds {
+            assert!(found >= wanted, "{found} scenarios {kind}, and not {wanted}");
         }
     }
 

@@ -231,6 +231,11 @@ mod tests {
         let error = told("do = \"load\"", "do = \"load\"\nheavily = true");
         assert!(error.contains("heavily"), "{error}");
         assert!(told("do = \"load\"", "do = \"explode\"").contains("explode"));
+        let error = told(
+            "[[fault]]\n",
+            "[[fault]]\ndo = \"mode\"\nfile = \"{dir}/iris.cpf\"\nmode = \"4755\"\n\n[[fault]]\n",
+        );
+        assert!(error.contains("\"4755\" is not octal digits up to 0777"), "{error}");
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub use crate::recording::Recording;
 pub use crate::scenario::{Category, Limits, Problem, RULES_FROZEN_AT, Scenario, Symptom, Users, World};
 pub use crate::score::{Mark, Score, Sum, Verdict, score};
 pub use crate::seed::{Amount, Draw};
-pub use crate::step::{Port, Step};
+pub use crate::step::{Mode, Port, Step};
 pub use crate::target::{InvalidTarget, Target};
 pub use crate::template::template;
 pub use crate::truth::{Answer, Remedy, Truth};

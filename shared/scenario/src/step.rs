@@ -39,6 +39,13 @@ pub enum Step {
         /// File or folder.
         file: String,
     },
+    /// Set the mode of a file, as `chmod` does.
+    Mode {
+        /// The file.
+        file: String,
+        /// Octal digits: `0440`.
+        mode: Mode,
+    },
     /// Set a kernel value of the host.
     Kernel {
         /// With dots: `vm.nr_hugepages`.
@@ -110,6 +117,27 @@ pub enum Step {
     },
 }
 
+/// The mode of a file. Invariant: at most 0777, so that no scenario leaves a program that runs as somebody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Mode(u32);
+
+impl Mode {
+    /// As `chmod` takes it.
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+}
+
+impl TryFrom<String> for Mode {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let bits = u32::from_str_radix(&text, 8).ok().filter(|bits| *bits <= 0o777);
+        bits.map(Self).ok_or_else(|| format!("mode \"{text}\" is not octal digits up to 0777"))
+    }
+}
+
 /// A port of the instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -129,6 +157,7 @@ impl Step {
                 | Self::Edit { .. }
                 | Self::Write { .. }
                 | Self::Remove { .. }
+                | Self::Mode { .. }
                 | Self::Kernel { .. }
                 | Self::Disk { .. }
         )
@@ -145,6 +174,7 @@ impl Step {
             Self::Edit { file, .. }
             | Self::Write { file, .. }
             | Self::Remove { file }
+            | Self::Mode { file, .. }
             | Self::Merge { file } => {
                 vec![file]
             }

@@ -2,6 +2,7 @@
 //! anything got lost or grew.
 
 mod burst; // Fifty remediations at a time.
+mod entries; // What instances wrote, and what came of it.
 mod resources; // What the processes take.
 mod rounds; // One fault after the other, on each instance.
 mod site; // Where it plays.
@@ -18,6 +19,7 @@ use anyhow::Result;
 
 use self::{
     burst::Burst,
+    entries::{Entries, Told},
     resources::Resources,
     rounds::Lanes,
     site::Site,
@@ -40,7 +42,8 @@ Examples:
   instance chaos soak --minutes 2                    What CI does.
   instance chaos soak --minutes 60 --label long      An hour; figures in run/chaos/long/soak.json.
 
-Ends with 0 when every remediation ended, nothing went to the dead letters, and no service grew.";
+Ends with 0 when every remediation ended, every entry of a log came to the bus once, nothing went to the dead letters, and no
+service grew.";
 
 /// Break and heal many instances without pause, and watch for loss and growth
 #[derive(Debug, clap::Args)]
@@ -126,9 +129,12 @@ async fn soak(args: &Args, site: &Site) -> Result<Report> {
         }
     };
     let deadline = Instant::now() + LAST_ONES;
+    let written = site.written()?;
     let is_over = || {
         let tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-        tally.open() == 0 && burst.asked.iter().all(|id| tally.ended.contains_key(id))
+        tally.open() == 0
+            && burst.asked.iter().all(|id| tally.ended.contains_key(id))
+            && entries::beyond(&written, &tally.stored) == 0
     };
     while !is_over() && Instant::now() < deadline {
         tokio::select! {
@@ -140,8 +146,23 @@ async fn soak(args: &Args, site: &Site) -> Result<Report> {
     pipeline.stop().await;
     let tally = std::mem::take(&mut *tally.lock().unwrap_or_else(PoisonError::into_inner));
     let dead_letters = dead_letters.len();
+    let entries = Told {
+        written: written.values().map(Entries::count).sum(),
+        lost: entries::beyond(&written, &tally.stored),
+        // Entries that came after the first reading stand in the logs by now.
+        twice: entries::beyond(&tally.stored, &site.written()?),
+    };
     Ok(Report::new(
         args,
-        Gathered { wall: began.elapsed(), kills, faults: rounds?, burst, tally, resources, dead_letters },
+        Gathered {
+            wall: began.elapsed(),
+            kills,
+            faults: rounds?,
+            burst,
+            tally,
+            entries,
+            resources,
+            dead_letters,
+        },
     ))
 }

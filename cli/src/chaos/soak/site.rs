@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use instance_contract::InstanceName;
 use instance_scenario::{Scenario, built_in};
 
+use super::entries::{Entries, Logs};
 use crate::{
     chaos::{
         pipeline::{Pipeline, Served},
@@ -85,6 +86,14 @@ impl Site {
             last,
         };
         Pipeline::start_for(&served, &self.folder.join("pipeline")).await?.ready().await
+    }
+
+    /// What every instance has written by now.
+    pub fn written(&self) -> Result<Logs> {
+        let written = self.instances.iter().zip(&self.names);
+        written
+            .map(|(instance, name)| Ok((name.clone(), Entries::of_logs(&instance.folder.join("mgr"))?)))
+            .collect()
     }
 
     /// Ends every instance; one that is down already is left alone.

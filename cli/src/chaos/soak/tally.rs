@@ -15,11 +15,15 @@ use instance_bus::{Bus, BusError, Deliveries, Durability, LogMessage, StartAt};
 use instance_contract::{InstanceName, IrisMessage, MessageId, RemediationId, subject};
 use instance_engine::Record;
 
+use super::entries::Logs;
+
 /// Everything that is known. Bounded by what happens: an hour is some thousands of remediations.
 #[derive(Debug, Default)]
 pub struct Tally {
     /// Ids of messages that came.
     messages: BTreeSet<MessageId>,
+    /// Entries that came as messages, by instance.
+    pub stored: Logs,
     /// Messages that came a second time under the same id; the reading is at least once, so that is no fault.
     pub again: u64,
     open: BTreeMap<RemediationId, InstanceName>,
@@ -58,7 +62,9 @@ impl Tally {
 
     fn message(&mut self, payload: &[u8]) {
         let Ok(message) = IrisMessage::decode(payload) else { return };
-        if !self.messages.insert(message.message_id) {
+        if self.messages.insert(message.message_id) {
+            self.stored.entry(message.instance.clone()).or_default().message(&message);
+        } else {
             self.again += 1;
         }
     }

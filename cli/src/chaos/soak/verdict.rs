@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{
     Args,
     burst::Burst,
+    entries::Told,
     resources::{Resources, Use},
     rounds::Played,
     tally::Tally,
@@ -29,6 +30,7 @@ pub struct Report {
     /// Services killed.
     kills: usize,
     messages: usize,
+    entries: Told,
     /// Remediations by how they ended.
     ended: BTreeMap<String, u64>,
     /// Those that were asked for fifty at a time.
@@ -47,13 +49,14 @@ pub struct Gathered {
     pub faults: Played,
     pub burst: Burst,
     pub tally: Tally,
+    pub entries: Told,
     pub resources: Resources,
     pub dead_letters: usize,
 }
 
 impl Report {
     pub fn new(args: &Args, gathered: Gathered) -> Self {
-        let Gathered { wall, kills, faults, burst, tally, resources, dead_letters } = gathered;
+        let Gathered { wall, kills, faults, burst, tally, entries, resources, dead_letters } = gathered;
         let services = resources.uses();
         let mut ended = BTreeMap::new();
         for status in tally.ended.values() {
@@ -62,6 +65,7 @@ impl Report {
         // What the server of the bus caches of its store is its own affair.
         let ours = services.iter().filter(|seen| seen.service != nats::NAME);
         let mut problems: Vec<String> = ours.filter_map(Use::growth).collect();
+        problems.extend(entries.problems());
         let mut must = |holds: bool, text: String| {
             if !holds {
                 problems.push(text);
@@ -92,6 +96,7 @@ impl Report {
             seconds: wall.as_secs(),
             kills,
             messages: tally.messages(),
+            entries,
             ended,
             in_bursts: burst.asked.len(),
             dead_letters,
@@ -140,9 +145,10 @@ impl Report {
         let ended: Vec<String> =
             self.ended.iter().map(|(status, count)| format!("{count} {status}")).collect();
         print(format!(
-            "{} instances, {} s, {} messages, {} remediations ({}), {} of them in bursts, {} services killed, {} dead letters",
+            "{} instances, {} s, {} entries, {} messages, {} remediations ({}), {} of them in bursts, {} services killed, {} dead letters",
             self.instances,
             self.seconds,
+            self.entries.written,
             self.messages,
             self.ended.values().sum::<u64>(),
             ended.join(", "),

@@ -1,6 +1,6 @@
 //! Files, changed as somebody with an editor changes them.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -26,6 +26,12 @@ pub fn write(path: &Path, text: &str) -> Result<()> {
 pub fn remove(path: &Path) -> Result<()> {
     let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     removed.with_context(|| format!("could not remove \"{}\"", path.display()))
+}
+
+/// Sets the mode of a file.
+pub fn set_mode(path: &Path, mode: u32) -> Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+        .with_context(|| format!("could not set the mode of \"{}\"", path.display()))
 }
 
 fn put_text(path: &Path, text: &str) -> Result<()> {

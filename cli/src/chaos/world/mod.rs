@@ -189,6 +189,7 @@ impl World {
             }
             Step::Write { file, text } => files::write(&self.path(file), &self.filled(text)),
             Step::Remove { file } => files::remove(&self.path(file)),
+            Step::Mode { file, mode } => files::set_mode(&self.path(file), mode.bits()),
             Step::Kernel { name, value } => {
                 let file = self.host.join("sys").join(name.replace('.', "/"));
                 files::write(&file, &format!("{}\n", amount(*value)))

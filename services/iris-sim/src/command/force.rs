@@ -15,13 +15,16 @@ use crate::world::act::{Entry, Severity, Writer};
 /// A process that survives SIGKILL this long sleeps where nobody can reach it.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 
-/// Kills every process of an instance, the control process first, so that nobody is left to report a death.
+/// Kills every process of an instance. All of them are held first, so that none can report the death of another.
 pub fn force(instance: &Registered) -> ExitCode {
     let before = observe(instance);
     if before.alive.is_empty() {
         println!("Instance is not running");
         println!("irisforce encountered an error.\n    See messages.log for details.");
         return ExitCode::FAILURE;
+    }
+    for process in &before.alive {
+        process.pause();
     }
     for process in &before.alive {
         // Daemons may be gone by themselves by now: they do not outlive the control process.

@@ -46,7 +46,7 @@ pub fn run() -> ExitCode {
             Ok(order) => control::run(order),
             Err(error) => fail(error),
         },
-        ["daemon", _] => daemons::live(),
+        ["daemon", name] => daemons::live(name),
         ["help" | "--help"] | [] => {
             print!("{HELP}");
             ExitCode::SUCCESS

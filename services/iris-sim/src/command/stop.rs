@@ -72,7 +72,7 @@ fn stop_and_maybe_start(
 /// Asks the person at the terminal; an error when there is none.
 fn confirm(name: &str) -> io::Result<bool> {
     let mut terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
-    write!(terminal, "Do you want to shut down {name}? <Yes> ")?;
+    terminal.write_all(format!("Do you want to shut down {name}? <Yes> ").as_bytes())?;
     terminal.flush()?;
     let mut line = String::new();
     BufReader::new(terminal).read_line(&mut line)?;

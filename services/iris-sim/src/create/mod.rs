@@ -2,11 +2,12 @@
 
 mod cpf_template;
 mod host_root;
+mod ports;
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 use std::io;
-use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
@@ -26,9 +27,9 @@ pub struct NewInstance {
     pub dir: PathBuf,
     /// Letters, digits, underscore and minus; upper-cased.
     pub name: String,
-    /// Superserver port; 0 takes a free one.
+    /// Superserver port; 0 takes a free one that no registered instance has.
     pub superserver_port: u16,
-    /// Port of the private web server; 0 takes a free one, 80 means that the instance has none.
+    /// Port of the private web server; 0 takes such a one too, 80 means that the instance has none.
     pub web_port: u16,
     /// 8 KB global buffers, MB; 0 lets IRIS decide.
     pub globals_mb: u64,
@@ -86,6 +87,9 @@ pub fn create(new: &NewInstance, clock: &dyn Clock) -> Result<Registered, Create
     let dir =
         fs::canonicalize(&new.dir).map_err(|source| CreateError::Io { path: new.dir.clone(), source })?;
     let folder = InstanceFolder::new(dir.join(&name));
+    // Held until the instance is in it: whoever is made meanwhile must see its name and its ports.
+    let registry = Registry::new(dir.join("irissys"));
+    let held = registry.hold()?;
     if folder.root().exists() {
         return Err(CreateError::Exists(folder.root().to_owned()));
     }
@@ -93,14 +97,9 @@ pub fn create(new: &NewInstance, clock: &dyn Clock) -> Result<Registered, Create
     if let Some(host) = new.make_host {
         make(&new.host_root, |path| host_root::make(path, host))?;
     }
-    let superserver_port = match new.superserver_port {
-        0 => make(folder.root(), |_| free_port())?,
-        port => port,
-    };
-    let web_port = match new.web_port {
-        0 => make(folder.root(), |_| free_port())?,
-        port => port,
-    };
+    let mut claimed = ports::claimed(&registry.instances()?);
+    let superserver_port = port(new.superserver_port, &mut claimed, &folder)?;
+    let web_port = port(new.web_port, &mut claimed, &folder)?;
     let cpf = NewCpf {
         name: &name,
         folder: &folder,
@@ -120,8 +119,7 @@ pub fn create(new: &NewInstance, clock: &dyn Clock) -> Result<Registered, Create
         workload: new.workload,
     };
     settings.write(&folder.settings())?;
-    let registry = Registry::new(dir.join("irissys"));
-    registry.add(&name, &folder)?;
+    held.add(&name, &folder)?;
     Ok(registry.find(&name)?)
 }
 
@@ -160,9 +158,11 @@ fn link_programs(bin: &Path) -> Result<(), CreateError> {
     Ok(())
 }
 
-/// A port that is free now. Another process may take it before the first start; the log says so then.
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+/// The port that was wished for; with 0 one that nobody has claimed. The next one asked for will be another.
+fn port(wished: u16, claimed: &mut BTreeSet<u16>, folder: &InstanceFolder) -> Result<u16, CreateError> {
+    let port = if wished == 0 { make(folder.root(), |_| ports::unclaimed(claimed))? } else { wished };
+    claimed.insert(port);
+    Ok(port)
 }
 
 fn make<T>(path: &Path, how: impl FnOnce(&Path) -> io::Result<T>) -> Result<T, CreateError> {

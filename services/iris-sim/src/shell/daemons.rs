@@ -1,15 +1,20 @@
 //! The system daemons as processes: they do nothing but live, and can be killed as real ones are.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::process::{ChildStdin, Command, ExitCode, Stdio};
 use std::thread::{self, JoinHandle};
 
+use instance_clock::{Clock as _, SystemClock};
 use nix::sys::signal::{SigSet, Signal};
 
+use crate::shell::log_file::LogFile;
 use crate::shell::process::ProcessKey;
-use crate::world::act::Daemon;
+use crate::world::act::{Daemon, Entry, Severity, Writer};
+
+/// What a control process says to its daemons before it lets go of them; a killed one says nothing.
+const GOODBYE: &[u8] = b".";
 
 /// The running daemons. Dropping it ends them in good order.
 #[derive(Debug, Default)]
@@ -64,7 +69,10 @@ impl Daemons {
     /// Ends them all and waits until they are gone.
     pub fn stop(&mut self) {
         for running in self.running.values_mut() {
-            running.life = None;
+            if let Some(mut life) = running.life.take() {
+                // One that is dead already needs no goodbye.
+                let _ = life.write_all(GOODBYE);
+            }
         }
         for running in self.running.values_mut() {
             if let Some(reaper) = running.reaper.take() {
@@ -81,8 +89,9 @@ impl Drop for Daemons {
     }
 }
 
-/// What a daemon process does: it lives until its control process lets go of it.
-pub fn live() -> ExitCode {
+/// What a daemon process does: it lives until its control process lets go of it. The write daemon says so in the log
+/// when that process has died.
+pub fn live(name: &str) -> ExitCode {
     // A host that goes down signals everybody; the control process is the one to answer.
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGTERM);
@@ -90,13 +99,26 @@ pub fn live() -> ExitCode {
     if signals.thread_block().is_err() {
         return ExitCode::FAILURE;
     }
-    let mut nothing = [0; 64];
+    let mut word = [0; 64];
+    let mut in_order = false;
     loop {
-        match io::stdin().lock().read(&mut nothing) {
-            Ok(0) => return ExitCode::SUCCESS,
-            Ok(_) => {}
+        match io::stdin().lock().read(&mut word) {
+            Ok(0) => break,
+            Ok(_) => in_order = true,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => return ExitCode::FAILURE,
         }
     }
+    if !in_order && name == Daemon::WriteDaemon.name() {
+        let text = "Write Daemon: Control Daemon has exited - freezing system";
+        let entry = Entry::kernel(Writer::Daemon(Daemon::WriteDaemon), Severity::Fatal, text);
+        let at = SystemClock.now().to_zoned(jiff::tz::TimeZone::system());
+        // Daemons work in the manager directory. One that cannot write its log ends without a word.
+        let _ = LogFile::at(Path::new("messages.log"), Path::new("alerts.log")).write(
+            &at,
+            std::process::id(),
+            entry,
+        );
+    }
+    ExitCode::SUCCESS
 }

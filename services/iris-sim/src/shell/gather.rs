@@ -11,7 +11,7 @@ use crate::shell::settings::Settings;
 use crate::shell::volumes::next_journal_number;
 use crate::shell::wij_file::{WijFile, fingerprint};
 use crate::world::check_cpf;
-use crate::world::facts::{JournalFacts, StartFacts};
+use crate::world::facts::{JournalFacts, Obstacles, Previous, StartFacts, SystemName};
 use crate::world::parameters::Parameters;
 
 /// Everything the world must know to start.
@@ -27,6 +27,16 @@ pub fn start_facts(
     let last_fingerprint = wij.as_ref().and_then(|wij| wij.cpf_fingerprint);
     let (user, without_startup_routine) = asker;
     let license = License::read(&folder.license_key());
+    let system = SystemName { node: host::node(&settings.host_root), ..host::system() };
+    let previous = WijFile::previous(wij.as_ref());
+    let obstacles = Obstacles {
+        failed_over_from: wij.and_then(|wij| wij.node).filter(|node| *node != system.node),
+        journal_to_restore_missing: matches!(
+            &previous,
+            Previous::Abnormal(wij) if !wij.journal_file.is_empty() && !Path::new(&wij.journal_file).exists()
+        ),
+        ..obstacles::find(folder, cpf, &parameters, &license, &at)
+    };
     Ok(StartFacts {
         directory: folder.printed(),
         user,
@@ -34,13 +44,13 @@ pub fn start_facts(
         cpf_faults: check_cpf::check(cpf.document(), settings.version),
         cpf_changed: last_fingerprint.is_some_and(|last| last != fingerprint(cpf.bytes())),
         memory: host::memory(&settings.host_root)?,
-        system: host::system(),
-        previous: WijFile::previous(wij.as_ref()),
+        system,
+        previous,
         journal: journal(&parameters, &at),
         databases_there: databases_there(&parameters),
         private_web_server: folder.private_web_server().is_file(),
         licensed_users: license.users(&at),
-        obstacles: obstacles::find(folder, cpf, &parameters, &license, &at),
+        obstacles,
         parameters,
         at,
     })

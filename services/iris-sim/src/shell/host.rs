@@ -51,7 +51,25 @@ pub fn memory(root: &Path) -> Result<HostMemory, HostError> {
         total_mb: kilobytes("MemTotal")? / 1024,
         huge_pages,
         huge_page_kb: if huge_pages == 0 { 2048 } else { kilobytes("Hugepagesize")? },
+        may_lock: may_lock(root),
     })
+}
+
+/// Number of `CAP_IPC_LOCK`, linux/capability.h.
+const CAP_IPC_LOCK: u32 = 14;
+
+/// Whether the line `CapEff` of `<root>/self/status` has `CAP_IPC_LOCK`. On a made-up host without that file everybody does.
+fn may_lock(root: &Path) -> bool {
+    let Ok(status) = read(&root.join("self/status")) else { return true };
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+    effective.is_none_or(|bits| bits >> CAP_IPC_LOCK & 1 == 1)
+}
+
+/// The name of the host: `<root>/sys/kernel/hostname`, and what `uname` says where a made-up host has no such file.
+pub fn node(root: &Path) -> String {
+    let told = read(&root.join("sys/kernel/hostname")).map(|text| text.trim().to_owned());
+    told.ok().filter(|name| !name.is_empty()).unwrap_or_else(|| system().node)
 }
 
 /// How much of the memory cannot be had, in percent.
@@ -100,7 +118,7 @@ mod tests {
 
     use tempfile::TempDir;
 
-    use super::memory;
+    use super::{may_lock, memory, node, system};
     use crate::world::facts::HostMemory;
 
     #[test]
@@ -108,12 +126,38 @@ mod tests {
         let root = TempDir::new().unwrap();
         assert!(memory(root.path()).is_err(), "there is no meminfo");
         fs::write(root.path().join("meminfo"), "MemTotal:  8388608 kB\nHugepagesize:     1024 kB\n").unwrap();
-        let without = HostMemory { total_mb: 8192, huge_pages: 0, huge_page_kb: 2048 };
+        let without = HostMemory { total_mb: 8192, huge_pages: 0, huge_page_kb: 2048, may_lock: true };
         assert_eq!(memory(root.path()).unwrap(), without);
         fs::create_dir_all(root.path().join("sys/vm")).unwrap();
         fs::write(root.path().join("sys/vm/nr_hugepages"), "10\n").unwrap();
         let with = memory(root.path()).unwrap();
         assert_eq!((with.pool_mb(), with.standard_mb()), (10, 8182));
+    }
+
+    #[test]
+    fn the_right_to_lock_memory_is_read_off_the_capabilities() {
+        let root = TempDir::new().unwrap();
+        assert!(may_lock(root.path()), "nothing is said of it");
+        fs::create_dir(root.path().join("self")).unwrap();
+        for (effective, may) in [
+            ("000001ffffffffff", true),
+            ("0000000000004000", true),
+            ("00000000a80425fb", false),
+            ("none", true),
+        ] {
+            let status = format!("Name:\tiris\nCapPrm:\t0000000000000000\nCapEff:\t{effective}\n");
+            fs::write(root.path().join("self/status"), status).unwrap();
+            assert_eq!(may_lock(root.path()), may, "{effective}");
+        }
+    }
+
+    #[test]
+    fn a_made_up_host_may_have_a_name_of_its_own() {
+        let root = TempDir::new().unwrap();
+        assert_eq!(node(root.path()), system().node);
+        fs::create_dir_all(root.path().join("sys/kernel")).unwrap();
+        fs::write(root.path().join("sys/kernel/hostname"), "db-2\n").unwrap();
+        assert_eq!(node(root.path()), "db-2");
     }
 
     #[test]

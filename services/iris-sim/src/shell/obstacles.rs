@@ -10,7 +10,7 @@ use crate::shell::license::{License, date, days_between};
 use crate::world::facts::{EndingCertificate, Obstacles};
 use crate::world::parameters::Parameters;
 
-/// Everything that is found.
+/// Everything that is found in files of the instance; what its last run left is none of it.
 pub fn find(
     folder: &InstanceFolder,
     cpf: &CpfFile,
@@ -25,6 +25,7 @@ pub fn find(
         needed_databases_absent: needed_databases_absent(cpf, parameters),
         license_days_left: license.days_left(at),
         ending_certificates: ending_certificates(&folder.certificates(), at),
+        ..Obstacles::default()
     }
 }
 

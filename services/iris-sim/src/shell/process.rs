@@ -40,8 +40,17 @@ impl ProcessKey {
 
     /// Sends SIGKILL, as the OOM killer does. False when the process was gone.
     pub fn kill(self) -> bool {
+        self.send(Signal::SIGKILL)
+    }
+
+    /// Sends SIGSTOP: it does nothing more until it is killed. False when the process was gone.
+    pub fn pause(self) -> bool {
+        self.send(Signal::SIGSTOP)
+    }
+
+    fn send(self, signal: Signal) -> bool {
         let Ok(pid) = i32::try_from(self.pid) else { return false };
-        self.is_alive() && kill(Pid::from_raw(pid), Signal::SIGKILL).is_ok()
+        self.is_alive() && kill(Pid::from_raw(pid), signal).is_ok()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The registry: which instances there are. `iris` finds it beside itself, because callers clear the environment.
 
 use std::env;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -104,11 +104,41 @@ impl Registry {
             .ok_or_else(|| RegistryError::Unknown { name: name.to_owned(), path: self.file() })
     }
 
+    /// Waits until nobody else changes the registry, and keeps it so while the answer lives. Readers do not wait: the
+    /// file is replaced in one step.
+    pub fn hold(&self) -> Result<HeldRegistry<'_>, RegistryError> {
+        let path = self.folder.join("iris.reg.lock");
+        let locked = fs::create_dir_all(&self.folder).and_then(|()| {
+            let lock = File::create(&path)?;
+            lock.lock()?;
+            Ok(lock)
+        });
+        match locked {
+            Ok(lock) => Ok(HeldRegistry { registry: self, _lock: lock }),
+            Err(source) => Err(RegistryError::Io { path, source }),
+        }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.join("iris.reg")
+    }
+}
+
+/// A registry that only one process may change. Dropping it lets the next one in.
+#[derive(Debug)]
+pub struct HeldRegistry<'a> {
+    registry: &'a Registry,
+    /// The kernel lets go of it even when its holder is killed.
+    _lock: File,
+}
+
+impl HeldRegistry<'_> {
     /// Adds an instance.
     pub fn add(&self, name: &str, folder: &InstanceFolder) -> Result<(), RegistryError> {
-        let mut instances = self.instances()?;
+        let registry = self.registry;
+        let mut instances = registry.instances()?;
         if instances.iter().any(|instance| instance.name == name) {
-            return Err(RegistryError::Taken { name: name.to_owned(), path: self.file() });
+            return Err(RegistryError::Taken { name: name.to_owned(), path: registry.file() });
         }
         instances.push(Registered {
             name: name.to_owned(),
@@ -119,13 +149,8 @@ impl Registry {
         let lines: Vec<String> =
             instances.iter().map(|known| format!("{}^{}", known.name, known.folder.printed())).collect();
         let text = lines.join("\n") + "\n";
-        fs::create_dir_all(&self.folder)
-            .and_then(|()| super::replace(&self.file(), text.as_bytes()))
-            .map_err(|source| RegistryError::Io { path: self.file(), source })
-    }
-
-    fn file(&self) -> PathBuf {
-        self.folder.join("iris.reg")
+        super::replace(&registry.file(), text.as_bytes())
+            .map_err(|source| RegistryError::Io { path: registry.file(), source })
     }
 }
 
@@ -134,4 +159,36 @@ fn on_path(name: &Path) -> PathBuf {
     env::var_os("PATH")
         .and_then(|path| env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file()))
         .unwrap_or_else(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::thread;
+
+    use tempfile::TempDir;
+
+    use super::Registry;
+    use crate::shell::folder::InstanceFolder;
+
+    #[test]
+    fn instances_that_are_added_at_the_same_time_are_all_there() {
+        let temporary = TempDir::new().unwrap();
+        let registry = Registry::new(temporary.path().join("irissys"));
+        let add =
+            |name: &str| registry.hold().unwrap().add(name, &InstanceFolder::new(format!("/opt/{name}")));
+        thread::scope(|scope| {
+            for thread in 0..8 {
+                scope.spawn(move || {
+                    for number in 0..25 {
+                        add(&format!("T{thread}_{number}")).unwrap();
+                    }
+                });
+            }
+        });
+        let names: BTreeSet<String> =
+            registry.instances().unwrap().into_iter().map(|known| known.name).collect();
+        assert_eq!(names.len(), 200);
+        assert!(add("T0_0").unwrap_err().to_string().contains("already in registry"));
+    }
 }

@@ -15,6 +15,9 @@ pub struct WijFile {
     pub active: bool,
     /// When the instance was last seen up.
     pub used_at: jiff::Timestamp,
+    /// Name of the host of the last start; an older file does not say.
+    #[serde(default)]
+    pub node: Option<String>,
     /// Fingerprint of the CPF at the end of the last run.
     pub cpf_fingerprint: Option<u64>,
     /// Journal and passes.

@@ -18,7 +18,7 @@ pub enum Act {
     StartDaemons,
     /// Write the CPF again by way of `iris.cpf_<pid>`; answered by `Event::CpfRewritten`.
     RewriteCpf,
-    /// Copy the CPF to `_LastGood_.cpf`.
+    /// Write the CPF that was checked to `_LastGood_.cpf`.
     KeepLastGood,
     /// Create a journal file, an absolute path.
     StartJournal(String),

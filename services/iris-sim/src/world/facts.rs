@@ -53,6 +53,10 @@ pub struct Obstacles {
     pub license_days_left: Option<i64>,
     /// Certificates whose last day has passed, or comes within a month.
     pub ending_certificates: Vec<EndingCertificate>,
+    /// The host on which the instance was started last, when it had another name than this one.
+    pub failed_over_from: Option<String>,
+    /// The last run ended abnormally, and the journal file that recovery must read is not there.
+    pub journal_to_restore_missing: bool,
 }
 
 /// A certificate of the instance that has expired or soon will.
@@ -79,6 +83,8 @@ pub struct HostMemory {
     pub huge_pages: u64,
     /// `Hugepagesize`, in KB.
     pub huge_page_kb: u64,
+    /// Whether whoever starts the instance has `CAP_IPC_LOCK`.
+    pub may_lock: bool,
 }
 
 impl HostMemory {

@@ -153,7 +153,11 @@ enum Attempt {
 
 /// Huge pages when there is a pool, then standard pages: one round of what a start tries.
 fn attempt(wanted: Allocation, parameters: &Parameters, host: HostMemory, acts: &mut Vec<Act>) -> Attempt {
-    if host.huge_pages > 0 && !parameters.huge_pages_disabled() {
+    if host.huge_pages > 0 && !parameters.huge_pages_disabled() && !host.may_lock {
+        let text = "Insufficient privileges to allocate Huge Pages; non-root instance requires CAP_IPC_LOCK capability \
+            for Huge Pages.";
+        say(acts, Severity::Warning, text);
+    } else if host.huge_pages > 0 && !parameters.huge_pages_disabled() {
         if wanted.fits_huge_pages(host) {
             return Attempt::Taken(wanted);
         }
@@ -240,7 +244,7 @@ mod tests {
     }
 
     fn host(total_mb: u64, huge_pages: u64) -> HostMemory {
-        HostMemory { total_mb, huge_pages, huge_page_kb: 2048 }
+        HostMemory { total_mb, huge_pages, huge_page_kb: 2048, may_lock: true }
     }
 
     /// The allocation, and the lines with their severities.

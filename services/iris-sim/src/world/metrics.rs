@@ -11,8 +11,8 @@ use crate::world::{PASS_CYCLE, Phase, World};
 /// What the world cannot know by itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Surroundings {
-    /// The moment of the question.
-    pub at: jiff::Timestamp,
+    /// The moment of the question, with the host's time zone.
+    pub at: jiff::Zoned,
     /// Entries in alerts.log; those since the start; those that nobody has read yet.
     pub alerts: [u64; 3],
     /// Every mounted database.
@@ -64,7 +64,6 @@ impl World {
     /// The whole answer, a sample a line.
     pub fn metrics(&self, around: &Surroundings) -> String {
         let mut page = Page::default();
-        page.write("iris_csp_sessions", 0);
         databases_on(&mut page, around);
         for journal in &around.journals {
             let labels = [("id", journal.id), ("dir", &journal.directory)];
@@ -73,7 +72,7 @@ impl World {
         for journal in &around.journals {
             page.labelled("iris_jrn_size", &[("id", journal.id)], Number(journal.size_mb));
         }
-        self.license_on(&mut page);
+        self.license_on(&mut page, &around.at);
         page.write("iris_phys_mem_percent_used", Number(around.memory_percent));
         let daemons = Daemon::ALL.len() - self.dead.len();
         page.write("iris_process_count", 1 + daemons + self.sessions.count());
@@ -82,7 +81,7 @@ impl World {
         page.write("iris_system_alerts_log", in_log);
         page.write("iris_system_alerts_new", u8::from(new > 0));
         page.write("iris_system_state", self.system_state());
-        self.transactions_on(&mut page, around.at);
+        self.transactions_on(&mut page, around.at.timestamp());
         page.write("iris_wd_cycle_time", PASS_CYCLE.as_millis());
         page.write("iris_wd_pass", self.wij.passes);
         page.write("iris_wd_suspended", u8::from(self.is_frozen()));
@@ -98,12 +97,17 @@ impl World {
         }
     }
 
-    fn license_on(&self, page: &mut Page) {
+    fn license_on(&self, page: &mut Page, at: &jiff::Zoned) {
         let Some(users) = self.licensed_users else { return };
         let taken = u64::try_from(self.sessions.count()).unwrap_or(u64::MAX);
         let users = u64::from(users);
         page.write("iris_license_available", users.saturating_sub(taken));
         page.write("iris_license_consumed", taken);
+        // A key that never ends has no such number.
+        if let Some(last_day) = self.license_ends_on {
+            let days = at.date().until(last_day).map_or(0, |span| span.get_days());
+            page.write("iris_license_days_remaining", days.max(0));
+        }
         page.write("iris_license_percent_used", (taken * 100).checked_div(users).unwrap_or(100));
     }
 
@@ -121,9 +125,6 @@ fn databases_on(page: &mut Page, around: &Surroundings) {
     let all = &around.databases;
     for it in all {
         page.labelled("iris_db_free_space", &[("id", &it.name)], Number(it.free_mb));
-    }
-    for it in all {
-        page.labelled("iris_db_max_size_mb", &[("id", &it.name)], 0);
     }
     for it in all {
         page.labelled("iris_db_size_mb", &[("id", &it.name), ("dir", &it.directory)], Number(it.size_mb));

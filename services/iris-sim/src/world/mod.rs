@@ -146,6 +146,8 @@ pub struct World {
     sessions: Sessions,
     /// Of the license key that the start found.
     licensed_users: Option<u32>,
+    /// The last day of that key, where it has one.
+    license_ends_on: Option<jiff::civil::Date>,
     /// What the start has mounted: name and directory.
     mounted: Vec<(String, String)>,
     level: AlertLevel,
@@ -188,6 +190,7 @@ impl World {
             growth: Growth::default(),
             sessions: Sessions::default(),
             licensed_users: None,
+            license_ends_on: None,
             mounted: Vec::new(),
             level: AlertLevel::Green,
             start_alerts: 0,

@@ -7,6 +7,7 @@ use expect_test::{Expect, expect};
 use crate::world::act::{Act, Alarm, Daemon, Ending, Writer};
 use crate::world::check_cpf::CpfFault;
 use crate::world::facts::{HostMemory, JournalFacts, Obstacles, Previous, StartFacts, SystemName, WijInfo};
+use crate::world::metrics::Surroundings;
 use crate::world::parameters::Parameters;
 use crate::world::release::Release;
 use crate::world::{Event, Identity, Load, World};
@@ -37,7 +38,7 @@ fn facts() -> StartFacts {
         parameters: Parameters::read(value, databases.to_vec()),
         cpf_faults: Vec::new(),
         cpf_changed: false,
-        memory: HostMemory { total_mb: 16384, huge_pages: 0, huge_page_kb: 2048 },
+        memory: HostMemory { total_mb: 16384, huge_pages: 0, huge_page_kb: 2048, may_lock: true },
         system: SystemName {
             node: word("h1"),
             version: word("#1"),
@@ -345,4 +346,46 @@ fn the_same_seed_and_events_give_the_same_text() {
         run.log()
     };
     assert_eq!(life(), life());
+}
+
+#[test]
+fn the_days_of_a_license_count_down_while_the_instance_runs() {
+    let days_at = |left: Option<i64>, at: &str| {
+        let obstacles = Obstacles { license_days_left: left, ..Obstacles::default() };
+        let run = Run::of(StartFacts { obstacles, ..facts() });
+        let around = Surroundings {
+            at: at.parse().unwrap(),
+            alerts: [0; 3],
+            databases: Vec::new(),
+            journals: Vec::new(),
+            memory_percent: 0.0,
+        };
+        let page = run.world.metrics(&around);
+        let days = page.lines().find_map(|line| line.strip_prefix("iris_license_days_remaining "));
+        days.map(|text| text.parse::<i64>().unwrap())
+    };
+    assert_eq!(days_at(Some(40), "2026-02-03T23:00:00[UTC]"), Some(40));
+    assert_eq!(days_at(Some(40), "2026-03-05T00:30:00[UTC]"), Some(10));
+    assert_eq!(days_at(Some(40), "2026-04-05T00:30:00[UTC]"), Some(0));
+    assert_eq!(days_at(None, "2026-02-03T23:00:00[UTC]"), None, "a key that never ends");
+}
+
+#[test]
+fn the_longest_open_transaction_is_told_when_it_is_long_and_when_it_is_very_long() {
+    let mut run = Run::of(facts());
+    let at: jiff::Timestamp = "2026-02-03T04:06:00Z".parse().unwrap();
+    run.feed(Event::SessionOpened(1));
+    run.feed(Event::SessionOpened(2));
+    run.feed(Event::TransactionBegan(1, at));
+    let mut told = |passes: u32| -> Vec<String> {
+        let log: String = (0..passes).map(|_| run.feed(Event::Rang(Alarm::Pass))).collect();
+        log.lines().filter(|line| line.contains("open transaction")).map(str::to_owned).collect()
+    };
+    assert_eq!(told(7), [""; 0]);
+    assert_eq!(told(8), ["CONTROL 1 [SYSTEM MONITOR] Longest open transaction is 10 minutes old"]);
+    assert_eq!(told(8), ["CONTROL 2 [SYSTEM MONITOR] Longest open transaction is 21 minutes old"]);
+    run.feed(Event::TransactionEnded(1));
+    run.feed(Event::TransactionBegan(2, at));
+    let log: String = (0..7).map(|_| run.feed(Event::Rang(Alarm::Pass))).collect();
+    assert!(!log.contains("open transaction"), "another one began: {log}");
 }

@@ -31,6 +31,7 @@ impl World {
         if !self.waits_for_journal() {
             acts.extend(self.fill_database());
         }
+        acts.extend(self.watch_transactions());
         acts.push(Act::Wake(PASS_CYCLE, Alarm::Pass));
         acts
     }

@@ -107,6 +107,8 @@ struct Control {
     settings: Settings,
     clock: SystemClock,
     since: jiff::Timestamp,
+    /// Name of the host at the start.
+    node: String,
     cpf: CpfFile,
     in_force: InForce,
     world: World,
@@ -171,6 +173,7 @@ impl Control {
             settings,
             clock,
             since,
+            node: facts.system.node.clone(),
             cpf,
             world,
             news,

@@ -72,7 +72,7 @@ impl Control {
         let lines = u64::try_from(in_log.split(|byte| *byte == b'\n').count() - 1).unwrap_or(u64::MAX);
         let new = u64::try_from(self.alerts.new.len()).unwrap_or(u64::MAX);
         Surroundings {
-            at: self.now().timestamp(),
+            at: self.now(),
             alerts: [lines, self.alerts.since_start, new],
             databases: self.world.mounted().iter().map(|(name, directory)| space(name, directory)).collect(),
             journals: self.journals(),

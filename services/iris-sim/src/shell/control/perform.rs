@@ -37,7 +37,8 @@ impl Control {
             Act::StartDaemons => return self.start_daemons(),
             Act::RewriteCpf => return Some(Event::CpfRewritten(self.cpf.rewrite(self.asker_pid))),
             Act::KeepLastGood => {
-                let _ = fs::copy(&self.order.cpf, self.folder.last_good_cpf());
+                // The bytes that this start has checked: the file may have been edited since.
+                let _ = self.cpf.keep_as(&self.folder.last_good_cpf());
             }
             Act::StartJournal(file) => {
                 let _ = fs::OpenOptions::new().create(true).append(true).open(file);
@@ -178,6 +179,7 @@ impl Control {
         let wij = WijFile {
             active,
             used_at: self.now().timestamp(),
+            node: Some(self.node.clone()),
             cpf_fingerprint: Some(fingerprint(&cpf)),
             info: self.world.wij().clone(),
         };

@@ -22,6 +22,8 @@ impl World {
         self.dead.clear();
         self.mounted.clear();
         self.licensed_users = facts.licensed_users;
+        let last_day = |days| facts.at.date().checked_add(jiff::Span::new().days(days)).ok();
+        self.license_ends_on = facts.obstacles.license_days_left.and_then(last_day);
         let mut acts = self.recovery_banner(&facts);
         acts.push(Act::Say("Starting Control Process".to_owned()));
         let (allocation, allocating) = memory::allocate(&facts.parameters, facts.memory);
@@ -75,6 +77,10 @@ impl World {
             utility("No archives configured"),
             utility("Performing Journal Recovery"),
         ];
+        if facts.obstacles.journal_to_restore_missing {
+            acts.extend(self.journal_restore_failed(&facts.previous));
+            return self.single_user(acts);
+        }
         acts.extend(journal::recovery(&facts.previous));
         match self.start_journal(&facts) {
             Ok(journaling) => acts.extend(journaling),
@@ -181,6 +187,10 @@ impl World {
         acts.push(control("Log Monitor Started"));
         if matches!(facts.previous, Previous::Abnormal(_)) {
             let text = "Previous system shutdown was abnormal, system forced down or crashed";
+            acts.push(Entry::utility(Severity::Severe, text).into());
+        }
+        if let Some(node) = &facts.obstacles.failed_over_from {
+            let text = format!("System appears to have failed over from node {node}");
             acts.push(Entry::utility(Severity::Severe, text).into());
         }
         acts.push(control("Clean Daemon Started"));

@@ -1,7 +1,7 @@
 //! What a start says about things that lie in its way, and where it ends because of them.
 
 use crate::world::act::{Act, Alarm, Category, Entry, Severity, Writer};
-use crate::world::facts::{EndingCertificate, Obstacles, StartFacts};
+use crate::world::facts::{EndingCertificate, Obstacles, Previous, StartFacts};
 use crate::world::{PASS_CYCLE, Phase, World};
 
 /// Seven days are a warning, five and fewer an alert [MG].
@@ -25,6 +25,20 @@ impl World {
             self.identity.name
         );
         [(Severity::Warning, "There exists a MISMATCH.WIJ file."), (Severity::Severe, &help)]
+            .map(|(severity, text)| Entry::utility(severity, text).into())
+            .into()
+    }
+
+    /// Recovery needs a journal file that somebody has taken away: what it held is lost without a person.
+    pub(super) fn journal_restore_failed(&self, previous: &Previous) -> Vec<Act> {
+        let (Previous::Abnormal(wij) | Previous::Clean(wij)) = previous else { return Vec::new() };
+        let help = format!(
+            "Journal restore failed. Startup aborted, entering single user mode. Enter IRIS with iris terminal {} -B \
+             and D ^STURECOV for help recovering",
+            self.identity.name
+        );
+        let restoring = format!("Restoring from journal {}", wij.journal_file);
+        [(Severity::Info, restoring), (Severity::Severe, help)]
             .map(|(severity, text)| Entry::utility(severity, text).into())
             .into()
     }
