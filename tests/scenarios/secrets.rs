@@ -142,7 +142,8 @@ async fn by_http(caller: &Caller) -> String {
         ] {
             let (status, answer) = caller.post(path, body).await;
             assert!(status < 500, "{path}: {status} {answer}");
-            answers += &format!("{answer}\n");
+            answers.push_str(&answer.to_string());
+            answers.push('\n');
         }
         // One that is planned: its steps have reasons.
         let mut legal = wish::set_cpf("globals", "0,0,512,0,0,0", false);

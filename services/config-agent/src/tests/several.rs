@@ -219,7 +219,7 @@ fn what_nobody_knows_is_changed_only_when_the_command_says_so() {
         ],
     );
     let stage = Stage::new(strange.as_bytes());
-    // Whether it may say so has been decided by policy (shared/planner/tests/plans.rs).
+    // Whether it may say so has been decided by policy (shared/planner/tests/plans).
     let wanted = several(&json!({"changes": set, "allow_unknown": true}));
     stage.change_all(&wanted).unwrap();
     assert_eq!(String::from_utf8(stage.cpf()).unwrap(), strange.replace("Frobs=1", "Frobs=2"));
