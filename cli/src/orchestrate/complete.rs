@@ -169,12 +169,12 @@ mod tests {
 
     #[test]
     fn a_completed_command_goes_on_in_the_trace_of_whoever_calls() {
-        let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         let caller = super::super::trace_context::of_caller(&|_| Some(traceparent.to_owned()));
         let file = include_bytes!("../../../examples/os.json").to_vec();
         let wishes = Wishes { complete: true, caller, ..wishes(None) };
         let (command, _) = legal(file.clone(), &wishes).unwrap();
-        assert_eq!(command.trace_id.to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(command.trace_id.to_string(), "0af7651916cd43dd8448eb211c80319c");
         assert_eq!(super::traceparent(&command, wishes.caller.as_ref()), traceparent);
         // What the file says of its trace counts.
         let (own, _) = legal(file, &Wishes { complete: false, ..wishes }).unwrap();

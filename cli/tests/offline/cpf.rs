@@ -50,7 +50,17 @@ fn exactly_one_line_changes_and_the_mode_stays() {
     assert!(run.stdout.contains(":5: [config] globals: 0,0,256,0,0,0 -> 0,0,512,0,0,0"), "{run:?}");
     assert_eq!(fs::read_to_string(&file).unwrap(), CPF.replace("256", "512"));
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o640);
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file was left behind");
+    let mut names: Vec<String> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    let [changed, kept] = &names[..] else { panic!("a temporary file was left behind: {names:?}") };
+    assert!(
+        file.ends_with(changed.as_str()) && kept.starts_with(&format!("{changed}_instance_set_")),
+        "{names:?}"
+    );
+    assert_eq!(fs::read_to_string(folder.path().join(kept)).unwrap(), CPF);
 }
 
 #[test]

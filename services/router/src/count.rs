@@ -137,7 +137,7 @@ mod tests {
             "initiated_at": "2026-11-21T08:00:00Z",
             "steps_executed": [step("config", 1_500), step("restart", 2_500), step("verify", 500)],
             "overall_status": "success", "failed_at_step": null, "verification": held,
-            "completion_time_ms": 604_500, "totals": {"total": 3, "completed": 3, "failed": 0},
+            "completion_time_ms": 604_500, "totals": {"total": 3, "completed": 3, "failed": 0, "skipped": 0},
         }))
         .unwrap()
     }
