@@ -8,10 +8,13 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use instance_bus::{Bus, Durability, StartAt};
-use instance_contract::{Accepted, InstanceName, IrisMessage, Planned, RemediationCommand, subject};
+use instance_contract::{
+    Accepted, Finding, InstanceName, IrisMessage, Planned, RemediationCommand,
+    subject::{self, IncidentRecord},
+};
 use instance_iris::cpf::Document;
 use instance_knowledge::kernel_parameters;
-use instance_scenario::{Recording, Target};
+use instance_scenario::{Health, Recording, Target};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -47,6 +50,9 @@ pub struct Args {
     dir: PathBuf,
 }
 
+/// The fact that tells it.
+const HEALTH: &str = "instance.health";
+
 /// Nothing more comes when the last known message has been read and this has passed.
 const SILENCE: std::time::Duration = std::time::Duration::from_secs(2);
 
@@ -81,11 +87,29 @@ async fn record(args: &Args, bus: &Bus) -> Result<Recording> {
         instance: args.instance.to_string(),
         messages: messages(args, bus).await?,
         commands: asked.commands.iter().map(without_time).collect(),
+        health: health(args, bus).await?,
         meminfo: fs::read_to_string(&meminfo)
             .with_context(|| format!("could not read \"{}\"", meminfo.display()))?,
         kernel,
         cpf,
     })
+}
+
+/// The first that was not well: what is decided on it is what a recording is made for.
+async fn health(args: &Args, bus: &Bus) -> Result<Health> {
+    for message in bus.read_incidents(&subject::incidents_of(&args.instance)).await? {
+        let Some((_, IncidentRecord::Finding(_))) = subject::parse_incident(&message.subject) else {
+            continue;
+        };
+        let finding: Finding = message.json()?;
+        let told = finding.facts.get(HEALTH).cloned().map(serde_json::from_value::<Health>);
+        if let Some(Ok(health)) = told
+            && health != Health::Ok
+        {
+            return Ok(health);
+        }
+    }
+    Ok(Health::Ok)
 }
 
 async fn messages(args: &Args, bus: &Bus) -> Result<Vec<String>> {

@@ -3,13 +3,14 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use instance_bus::{Bus, Headers};
 use instance_contract::{IrisMessage, subject};
-use instance_scenario::{Recording, Scenario, template};
+use instance_scenario::{Health, Recording, Scenario, Step, template};
 
 use super::{
     folder::{self, FOLDER},
@@ -87,7 +88,7 @@ async fn again(recording: &Recording, folder: &Path) -> Result<Vec<String>> {
     let starting = Pipeline::start(&world, &scenario, &folder.join("pipeline"), false, None).await?;
     let started = world.start();
     let pipeline = starting.ready().await?;
-    let outcome = match started {
+    let outcome = match started.and_then(|()| ail(&world, recording.health)) {
         Ok(()) => played(recording, &pipeline).await,
         Err(error) => Err(error),
     };
@@ -107,6 +108,24 @@ fn furnish(world: &World, recording: &Recording) -> Result<()> {
         let place = name.strip_prefix('[').and_then(|rest| rest.split_once("] "));
         let (section, parameter) = place.with_context(|| format!("\"{name}\" names no parameter"))?;
         world.set_cpf(section, parameter, value)?;
+    }
+    Ok(())
+}
+
+/// Brings the instance into the health that was recorded. What its own log says of that is read by nobody here.
+fn ail(world: &World, health: Health) -> Result<()> {
+    let process = match health {
+        Health::Ok => return Ok(()),
+        Health::Warn | Health::Alert => "GARCOL",
+        Health::Hung => "WRTDMN",
+    };
+    world.perform(&Step::Kill { process: process.to_owned() })?;
+    let deadline = Instant::now() + LIMIT;
+    while matches!(world.state().1.as_str(), "" | "ok")
+        || (health == Health::Hung && world.state().1 != "hung")
+    {
+        ensure!(Instant::now() < deadline, "the stand-in stays well without its {process}");
+        thread::sleep(TICK);
     }
     Ok(())
 }

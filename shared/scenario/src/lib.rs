@@ -27,7 +27,7 @@ mod template;
 pub use crate::builtin::{built_in, built_in_named};
 pub use crate::check::Fault;
 pub use crate::evidence::{Change, Evidence, Handled, Shown};
-pub use crate::recording::Recording;
+pub use crate::recording::{Health, Recording};
 pub use crate::scenario::{Category, Limits, Problem, RULES_FROZEN_AT, Scenario, Symptom, Users, World};
 pub use crate::score::{Mark, Score, Sum, Verdict, score};
 pub use crate::seed::{Amount, Draw};
