@@ -79,7 +79,7 @@ pub struct WebhookSettings {
     pub token_file: Option<PathBuf>,
     /// When it is left alone for a while: `enabled`, `failures`, `open_seconds`, `trials`. Default: after 3 failures in a row, for
     /// 30 s, until 2 trials went well.
-    #[serde(default, deserialize_with = "breaker")]
+    #[serde(default, deserialize_with = "instance_llm::breaker::checked")]
     pub breaker: instance_llm::breaker::Settings,
 }
 
@@ -178,16 +178,6 @@ const fn five() -> u32 {
 fn try_seconds<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     let seconds = u32::deserialize(from)?;
     if (1..=7).contains(&seconds) { Ok(seconds) } else { Err(D::Error::custom("must be from 1 to 7")) }
-}
-
-fn breaker<'de, D: Deserializer<'de>>(from: D) -> Result<instance_llm::breaker::Settings, D::Error> {
-    let breaker = instance_llm::breaker::Settings::deserialize(from)?;
-    for (key, value) in [("failures", breaker.failures), ("trials", breaker.trials)] {
-        if !(1..=100).contains(&value) {
-            return Err(D::Error::custom(format!("{key} = {value}: must be from 1 to 100")));
-        }
-    }
-    Ok(breaker)
 }
 
 fn share<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {

@@ -1,6 +1,6 @@
 //! What a command asks of a CPF, in one form for both kinds of command.
 
-use instance_contract::{Action, ChangeCpf, CpfChange, CpfChangeKind, SetCpf};
+use instance_contract::{Action, ChangeCpf, SetCpf};
 use serde::{Deserialize, Serialize};
 
 /// Changes that are made together.
@@ -63,15 +63,7 @@ impl Wanted {
 
 impl From<&SetCpf> for Wanted {
     fn from(set: &SetCpf) -> Self {
-        let change = CpfChange {
-            cpf_section: set.cpf_section.clone(),
-            parameter: set.parameter.clone(),
-            change: CpfChangeKind::Set,
-            new_value: Some(set.new_value.clone()),
-            current_value: set.current_value.clone(),
-            block_size_kb: None,
-        };
-        let changes = ChangeCpf { changes: vec![change], live: false, allow_unknown: false };
+        let changes = ChangeCpf { changes: vec![set.into()], live: false, allow_unknown: false };
         Self { changes, single: true }
     }
 }

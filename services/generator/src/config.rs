@@ -84,7 +84,7 @@ pub struct ConsumerSettings {
     pub lowest: Severity,
     /// When it is left alone: after so many retries in vain (`failures`, 3), for so long (`open_seconds`, 30), until so
     /// many were taken (`trials`, 2).
-    #[serde(default, deserialize_with = "breaker")]
+    #[serde(default, deserialize_with = "instance_llm::breaker::checked")]
     pub breaker: instance_llm::breaker::Settings,
 }
 
@@ -167,16 +167,6 @@ fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     let number = u64::deserialize(from)?;
     let rule = || D::Error::custom(format!("must be 1 to 300 seconds, found {number}"));
     (1..=300).contains(&number).then(|| Duration::from_secs(number)).ok_or_else(rule)
-}
-
-fn breaker<'de, D: Deserializer<'de>>(from: D) -> Result<instance_llm::breaker::Settings, D::Error> {
-    let breaker = instance_llm::breaker::Settings::deserialize(from)?;
-    for (key, value) in [("failures", breaker.failures), ("trials", breaker.trials)] {
-        if !(1..=100).contains(&value) {
-            return Err(D::Error::custom(format!("{key} = {value}: must be from 1 to 100")));
-        }
-    }
-    Ok(breaker)
 }
 
 fn plain_name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {

@@ -11,7 +11,7 @@ use std::{
 use instance_clock::Clock;
 use instance_signals::metrics::BREAKER_OPEN;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 /// When a breaker opens and closes.
 #[derive(Debug, Clone, Deserialize)]
@@ -31,6 +31,20 @@ impl Default for Settings {
     fn default() -> Self {
         Self { enabled: true, failures: 3, open_seconds: 30, trials: 2 }
     }
+}
+
+/// For `deserialize_with`: settings that can open and close a breaker.
+///
+/// # Errors
+/// `failures` or `trials` outside of 1 to 100.
+pub fn checked<'de, D: Deserializer<'de>>(from: D) -> Result<Settings, D::Error> {
+    let settings = Settings::deserialize(from)?;
+    for (key, value) in [("failures", settings.failures), ("trials", settings.trials)] {
+        if !(1..=100).contains(&value) {
+            return Err(D::Error::custom(format!("{key} = {value}: must be from 1 to 100")));
+        }
+    }
+    Ok(settings)
 }
 
 /// The breaker of one outside service.

@@ -1,8 +1,6 @@
 //! What a running instance can take up is given to it, so that a remediation that was a success is in force.
 
-use instance_contract::{
-    Action, ChangeCpf, CpfChange, CpfChangeKind, Facts, Forecast, ForecastReply, StepRequest,
-};
+use instance_contract::{Action, ChangeCpf, Facts, Forecast, ForecastReply, StepRequest};
 
 /// The one value of a simple command, as a change through the running instance, with its forecast. `None` where it
 /// goes into the file: the instance is down, or takes the parameter up at its start alone.
@@ -11,15 +9,7 @@ pub(crate) fn live(request: &StepRequest, forecast: &Forecast) -> Option<(StepRe
     if !forecast.may_be_live {
         return None;
     }
-    let change = CpfChange {
-        cpf_section: set.cpf_section.clone(),
-        parameter: set.parameter.clone(),
-        change: CpfChangeKind::Set,
-        new_value: Some(set.new_value.clone()),
-        current_value: set.current_value.clone(),
-        block_size_kb: None,
-    };
-    let change = ChangeCpf { changes: vec![change], live: true, allow_unknown: false };
+    let change = ChangeCpf { changes: vec![set.into()], live: true, allow_unknown: false };
     let told = |value: &str| change.state(|_, _| Some(value));
     let forecast =
         Forecast { before: told(&forecast.before), after: told(&forecast.after), ..forecast.clone() };

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::words::CpfChangeKind;
+use crate::{action::SetCpf, words::CpfChangeKind};
 
 /// Parameters of `iris_config`: several changes of `iris.cpf` in one atomic write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -49,6 +49,20 @@ pub struct CpfChange {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = [8, 16, 32, 64, null]))]
     pub block_size_kb: Option<u32>,
+}
+
+/// One value, as the simple form of a command says it.
+impl From<&SetCpf> for CpfChange {
+    fn from(set: &SetCpf) -> Self {
+        Self {
+            cpf_section: set.cpf_section.clone(),
+            parameter: set.parameter.clone(),
+            change: CpfChangeKind::Set,
+            new_value: Some(set.new_value.clone()),
+            current_value: set.current_value.clone(),
+            block_size_kb: None,
+        }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
