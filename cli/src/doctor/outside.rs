@@ -149,7 +149,8 @@ mod tests {
     #[tokio::test]
     async fn who_is_not_there_is_told_with_what_to_do() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://user:hunter2@{}/call?key=hunter2", listener.local_addr().unwrap());
+        let at = listener.local_addr().unwrap();
+        let url = format!("http://user:hunter2@{at}/call?key=hunter2"); // pragma: allowlist secret
         for kind in [Kind::Model, Kind::Webhook, Kind::Collector] {
             let there = check(kind, &url).await;
             assert_eq!(there.outcome, crate::doctor::Outcome::Ok, "{there:?}");

@@ -112,7 +112,8 @@ mod tests {
         let Ok(Destination::Nats { server, subject }) = of("nats://me:s3cret@[::1]:4222/alerts.iris") else {
             panic!("a queue")
         };
-        assert_eq!((server.as_str(), subject.as_str()), ("nats://me:s3cret@[::1]:4222", "alerts.iris"));
+        let known = "nats://me:s3cret@[::1]:4222"; // pragma: allowlist secret
+        assert_eq!((server.as_str(), subject.as_str()), (known, "alerts.iris"));
         for bad in [
             "nats://",
             "nats:///alerts",
