@@ -3,7 +3,6 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -88,10 +87,12 @@ async fn again(recording: &Recording, folder: &Path) -> Result<Vec<String>> {
     let starting = Pipeline::start(&world, &scenario, &folder.join("pipeline"), false, None).await?;
     let started = world.start();
     let pipeline = starting.ready().await?;
-    let outcome = match started.and_then(|()| ail(&world, recording.health)) {
-        Ok(()) => played(recording, &pipeline).await,
-        Err(error) => Err(error),
-    };
+    let outcome = async {
+        started?;
+        ail(&world, recording.health).await?;
+        played(recording, &pipeline).await
+    }
+    .await;
     pipeline.stop().await;
     world.end()?;
     outcome
@@ -113,7 +114,7 @@ fn furnish(world: &World, recording: &Recording) -> Result<()> {
 }
 
 /// Brings the instance into the health that was recorded. What its own log says of that is read by nobody here.
-fn ail(world: &World, health: Health) -> Result<()> {
+async fn ail(world: &World, health: Health) -> Result<()> {
     let process = match health {
         Health::Ok => return Ok(()),
         Health::Warn | Health::Alert => "GARCOL",
@@ -121,13 +122,15 @@ fn ail(world: &World, health: Health) -> Result<()> {
     };
     world.perform(&Step::Kill { process: process.to_owned() })?;
     let deadline = Instant::now() + LIMIT;
-    while matches!(world.state().1.as_str(), "" | "ok")
-        || (health == Health::Hung && world.state().1 != "hung")
-    {
+    loop {
+        let (_, told) = world.state();
+        let ails = if health == Health::Hung { told == "hung" } else { !matches!(told.as_str(), "" | "ok") };
+        if ails {
+            return Ok(());
+        }
         ensure!(Instant::now() < deadline, "the stand-in stays well without its {process}");
-        thread::sleep(TICK);
+        tokio::time::sleep(TICK).await;
     }
-    Ok(())
 }
 
 async fn played(recording: &Recording, pipeline: &Pipeline) -> Result<Vec<String>> {

@@ -62,6 +62,10 @@ impl Shares {
         }
     }
 
+    fn any_has_failed(&self) -> bool {
+        self.0.values().any(|share| share.has_failed.load(Ordering::Relaxed))
+    }
+
     /// Waits until a shard is to be given away.
     pub(crate) async fn asked_for(&self, shard: Shard) {
         let Some(own) = self.0.get(&shard) else { return std::future::pending().await };
@@ -152,7 +156,7 @@ async fn wish(router: &Router) -> Result<(), BusError> {
         return Ok(());
     }
     // It would be given what it cannot drive, by one that can.
-    if router.shares.0.values().any(|share| share.has_failed.load(Ordering::Relaxed)) {
+    if router.shares.any_has_failed() {
         return Ok(());
     }
     let holders = try_join_all(router.shards.iter().map(|shard| router.bus.lease_holder(*shard))).await?;

@@ -28,7 +28,7 @@ use crate::settings::{self, Fault, Faults, Layered, Settings, Sources};
 const SYSTEM_FOLDER: &str = "/etc/instance";
 /// For what is still in memory when everything else has ended.
 const TELEMETRY_FLUSH: Duration = Duration::from_secs(5);
-/// Threads for work that blocks, such as a step; one more waits until a thread is free.
+/// Threads for work that blocks; one more waits until a thread is free. (Steps of agents have threads of their own.)
 const MOST_BLOCKING: usize = 64;
 /// For blocking work that nobody waits for any more.
 const RUNTIME_END: Duration = Duration::from_secs(1);
