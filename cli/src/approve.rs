@@ -77,13 +77,32 @@ struct Question {
     asked: ApprovalAsked,
 }
 
-async fn answer(
-    bus: &Bus,
-    question: &Question,
-    args: &Args,
-    verdict: Verdict,
-    session: &Session,
-) -> Result<Exit> {
+/// Approves exactly these changes, which whoever sits here has agreed to; where somebody was first or policy lets others
+/// approve only, that is told, and the remediation waits for them.
+pub async fn agree(bus: &Bus, asked: &ApprovalAsked, session: &Session) -> Result<()> {
+    let story = story::find(bus, *asked.remediation_id.as_uuid()).await?;
+    let Some((number, open)) = story.open_question().filter(|(_, open)| open.digest == asked.digest) else {
+        return Ok(());
+    };
+    let note = Some("agreed to in instance fix".to_owned());
+    let args =
+        Args { id: *story.id.as_uuid(), note, by: None, digest: Some(asked.digest.clone()), yes: true };
+    if let Some(why) = in_vain(&story, &open, &args, Verdict::Granted) {
+        session.note(printable(&why));
+        return Ok(());
+    }
+    let question = Question { id: story.id, shard: story.shard, number, asked: open };
+    match write(bus, &question, &args, Verdict::Granted).await {
+        Err(error) if crate::exit::of(&error) == Exit::Refused => {
+            session.note(crate::exit::told(&error));
+            Ok(())
+        }
+        written => written.map(drop),
+    }
+}
+
+/// Writes the answer, once.
+async fn write(bus: &Bus, question: &Question, args: &Args, verdict: Verdict) -> Result<ApprovalAnswered> {
     let answered = ApprovalAnswered {
         schema: ApprovalAnswered::SCHEMA.to_owned(),
         trace_id: question.asked.trace_id.clone(),
@@ -97,12 +116,22 @@ async fn answer(
     let subject =
         subject::record(question.shard, question.id, &RecordKind::ApprovalAnswered(question.number));
     match bus.publish_once_confirmed(&subject, &answered, Headers::new()).await {
-        Ok(_) => {}
+        Ok(_) => Ok(answered),
         Err(PublishError::Exists { .. }) => {
-            return Err(nothing_asked(&story::find(bus, *question.id.as_uuid()).await?).into());
+            Err(nothing_asked(&story::find(bus, *question.id.as_uuid()).await?).into())
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => Err(error.into()),
     }
+}
+
+async fn answer(
+    bus: &Bus,
+    question: &Question,
+    args: &Args,
+    verdict: Verdict,
+    session: &Session,
+) -> Result<Exit> {
+    let answered = write(bus, question, args, verdict).await?;
     if session.json() {
         print_json(&json!({
             "schema": "instance.cli.v1.approval", "remediation_id": question.id, "number": question.number,

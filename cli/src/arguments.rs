@@ -7,9 +7,9 @@ use instance_contract::Verdict;
 
 use crate::{
     approve, audit, breaker, bus, chaos, classify, completions, config, consume, cost, cpf, dead_letter,
-    demo, doctor, exit::Exit, explain, generate, halt, health, history, hosts, inbox, incident, install,
+    demo, doctor, exit::Exit, explain, fix, generate, halt, health, history, hosts, inbox, incident, install,
     investigate, knowledge, log, man, model, orchestrate, profile, replay, schema, session, session::Session,
-    status, trace, up, validate,
+    status, trace, trends, up, validate,
 };
 
 const EXAMPLES: &str = "\
@@ -52,6 +52,8 @@ pub enum Command {
     Trace(trace::Args),
     /// What has ended
     History(history::Args),
+    /// How remediations have gone, day by day: how many, how well, how long
+    Trends(trends::Args),
     /// What was decided and done, by whom and why; and whether anybody has changed it since
     Audit(audit::Args),
     /// Agree to the changes that a remediation asks for
@@ -82,6 +84,8 @@ pub enum Command {
     Incident(incident::Args),
     /// What is known of a condition: its row, its runbooks, and how they have done on which instance
     Explain(explain::Args),
+    /// Make something well again that is named in words: find, plan, ask, act, prove
+    Fix(fix::Args),
     /// Answer a question about what happened, in plain words, with the evidence; changes nothing
     Investigate(investigate::Args),
     /// Is a service of this machine ready? For probes
@@ -130,6 +134,7 @@ impl Command {
             Self::Status(args) => status::run(args, session),
             Self::Trace(args) => trace::run(args, session),
             Self::History(args) => history::run(args, session),
+            Self::Trends(args) => trends::run(args, session),
             Self::Audit(args) => audit::run(args, session),
             Self::Approve(args) => approve::run(args, Verdict::Granted, session),
             Self::Deny(args) => approve::run(args, Verdict::Denied, session),
@@ -143,6 +148,7 @@ impl Command {
             Self::Inbox(args) => inbox::run(args, session),
             Self::Incident(args) => incident::run(args, session),
             Self::Explain(args) => explain::run(args, session),
+            Self::Fix(args) => fix::run(args, session),
             Self::Investigate(args) => investigate::run(args, session),
             Self::Health(args) => health::run(args, session),
             Self::Config(args) => config::run(args, session),

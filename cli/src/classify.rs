@@ -35,8 +35,8 @@ pub struct Args {
     /// A messages.log; `-` for stdin
     #[arg(required_unless_present = "labelled")]
     log: Option<PathBuf>,
-    /// Measure against the kinds that people gave
-    #[arg(long, value_name = "FILE", conflicts_with = "log")]
+    /// Measure against the kinds that people gave, all of them
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["log", "entries", "min_severity"])]
     labelled: Option<PathBuf>,
     /// Leave out milder entries
     #[arg(long, value_name = "0-3", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=3))]

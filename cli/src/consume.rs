@@ -5,7 +5,7 @@ use std::{env, path::PathBuf, pin::pin, time::Duration};
 use anyhow::{Context as _, Result};
 use instance_bus::{Bus, DeadLetterReason, Headers};
 use instance_contract::{Faults, InstanceName, subject};
-use instance_transport::{Destination, Found, InvalidDestination, Settled, open};
+use instance_transport::{AT_ONCE, Destination, Found, InvalidDestination, Settled, open};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -65,8 +65,14 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
         // One for all looks: what is said during one counts after it.
         let mut stop = pin!(tokio::signal::ctrl_c());
         loop {
+            let mut more = false;
             let looked = match source.look().await {
-                Ok(found) => intake.take(found, source.as_mut()).await,
+                Ok(found) => {
+                    let full = found.len() == AT_ONCE && matches!(args.source, Destination::Folder(_));
+                    let taken = intake.take(found, source.as_mut()).await;
+                    more = full && taken.is_ok();
+                    taken
+                }
                 Err(error) => Err(error.into()),
             };
             match looked {
@@ -75,12 +81,12 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
                 // The next look finds it again.
                 Err(error) => session.note(format_args!("{}; looking again", chain(error.as_ref()))),
             }
-            if args.once {
+            if args.once && !more {
                 return Ok(if refused { Exit::Refused } else { Exit::Done });
             }
             tokio::select! {
                 _ = &mut stop => return Ok(Exit::Done),
-                () = tokio::time::sleep(args.interval) => {}
+                () = tokio::time::sleep(if more { Duration::ZERO } else { args.interval }) => {}
             }
         }
     })

@@ -1,7 +1,7 @@
 //! `instance explain`: what is known of a condition, and what was learnt of its runbooks.
 
 use anyhow::Result;
-use instance_contract::{IncidentOutcome, InstanceName, subject};
+use instance_contract::{IncidentOutcome, InstanceName};
 use instance_diagnosis::{Learned, Learning};
 use instance_knowledge::{
     Condition, Matcher, condition, conditions,
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     exit::{Exit, Stop},
+    incident::case::{self, Case},
     investigate::Index,
     knowledge::rows,
     online,
@@ -42,14 +43,7 @@ pub struct Args {
 pub fn run(args: &Args, session: &Session) -> Result<Exit> {
     let row = find(&args.condition)?;
     online::run(session, async |bus| {
-        let mut learnt = Learning::default();
-        for message in bus.read_incidents(&subject::outcomes()).await? {
-            // What cannot be read is for `instance incident` to tell.
-            let Ok(outcome) = message.json::<IncidentOutcome>() else { continue };
-            if args.instance.as_ref().is_none_or(|instance| *instance == outcome.instance) {
-                learnt.learn(&outcome);
-            }
-        }
+        let learnt = learnt(&case::all(&bus, args.instance.as_ref()).await?);
         let learnt: Vec<Tried<'_>> = learnt.iter().filter(|(condition, ..)| *condition == row.id).collect();
         if session.json() {
             print_json(&document(row, &learnt))?;
@@ -58,6 +52,24 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
         }
         Ok(Exit::Done)
     })
+}
+
+/// What the outcomes of those incidents tell, and what people have allowed since.
+fn learnt(cases: &[Case]) -> Learning {
+    let mut learnt = Learning::default();
+    let mut outcomes: Vec<&IncidentOutcome> = cases.iter().flat_map(|case| &case.outcomes).collect();
+    outcomes.sort_by_key(|outcome| outcome.ended_at);
+    for outcome in outcomes {
+        learnt.learn(outcome);
+    }
+    for case in cases {
+        if let Some(taken) = case.acknowledged.as_ref().filter(|taken| taken.try_again)
+            && let (Some(condition), Some(instance)) = (case.condition(), case.instance())
+        {
+            learnt.allow(condition.as_str(), instance, taken.at);
+        }
+    }
+    learnt
 }
 
 fn find(what: &str) -> Result<&'static Condition> {
@@ -176,6 +188,9 @@ fn document(row: &Condition, learnt: &[Tried<'_>]) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use instance_contract::{IncidentAcknowledged, subject::IncidentRecord};
+    use instance_testkit::TestIncident;
+
     use super::*;
 
     #[test]
@@ -197,6 +212,34 @@ mod tests {
             told["runbooks"].as_array().unwrap().iter().all(|runbook| runbook["cures"] == false),
             "{told}"
         );
+    }
+
+    #[test]
+    fn what_a_person_has_allowed_is_no_longer_barred() {
+        let at = "2026-11-21T10:00:00Z".parse().unwrap();
+        let id = "global-buffers-insufficient";
+        let incident = TestIncident::new("PROD", Some(id), 1, "x", at);
+        let outcome = |number: u32| {
+            let command = incident.id.command("grow-database-cache", number);
+            let record = json!({
+                "schema": IncidentOutcome::SCHEMA, "trace_id": incident.trace_id(), "incident_id": incident.id,
+                "instance": "PROD", "command_id": command, "remediation_id": command, "condition": id,
+                "runbook": "grow-database-cache", "overall_status": "undone", "ended_at": at, "reason": null,
+            });
+            (IncidentRecord::Outcome(command), record)
+        };
+        let mut records = vec![(IncidentRecord::Opened, json!(incident.opened())), outcome(1), outcome(2)];
+        let barred = |records: &[(IncidentRecord, Value)]| {
+            let learnt = learnt(&[case::tests::case_of(&incident, records)]);
+            learnt.iter().all(|(_, _, _, learned)| is_barred(learned))
+        };
+        assert!(barred(&records));
+        let acknowledged = json!({
+            "schema": IncidentAcknowledged::SCHEMA, "trace_id": incident.trace_id(), "incident_id": incident.id,
+            "by": "ada", "at": at, "try_again": true,
+        });
+        records.push((IncidentRecord::Acknowledged, acknowledged));
+        assert!(!barred(&records));
     }
 
     #[test]

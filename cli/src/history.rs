@@ -26,7 +26,7 @@ pub struct Args {
     /// Only those of one IRIS instance
     #[arg(long, value_name = "NAME")]
     instance: Option<InstanceName>,
-    /// Only the newest so many
+    /// Only so many, those that were asked for last; the log is read no further
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
     limit: usize,
     /// Comma-separated values, with a header
@@ -40,16 +40,22 @@ const WHY: &str = "why";
 
 pub fn run(args: &Args, session: &Session) -> Result<Exit> {
     online::run(session, async |bus| {
-        let mut stories = story::all(&bus).await?;
-        stories.retain(|story| story.ended().is_some() && of_instance(story, args.instance.as_ref()));
-        stories.sort_by_key(Story::ended_at);
-        let newest = &stories[stories.len().saturating_sub(args.limit)..];
+        let mut newest = Vec::new();
+        let mut reading = story::newest(&bus).await?;
+        while newest.len() < args.limit
+            && let Some(story) = reading.next().await?
+        {
+            if story.ended().is_some() && of_instance(&story, args.instance.as_ref()) {
+                newest.push(story);
+            }
+        }
+        newest.sort_by_key(Story::ended_at);
         if session.json() {
             let documents: Vec<Value> = newest.iter().map(Story::document).collect();
             print_json(&json!({"schema": "instance.cli.v1.history", "remediations": documents}))?;
         } else if args.csv {
             print(format_args!("{},{WHY}", COLUMNS.join(",")))?;
-            for story in newest {
+            for story in &newest {
                 let Some(row) = row(story) else { continue };
                 print(csv::line(&[row.as_slice(), &[story.reasons()]].concat()))?;
             }

@@ -33,7 +33,8 @@ Examples:
   instance inbox show 6f1d2c0a-52b7-4c43-9a3e-1b6077a1d5c8";
 const ACK_EXAMPLES: &str = "\
 Examples:
-  instance inbox ack 6f1d2c0a-52b7-4c43-9a3e-1b6077a1d5c8 --note 'ticket 4711, the storage team'";
+  instance inbox ack 6f1d2c0a-52b7-4c43-9a3e-1b6077a1d5c8 --note 'ticket 4711, the storage team'
+  instance inbox ack 6f1d2c0a-52b7-4c43-9a3e-1b6077a1d5c8 --try-again --note 'the disk was full, and is not now'";
 
 /// Nobody reads more, and a note must not be a way to fill the log.
 const LONGEST_NOTE: usize = 1_000;
@@ -77,6 +78,9 @@ struct AckArgs {
     /// What was done or will be, for the record; at most 1000 characters
     #[arg(long, value_name = "TEXT", value_parser = note)]
     note: Option<String>,
+    /// Let the analyst try again what has failed twice in a row (or helped too often) for this condition on this instance
+    #[arg(long)]
+    try_again: bool,
     /// Who acknowledges; by default the user of this shell
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
@@ -129,9 +133,9 @@ fn document(case: &Case) -> Option<Value> {
     let mut document = json!({
         "incident_id": case.id, "finding_id": finding.finding_id, "number": number,
         "trace_id": finding.trace_id, "instance": finding.instance, "host": finding.host,
-        "found_at": finding.found_at, "severity": finding.severity, "condition": finding.condition,
+        "found_at": finding.found_at, "title": finding.title, "severity": finding.severity, "condition": finding.condition,
         "error_type": finding.error_type, "confidence": finding.confidence, "why": why,
-        "what_to_do": what_to_do, "waits": case.waits(), "state": case.state(),
+        "what_to_do": what_to_do, "next_steps": finding.next_steps, "waits": case.waits(), "state": case.state(),
         "acknowledged": case.acknowledged,
     });
     instance_redaction::redact_document(&mut document);
@@ -169,7 +173,10 @@ async fn acknowledge(bus: &Bus, args: &AckArgs, session: &Session) -> Result<Exi
     if let Some(first) = &case.acknowledged {
         return Err(too_late(&case, first).into());
     }
-    let Some((_, finding)) = case.question() else { return Err(asks_nobody(&case).into()) };
+    let Some((number, finding)) = case.question() else { return Err(asks_nobody(&case).into()) };
+    if args.try_again && case.condition().is_none() {
+        return Err(nothing_to_try(&case).into());
+    }
     let record = IncidentAcknowledged {
         schema: IncidentAcknowledged::SCHEMA.to_owned(),
         trace_id: finding.trace_id.clone(),
@@ -177,6 +184,8 @@ async fn acknowledge(bus: &Bus, args: &AckArgs, session: &Session) -> Result<Exi
         by: args.by.clone().unwrap_or_else(online::operator),
         at: online::now(),
         note: args.note.clone(),
+        seen_finding: Some(number),
+        try_again: args.try_again,
     };
     let subject = subject::incident(&finding.instance, case.id, IncidentRecord::Acknowledged);
     match bus.publish_once_confirmed(&subject, &record, Headers::new()).await {
@@ -201,7 +210,8 @@ async fn acknowledge(bus: &Bus, args: &AckArgs, session: &Session) -> Result<Exi
 /// What an acknowledgement says.
 pub fn told(record: &IncidentAcknowledged) -> String {
     let note = record.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
-    format!("acknowledged by {} at {}{note}", record.by, when(record.at))
+    let again = if record.try_again { "; what failed may be tried again" } else { "" };
+    format!("acknowledged by {} at {}{note}{again}", record.by, when(record.at))
 }
 
 fn too_late(case: &Case, first: &IncidentAcknowledged) -> Stop {
@@ -212,6 +222,12 @@ fn too_late(case: &Case, first: &IncidentAcknowledged) -> Stop {
 fn unreadable(case: &Case) -> Stop {
     let text = format!("incident {} was acknowledged before, by something that cannot be read", case.id);
     Stop::new(Exit::Refused, text).next("the first acknowledgement counts; nothing was changed")
+}
+
+fn nothing_to_try(case: &Case) -> Stop {
+    let text =
+        format!("incident {} is of no condition that the catalogue knows, so nothing was tried", case.id);
+    Stop::new(Exit::Refused, text).next("acknowledge it without --try-again; nothing was changed")
 }
 
 fn asks_nobody(case: &Case) -> Stop {

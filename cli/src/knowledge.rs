@@ -1,5 +1,6 @@
 //! `instance knowledge`: what is known of log messages and parameters, built in and of a user's own.
 
+mod judge; // What the rules make of an entry.
 pub mod rows; // What one row says.
 
 use std::{
@@ -46,6 +47,8 @@ enum Command {
     Check(CheckArgs),
     /// Say what a message means, or what a condition, a kernel parameter or a CPF parameter is
     Explain(ExplainArgs),
+    /// Say how grave an entry is and why, how sure the rules are of it, and whether anybody hears of it
+    Judge(judge::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -69,6 +72,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
     match &args.command {
         Command::Check(args) => check(args, session),
         Command::Explain(args) => explain(args, session),
+        Command::Judge(args) => judge::run(args, session),
     }
 }
 

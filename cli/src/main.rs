@@ -17,6 +17,7 @@ mod session;
 mod online; // One connection to the bus, and what its errors mean here.
 mod settings;
 mod story; // One remediation, read from its log.
+mod tape;
 mod telemetry;
 
 mod approve;
@@ -37,12 +38,14 @@ mod profile;
 mod replay;
 mod status;
 mod trace;
+mod trends;
 
 mod chaos; // Scenarios with a sealed truth, and their score.
 
 mod incident; // Incidents, as people meet them: one whole story.
 
 mod explain;
+mod fix;
 mod inbox;
 mod investigate;
 

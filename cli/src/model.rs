@@ -13,7 +13,9 @@ use crate::{
     online,
     output::{print, print_json, printable, table},
     session::Session,
-    settings, telemetry,
+    settings,
+    tape::Tape,
+    telemetry,
 };
 
 const CHECK_EXAMPLES: &str = "\
@@ -61,19 +63,13 @@ struct CheckArgs {
     /// Use what this service uses: the table `[SERVICE.model]` of its settings, in place of `[model]`
     #[arg(long, value_name = "SERVICE")]
     of: Option<String>,
-    /// Keep every answer in this folder
-    #[arg(long, value_name = "DIR", conflicts_with = "replay")]
-    record: Option<PathBuf>,
-    /// Answer from this folder and call nobody
-    #[arg(long, value_name = "DIR")]
-    replay: Option<PathBuf>,
+    #[command(flatten)]
+    tape: Tape,
 }
 
 pub fn run(args: &Args, session: &Session) -> Result<Exit> {
     let Command::Check(args) = &args.command;
-    let mut settings = settings::model(&session.global, args.of.as_deref())?;
-    settings.record = args.record.clone().or(settings.record);
-    settings.replay = args.replay.clone().or(settings.replay);
+    let mut settings = args.tape.onto(settings::model(&session.global, args.of.as_deref())?);
     // An answer from the cache would say nothing about the provider.
     settings.cache.enabled = false;
     if settings.providers.is_empty() {

@@ -8,7 +8,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use instance_contract::{GenerationRequest, OutputFormat, Severity, StepStatus, WorkflowTrace};
+use instance_contract::{
+    GenerationRequest, OutputFormat, OverallStatus, Severity, StepStatus, WorkflowTrace,
+};
 use instance_invent::{Inventor, Templates, start_of};
 use serde_json::{Map, Value, json};
 
@@ -27,7 +29,7 @@ Examples:
   instance profile --strict --json               For a nightly job: exit code 1 on a regression.";
 
 /// Longer than this many times the baseline is a regression.
-const REGRESSION: f64 = 1.2;
+pub const REGRESSION: f64 = 1.2;
 /// Messages that are invented for one figure, and figures that are made; the median counts.
 const MESSAGES: u32 = 500;
 const ROUNDS: usize = 9;
@@ -62,11 +64,15 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
         .context("there is no home for a baseline: name one with --baseline")?;
     let mut figures = Figures::from([("generation_us".to_owned(), generation()?)]);
     online::run(session, async |bus| {
-        let mut stories = story::all(&bus).await?;
-        stories.sort_by_key(story::Story::ended_at);
-        let ended = stories.iter().rev().filter_map(|story| story.ended().map(|ended| &ended.trace));
-        let well = ended.filter(|trace| trace.overall_status == instance_contract::OverallStatus::Success);
-        figures.extend(of_remediations(&well.take(usize::from(args.newest)).collect::<Vec<_>>()));
+        let mut well = Vec::new();
+        let mut reading = story::newest(&bus).await?;
+        while well.len() < usize::from(args.newest)
+            && let Some(story) = reading.next().await?
+        {
+            let trace = story.ended().map(|ended| ended.trace.clone());
+            well.extend(trace.filter(|trace| trace.overall_status == OverallStatus::Success));
+        }
+        figures.extend(of_remediations(&well));
         told(&figures, &file, args, session)
     })
 }
@@ -129,7 +135,7 @@ fn generation() -> Result<f64> {
 }
 
 /// The whole time, and the time of each tool.
-fn of_remediations(traces: &[&WorkflowTrace]) -> Figures {
+fn of_remediations(traces: &[WorkflowTrace]) -> Figures {
     let mut times: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for trace in traces {
         let mut add = |name: String, milliseconds: u64| {

@@ -10,7 +10,7 @@ use crate::{
     halt, online,
     output::{print, print_json, table, when},
     session::{self, Session},
-    story::{self, Story},
+    story::{self, Open, Story},
 };
 
 const EXAMPLES: &str = "\
@@ -34,17 +34,19 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
             Some(id) => {
                 let story = story::find(&bus, id).await?;
                 let may_wait = matches!(story.phase(), Phase::Queued | Phase::WaitingApproval);
-                let all = if may_wait { story::all(&bus).await? } else { Vec::new() };
-                one(&story, story.place(&all), session)?;
+                let open = if may_wait { Some(story::open(&bus).await?) } else { None };
+                let among = open.as_ref().map(Open::stories).unwrap_or_default();
+                one(&story, story.place(among), session)?;
             }
-            None => list(&story::all(&bus).await?, session)?,
+            None => list(story::open(&bus).await?.stories(), session)?,
         }
         Ok(Exit::Done)
     })
 }
 
+/// Oldest first.
 fn list(stories: &[Story], session: &Session) -> Result<()> {
-    let open: Vec<&Story> = stories.iter().filter(|story| story.phase() != Phase::Ended).collect();
+    let open: Vec<&Story> = stories.iter().rev().collect();
     if session.json() {
         let documents: Vec<Value> =
             open.iter().map(|story| with_place(story.document(), story.place(stories))).collect();

@@ -17,7 +17,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 KINDS = {1: "INTERNAL", 2: "SERVER", 3: "CLIENT", 4: "PRODUCER", 5: "CONSUMER"}
 SEVERITIES = {"TRACE": 1, "DEBUG": 5, "INFO": 9, "WARN": 13, "ERROR": 17}
-OPERATIONS = {"publish": ("send", "PRODUCER"), "process": ("process", "CONSUMER")}
+OPERATIONS = {
+    "publish": ("send", "PRODUCER"), "process": ("process", "CONSUMER"), "ack": ("settle", "CLIENT"),
+    "nak": ("settle", "CLIENT"), "term": ("settle", "CLIENT"),
+}
 TYPES = {"text": str, "integer": int, "real": float, "truth": bool, "texts": list}
 # What a resource of every process must say, and of which type.
 RESOURCE = {
@@ -203,6 +206,11 @@ def check_span(span, spans, catalogue):
             parent = spans.get(span.parent_span_id)
             if parent and KINDS.get(parent[1].kind) != "PRODUCER":
                 yield f"its parent is \"{parent[1].name}\""
+        if kind == "CLIENT" and not span.links:
+            # A sender without a tracer leaves nothing to link to, neither here nor where its message was handled.
+            parent = spans.get(span.parent_span_id)
+            if not parent or parent[1].links:
+                yield "is not linked to what it settles"
     elif "http.request.method" in told:
         pattern = "{http.request.method} {http.route}"
         if span.name != f"{told['http.request.method']} {told.get('http.route')}":

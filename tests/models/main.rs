@@ -9,8 +9,12 @@ mod scene;
 mod adversary;
 mod corpus;
 
+mod scripted;
+mod scripted_answers;
+
 mod asking;
 mod improvising;
 mod ready;
 mod remembering;
+mod taped;
 mod telling;

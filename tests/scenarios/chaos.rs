@@ -94,7 +94,7 @@ fn a_dead_write_daemon_is_healed_and_the_truth_about_it_is_in_no_file_of_the_pip
     record_and_replay(folder.path(), &own);
 }
 
-/// What the kept bus holds, played again, gives the same command.
+/// What the kept bus holds, played again, gives the same command; and the scenario that was made of it is healed.
 fn record_and_replay(folder: &Path, own: &Path) {
     let mut server = NatsServer::start();
     server.kill9();
@@ -104,13 +104,22 @@ fn record_and_replay(folder: &Path, own: &Path) {
     let (cpf, host) = (cpf.to_str().unwrap(), host.to_str().unwrap());
     let words = ["record", "again", "--nats", &url, "--instance", "CHAOS", "--cpf", cpf, "--host-root", host];
     let ran = chaos(folder, &words);
-    assert_eq!((ran.code, ran.stdout.trim()), (0, "./again.recording.toml"), "{ran:?}");
+    assert_eq!((ran.code, ran.stdout.trim()), (0, "./again.recording.toml\n./again.toml"), "{ran:?}");
+    let scenario = fs::read_to_string(folder.join("again.toml")).unwrap();
+    for told in ["REVIEW IT", "condition = \"write-daemon-died\"", "found on CHAOS: ", "process = \"WRTDMN\""]
+    {
+        assert!(scenario.contains(told), "no {told:?} in\n{scenario}");
+    }
     let nobody = chaos(folder, &["record", "x", "--nats", &url, "--instance", "OTHER", "--cpf", cpf]);
     assert_eq!(nobody.code, 8, "{nobody:?}");
 
     let ran = chaos(folder, &["replay", "./again.recording.toml"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{ran:?}");
     assert!(ran.stderr.contains("1 command(s), identical"), "{ran:?}");
+
+    let ran = chaos(folder, &["run", "./again.toml", "--json", "--label", "again"]);
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(report["scenarios"][0]["verdict"], "verified", "{report:#}");
 }
 
 fn copy(from: &Path, to: &Path) {

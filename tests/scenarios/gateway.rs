@@ -5,7 +5,10 @@ use std::{net::SocketAddr, time::Duration};
 use instance_testkit::eventually;
 use serde_json::{Value, json};
 
-use crate::pipeline::{Pipeline, wish};
+use crate::{
+    otlp::Receiver,
+    pipeline::{Pipeline, wish},
+};
 
 const TOKEN: &str = "token-of-the-scenario";
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -75,7 +78,9 @@ fn fields<'a>(events: &'a str, name: &str) -> Vec<&'a str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_is_asked_for_watched_agreed_to_and_told_by_http() {
+    let receiver = Receiver::start();
     let mut pipeline = Pipeline::new(&[]).await;
+    pipeline.variable("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint());
     pipeline.iris.start();
     pipeline.policy(
         "approve_restarts = true\nquiet_seconds = 0\nminutes_between_restarts = 0\napprovers = [\"tests\"]\n",
@@ -146,4 +151,11 @@ async fn a_restart_is_asked_for_watched_agreed_to_and_told_by_http() {
         assert_eq!(faults, Vec::<String>::new(), "{name}");
     }
     pipeline.drained().await;
+    // The answer came in a trace of its own; the story goes on in that of the command.
+    let spans = receiver.spans_of(told["trace_id"].as_str().unwrap());
+    let continued = spans.iter().find(|span| span.name == "continue remediation");
+    let continued = continued.unwrap_or_else(|| panic!("nothing tells that it went on: {spans:#?}"));
+    assert_eq!((continued.service.as_str(), continued.kind), ("instance-router", 1));
+    assert!(spans.iter().any(|span| span.id == continued.parent), "{continued:?} hangs below nothing");
+    assert!(spans.iter().any(|span| span.parent == continued.id), "{continued:?} leads to nothing");
 }

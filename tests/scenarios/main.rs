@@ -6,21 +6,26 @@ mod pipeline; // Read this first: the processes, and what can be seen of them fr
 
 mod otlp; // What they export.
 
+mod alert_kinds;
 mod audited;
 mod closed_loop;
 mod drained;
 mod dry_run;
 mod fewest_restarts;
+mod fix;
 mod gateway;
 mod in_turn;
 mod killed_midway;
+mod led_astray;
 mod monitored;
 mod observed;
 mod one_trace;
 mod restarts;
+mod roles;
 mod routed;
 mod scraped;
 mod telemetry;
+mod twelve;
 mod unwound;
 mod up;
 

@@ -119,7 +119,7 @@ fn rewritten(file: &str, words: &[(&str, String)], to: &Path) {
     fs::write(to, text).unwrap();
 }
 
-fn alertmanager(pipeline: &Pipeline, gateway: SocketAddr) -> Option<Command> {
+pub fn alertmanager(pipeline: &Pipeline, gateway: SocketAddr) -> Option<Command> {
     let mut command = debians("prometheus-alertmanager")?;
     let file = pipeline.path("alertmanager.yml");
     let words = [
@@ -134,18 +134,24 @@ fn alertmanager(pipeline: &Pipeline, gateway: SocketAddr) -> Option<Command> {
     Some(command)
 }
 
-fn prometheus(pipeline: &Pipeline, alertmanager: SocketAddr) -> Option<Command> {
+/// Looks every `interval`; `other` words of the rules are those that a test cannot wait for.
+pub fn prometheus(
+    pipeline: &Pipeline,
+    alertmanager: SocketAddr,
+    interval: &str,
+    other: &[(&str, &str)],
+) -> Option<Command> {
     let mut command = debians("prometheus")?;
     let file = pipeline.path("prometheus.yml");
     let words = [
         ("127.0.0.1:52773", format!("127.0.0.1:{}", pipeline.iris.web_port())),
         ("127.0.0.1:9093", alertmanager.to_string()),
         ("iris_instance: IRIS", "iris_instance: PROD".to_owned()),
-        ("interval: 15s", "interval: 1s".to_owned()),
+        ("interval: 15s", format!("interval: {interval}")),
     ];
     rewritten("prometheus/prometheus.yml", &words, &file);
-    let shorter = [("for: 30s", "for: 1s".to_owned())];
-    rewritten("prometheus/iris.rules.yml", &shorter, &pipeline.path("iris.rules.yml"));
+    let other: Vec<(&str, String)> = other.iter().map(|(old, new)| (*old, (*new).to_owned())).collect();
+    rewritten("prometheus/iris.rules.yml", &other, &pipeline.path("iris.rules.yml"));
     command.arg(format!("--config.file={}", file.display()));
     command.arg(format!("--storage.tsdb.path={}", pipeline.path("prometheus").display()));
     command.args(["--web.listen-address=127.0.0.1:0", "--rules.alert.resend-delay=1s"]);
@@ -158,7 +164,7 @@ async fn up(prometheus: &Caller) -> Option<String> {
     told["data"]["result"][0]["value"][1].as_str().map(str::to_owned)
 }
 
-async fn is_up(prometheus: &Caller, wanted: &str) {
+pub async fn is_up(prometheus: &Caller, wanted: &str) {
     eventually(PATIENCE, || async { (up(prometheus).await.as_deref() == Some(wanted)).then_some(()) }).await;
 }
 
@@ -171,7 +177,7 @@ async fn a_stopped_instance_is_seen_told_restarted_and_proved_healthy() {
     let gateway = pipeline.gateway(TOKEN, &["alert", "read"]).await;
     let command = alertmanager(&pipeline, gateway).unwrap();
     let alertmanager = listening(&mut pipeline, "alertmanager", command).await;
-    let command = prometheus(&pipeline, alertmanager).unwrap();
+    let command = prometheus(&pipeline, alertmanager, "1s", &[("for: 30s", "for: 1s")]).unwrap();
     let prometheus = Caller::new(listening(&mut pipeline, "prometheus", command).await, "");
     let caller = Caller::new(gateway, TOKEN);
     is_up(&prometheus, "1").await;
@@ -217,6 +223,6 @@ async fn a_stopped_instance_is_seen_told_restarted_and_proved_healthy() {
     assert!(found < Duration::from_mins(2) && repaired < Duration::from_mins(10));
 }
 
-fn message(line: &Value) -> &str {
+pub fn message(line: &Value) -> &str {
     line["fields"]["message"].as_str().or(line["message"].as_str()).unwrap_or_default()
 }

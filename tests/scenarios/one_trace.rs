@@ -21,6 +21,7 @@ use crate::{
 
 const TOKEN: &str = "token-of-the-tracer";
 const INTERNAL: i32 = 1;
+const CLIENT: i32 = 3;
 const PRODUCER: i32 = 4;
 const CONSUMER: i32 = 5;
 
@@ -204,6 +205,7 @@ fn check_names(span: &Span) {
     let operation = match span.kind {
         PRODUCER => "publish",
         CONSUMER => "process",
+        CLIENT => attribute("messaging.operation.name").unwrap_or_default(),
         INTERNAL => {
             assert_eq!(attribute("messaging.system"), None, "{span:?}");
             ""
@@ -215,7 +217,12 @@ fn check_names(span: &Span) {
         let name =
             template.map_or_else(|| operation.to_owned(), |template| format!("{operation} {template}"));
         assert_eq!(span.name, name);
-        let kind = if operation == "publish" { "send" } else { "process" };
+        let kind = match operation {
+            "publish" => "send",
+            "process" => "process",
+            "ack" | "nak" | "term" => "settle",
+            other => panic!("operation {other}: {span:?}"),
+        };
         assert_eq!(
             (
                 attribute("messaging.system"),
@@ -303,7 +310,7 @@ impl Pipeline {
     }
 
     /// The remediation that was accepted in a trace.
-    async fn accepted_in(&self, trace_id: &str) -> RemediationId {
+    pub async fn accepted_in(&self, trace_id: &str) -> RemediationId {
         let find = async {
             loop {
                 for shard in self.bus.topology().await.unwrap().shards() {

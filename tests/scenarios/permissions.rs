@@ -16,7 +16,7 @@ use nkeys::KeyPair;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::pipeline::{command, source_tree};
+use crate::pipeline::{Roles, command, source_tree};
 
 /// `deploy/nats/permissions.toml`.
 #[derive(Deserialize)]
@@ -38,47 +38,29 @@ struct Nobody {
 /// A server with a key for each role, and the bus laid out by the installer.
 struct Guarded {
     server: NatsServer,
+    roles: Roles,
     folder: tempfile::TempDir,
-    roles: Vec<String>,
 }
 
 impl Guarded {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut keys = command("instance");
-        let keys = keys.args(["bus", "keys", "--json", "--dir"]).arg(folder.path()).output().unwrap();
-        assert!(keys.status.success(), "{}", String::from_utf8_lossy(&keys.stderr));
-        let told: Value = serde_json::from_slice(&keys.stdout).unwrap();
-        let names =
-            told["roles"].as_array().unwrap().iter().map(|role| role["role"].as_str().unwrap().to_owned());
-        let roles = names.collect();
-        let settings = fs::read_to_string(folder.path().join("nats.conf")).unwrap();
-        // Address and store are the test's own; the accounts are what is tried.
-        let accounts = settings.find("accounts {").unwrap();
-        let guarded = Self { server: NatsServer::start_with(&settings[accounts..]), folder, roles };
-        let (code, said) = guarded.instance("installer", &["bus", "init"]);
-        assert_eq!(code, 0, "{said}");
-        guarded
+        let roles = Roles::drawn(folder.path());
+        Self { server: roles.server(), roles, folder }
     }
 
     /// The command `instance` as a role: exit code, and all that it said.
     fn instance(&self, role: &str, words: &[&str]) -> (i32, String) {
         let mut instance = command("instance");
         instance.env("HOME", self.folder.path()).env("INSTANCE_NATS__URL", self.server.url());
-        instance
-            .env("INSTANCE_NATS__NKEY", self.key(role))
-            .env("INSTANCE_NATS__INBOX_PREFIX", format!("_INBOX_{role}"));
+        self.roles.hand_to(&mut instance, role);
         let output = instance.args(words).output().unwrap();
         let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
         (output.status.code().unwrap_or(-1), said)
     }
 
-    fn key(&self, role: &str) -> std::path::PathBuf {
-        self.folder.path().join(format!("{role}.nk"))
-    }
-
     fn client(&self, role: &str) -> Client {
-        Client::connect(&self.server.url(), &self.key(role))
+        Client::connect(&self.server.url(), &self.roles.key(role))
     }
 }
 
@@ -88,7 +70,7 @@ fn each_role_can_do_what_it_must_and_nothing_else() {
     let table: Table = toml::from_str(&table).unwrap();
     let guarded = Guarded::new();
     let (mut wrong, mut tried) = (Vec::new(), 0);
-    for role in &guarded.roles {
+    for role in &guarded.roles.names {
         let mut client = guarded.client(role);
         let must = table.publish.get(role);
         let must = must.unwrap_or_else(|| {
@@ -111,8 +93,12 @@ fn each_role_can_do_what_it_must_and_nothing_else() {
         for subject in &table.nobody.publish {
             judge("publish", subject, false, client.refuses_publish(subject));
         }
-        let others =
-            guarded.roles.iter().filter(|other| *other != role).map(|other| format!("_INBOX_{other}.>"));
+        let others = guarded
+            .roles
+            .names
+            .iter()
+            .filter(|other| *other != role)
+            .map(|other| format!("_INBOX_{other}.>"));
         for subject in table.nobody.subscribe.iter().cloned().chain(others) {
             judge("subscribe to", &subject, false, client.refuses_subscribe(&subject));
         }

@@ -83,8 +83,15 @@ async fn an_instance_that_does_not_stop_is_killed_when_command_policy_settings_a
     assert!(!gate.is_reached(), "nobody has agreed yet");
     let granted = pipeline.instance(&["approve", &id.to_string(), "--yes", "--by", "ops"]).await;
     assert_eq!(granted.code, 0, "{granted:?}");
-    let trace = pipeline.succeeded(id).await;
+    // That was a yes to a restart. To force a person must say so once it is known that the stop has failed.
+    pipeline.recorded(id, "approval.2.asked").await;
     assert!(gate.is_reached(), "it was asked to stop first");
+    assert_eq!(pipeline.iris.log().matches("irisforce killed").count(), 0);
+    let shown = pipeline.instance(&["status", &id.to_string()]).await;
+    assert!(shown.stdout.contains("iris force"), "{shown:?}");
+    let granted = pipeline.instance(&["approve", &id.to_string(), "--yes", "--by", "ops"]).await;
+    assert_eq!(granted.code, 0, "{granted:?}");
+    let trace = pipeline.succeeded(id).await;
     let done = result(&trace, "restart");
     assert!(done.changes_applied.contains_key("force_ms"), "{done:#?}");
     assert!(done.warnings.iter().any(|warning| warning.contains("forced down")), "{done:#?}");

@@ -15,7 +15,7 @@ use instance_bus::Headers;
 use instance_testkit::skipped;
 use serde_json::{Value, json};
 
-use crate::pipeline::{AGENTS, INSTANCE, PANIC, Pipeline, source_tree, wish};
+use crate::pipeline::{AGENTS, INSTANCE, PANIC, Pipeline, command, source_tree, wish};
 
 /// A text with a secret of each kind, and what must never be seen of it.
 pub const SECRETS: [(&str, &str); 12] = [
@@ -202,17 +202,46 @@ async fn every_span_metric_and_record_is_as_the_conventions_want_and_holds_no_se
         counted(&router, sample).await;
     }
     assert_no_secret_in_the_audit_trail(&pipeline).await;
+    told += &the_rest_of_the_spans(&mut pipeline, &receiver).await;
     let unreachable = format!("nats://app:{}@127.0.0.1:1", SECRETS[1].1);
     let ran = pipeline.instance(&["status", "--nats", &unreachable]).await;
     write!(told, "{}{}", ran.stdout, ran.stderr).unwrap();
 
-    pipeline.drained().await;
+    pipeline.drained_but("replayer").await;
     told += &pipeline.logs();
     for (_, secret) in SECRETS {
         let found: Vec<&str> = told.lines().filter(|line| line.contains(secret)).collect();
         assert!(found.is_empty(), "{secret} is in {found:#?}");
     }
     check_report(&receiver.report());
+}
+
+/// What the usual incident has none of: a command of a person, a dead letter that is sent again, an old log that is replayed. What
+/// the command `instance` has said.
+async fn the_rest_of_the_spans(pipeline: &mut Pipeline, receiver: &Receiver) -> String {
+    let mut said = String::new();
+    let wish = pipeline.command_file(&wish::set_cpf("globals", "0,0,640,0,0,0", false));
+    for words in [
+        &["orchestrate", "--command-file", wish.to_str().unwrap(), "--wait"][..],
+        &["dead-letter", "replay", "1"],
+    ] {
+        let mut instance = tokio::process::Command::from(command("instance"));
+        instance.env("HOME", pipeline.path("home")).env("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint);
+        let output = instance.args(["--nats", &pipeline.server.url()]).args(words).output().await.unwrap();
+        let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+        assert!(output.status.success(), "{words:?}: {text}");
+        said += &text;
+    }
+    let log = pipeline.path("old.log");
+    fs::write(&log, "09/01/26-10:00:00:000 (1) 2 [Utility.Event] an old one\n").unwrap();
+    let settings = format!(
+        "host = \"old\"\n[nats]\nurl = \"{}\"\n[generator]\nreplay = \"{}\"\nspeed = 0.0\n",
+        pipeline.server.url(),
+        log.display()
+    );
+    pipeline.start("generator", "replayer", &settings);
+    pipeline.service("replayer").ended(Duration::from_mins(1)).await;
+    said
 }
 
 /// Waits until a scrape holds the sample: an answer is there before what follows from it is counted.
@@ -246,7 +275,8 @@ async fn assert_no_secret_in_the_audit_trail(pipeline: &Pipeline) {
 fn check_report(report: &Value) {
     let faults = report["faults"].as_array().unwrap();
     assert!(faults.is_empty(), "{faults:#?}");
-    let services = AGENTS.into_iter().chain(["generator", "router"]).map(|name| format!("instance-{name}"));
+    let services =
+        AGENTS.into_iter().chain(["cli", "generator", "router"]).map(|name| format!("instance-{name}"));
     let mut services: Vec<String> = services.collect();
     services.sort();
     assert_eq!(report["services"], json!(services));
@@ -265,6 +295,18 @@ fn check_report(report: &Value) {
         "process.cpu.time",
     ] {
         assert!(metrics.contains(&name.into()), "{name} is not in {metrics:?}");
+    }
+    for name in [
+        "publish instance.v1.error.{host}.{instance}.{severity}",
+        "process instance.v1.command.{instance}",
+        "term instance.v1.command.{instance}",
+        "request instance.v1.ask.{agent}.{host}.plan",
+        "observe entry",
+        "replay entry",
+        "orchestrate",
+        "replay",
+    ] {
+        assert!(report["spans"][name].is_u64(), "no span {name} in {:#}", report["spans"]);
     }
     assert!(report["logs_in_spans"].as_u64().unwrap() > 0, "{report}");
     println!("{report:#}");

@@ -3,6 +3,7 @@
 //! Arrows run downward only: binaries -> chassis -> bus -> contract. Whoever needs another arrow changes
 //! [`table::ROOMS`] in a commit of its own, where it is seen.
 
+mod pure;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +20,9 @@ pub fn run(workspace: &Workspace) -> Result<()> {
     for package in &workspace.packages {
         let folder = workspace.relative(package.manifest.parent().unwrap_or(Path::new("")));
         faults.extend(check_package(package, folder));
+        if let Some(room) = room_of(&package.name) {
+            faults.extend(pure::faults(room, package.manifest.parent().unwrap_or(Path::new("")))?);
+        }
         let text = std::fs::read_to_string(&package.manifest)
             .with_context(|| format!("could not read \"{}\"", package.manifest.display()))?;
         let shown: PathBuf = folder.join("Cargo.toml");

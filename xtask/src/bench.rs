@@ -11,6 +11,9 @@ use crate::{command, nats_server};
 /// An independent yardstick; beside the tree on some machines, and not part of it.
 const YARDSTICK: &str = "../shared/bench/limits";
 
+/// The same for text: a splitter and a writer by somebody else.
+const TEXT_YARDSTICK: &str = "../shared/bench/text";
+
 /// CPU of a 3-step workflow, as a multiple of the bare chain's: the goal of the issue. Figures: docs/speed.md.
 const CPU_AT_MOST: &str = "1.3";
 
@@ -29,6 +32,8 @@ enum Subject {
     Log,
     /// Log reader, inventor and tail, beside the least that the work takes; and the command from a cold start.
     Text,
+    /// Many stand-in instances at once: their memory, and how long a start takes.
+    Instances,
     /// The agents' changes with all their care, beside the bare system calls; and their dry runs.
     Agents,
     /// Router and agent on a NATS server, beside the bare chain of hops that they cannot do without.
@@ -43,6 +48,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     match options.subject {
         Subject::Log => log(workspace, &options.arguments),
         Subject::Text => text(workspace, &options.arguments),
+        Subject::Instances => instances(workspace, &options.arguments),
         Subject::Agents => agents(workspace, &options.arguments),
         Subject::Pipeline => pipeline(workspace, &options.arguments),
         Subject::Small => small(workspace, &options.arguments),
@@ -71,6 +77,23 @@ fn text(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
     }
     let mut bench = std::process::Command::new(workspace.release_program("examples/bench-text"));
     bench.arg("--instance").arg(workspace.release_program("instance"));
+    let yardstick = workspace.root.join(TEXT_YARDSTICK);
+    if yardstick.is_dir() {
+        bench.arg("--yardstick").arg(yardstick);
+    }
+    command::run(bench.args(arguments))
+}
+
+/// The stand-in as it is shipped.
+fn instances(workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
+    for program in [
+        ["-p", "instance-iris-sim", "--bins"].as_slice(),
+        &["-p", "instance-tests", "--example", "bench-instances"],
+    ] {
+        command::run(command::cargo_in(workspace).args(["build", "--release"]).args(program))?;
+    }
+    let mut bench = std::process::Command::new(workspace.release_program("examples/bench-instances"));
+    bench.arg("--simulator").arg(workspace.release_program("instance-iris-sim"));
     command::run(bench.args(arguments))
 }
 

@@ -40,9 +40,14 @@ pub fn build(workspace: &Workspace, scope: Scope) -> Result<()> {
     match scope {
         Scope::Programs => whole_tree(&mut cargo).arg("--bins"),
         Scope::ReleasePrograms => cargo.args(["--workspace", "--bins", "--release"]),
-        Scope::ProgramsAndTests => {
-            whole_tree(&mut cargo).args(["--bins", "--tests", "--example", "telemetry-page"])
-        }
+        Scope::ProgramsAndTests => whole_tree(&mut cargo).args([
+            "--bins",
+            "--tests",
+            "--example",
+            "telemetry-page",
+            "--example",
+            "scripted-model",
+        ]),
         Scope::ProgramsAndProofs => {
             whole_tree(&mut cargo).args(["--bins", "--tests", "--example", "crash", "--example", "broker"])
         }

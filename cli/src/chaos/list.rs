@@ -1,7 +1,7 @@
 //! `instance chaos list`
 
 use anyhow::Result;
-use instance_scenario::{Answer, Scenario, built_in};
+use instance_scenario::{Answer, ModelPart, Scenario, built_in, rows_without_scenario};
 use serde_json::json;
 
 use crate::{
@@ -13,19 +13,28 @@ use crate::{
 const EXAMPLES: &str = "\
 Examples:
   instance chaos list
-  instance chaos list --json";
+  instance chaos list --json
+  instance chaos list --without          Rows of the catalogue that no scenario is about, and why.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Args {}
+pub struct Args {
+    /// The rows of the error catalogue that no scenario is about, each with the reason
+    #[arg(long)]
+    without: bool,
+}
 
-pub fn run(_: &Args, session: &Session) -> Result<Exit> {
+pub fn run(args: &Args, session: &Session) -> Result<Exit> {
+    if args.without {
+        return without(session);
+    }
     if session.json() {
         for scenario in built_in() {
             print_json(&json!({
                 "schema": "instance.cli.v1.chaos_scenario", "name": scenario.name, "title": scenario.title,
                 "category": scenario.category.to_string(), "conditions": scenario.conditions().collect::<Vec<_>>(),
                 "answer": answers(scenario), "flapping": scenario.flapping,
+                "model": scenario.model.map(ModelPart::as_str),
                 "causes": scenario.truth.iter().map(|truth| &truth.cause).collect::<Vec<_>>(),
             }))?;
         }
@@ -44,6 +53,26 @@ pub fn run(_: &Args, session: &Session) -> Result<Exit> {
         ["scenario", "category", "catalogue row", "right answer", "title"],
         built_in().iter().map(row),
     ))?;
+    Ok(Exit::Done)
+}
+
+/// What the catalogue knows and nobody can be tried with.
+fn without(session: &Session) -> Result<Exit> {
+    let rows =
+        rows_without_scenario().iter().flat_map(|group| group.rows.iter().map(move |row| (row, group)));
+    if session.json() {
+        for (row, group) in rows {
+            print_json(&json!({
+                "schema": "instance.cli.v1.chaos_row_without_scenario", "condition": row, "why": group.why,
+                "seen_in": group.seen_in,
+            }))?;
+        }
+        return Ok(Exit::Done);
+    }
+    let cells = rows.map(|(row, group)| {
+        [row.clone(), group.seen_in.clone().unwrap_or_else(|| "-".to_owned()), group.why.clone()]
+    });
+    print(table(["catalogue row", "seen in", "why no scenario is about it"], cells))?;
     Ok(Exit::Done)
 }
 

@@ -12,6 +12,7 @@ mod pipeline;
 mod watch;
 
 mod folder;
+mod happened; // What a recording tells, for a scenario.
 mod lanes;
 mod library;
 
@@ -47,7 +48,7 @@ enum Command {
     Run(run::Args),
     /// Is each fault real, and does the truth stay sealed?
     Control(control::Args),
-    /// Keep what happened on a bus, so that it can happen again
+    /// Keep what happened on a bus: a recording of it, and a new scenario
     Record(record::Args),
     /// Play a recording again: the same messages must give the same commands
     Replay(replay::Args),

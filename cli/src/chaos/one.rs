@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use instance_contract::RemediationCommand;
-use instance_scenario::{Change, Evidence, Scenario, Score, Shown, Step, Symptom, Target, score};
+use instance_scenario::{Evidence, Scenario, Score, Shown, Step, Symptom, score};
 
 use super::{
     pipeline::Pipeline,
@@ -69,7 +69,8 @@ async fn watched(
     pipeline: &Pipeline,
     stop: &AtomicBool,
 ) -> Result<(Evidence, Watch)> {
-    let mut watch = Watch::begin(&pipeline.bus).await?;
+    let told_as = scenario.truth.iter().filter_map(|it| Some((it.told_as.clone()?, it.condition.clone())));
+    let mut watch = Watch::begin(&pipeline.bus, told_as.collect()).await?;
     watch.go_on(TICK).await?;
     let growth = Growth::begin(world, scenario);
     let mut eyes = Eyes { scenario, world, growth, symptoms: vec![Shown::default(); scenario.symptom.len()] };
@@ -108,8 +109,10 @@ async fn watched(
         detected: watch.detected.clone(),
         left_to_a_person: watch.left_to_a_person.clone(),
         handled: watch.handled(),
-        changes: changes(world, &broken)?,
+        changes: broken.changes(&world.look()?),
         starts: world.foreign_starts(),
+        forced: world.foreign_kills(),
+        left_down: world.was_left_down(),
         repaired_after: watch.ended_at,
     };
     Ok((evidence, watch))
@@ -169,17 +172,6 @@ pub fn break_it(scenario: &Scenario, world: &World) -> Result<()> {
         world.perform(step).with_context(|| format!("could not do step {} of the fault", number + 1))?;
     }
     Ok(())
-}
-
-/// Everything that is other than after the fault, starts of the instance too.
-fn changes(world: &World, broken: &Snapshot) -> Result<Vec<Change>> {
-    let mut changes = broken.changes(&world.look()?);
-    let starts = world.foreign_starts();
-    if starts > 0 {
-        let (before, after) = ("not started".to_owned(), format!("started {starts} time(s)"));
-        changes.push(Change { target: Target::Instance, before, after });
-    }
-    Ok(changes)
 }
 
 /// How often the log held the texts whose growth tells something.

@@ -21,7 +21,7 @@ use crate::{
     up::{
         guard::Guard,
         instances::Found,
-        nats, pipeline,
+        nats, pipeline, ports,
         settings::{File, SERVICES},
         supervisor::{Program, State, Supervisor},
     },
@@ -126,7 +126,7 @@ impl Starting {
 }
 
 async fn begin(served: &Served, folder: &Path, supervisor: &mut Supervisor) -> Result<Bus> {
-    let port = nats::free_port()?;
+    let port = ports::free_port()?;
     let url = format!("nats://127.0.0.1:{port}");
     let bus = nats::start(supervisor, nats::server(folder, port)?, &url).await?;
     nats::init(&bus).await?;

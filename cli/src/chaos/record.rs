@@ -1,4 +1,5 @@
-//! `instance chaos record`: the messages of a bus and the world they met become a file that plays again.
+//! `instance chaos record`: the messages of a bus and the world they met become a file that plays again, and a scenario
+//! that anybody can be tried with.
 
 use std::{
     collections::BTreeMap,
@@ -14,10 +15,11 @@ use instance_contract::{
 };
 use instance_iris::cpf::Document;
 use instance_knowledge::kernel_parameters;
-use instance_scenario::{Health, Recording, Target};
+use instance_scenario::{Happened, Health, Recording, Target, recorded};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use super::happened;
 use crate::{
     exit::{Exit, Stop},
     online,
@@ -33,7 +35,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Name of the file, without `.recording.toml`
+    /// Name of both files, without `.toml` and `.recording.toml`
     #[arg(value_name = "NAME")]
     name: String,
     /// Whose messages
@@ -45,7 +47,7 @@ pub struct Args {
     /// Where the host shows its values
     #[arg(long, value_name = "DIR", default_value = "/proc")]
     host_root: PathBuf,
-    /// Folder for the file
+    /// Folder for the files
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
 }
@@ -68,8 +70,30 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
         let (messages, commands) = (recording.messages.len(), recording.commands.len());
         session.note(format!("{messages} message(s), {commands} command(s)"));
         print(path.display())?;
+        let happened = happened::of(&args.instance, &args.cpf, &recording, &bus).await?;
+        scenario(args, &happened, session)?;
         Ok(Exit::Done)
     })
+}
+
+/// The scenario beside the recording. Where none comes of it, the recording is what there is.
+fn scenario(args: &Args, happened: &Happened, session: &Session) -> Result<()> {
+    match recorded(&args.name, happened) {
+        Ok(made) => {
+            let path = args.dir.join(format!("{}.toml", args.name));
+            output::new_file(&path, &made.text)?;
+            let manner = made.in_the_manner_of.unwrap_or("values that were changed");
+            session.note(format!(
+                "a scenario in the manner of {manner}; review it, then: instance chaos run {}",
+                path.display()
+            ));
+            print(path.display())
+        }
+        Err(error) => {
+            session.note(format!("no scenario: {:#}", anyhow::Error::from(error)));
+            Ok(())
+        }
+    }
 }
 
 async fn record(args: &Args, bus: &Bus) -> Result<Recording> {

@@ -134,7 +134,7 @@ async fn ail(world: &World, health: Health) -> Result<()> {
 }
 
 async fn played(recording: &Recording, pipeline: &Pipeline) -> Result<Vec<String>> {
-    let mut watch = Watch::begin(&pipeline.bus).await?;
+    let mut watch = Watch::begin(&pipeline.bus, Vec::new()).await?;
     for message in &recording.messages {
         publish(&pipeline.bus, message).await?;
     }

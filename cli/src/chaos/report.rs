@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, fs, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
-use instance_scenario::{Mark, RULES_FROZEN_AT, Scenario, Score, Sum, Verdict};
+use instance_scenario::{Mark, ModelPart, RULES_FROZEN_AT, Scenario, Score, Sum, Verdict};
 use serde_json::{Value, json};
 
 use super::one::Played;
@@ -41,6 +41,10 @@ impl Outcome {
         self.played.as_ref().map_or("error", |played| played.score.verdict.as_str())
     }
 
+    fn score(&self) -> Option<&Score> {
+        Some(&self.played.as_ref().ok()?.score)
+    }
+
     fn row(&self) -> [String; 9] {
         let name = self.scenario.name.clone();
         let Ok(played) = &self.played else {
@@ -59,7 +63,7 @@ impl Outcome {
         let mut document = json!({
             "name": self.scenario.name, "category": self.scenario.category.to_string(),
             "conditions": self.scenario.conditions().collect::<Vec<_>>(), "verdict": self.verdict(),
-            "added_after_rules": self.scenario.added_after_rules,
+            "added_after_rules": self.scenario.added_after_rules, "model": self.scenario.model.map(ModelPart::as_str),
         });
         let more = match &self.played {
             Ok(played) => of_score(&played.score, played),
@@ -120,19 +124,24 @@ impl Report {
     }
 
     fn scores(&self) -> impl Iterator<Item = &Score> {
-        self.outcomes.iter().filter_map(|outcome| Some(&outcome.played.as_ref().ok()?.score))
+        self.outcomes.iter().filter_map(Outcome::score)
     }
 
     /// Those that nobody could fit the rules to.
     fn added_after_rules(&self) -> Option<Sum> {
         let added = self.outcomes.iter().filter(|outcome| outcome.scenario.added_after_rules);
-        let sum = Sum::of(added.filter_map(|outcome| Some(&outcome.played.as_ref().ok()?.score)));
+        let sum = Sum::of(added.filter_map(Outcome::score));
         (sum.runs > 0).then_some(sum)
     }
 
     /// All of them in a few lines.
     fn conclusion(&self) -> String {
-        let all = self.of_all();
+        let mut all = self.of_all();
+        let needs = |outcome: &&Outcome| outcome.scenario.model == Some(ModelPart::Needed);
+        let needing = Sum::of(self.outcomes.iter().filter(needs).filter_map(Outcome::score));
+        if needing.runs > 0 {
+            let _ = write!(all, "\nof these, {} need a model: {}", needing.runs, marks(&needing));
+        }
         let Some(sum) = self.added_after_rules() else { return all };
         let [verified, missed, wrong, invalid] = sum.verdicts;
         format!(

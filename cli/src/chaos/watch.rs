@@ -12,8 +12,8 @@ use futures::{
 };
 use instance_bus::{Bus, BusError, Deliveries, Durability, LogFollow, LogMessage, StartAt};
 use instance_contract::{
-    Action, Decision, Finding, IncidentId, IrisMessage, MessageId, RemediationCommand, RemediationId,
-    StepStatus,
+    Action, CommandId, Decision, Finding, IncidentId, IrisMessage, MessageId, RemediationCommand,
+    RemediationId, StepStatus,
     subject::{self, IncidentRecord},
 };
 use instance_diagnosis::targets;
@@ -43,7 +43,11 @@ pub struct Watch {
     /// In the order in which they were accepted or refused.
     pub commands: Vec<RemediationCommand>,
     pub ended_at: Option<Duration>,
+    /// Parts of texts that stand for a condition, each with it.
+    told_as: Vec<(String, String)>,
     of_message: BTreeMap<MessageId, String>,
+    /// What the findings name that asked for a command.
+    of_command: BTreeMap<CommandId, Vec<String>>,
     /// Incidents without a finding.
     undecided: BTreeSet<IncidentId>,
     /// A finding came, or something was asked for.
@@ -58,8 +62,9 @@ pub struct Remediation {
 }
 
 impl Watch {
-    /// From the beginning of everything on that bus.
-    pub async fn begin(bus: &Bus) -> Result<Self> {
+    /// From the beginning of everything on that bus. A message that holds the first of a pair tells of the second, a condition,
+    /// where nobody has given it one.
+    pub async fn begin(bus: &Bus, told_as: Vec<(String, String)>) -> Result<Self> {
         let shards = bus.topology().await?.shards();
         let follows = shards.map(|shard| {
             let follow = bus.follow(shard, &[subject::shard_log(shard)], 1);
@@ -77,7 +82,9 @@ impl Watch {
             remediations: BTreeMap::new(),
             commands: Vec::new(),
             ended_at: None,
+            told_as,
             of_message: BTreeMap::new(),
+            of_command: BTreeMap::new(),
             undecided: BTreeSet::new(),
             has_thought: false,
         })
@@ -130,6 +137,7 @@ impl Watch {
                 let command = &remediation.command;
                 let targets = targets(command);
                 let caused_by = command.caused_by.first().and_then(|id| self.of_message.get(id));
+                let named = self.of_command.get(&command.command_id).cloned();
                 Handled {
                     targets: targets
                         .iter()
@@ -138,6 +146,7 @@ impl Watch {
                         .collect(),
                     restart: command.steps().iter().any(|step| matches!(step.action, Action::Restart(_))),
                     condition: caused_by.cloned(),
+                    named: named.unwrap_or_default(),
                     ended: remediation.ended.clone(),
                     calls_a_person: remediation.calls_a_person,
                 }
@@ -150,7 +159,8 @@ impl Watch {
         if self.of_message.contains_key(&message.message_id) {
             return;
         }
-        let condition = message.condition.as_ref().map(|id| id.as_str().to_owned());
+        let condition =
+            message.condition.as_ref().map(|id| id.as_str().to_owned()).or_else(|| self.told_by(&message));
         self.published.push(payload);
         self.of_message.insert(message.message_id, condition.clone().unwrap_or_default());
         if let Some(condition) = condition
@@ -159,6 +169,13 @@ impl Watch {
             self.detected.insert(condition, self.since.elapsed());
             self.active_at = Instant::now();
         }
+    }
+
+    /// The condition that words of the scenario's own stand for.
+    fn told_by(&self, message: &IrisMessage) -> Option<String> {
+        let text = message.message_text.as_str();
+        let told = self.told_as.iter().find(|(part, _)| text.contains(part.as_str()));
+        told.map(|(_, condition)| condition.clone())
     }
 
     fn record(&mut self, message: &LogMessage) -> Result<()> {
@@ -212,16 +229,20 @@ impl Watch {
         Ok(())
     }
 
-    /// What is left to people.
+    /// What is left to people, and what a command was asked for.
     fn finding(&mut self, finding: &Finding) {
         self.has_thought = true;
-        if !matches!(finding.decision, Decision::Person { .. }) {
-            return;
-        }
         // Who is told of the whole is told of its parts: the entries are in the finding.
         let parts =
             finding.evidence.iter().filter_map(|entry| self.of_message.get(&entry.message_id).cloned());
         let whole = finding.condition.iter().map(|condition| condition.as_str().to_owned());
-        self.left_to_a_person.extend(parts.filter(|condition| !condition.is_empty()).chain(whole));
+        let named = parts.filter(|condition| !condition.is_empty()).chain(whole);
+        match &finding.decision {
+            Decision::Person { .. } => self.left_to_a_person.extend(named),
+            Decision::Remediation { command_id, .. } => {
+                self.of_command.entry(*command_id).or_default().extend(named);
+            }
+            _ => {}
+        }
     }
 }

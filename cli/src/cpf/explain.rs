@@ -1,5 +1,7 @@
 //! `instance cpf explain`: what the catalogue knows of a parameter.
 
+use std::fmt::Write as _;
+
 use anyhow::Result;
 use instance_knowledge::{Activation, Parameter, ParameterKind, Section, SectionKind, parameters, suggest};
 use serde_json::{Value, json};
@@ -69,13 +71,17 @@ fn about_section(known: &Section, session: &Session) -> Result<Exit> {
         SectionKind::Written => "written by IRIS alone",
         SectionKind::MergeOnly => "operations, in merge files only",
     };
+    let change = (known.kind == SectionKind::List).then_some(instance_knowledge::LIST_RESTART_REASON);
     if session.json() {
         print_json(&json!({
             "schema": "instance.cli.v1.cpf_section", "section": known.name, "holds": kind, "line": known.line,
-            "since": known.since, "source": known.source,
+            "since": known.since, "a_change": change, "source": known.source,
         }))?;
     } else {
-        let line = format!("  {:9} {}", "a line", known.line);
+        let mut line = format!("  {:9} {}", "a line", known.line);
+        if let Some(change) = change {
+            write!(line, "\n  {:9} {change}", "a change")?;
+        }
         print(format_args!(
             "[{}]\n  {:9} {kind}\n{line}\n  {:9} {}",
             known.name, "holds", "source", known.source

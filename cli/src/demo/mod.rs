@@ -42,7 +42,7 @@ use crate::{
     exit::{Exit, Stop},
     online,
     session::Session,
-    up::{Signals, guard::Guard, nats, pipeline, supervisor::Supervisor},
+    up::{Signals, guard::Guard, nats, pipeline, ports, supervisor::Supervisor},
 };
 
 const EXAMPLES: &str = "\
@@ -251,7 +251,7 @@ async fn start(
     supervisor: &mut Supervisor,
     logs: &ServiceLogs,
 ) -> Result<Bus> {
-    let port = nats::free_port()?;
+    let port = ports::free_port()?;
     let url = format!("nats://127.0.0.1:{port}");
     let bus = nats::start(supervisor, nats::server(folder, port)?, &url).await?;
     let made = nats::init(&bus).await?;

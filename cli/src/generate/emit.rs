@@ -1,6 +1,7 @@
 //! Where the messages go: stdout, the bus, or a consumer outside.
 
 use std::{
+    error::Error,
     io::{self, BufWriter, Write as _},
     pin::pin,
     time::{Duration, Instant},
@@ -135,12 +136,15 @@ impl Work<'_> {
         if self.session.json() {
             print_json(&serde_json::json!({
                 "schema": "instance.cli.v1.delivered", "seed": self.seed, "to": destination,
-                "delivered": sum.delivered, "failed": sum.failed, "error": sum.last,
+                "delivered": sum.delivered, "failed": sum.failed, "error": sum.last, "next": sum.next,
             }))?;
         } else {
             print(format_args!("{} delivered to {destination}, {} not", sum.delivered, sum.failed))?;
             if let Some(error) = &sum.last {
                 self.session.note(format_args!("the last error: {error}"));
+            }
+            if let Some(next) = sum.next {
+                self.session.note(next);
             }
         }
         Ok(if sum.failed == 0 { Exit::Done } else { Exit::Failure })
@@ -171,8 +175,13 @@ impl Work<'_> {
 
     /// Turns to the phase that the message with this number is of.
     pub fn turn(&self, stock: &mut Stock<'_>, number: u64, elapsed: Duration) -> Result<()> {
+        self.turned(number, elapsed).map_or(Ok(()), |request| stock.turn_to(&request))
+    }
+
+    /// The request for the message with this number, where that changes on the way.
+    pub fn turned(&self, number: u64, elapsed: Duration) -> Option<GenerationRequest> {
         if self.args.phase != Some(Story::All) {
-            return Ok(());
+            return None;
         }
         let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let (at, of) = match self.args.lasting {
@@ -180,8 +189,7 @@ impl Work<'_> {
             // A stream without end tells the story again and again.
             None => (number, u64::from(self.request.count)),
         };
-        let request = GenerationRequest { phase: self.args.phase_of(at, of), ..self.request.clone() };
-        stock.turn_to(&request)
+        Some(GenerationRequest { phase: self.args.phase_of(at, of), ..self.request.clone() })
     }
 }
 
@@ -191,16 +199,43 @@ struct Sum {
     delivered: u64,
     failed: u64,
     last: Option<String>,
+    /// What to do about it, where that is known.
+    next: Option<&'static str>,
 }
 
 impl Sum {
-    fn add(&mut self, outcome: Result<(), impl std::error::Error + 'static>) {
+    fn add(&mut self, outcome: Result<(), impl Error + 'static>) {
         match outcome {
             Ok(()) => self.delivered += 1,
             Err(error) => {
                 self.failed += 1;
                 self.last = Some(chain(&error));
+                self.next = next(&error);
             }
         }
+    }
+}
+
+/// What to do about an error, where one of its causes tells.
+fn next(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    online::verdict(error).map(|(_, next)| next).or_else(|| next(error.source()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use instance_bus::PublishError;
+    use instance_transport::SendError;
+
+    use super::Sum;
+
+    #[test]
+    fn a_bus_without_streams_is_told_with_what_makes_them() {
+        let unavailable = PublishError::Unavailable { subject: "instance.v1.error".to_owned() };
+        let away = SendError::Away { destination: "nats".to_owned(), source: Box::new(unavailable) };
+        let mut sum = Sum::default();
+        sum.add(Err(away));
+        assert_eq!((sum.failed, sum.next), (1, Some("run `instance bus init`")));
+        sum.add(Err(SendError::Refused { destination: "nats".to_owned(), answer: "no".to_owned() }));
+        assert_eq!(sum.next, None);
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use instance_contract::{
     ErrorType, Faults, GenerationRequest, HostName, InstanceName, OutputFormat, Phase, Severity,
 };
-use instance_invent::{Inventor, Pace, Template, Templates, draw_seed, start_of};
+use instance_invent::{Inventor, Pace, Template, Templates, draw_seed, moment_of, start_of};
 use instance_transport::Destination;
 
 use self::stock::Stock;
@@ -19,6 +19,7 @@ use crate::{
     online,
     output::{print, print_json, table},
     session::{Session, duration},
+    tape::Tape,
 };
 
 const EXAMPLES: &str = "\
@@ -29,8 +30,9 @@ Examples:
   instance generate --category journal --phase all --count 100 --publish
   instance generate --rate 50 --for 10m --to http://127.0.0.1:8080/messages
   instance generate --learn messages.log --list-templates
-  instance generate --category journal --severity 2-3 --count 10 --model
-The same seed gives the same messages; the seed of a run is told on stderr.";
+  instance generate --category journal --severity 2-3 --count 10 --model --record tape
+The same seed gives the same messages; the seed of a run is told on stderr. It holds the moment of that run: there the
+last message of a batch lies, and a stream begins there. A seed of your own below 2^50 lies in 2026.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -54,6 +56,8 @@ pub struct Args {
     /// In the words of the language model that the settings name (table "model"); templates answer where it does not
     #[arg(long, conflicts_with_all = ["rate", "lasting", "list_templates"])]
     model: bool,
+    #[command(flatten)]
+    tape: Tape,
     /// Only messages of this template
     #[arg(long, value_name = "NAME")]
     template: Option<String>,
@@ -135,6 +139,11 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
         session.note(format_args!("seed {seed}"));
     }
     let work = Work { args, session, seed, request, host: host() };
+    let inventor = work.in_the_past(inventor)?;
+    if args.tape.is_asked_for() && !args.model {
+        let text = "only the answers of a language model are recorded and replayed";
+        return Err(Stop::new(Exit::Usage, text).next("say --model too").into());
+    }
     if args.to.is_some() && args.publish {
         return Err(Stop::new(Exit::Usage, "--publish and --to exclude each other").into());
     }
@@ -154,6 +163,20 @@ struct Work<'a> {
     seed: u64,
     request: GenerationRequest,
     host: HostName,
+}
+
+impl Work<'_> {
+    /// A batch of a drawn seed ends when that was drawn; a stream begins then.
+    fn in_the_past<'a>(&self, inventor: Inventor<'a>) -> Result<Inventor<'a>> {
+        if self.args.is_stream() || moment_of(self.seed).is_none() {
+            return Ok(inventor);
+        }
+        let count = u64::from(self.request.count);
+        inventor.drawn_back(count, |inventor, number| match self.turned(number, Duration::ZERO) {
+            Some(request) => inventor.turn_to(&request).map_err(refused),
+            None => Ok(()),
+        })
+    }
 }
 
 impl Args {

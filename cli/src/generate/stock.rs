@@ -16,6 +16,7 @@ use crate::{
     online,
     session::Session,
     settings,
+    tape::Tape,
 };
 
 pub enum Stock<'a> {
@@ -52,7 +53,7 @@ impl Stock<'_> {
 impl Work<'_> {
     /// The whole batch, in the words of the model that the settings name; templates answer where it does not.
     pub fn written(&self, inventor: Inventor<'_>, templates: &Templates) -> Result<Stock<'static>> {
-        let model = model(self.session)?;
+        let model = model(self.session, &self.args.tape)?;
         let mut drawn = Stock::Templates(Box::new(inventor));
         let mut entries = Vec::new();
         for number in 0..u64::from(self.request.count) {
@@ -89,8 +90,8 @@ impl Work<'_> {
     }
 }
 
-fn model(session: &Session) -> Result<Model> {
-    let settings = settings::model(&session.global, None)?;
+fn model(session: &Session, tape: &Tape) -> Result<Model> {
+    let settings = tape.onto(settings::model(&session.global, None)?);
     if settings.providers.is_empty() {
         let stop = Stop::new(Exit::NotFound, "the settings name no provider of a language model");
         return Err(stop.next("see the table [model] in `instance model check --help`").into());

@@ -102,9 +102,13 @@ impl Case {
         found.map(|(number, finding)| (*number, finding))
     }
 
-    /// Does it wait for a person?
+    /// Does it wait for a person? It does too when the newest question came while somebody acknowledged an older one; the analyst
+    /// makes an incident of its own of that, and closes this one.
     pub fn waits(&self) -> bool {
-        self.question().is_some() && self.acknowledged.is_none()
+        let Some((number, _)) = self.question() else { return false };
+        self.acknowledged
+            .as_ref()
+            .is_none_or(|taken| self.closed.is_none() && taken.seen_finding.is_some_and(|seen| number > seen))
     }
 
     pub fn instance(&self) -> Option<&InstanceName> {

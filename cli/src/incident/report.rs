@@ -37,6 +37,9 @@ pub fn finding(number: u32, finding: &Finding) -> String {
     let mut add = |name: &str, value: &str| {
         lines.push(format!("  {name:10}{}", printable(&instance_redaction::redact(value))));
     };
+    if !finding.title.is_empty() {
+        add("title", &finding.title);
+    }
     if !finding.cause.is_empty() {
         add("cause", &finding.cause);
     }
@@ -53,6 +56,9 @@ pub fn finding(number: u32, finding: &Finding) -> String {
         add(word, line);
     }
     finding.success_signs.iter().for_each(|sign| add("cured when", sign));
+    for (number, step) in (1..).zip(&finding.next_steps) {
+        add("next", &format!("{number}. {step}"));
+    }
     lines.join("\n")
 }
 
@@ -124,5 +130,32 @@ const fn raised(by: RaisedBy) -> &'static str {
         RaisedBy::Catalogue => "the catalogue",
         RaisedBy::Words => "its words",
         RaisedBy::Frequency => "its frequency",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use instance_testkit::TestIncident;
+
+    use super::finding;
+
+    #[test]
+    fn a_finding_shows_its_title_and_numbers_what_comes_next() {
+        let at = "2026-11-21T14:05:00Z".parse().unwrap();
+        let incident = TestIncident::new("PROD", None, 1, "an entry", at);
+        let mut found = incident.finding(1, incident.person());
+        found.next_steps[1] = "Mend it with password=hunter2 at once.".to_owned(); // pragma: allowlist secret
+        let text = finding(1, &found);
+        for line in [
+            "  title     Trouble on an instance",
+            "  next      1. Look.",
+            "  next      3. See that it is over.",
+        ] {
+            assert!(text.lines().any(|known| known == line), "{text}");
+        }
+        assert!(text.contains("next      2. Mend it") && !text.contains("hunter2"), "{text}");
+        (found.title, found.next_steps) = (String::new(), Vec::new());
+        let before = finding(1, &found);
+        assert!(!before.contains("title") && !before.contains("next"), "{before}");
     }
 }

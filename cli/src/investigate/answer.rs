@@ -215,6 +215,9 @@ impl Topic<'_> {
         let newest = &self.cases[self.cases.len().saturating_sub(MOST_CASES)..];
         statements.extend(newest.iter().filter_map(|case| case_told(case)));
         let cured = newest.last().is_some_and(|case| is_cured(case));
+        if let Some(next) = newest.last().filter(|_| !cured).and_then(|case| next_told(case)) {
+            return statements.push(next);
+        }
         if let Some(row) = self.condition.filter(|row| !cured && !row.remedy.is_empty()) {
             let no_case = if self.cases.is_empty() { "No incident was opened for it. " } else { "" };
             let text = format!("{no_case}What cures it: {}", row.remedy);
@@ -227,10 +230,22 @@ fn is_cured(case: &Case) -> bool {
     case.outcomes.last().is_some_and(|outcome| outcome.overall_status == OverallStatus::Success)
 }
 
+/// What comes next, as the newest finding that names it says. What a person has in hand is theirs.
+fn next_told(case: &Case) -> Option<Statement> {
+    let (_, finding) = case.newest().filter(|_| case.acknowledged.is_none())?;
+    if finding.next_steps.is_empty() {
+        return None;
+    }
+    let steps = (1..).zip(&finding.next_steps).map(|(number, step)| format!("({number}) {step}"));
+    let text = format!("What comes next: {}", steps.collect::<Vec<_>>().join(" "));
+    let evidence = vec![Proof { kind: "incident", id: *case.id.as_uuid() }];
+    Some(Statement { text, evidence, quotes: false })
+}
+
 /// What the analyst made of an incident, and what came of that.
 fn case_told(case: &Case) -> Option<Statement> {
     let (_, finding) = case.newest()?;
-    let mut text = match &finding.decision {
+    let decided = match &finding.decision {
         Decision::Remediation { runbook, needs_approval, .. } => {
             let approval = if *needs_approval { ", with the agreement of a person" } else { "" };
             format!("It was to be answered by runbook {runbook}{approval}.")
@@ -239,6 +254,8 @@ fn case_told(case: &Case) -> Option<Statement> {
         Decision::Nothing { why } => format!("Nothing had to be done: {why}."),
         Decision::Wait { why } => format!("Nothing was done yet: {why}."),
     };
+    let title = if finding.title.is_empty() { String::new() } else { format!("{}. ", finding.title) };
+    let mut text = format!("{title}{decided}");
     for outcome in &case.outcomes {
         let reason = outcome.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
         let (status, at) = (outcome.overall_status.as_str(), when(outcome.ended_at));

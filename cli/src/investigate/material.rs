@@ -90,8 +90,13 @@ impl Material {
         material.seen = kinds.0.into_values().collect();
         material.cases = case::all(bus, None).await?;
         material.cases.retain(|case| case.instance().is_some_and(is_wanted) && overlaps(case, window));
-        material.done = story::all(bus).await?.iter().filter_map(Done::of).collect();
-        material.done.retain(|done| is_wanted(&done.instance) && done.overlaps(window));
+        let mut reading = story::newest(bus).await?;
+        while let Some(story) = reading.next().await? {
+            let done = Done::of(&story);
+            material.done.extend(done.filter(|done| is_wanted(&done.instance) && done.overlaps(window)));
+        }
+        // Oldest first.
+        material.done.reverse();
         Ok(material)
     }
 }

@@ -27,9 +27,10 @@ use crate::{
     output::{print, print_json, printable},
     session::Session,
     settings,
+    tape::Tape,
 };
 
-pub use self::index::Index;
+pub use self::index::{Index, words};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,10 +57,13 @@ pub struct Args {
     /// Answer in the words of the rules, whatever the settings say of language models
     #[arg(long)]
     no_model: bool,
+    #[command(flatten)]
+    tape: Tape,
 }
 
 pub fn run(args: &Args, session: &Session) -> Result<Exit> {
-    let model = if args.no_model { None } else { Some(settings::model(&session.global, None)?) };
+    let model =
+        if args.no_model { None } else { Some(args.tape.onto(settings::model(&session.global, None)?)) };
     online::run(session, async |bus| {
         let (asked, material) = look(&bus, args).await?;
         let answer = answer::answer(&asked, &Index::of_the_catalogue(), &material);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use instance_bus::Bus;
-use instance_contract::{Plan, RemediationId, Verdict};
+use instance_contract::{Digest, Plan, RemediationId, Verdict, WorkflowTrace};
 use instance_engine::Record;
 
 use crate::{
@@ -16,9 +16,27 @@ use crate::{
     trace,
 };
 
-/// Waits for the end, at most `timeout`; the exit code is the verdict.
+/// Waits for the end, at most `timeout`, and shows it; the exit code is the verdict.
 pub async fn to_the_end(bus: &Bus, id: RemediationId, timeout: Duration, session: &Session) -> Result<Exit> {
-    let following = follow(bus, id, session);
+    match until_ended(bus, id, timeout, None, session).await? {
+        Some(ended) => {
+            trace::show(&ended, session)?;
+            Ok(exit_of(ended.overall_status))
+        }
+        None => Ok(Exit::Interrupted),
+    }
+}
+
+/// Waits for the end, at most `timeout`; `None`: the user has had enough. Where exactly the changes are asked for that were
+/// `agreed` to, they are approved.
+pub async fn until_ended(
+    bus: &Bus,
+    id: RemediationId,
+    timeout: Duration,
+    agreed: Option<&Digest>,
+    session: &Session,
+) -> Result<Option<WorkflowTrace>> {
+    let following = follow(bus, id, agreed, session);
     tokio::select! {
         ended = tokio::time::timeout(timeout, following) => ended.unwrap_or_else(|_| {
             let message = format!("remediation {id} has not ended within {timeout:?}; it goes on");
@@ -26,12 +44,17 @@ pub async fn to_the_end(bus: &Bus, id: RemediationId, timeout: Duration, session
         }),
         _ = tokio::signal::ctrl_c() => {
             session.note(format_args!("remediation {id} goes on; ask with: instance status {id}"));
-            Ok(Exit::Interrupted)
+            Ok(None)
         }
     }
 }
 
-async fn follow(bus: &Bus, id: RemediationId, session: &Session) -> Result<Exit> {
+async fn follow(
+    bus: &Bus,
+    id: RemediationId,
+    agreed: Option<&Digest>,
+    session: &Session,
+) -> Result<Option<WorkflowTrace>> {
     let mut log = bus.follow_remediation(id).await?;
     loop {
         let message = match log.next().await {
@@ -50,12 +73,16 @@ async fn follow(bus: &Bus, id: RemediationId, session: &Session) -> Result<Exit>
                 continue;
             }
         };
-        if let Record::Ended(ended) = &record {
-            trace::show(&ended.trace, session)?;
-            return Ok(exit_of(ended.trace.overall_status));
+        if let Record::Ended(ended) = record {
+            return Ok(Some(ended.trace));
         }
         if let Some(line) = progress(&record) {
             session.note(printable(&line));
+        }
+        if let Record::ApprovalAsked(asked) = &record
+            && agreed == Some(&asked.digest)
+        {
+            approve::agree(bus, asked, session).await?;
         }
     }
 }

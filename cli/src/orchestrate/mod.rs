@@ -1,7 +1,7 @@
 //! `instance orchestrate`: sends a RemediationCommand, and tells what becomes of it.
 
 pub mod complete; // Also what `instance consume` takes in.
-mod follow;
+pub mod follow; // Also what `instance fix` waits for.
 pub mod trace_context; // Of whoever calls us.
 
 use std::{env, path::PathBuf, time::Duration};
@@ -30,7 +30,7 @@ A caller that is traced (variable TRACEPARENT) goes on in the same trace: with -
 With --wait the exit code is the verdict: 0 success, 1 failure, 3 refused, 4 not verified, 5 undone.";
 
 /// A remediation ends within an hour unless policy says otherwise; then this is over, not the remediation.
-const LONGEST_WAIT: Duration = Duration::from_mins(65);
+pub const LONGEST_WAIT: Duration = Duration::from_mins(65);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -86,9 +86,19 @@ struct Parcel<'a> {
     traceparent: String,
 }
 
-async fn send(bus: &Bus, parcel: Parcel<'_>, args: &Args, session: &Session) -> Result<Exit> {
+/// Sends a command that was made here, in its own trace; what the router says.
+pub async fn tell_router(
+    bus: &Bus,
+    command: &RemediationCommand,
+    session: &Session,
+) -> Result<CommandAnswer> {
+    let traceparent = complete::traceparent(command, None);
+    let bytes = serde_json::to_vec(command).context("could not write the command")?;
+    publish(bus, Parcel { command, bytes, traceparent }, session).await
+}
+
+async fn publish(bus: &Bus, parcel: Parcel<'_>, session: &Session) -> Result<CommandAnswer> {
     let Parcel { command, bytes, traceparent } = parcel;
-    halt::note(bus, session).await;
     let mut inbox = bus.inbox().await?;
     let headers = Headers::new()
         .with(CommandAnswer::REPLY_HEADER, inbox.subject())
@@ -100,9 +110,13 @@ async fn send(bus: &Bus, parcel: Parcel<'_>, args: &Args, session: &Session) -> 
         return Err(nobody_answered(command.command_id.into()));
     };
     let reply = reply.context("the connection was closed before an answer came")?;
-    let answer: CommandAnswer =
-        serde_json::from_slice(&reply.payload).context("could not read the router's answer")?;
-    let accepted = matches!(answer.status, AnswerStatus::Accepted | AnswerStatus::Repeated);
+    serde_json::from_slice(&reply.payload).context("could not read the router's answer")
+}
+
+async fn send(bus: &Bus, parcel: Parcel<'_>, args: &Args, session: &Session) -> Result<Exit> {
+    halt::note(bus, session).await;
+    let answer = publish(bus, parcel, session).await?;
+    let accepted = is_accepted(&answer);
     match answer.remediation_id.filter(|_| accepted && args.wait) {
         None => {
             show_answer(&answer, session)?;
@@ -116,6 +130,11 @@ async fn send(bus: &Bus, parcel: Parcel<'_>, args: &Args, session: &Session) -> 
     }
 }
 
+/// Did the router take it, now or before?
+pub const fn is_accepted(answer: &CommandAnswer) -> bool {
+    matches!(answer.status, AnswerStatus::Accepted | AnswerStatus::Repeated)
+}
+
 fn nobody_answered(id: RemediationId) -> anyhow::Error {
     let message = "no router answered in time; the command is kept until one does";
     Stop::new(Exit::TimedOut, message)
@@ -123,7 +142,7 @@ fn nobody_answered(id: RemediationId) -> anyhow::Error {
         .into()
 }
 
-fn show_answer(answer: &CommandAnswer, session: &Session) -> Result<()> {
+pub fn show_answer(answer: &CommandAnswer, session: &Session) -> Result<()> {
     // Faults repeat what was sent.
     let mut answer = answer.clone();
     for fault in &mut answer.faults {

@@ -7,7 +7,7 @@ use instance_contract::{
     subject::{RecordKind, parse_record},
 };
 use instance_engine::Record;
-pub use instance_story::Story;
+pub use instance_story::{Newest, Open, Story, open};
 use uuid::Uuid;
 
 use crate::exit::{Exit, Stop};
@@ -21,9 +21,9 @@ pub async fn find(bus: &Bus, id: Uuid) -> Result<Story> {
     Err(stop.next("`instance status` and `instance history` list what there is").into())
 }
 
-/// Every remediation that the bus remembers, oldest first.
-pub async fn all(bus: &Bus) -> Result<Vec<Story>> {
-    Ok(instance_story::all(bus).await?)
+/// From the newest to the oldest, for whoever does not want all of them at once.
+pub async fn newest(bus: &Bus) -> Result<Newest> {
+    Ok(Newest::from(bus, None).await?.expect("only a place can be none"))
 }
 
 /// A record from a message of the log; `None` for what is not about one remediation.

@@ -6,6 +6,7 @@ pub mod instances;
 pub mod log_line;
 pub mod nats;
 pub mod pipeline;
+pub mod ports;
 pub mod programs;
 pub mod settings;
 pub mod supervisor; // Read this first: how children are kept and ended.

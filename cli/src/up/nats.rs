@@ -25,12 +25,6 @@ const STARTS_WITHIN: Duration = Duration::from_secs(30);
 /// Largest message. Commands are at most 64 KiB, traces a few hundred.
 const MAX_PAYLOAD: &str = "1MB";
 
-/// A port that is free now.
-pub fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("could not find a free port")?;
-    Ok(listener.local_addr().context("could not find a free port")?.port())
-}
-
 /// The server with its configuration written into `run`, ready to be started.
 pub fn server(run: &Path, port: u16) -> Result<Program> {
     if let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {

@@ -24,6 +24,18 @@ fn the_list_shows_the_catalogue_row_and_the_right_answer_of_each() {
 }
 
 #[test]
+fn rows_of_the_catalogue_without_a_scenario_are_shown_with_their_reason() {
+    let told = chaos(&["list", "--without"]);
+    assert_eq!(told.code, 0);
+    let row = told.stdout.lines().find(|line| line.starts_with("mirror-became-primary ")).unwrap();
+    assert!(row.contains("it has no mirror"), "{row}");
+    let seen = told.stdout.lines().find(|line| line.starts_with("frozen-instance-forced-down ")).unwrap();
+    assert!(seen.contains("write-daemon-killed"), "{seen}");
+    let lines = chaos(&["list", "--without", "--json"]).stdout;
+    assert!(lines.lines().all(|line| line.contains("\"why\":")) && lines.lines().count() > 50, "{lines}");
+}
+
+#[test]
 fn a_new_scenario_is_written_once_and_a_bad_name_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().to_str().unwrap();

@@ -41,6 +41,17 @@ fn what_a_person_labelled_otherwise_is_off_the_diagonal() {
     assert!(refused.stderr.contains("line 2") && refused.stderr.contains("weather"), "{refused:?}");
 }
 
+#[test]
+fn labels_are_measured_as_a_whole() {
+    for rest in [&["--entries"][..], &["--min-severity", "2"]] {
+        let mut words: Vec<&dyn AsRef<std::ffi::OsStr>> =
+            vec![&"classify", &"--labelled", &"docs/classification/labelled.tsv"];
+        words.extend(rest.iter().map(|word| word as &dyn AsRef<std::ffi::OsStr>));
+        let refused = instance(&words);
+        assert!(refused.code != 0 && refused.stderr.contains(rest[0]), "{refused:?}");
+    }
+}
+
 /// What docs/classification/README.md says of the samples is what comes out.
 #[test]
 fn the_labelled_samples_are_measured_as_documented() {

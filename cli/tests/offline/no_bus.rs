@@ -16,10 +16,11 @@ fn nobody() -> String {
 fn an_unreachable_bus_has_its_own_code_and_says_what_to_do() {
     let nobody = nobody();
     let id = "6f1d2c0a-52b7-4c43-9a3e-1b6077a1d5c8";
-    let commands: [&[&str]; 17] = [
+    let commands: [&[&str]; 18] = [
         &["status"],
         &["trace", id],
         &["history"],
+        &["trends"],
         &["approve", id, "--yes"],
         &["hosts"],
         &["dead-letter", "list"],

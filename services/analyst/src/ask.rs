@@ -6,7 +6,8 @@ use instance_chassis::Context;
 use instance_contract::IncidentId;
 use instance_diagnosis::{Advice, Consultation};
 use instance_llm::{
-    Account, Asking, Case, Excerpt, Model, Offer, Parts, SetupError, Told, Verdict, breaker::Breaker, choose,
+    Account, Asking, Case, Excerpt, Model, Offer, Parts, Placeholders, SetupError, Told, Verdict,
+    breaker::Breaker, choose,
 };
 
 use crate::Config;
@@ -33,9 +34,12 @@ pub async fn ask(
 ) -> (IncidentId, Advice) {
     let offer = |(place, label): (usize, String)| Offer { action: place, label, ranges: Vec::new() };
     let offers: Vec<Offer<usize>> = consultation.offers.into_iter().enumerate().map(offer).collect();
+    // The answer is the place of an offer, so nothing has to be put back.
+    let mut signs = Placeholders::of(consultation.names);
+    let mut shown = |text: &str| Excerpt::of(&signs.put(text));
     let case = Case {
-        facts: consultation.facts.iter().map(|(name, value)| (*name, Excerpt::of(value))).collect(),
-        entries: consultation.excerpts.iter().map(|text| Excerpt::of(text)).collect(),
+        facts: consultation.facts.iter().map(|(name, value)| (*name, shown(value))).collect(),
+        entries: consultation.excerpts.iter().map(|text| shown(text)).collect(),
     };
     let account = Account { session, remediation: Some(incident.to_string()) };
     let asking = Asking { account: &account, least_confidence: LEAST_CONFIDENCE };

@@ -53,7 +53,7 @@ impl ConfigAgent {
     /// Before anything is served: no step of this agent can be running.
     fn tidy(&self) {
         for instance in &self.config.instances {
-            if let Err(failure) = self.host.tidy(instance) {
+            if let Err(failure) = self.host.tidy(instance).and_then(|()| self.host.settle(instance)) {
                 tracing::warn!(instance = %instance.name, %failure, "could not tidy up beside the CPF");
             }
         }

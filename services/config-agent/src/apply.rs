@@ -11,7 +11,7 @@ use crate::{
     edit::{self, Edit},
     felt,
     host::{CpfFile, Host, LastLook},
-    memory, merge, permit,
+    memory, merge, permit, standing,
     wanted::{Touched, Wanted},
 };
 
@@ -131,6 +131,7 @@ impl Material {
 pub fn forecast(site: &Site<'_>, wanted: &Wanted) -> Result<Forecast, Failure> {
     let file = site.host.open(site.instance)?;
     let Edit { document, touched, mut felt } = edit::edit(file.document(), wanted)?;
+    let of_merge_file = standing::check(site, &touched)?;
     if wanted.changes.live {
         merge::must_run(site, Duration::MAX)?;
     }
@@ -153,6 +154,7 @@ pub fn forecast(site: &Site<'_>, wanted: &Wanted) -> Result<Forecast, Failure> {
         warnings: felt
             .warnings
             .into_iter()
+            .chain(of_merge_file)
             .chain(judgement.warnings)
             .chain(felt::faults(file.document()))
             .collect(),
@@ -171,6 +173,7 @@ fn may_be_live(site: &Site<'_>, wanted: &Wanted, touched: &[Touched]) -> bool {
 pub fn prepare(site: &Site<'_>, wanted: &Wanted) -> Result<Prepared, Failure> {
     let file = site.host.open(site.instance)?;
     let edit = edit::edit(file.document(), wanted)?;
+    standing::check(site, &edit.touched)?;
     let already = !edit.changes();
     let live = wanted.changes.live;
     let after_sha256 = (!live).then(|| Digest::of(&edit.document.to_bytes()));
@@ -195,6 +198,7 @@ pub fn apply(
     limits: Limits<'_>,
 ) -> Result<Applied, Failure> {
     let material = Material::of(prepared)?;
+    site.host.settle(site.instance)?;
     let file = site.host.open(site.instance)?;
     crash_point("config.looked-again");
     match material.standing(&*file) {
@@ -223,7 +227,7 @@ pub fn apply(
         file.keep(&backup)?;
         felt.warnings.extend(merge::merge(site, &*file, &material, limits)?);
     } else {
-        file.put(&document.to_bytes(), &backup, limits.last_look)?;
+        felt.warnings.extend(file.put(&document, &backup, limits.last_look)?);
     }
     felt.warnings.extend(file.prune(site.kept_backups));
     Ok(applied(&material, felt.warnings))
@@ -232,6 +236,7 @@ pub fn apply(
 /// What is true after a crash with only the intent known.
 pub fn probe(site: &Site<'_>, prepared: &Prepared) -> Result<Probe, Failure> {
     let material = Material::of(prepared)?;
+    site.host.settle(site.instance)?;
     let file = site.host.open(site.instance)?;
     Ok(match material.standing(&*file) {
         Standing::After => {

@@ -20,16 +20,28 @@ const MAY_BE_OPEN_SECONDS: i64 = (24 + 1) * 3600;
 /// there, so that the order of names is the order of changes; that one itself, when it holds the very bytes already: the
 /// change that it was made for did not come about.
 pub fn next_name(folder: &Folder, cpf: &str, digest: &Digest) -> Result<String, FileError> {
-    let newest = existing(folder, cpf)?.pop();
+    let names = folder.names()?;
+    // One that a crash has kept from its name is counted too.
+    let highest = names.iter().filter_map(|name| number(name.trim_start_matches('.'), cpf)).max();
+    let newest = numbered(names, cpf).pop();
     // The name says what it holds, so that it is read only where it may be the one.
     if let Some((_, name)) = &newest
-        && name.ends_with(&format!("_{}", digest.short()))
+        && name.rsplit_once('_').is_some_and(|(_, held)| held == digest.short())
         && folder.read(name).is_ok_and(|backup| backup.digest() == digest)
     {
         return Ok(name.clone());
     }
-    let highest = newest.map_or(0, |(number, _)| number);
-    Ok(format!("{cpf}_instance_{:06}_{}", highest + 1, digest.short()))
+    Ok(format!("{cpf}_instance_{:06}_{}", highest.unwrap_or(0) + 1, digest.short()))
+}
+
+/// Is this the name of a backup of the CPF?
+pub fn is_name(name: &str, cpf: &str) -> bool {
+    number(name, cpf).is_some()
+}
+
+/// A backup's name ends with the start of the SHA-256 of what it is to hold.
+pub fn may_hold(name: &str, file: &Snapshot) -> bool {
+    name.rsplit_once('_').is_some_and(|(_, digest)| digest == file.digest().short())
 }
 
 /// A backup that is written, and is durable once it was synced with something else, or by [`Begun::settle`].
@@ -75,9 +87,9 @@ pub fn begin<'a>(folder: &'a Folder, name: &'a str, live: &Snapshot) -> Result<B
 
 impl Begun<'_> {
     /// Makes it durable together with another file and the names in the folder.
-    pub fn sync_with(&self, name: &str, file: Option<&File>) -> Result<(), FileError> {
+    pub fn sync_with(&self, other: Option<(&str, &File)>) -> Result<(), FileError> {
         let own = (!mutant("config.backup-not-synced")).then_some((self.name, &self.file));
-        let files: Vec<_> = own.into_iter().chain(file.map(|file| (name, file))).collect();
+        let files: Vec<_> = own.into_iter().chain(other).collect();
         self.folder.sync_together(&files)?;
         self.durable.set(true);
         crash_point("config.backup-durable");
@@ -89,7 +101,7 @@ impl Begun<'_> {
         if self.durable.get() {
             return Ok(());
         }
-        let synced = self.sync_with("", None);
+        let synced = self.sync_with(None);
         if synced.is_err() {
             self.folder.remove(self.name)?;
         }
@@ -120,12 +132,18 @@ pub fn prune(folder: &Folder, cpf: &str, kept: usize) -> Result<Vec<String>, Fil
 
 /// All backups of a CPF by number. `_LastGood_.cpf` and the daily copies of IRIS have other names.
 fn existing(folder: &Folder, cpf: &str) -> Result<Vec<(u64, String)>, FileError> {
-    let prefix = format!("{cpf}_instance_");
-    let number = |name: &str| name.strip_prefix(&prefix)?.split_once('_')?.0.parse::<u64>().ok();
-    let names = folder.names()?.into_iter();
-    let mut backups: Vec<_> = names.filter_map(|name| Some((number(&name)?, name))).collect();
+    Ok(numbered(folder.names()?, cpf))
+}
+
+fn numbered(names: Vec<String>, cpf: &str) -> Vec<(u64, String)> {
+    let mut backups: Vec<_> =
+        names.into_iter().filter_map(|name| Some((number(&name, cpf)?, name))).collect();
     backups.sort();
-    Ok(backups)
+    backups
+}
+
+fn number(name: &str, cpf: &str) -> Option<u64> {
+    name.strip_prefix(cpf)?.strip_prefix("_instance_")?.split_once('_')?.0.parse().ok()
 }
 
 fn is_sound(folder: &Folder, name: &str) -> bool {

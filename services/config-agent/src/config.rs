@@ -1,6 +1,7 @@
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf};
 
 use instance_agent::settings::{self, InstanceSettings};
+use instance_contract::InstanceName;
 use serde::Deserialize;
 
 /// Settings of config-agent. Unknown names are refused.
@@ -9,6 +10,15 @@ use serde::Deserialize;
 pub struct Config {
     /// The IRIS instances of this host that the agent may change. At least one.
     pub instances: Vec<InstanceSettings>,
+    /// The merge file that IRIS applies to an instance at its start (`ISC_CPF_MERGE_FILE`), by its name. What it names is not
+    /// changed in the CPF, where the next merge would overwrite it. Default: none.
+    #[serde(default)]
+    pub merge_file: BTreeMap<InstanceName, PathBuf>,
+    /// Where an instance tells its metrics, by its name: `http://127.0.0.1:80/iris/api/monitor/metrics`. Without an
+    /// entry the private web server is asked, on the port that `iris qlist` tells; new installations have none. The use of
+    /// the license is read there. Default: none.
+    #[serde(default)]
+    pub metrics_url: BTreeMap<InstanceName, String>,
     /// The `iris` program. An absolute path. Default: `/usr/bin/iris`.
     #[serde(default = "settings::default_iris_command")]
     pub iris_command: PathBuf,

@@ -65,7 +65,9 @@ fn set(document: &mut Document, change: &CpfChange) -> Result<(), Conflict> {
         Some(kb) => with_pool(document, change, kb, &new_value)?,
         None => new_value,
     };
+    let version = document.version().unwrap_or_default();
     known.map_or(Ok(()), |parameter| parameter.check_change(&value))?;
+    known.map_or(Ok(()), |parameter| parameter.check_in(&value, version))?;
     let edited =
         document.set(section, name, &value).map_err(|error| explain(error, document, known, change))?;
     let found = match change.block_size_kb {

@@ -65,6 +65,32 @@ impl FileError {
         Self::Io { operation, path, source: source.into() }
     }
 
+    /// The same, of the file as people know it: it had another name for a moment.
+    pub fn about(self, name: PathBuf) -> Self {
+        match self {
+            Self::SymbolicLink(_) => Self::SymbolicLink(name),
+            Self::NotAFile(_) => Self::NotAFile(name),
+            Self::HardLinks { links, .. } => Self::HardLinks { path: name, links },
+            Self::TooLarge { limit, .. } => Self::TooLarge { path: name, limit },
+            other => other,
+        }
+    }
+
+    /// Is it what lies there, whatever the disk says?
+    pub const fn is_of_kind(&self) -> bool {
+        matches!(
+            self,
+            Self::SymbolicLink(_) | Self::NotAFile(_) | Self::HardLinks { .. } | Self::TooLarge { .. }
+        )
+    }
+
+    /// Does this file system, or this kernel, know no such call?
+    pub fn is_unsupported(&self) -> bool {
+        let Self::Io { source, .. } = self else { return false };
+        let unknown = [nix::libc::EINVAL, nix::libc::ENOSYS, nix::libc::EOPNOTSUPP];
+        source.raw_os_error().is_some_and(|errno| unknown.contains(&errno))
+    }
+
     /// What may happen next, as long as the live file is untouched.
     pub fn into_failure(self) -> Failure {
         let message = self.to_string();

@@ -71,7 +71,11 @@ fn needs_restart(one: &Touched) -> bool {
 
 fn reason(one: &Touched) -> &'static str {
     let row = knowledge::parameter(&one.section, &one.parameter);
-    row.map_or(NOT_IN_CATALOGUE, knowledge::Parameter::restart_reason)
+    match row {
+        Some(row) => row.restart_reason(),
+        None if knowledge::is_list_section(&one.section) => knowledge::LIST_RESTART_REASON,
+        None => NOT_IN_CATALOGUE,
+    }
 }
 
 fn warnings(current: &Document, live: bool, touched: &[Touched]) -> Vec<String> {

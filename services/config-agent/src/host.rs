@@ -22,7 +22,7 @@ use instance_knowledge::HostRoom;
 
 pub use local::LocalHost;
 
-use crate::places::JournalPlaces;
+use crate::{places::JournalPlaces, standing::Standing};
 
 /// Asked directly before the world is changed: may we still act?
 pub type LastLook<'a> = &'a dyn Fn() -> Result<(), Failure>;
@@ -34,6 +34,9 @@ pub trait Host: Debug + Send + Sync {
 
     /// Removes what a crash may have left beside the CPF and nobody would come back to: a merge file.
     fn tidy(&self, instance: &InstanceSettings) -> Result<(), Failure>;
+
+    /// Ends what a crash may have cut in the middle of replacing the CPF. Before anything is made of what it holds.
+    fn settle(&self, instance: &InstanceSettings) -> Result<(), Failure>;
 
     /// Whether the journal directories that its CPF names can be used.
     fn journal_places(&self, file: &dyn CpfFile) -> JournalPlaces;
@@ -58,8 +61,17 @@ pub trait Host: Debug + Send + Sync {
     /// The bytes of `iris.key` in the manager directory; in words why there are none.
     fn license_key(&self, instance: &InstanceSettings) -> Result<Vec<u8>, String>;
 
-    /// What the instance tells of itself under `/api/monitor/metrics`; in words why it tells nothing.
-    fn metrics(&self, web_server_port: u16, limit: Duration) -> Result<Metrics, String>;
+    /// The merge file that IRIS applies to the instance, where the settings name one.
+    fn standing_merge(&self, instance: &InstanceSettings) -> Option<Standing>;
+
+    /// What the instance tells of itself under `/api/monitor/metrics`, at the address of the settings, else at the port of
+    /// its own web server; in words why it tells nothing.
+    fn metrics(
+        &self,
+        instance: &InstanceSettings,
+        web_server_port: Option<u16>,
+        limit: Duration,
+    ) -> Result<Metrics, String>;
 
     /// Looks whether what a remediation promised holds.
     fn verify(
@@ -97,8 +109,9 @@ pub trait CpfFile: Debug {
     fn make_durable(&self) -> Result<(), Failure>;
 
     /// The file gets another text in one step, unless somebody else has written it meanwhile. It is kept as it was
-    /// under the name `backup`, durable before the step.
-    fn put(&self, text: &[u8], backup: &str, last_look: LastLook<'_>) -> Result<(), Failure>;
+    /// under the name `backup`; its bytes are durable before the step, and a power cut leaves them a name. Gives what an
+    /// operator should know of somebody who wrote into it all the same.
+    fn put(&self, new: &Document, backup: &str, last_look: LastLook<'_>) -> Result<Option<String>, Failure>;
 
     /// Lays a merge file beside it, that only the owner of the CPF may read; gone when it is dropped.
     fn merge_file(&self, text: &[u8]) -> Result<Box<dyn MergeFile>, Failure>;

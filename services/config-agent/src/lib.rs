@@ -2,7 +2,8 @@
 //!
 //! Invariant: the live file is at every moment either the old or the new one, whole, with its owner, mode and
 //! attributes. Whatever fails before the rename leaves it untouched.
-//! Invariant: a backup is durable before the file is replaced, and no backup is ever overwritten.
+//! Invariant: the bytes of the old file are durable before it is replaced, and from then on have a name; no backup is
+//! ever overwritten.
 //! Invariant: a change that somebody else made is never overwritten, neither by a change nor by an undo.
 //! Invariant: no path ever comes from a message; an instance's files are in the settings.
 //!
@@ -20,12 +21,16 @@ mod felt;
 mod lists;
 mod memory;
 mod permit;
+mod standing; // A merge file that would overwrite the change.
 
 mod host; // What this agent needs of a machine; the rest is how this very one gives it.
 
+mod exchange;
+mod replace; // A file gets another text: one way for most file systems of IRIS, another for the rest.
+
 mod backup;
+mod draft;
 mod folder;
-mod replace;
 mod syncer;
 
 mod license;

@@ -1,7 +1,7 @@
 //! What an instance's license key file and its own metrics say. Read only, and never the authorization key.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -21,9 +21,9 @@ const METRICS_LIMIT: Duration = Duration::from_secs(5);
 /// What may be shown of `[License]`; everything else in the file stays there.
 const SHOWN: [&str; 4] = ["LicenseCapacity", "CustomerName", "OrderNumber", "ExpirationDate"];
 
-/// The key file beside `messages.log`, in the manager directory.
-pub fn key_file(messages_log: &Path) -> PathBuf {
-    messages_log.with_file_name("iris.key")
+/// The key file, in the manager directory.
+pub fn key_file(instance: &InstanceSettings) -> PathBuf {
+    instance.manager_dir().join("iris.key")
 }
 
 /// What is known of the license of an instance: its key file, and what it tells of itself while it runs.
@@ -43,14 +43,11 @@ impl Known {
         let metrics = host
             .state(instance, QLIST_LIMIT.min(limit))
             .map_err(|failure| failure.cause().message.clone())
-            .and_then(|found| match (&found.state, found.web_server_port) {
-                (StateWord::Running, Some(port)) if port != 0 => {
-                    host.metrics(port, METRICS_LIMIT.min(left()))
+            .and_then(|found| match &found.state {
+                StateWord::Running => {
+                    host.metrics(instance, found.web_server_port, METRICS_LIMIT.min(left()))
                 }
-                (StateWord::Running, _) => {
-                    Err("the instance has no web port of its own (field 7 of iris qlist)".to_owned())
-                }
-                (state, _) => Err(format!("the instance is {state}")),
+                state => Err(format!("the instance is {state}")),
             });
         Self { key: host.license_key(instance), metrics }
     }

@@ -54,12 +54,19 @@ pub fn known(current: &Document, change: &CpfChange, allowed: bool) -> Result<()
     let row = knowledge::parameter(section, name);
     let held = row.is_some_and(|row| row.is_held_by(version));
     let is_there = current.line_of(section, name).is_some();
+    let described = knowledge::is_known_cpf_version(version);
+    let foreign = row.filter(|_| described).and_then(|row| row.why_not_in(version));
     let forbid = |reason| Err(Conflict::Forbidden { label: label(change), reason });
     match change.change {
+        // IRIS does not start on a file that holds it: setting it would only hide that.
+        CpfChangeKind::Set if is_there && foreign.is_some() => {
+            let hint = format!("; it {}", foreign.unwrap_or_default());
+            Err(Conflict::Unknown { label: label(change), hint: hint + ALLOWANCE })
+        }
         // What is not there is told with what was probably meant.
         CpfChangeKind::Set if row.is_some() || !is_there => Ok(()),
         // Nobody has described this version, so nobody can say that the name is wrong.
-        CpfChangeKind::Set if !knowledge::is_known_cpf_version(version) => Ok(()),
+        CpfChangeKind::Set if !described => Ok(()),
         CpfChangeKind::Set => Err(Conflict::Unchecked { label: label(change), hint: ALLOWANCE }),
         CpfChangeKind::Add if held => Ok(()),
         CpfChangeKind::Add => Err(Conflict::Unknown { label: label(change), hint: ALLOWANCE.to_owned() }),

@@ -9,12 +9,16 @@ use std::{
 };
 
 use instance_iris::cpf::Document;
+use nix::sys::statvfs::statvfs;
 use serde_json::{Value, json};
 
 /// How many ports above the present one are tried.
 const PORTS_TRIED: u16 = 100;
 /// A folder with more in it was not made for journals alone, or is in use.
 const MOST_ENTRIES: usize = 4096;
+
+/// More room than this is told as this: where there is enough, the same place is told in the same words.
+const MOST_ROOM_MB: u64 = 1024;
 
 /// What is known of the journal directories of an instance.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,6 +27,8 @@ pub struct JournalPlaces {
     pub current_usable: Option<bool>,
     /// The same of `[Journal] AlternateDirectory`.
     pub alternate_usable: Option<bool>,
+    /// Room on the file system of `[Journal] CurrentDirectory` for who is not root, in MB, 1024 for that and more; `None` when that cannot be told.
+    pub current_free_mb: Option<u64>,
     /// A directory that was made for journals and lies unused beside the one in use, as a CPF names it.
     pub spare_directory: Option<String>,
 }
@@ -38,6 +44,7 @@ impl JournalPlaces {
         Self {
             current_usable: current.map(|path| is_usable(path, &owner)),
             alternate_usable: alternate.map(|path| is_usable(path, &owner)),
+            current_free_mb: current.and_then(free_mb),
             spare_directory: spare.and_then(|path| Some(format!("{}/", path.to_str()?))),
         }
     }
@@ -47,6 +54,7 @@ impl JournalPlaces {
         json!({
             "current_usable": self.current_usable,
             "alternate_usable": self.alternate_usable,
+            "current_free_mb": self.current_free_mb,
             "spare_directory": self.spare_directory,
         })
     }
@@ -63,6 +71,13 @@ fn is_usable(directory: &Path, owner: &Metadata) -> bool {
         0o003
     };
     there.is_dir() && (owner.uid() == 0 || there.mode() & needed == needed)
+}
+
+/// What a file system has left for who is not root, in MB, up to [`MOST_ROOM_MB`].
+fn free_mb(directory: &Path) -> Option<u64> {
+    let found = statvfs(directory).ok()?;
+    let free = found.blocks_available().saturating_mul(found.fragment_size()) / (1024 * 1024);
+    Some(free.min(MOST_ROOM_MB))
 }
 
 /// The first directory beside the one in use that is called after journals, can be used, and holds nothing but journal
@@ -129,6 +144,9 @@ mod tests {
         let (folder, places) = places(&["journal"], "journal", "journal2");
         assert_eq!((places.current_usable, places.alternate_usable), (Some(true), Some(false)));
         assert_eq!(places.spare_directory, None);
+        let free_mb = places.current_free_mb.expect("a directory that is there lies on a file system");
+        assert!(free_mb <= MOST_ROOM_MB);
+        assert_eq!(places.facts()["current_free_mb"], serde_json::json!(places.current_free_mb));
         drop(folder);
         let nothing = JournalPlaces::of(&Document::parse(b"[Journal]\r\n"), Path::new("/"));
         assert_eq!(nothing, JournalPlaces::default());

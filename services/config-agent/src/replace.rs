@@ -1,8 +1,7 @@
 //! One file takes the place of another in one step, and keeps all that the other had but its text.
 
 use std::{
-    fs::{File, Permissions, TryLockError},
-    io::{Read, Seek, SeekFrom},
+    fs::{File, Permissions},
     os::unix::{
         ffi::OsStrExt,
         fs::{MetadataExt, PermissionsExt, fchown},
@@ -17,9 +16,12 @@ use instance_knowledge as knowledge;
 use xattr::FileExt;
 
 use crate::{
-    backup::Begun,
+    backup,
+    draft::Draft,
     error::FileError,
+    exchange,
     folder::{Folder, Snapshot},
+    host::LastLook,
 };
 
 /// More parameters than these are not named in a message, which is cut at 500 characters.
@@ -27,30 +29,33 @@ const LISTED: usize = 4;
 /// Characters of a value that are told.
 const SHOWN: usize = 40;
 
-/// Replaces the text of the file `name`, of which `old` was read a moment ago.
+/// A file, and what is to become of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Change<'a> {
+    pub folder: &'a Folder,
+    pub name: &'a str,
+    /// As it was read a moment ago.
+    pub old: &'a Snapshot,
+    /// What it shall hold.
+    pub text: &'a [u8],
+    /// The name under which the old one is kept.
+    pub backup: &'a str,
+}
+
+/// Replaces the text of a file, and keeps the old one as its backup.
 ///
-/// The new file stands beside the old one until it is whole, synced, read again and found right; the backup of the old
-/// one is made durable with it. `last_look` is
-/// called directly before the rename; a file that somebody else has written meanwhile is left to them. On any
-/// failure but `Unknown` the live file is untouched and nothing is left behind.
-pub fn replace(
-    folder: &Folder,
-    name: &str,
-    old: &Snapshot,
-    text: &[u8],
-    backup: &Begun<'_>,
-    last_look: impl FnOnce() -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    let draft = Draft::create(folder, name).map_err(FileError::into_failure)?;
-    draft.fill(old, text, backup).map_err(FileError::into_failure)?;
-    last_look()?;
-    let live = folder.read(name).map_err(FileError::into_failure)?;
-    if !live.is_as(old) && !mutant("config.lost-update-unchecked") {
-        return Err(lost_update(&folder.path().join(name), old, &live));
+/// The new file stands beside the old one until it is whole, synced, read again and found right. `last_look` is
+/// called directly before it takes the name; a file that somebody else has written meanwhile is left to them. On any
+/// failure but `Unknown` the live file is untouched and nothing is left behind. Gives what is to be said of somebody who had
+/// the old file open and wrote into it when it was the live one no more.
+pub fn replace(change: &Change<'_>, last_look: LastLook<'_>) -> Result<Option<String>, Failure> {
+    let Change { folder, name, old, text, backup } = *change;
+    // A backup that is there already is no place for the old file.
+    let may_exchange = folder.exchanges_in_one_step() && folder.inode(backup).is_none();
+    let exchanged = may_exchange && exchange::exchange(change, last_look)?;
+    if !exchanged {
+        copy_and_rename(change, last_look)?;
     }
-    crash_point("config.to-rename");
-    draft.publish().map_err(FileError::into_failure)?;
-    crash_point("config.renamed");
     if !mutant("config.folder-not-synced") {
         folder.sync().map_err(FileError::into_unknown)?;
     }
@@ -61,7 +66,54 @@ pub fn replace(
         return Err(FileError::ReadBack(folder.path().join(name)).into_unknown());
     }
     crash_point("config.read-back");
-    Ok(())
+    if old.holds_still() {
+        return Ok(None);
+    }
+    let theirs = if exchanged {
+        "their text is in the backup"
+    } else {
+        "their text is lost, the backup has the one before"
+    };
+    Ok(Some(format!(
+        "somebody wrote into \"{}\" at the moment that it was replaced: {theirs} \"{backup}\"",
+        folder.path().join(name).display()
+    )))
+}
+
+/// The way for every file system: the backup is a copy, durable before the new file takes the name of the old one.
+fn copy_and_rename(change: &Change<'_>, last_look: LastLook<'_>) -> Result<(), Failure> {
+    let Change { folder, name, old, text, backup } = *change;
+    let begun = backup::begin(folder, backup, old).map_err(FileError::into_failure)?;
+    let renamed = || {
+        let mut draft = Draft::create(folder, name).map_err(FileError::into_failure)?;
+        draft.fill(old, text).map_err(FileError::into_failure)?;
+        begun.sync_with(draft.to_sync()).map_err(FileError::into_failure)?;
+        draft.check(text).map_err(FileError::into_failure)?;
+        last_look()?;
+        change.is_untouched()?;
+        draft.rename().map_err(FileError::into_failure)
+    };
+    let renamed = renamed();
+    // What became of the change matters more than what became of a backup that it no longer needs.
+    renamed.and(begun.settle().map_err(FileError::into_failure))
+}
+
+impl Change<'_> {
+    /// Fails when somebody else has written the file since it was read.
+    pub fn is_untouched(&self) -> Result<(), Failure> {
+        let live = self.folder.read(self.name).map_err(FileError::into_failure)?;
+        if self.is_planned_on(&live) { Ok(()) } else { Err(self.lost_to(&live)) }
+    }
+
+    /// Is it as it was when it was read?
+    pub fn is_planned_on(&self, now: &Snapshot) -> bool {
+        now.is_as(self.old) || mutant("config.lost-update-unchecked")
+    }
+
+    /// What is told of a file that somebody else has written.
+    pub fn lost_to(&self, now: &Snapshot) -> Failure {
+        lost_update(&self.folder.path().join(self.name), self.old, now)
+    }
 }
 
 /// Somebody else has written the file, or changed whose it is, since it was read: both states are told.
@@ -143,66 +195,4 @@ pub fn copy_attributes(from: &Snapshot, file: &File, folder: &Folder, name: &str
         }
     }
     Ok(())
-}
-
-/// A new file on its way. Removed when it is dropped before it is published.
-struct Draft<'a> {
-    folder: &'a Folder,
-    target: &'a str,
-    name: String,
-    file: File,
-    published: bool,
-}
-
-impl<'a> Draft<'a> {
-    /// The name is always the same, so that a crash leaves at most one behind; the lock tells a draft that a crash
-    /// has left from one that somebody is writing.
-    fn create(folder: &'a Folder, target: &'a str) -> Result<Self, FileError> {
-        let name = format!(".{target}_instance_new");
-        let busy = || FileError::Busy(folder.path().join(target));
-        let file = if let Some(file) = folder.create(&name)? {
-            file
-        } else {
-            match folder.read(&name).map(|left| left.file.try_lock()) {
-                Ok(Err(TryLockError::WouldBlock)) => return Err(busy()),
-                _ => folder.remove(&name)?,
-            }
-            folder.create(&name)?.ok_or_else(busy)?
-        };
-        crash_point("config.draft-created");
-        file.try_lock().map_err(|_| busy())?;
-        Ok(Self { folder, target, name, file, published: false })
-    }
-
-    fn fill(&self, old: &Snapshot, text: &[u8], backup: &Begun<'_>) -> Result<(), FileError> {
-        let path = || self.folder.path().join(&self.name);
-        let mut file = &self.file;
-        self.folder.write(&self.name, file, text)?;
-        crash_point("config.draft-written");
-        copy_attributes(old, file, self.folder, self.target)?;
-        let own = (!mutant("config.draft-not-synced")).then_some(file);
-        backup.sync_with(&self.name, own)?;
-        crash_point("config.draft-synced");
-        let mut again = Vec::with_capacity(text.len() + 1);
-        file.seek(SeekFrom::Start(0))
-            .and_then(|_| file.read_to_end(&mut again))
-            .map_err(|source| FileError::io("read again", path(), source))?;
-        if again == text { Ok(()) } else { Err(FileError::ReadBack(path())) }
-    }
-
-    fn publish(mut self) -> Result<(), FileError> {
-        self.folder.rename(&self.name, self.target)?;
-        self.published = true;
-        Ok(())
-    }
-}
-
-impl Drop for Draft<'_> {
-    fn drop(&mut self) {
-        if !self.published
-            && let Err(error) = self.folder.remove(&self.name)
-        {
-            tracing::warn!(error = %error, "could not remove a draft; the next change removes it");
-        }
-    }
 }

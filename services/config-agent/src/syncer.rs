@@ -66,8 +66,11 @@ impl Syncer {
         let (told, outcomes) = mpsc::channel();
         let work = move || {
             while let Ok(file) = incoming.recv() {
+                let outcome = file.sync_all();
+                // Whoever waits may count on it that nobody has the file open here.
+                drop(file);
                 // Nobody may be waiting for it any more.
-                let _ = told.send(file.sync_all());
+                let _ = told.send(outcome);
             }
         };
         thread::Builder::new().name("cpf-sync".to_owned()).spawn(work)?;

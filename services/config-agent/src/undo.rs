@@ -21,6 +21,7 @@ use crate::{
 pub fn undo(site: &Site<'_>, done: &Prepared, limits: Limits<'_>) -> Result<Applied, Failure> {
     let material = Material::of(done)?;
     let back = material.reversed();
+    site.host.settle(site.instance)?;
     let file = site.host.open(site.instance)?;
     match back.standing(&*file) {
         Standing::After => {
@@ -39,7 +40,9 @@ pub fn undo(site: &Site<'_>, done: &Prepared, limits: Limits<'_>) -> Result<Appl
         let limits = Limits { remaining: limits.remaining.saturating_sub(began.elapsed()), ..limits };
         warnings.extend(merge::merge(site, &*file, &back, limits)?);
     } else {
-        file.put(&former_text(&*file, &material, &back)?, &backup, limits.last_look)?;
+        let (former, warning) = former_text(&*file, &material, &back)?;
+        warnings.extend(warning);
+        warnings.extend(file.put(&former, &backup, limits.last_look)?);
     }
     warnings.extend(file.prune(site.kept_backups));
     Ok(undone(&back, warnings))
@@ -48,6 +51,7 @@ pub fn undo(site: &Site<'_>, done: &Prepared, limits: Limits<'_>) -> Result<Appl
 /// Are the former values back?
 pub fn probe(site: &Site<'_>, done: &Prepared) -> Result<Probe, Failure> {
     let back = Material::of(done)?.reversed();
+    site.host.settle(site.instance)?;
     let file = site.host.open(site.instance)?;
     Ok(match back.standing(&*file) {
         Standing::After => {
@@ -59,13 +63,22 @@ pub fn probe(site: &Site<'_>, done: &Prepared) -> Result<Probe, Failure> {
     })
 }
 
-/// The whole file from the backup when it is exactly as we left it, else the present file with the former values.
-fn former_text(file: &dyn CpfFile, material: &Material, back: &Material) -> Result<Vec<u8>, Failure> {
-    if Some(file.digest()) == material.after_sha256.as_ref() {
-        let backup = material.backup.as_ref().and_then(|name| file.backup(name));
-        if let Some(bytes) = backup.filter(|bytes| Digest::of(bytes) == material.before_sha256) {
-            return Ok(bytes);
-        }
+/// The whole file from the backup when it is exactly as we left it, else the present file with the former values. And
+/// what is to be said of a backup that is another than it was.
+fn former_text(
+    file: &dyn CpfFile,
+    material: &Material,
+    back: &Material,
+) -> Result<(Document, Option<String>), Failure> {
+    let backup = material.backup.as_ref().and_then(|name| Some((name, file.backup(name)?)));
+    let (backup, warning) = match backup {
+        Some((_, bytes)) if Digest::of(&bytes) == material.before_sha256 => (Some(bytes), None),
+        // A program that had the old file open has written into it after it was replaced.
+        Some((name, _)) => (None, Some(format!("somebody has written into the backup \"{name}\""))),
+        None => (None, None),
+    };
+    if let Some(bytes) = backup.filter(|_| Some(file.digest()) == material.after_sha256.as_ref()) {
+        return Ok((Document::parse(&bytes), warning));
     }
     let mut document = file.document().clone();
     for one in back.touched.iter().filter(|one| one.changes()) {
@@ -75,7 +88,7 @@ fn former_text(file: &dyn CpfFile, material: &Material, back: &Material) -> Resu
         let label = back.touched.first().map(Touched::label).unwrap_or_default();
         return Err(Conflict::NotOneLine { label }.into());
     }
-    Ok(document.to_bytes())
+    Ok((document, warning))
 }
 
 fn put_back(document: &mut Document, one: &Touched) -> Result<(), Failure> {

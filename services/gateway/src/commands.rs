@@ -86,7 +86,9 @@ pub(crate) async fn take(
             let word =
                 if answer.status == AnswerStatus::Expired { "too old" } else { "refused by the router" };
             let title = format!("the command is {word}");
-            return Err(Problem { faults: answer.faults, ..Problem::new(StatusCode::CONFLICT, title) });
+            // The router's own record has it, as a dead letter or as an end.
+            let told = Problem { told_elsewhere: true, ..Problem::new(StatusCode::CONFLICT, title) };
+            return Err(Problem { faults: answer.faults, ..told });
         }
     };
     let location = format!("/v1/remediations/{}", taken.remediation_id);

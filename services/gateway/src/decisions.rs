@@ -17,7 +17,11 @@ use instance_contract::{InstanceName, Notice, NoticeKind, NoticeSource, Shard, T
 use tokio::{sync::Notify, time::Instant};
 
 use self::slips::{Slip, Slips, What};
-use crate::{Gateway, limit::Limit, problem::Told};
+use crate::{
+    Gateway,
+    limit::Limit,
+    problem::{Told, ToldElsewhere},
+};
 
 /// The shard in whose log notices stand.
 const SHARD: Shard = Shard(0);
@@ -56,7 +60,7 @@ impl Decisions {
         response: &Response,
     ) {
         let status = response.status();
-        if !is_refusal(method, status) {
+        if !is_refusal(method, status) || response.extensions().get::<ToldElsewhere>().is_some() {
             return;
         }
         let who = caller.unwrap_or("somebody without a known credential");

@@ -53,7 +53,7 @@ pub use crate::{
 const CALLS_PER_HOUR: u16 = 60;
 /// So many at once: a bad day of a large site.
 const CALLS_AT_ONCE: u16 = 100;
-/// How many readings of the whole log at a time.
+/// How many lists are read from the log at a time.
 const READINGS: usize = 2;
 
 /// What every request shares.

@@ -103,7 +103,9 @@ const OPERATIONS: [Operation; 10] = [
                 "query",
                 "queued, waiting_approval, running, unwinding, ended; open: all but the last.",
             ),
-            ("limit", "query", "How many at most, up to 1000; 100 when not said."),
+            ("limit", "query", "How many at most, 1 to 1000; 100 when not said."),
+            ("before", "query", "`next` of an earlier answer: what is older."),
+            ("since", "query", "RFC 3339; only what began then or later."),
         ],
         body: None,
         answers: &[("200", "The remediations.", "Remediations"), BAD, AWAY],
@@ -321,10 +323,15 @@ fn remediation() -> Value {
 fn remediations() -> Value {
     json!({
         "type": "object",
-        "required": ["remediations", "found"],
+        "required": ["remediations", "found", "next"],
         "properties": {
             "remediations": {"type": "array", "items": {"$ref": "#/components/schemas/Remediation"}},
-            "found": {"type": "integer", "description": "How many there are without the limit."},
+            "found": {"type": "integer", "description": "How many are in this answer."},
+            "next": {
+                "type": ["string", "null"],
+                "description": "Where older ones may be: the parameter `before` of the next question. Null: there are none. \
+                    Fewer than the limit, or none at all, may come with it.",
+            },
         },
     })
 }

@@ -25,6 +25,9 @@ pub(crate) struct Problem {
     /// Try again after so many seconds; also in the header `Retry-After`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) retry_after: Option<u32>,
+    /// Another record of the audit trail says so: that of who has refused it.
+    #[serde(skip)]
+    pub(crate) told_elsewhere: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
@@ -34,7 +37,7 @@ fn number<S: serde::Serializer>(status: &StatusCode, to: S) -> Result<S::Ok, S::
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, title: impl Into<String>) -> Self {
-        Self { status, title: title.into(), faults: Vec::new(), retry_after: None }
+        Self { status, title: title.into(), faults: Vec::new(), retry_after: None, told_elsewhere: false }
     }
 
     /// The input breaks rules.
@@ -88,10 +91,14 @@ impl From<PublishError> for Problem {
 #[derive(Clone)]
 pub(crate) struct Told(pub(crate) String);
 
+/// There is a record already.
+#[derive(Clone)]
+pub(crate) struct ToldElsewhere;
+
 impl IntoResponse for Problem {
     /// What a caller sent comes back to it without what looks like a secret: answers are logged by many a proxy.
     fn into_response(mut self) -> Response {
-        let (status, retry_after) = (self.status, self.retry_after);
+        let (status, retry_after, told_elsewhere) = (self.status, self.retry_after, self.told_elsewhere);
         self.title = redacted(self.title);
         for fault in &mut self.faults {
             for text in [&mut fault.field, &mut fault.value, &mut fault.rule] {
@@ -104,6 +111,9 @@ impl IntoResponse for Problem {
         };
         let mut response = (status, Json(self)).into_response();
         response.extensions_mut().insert(Told(told));
+        if told_elsewhere {
+            response.extensions_mut().insert(ToldElsewhere);
+        }
         let headers = response.headers_mut();
         let mut set = |name: HeaderName, value: HeaderValue| headers.insert(name, value);
         set(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

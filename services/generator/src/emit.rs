@@ -8,11 +8,11 @@ use instance_chassis::{Context, Drain, error_chain};
 use instance_clock::Clock;
 use instance_contract::{HostName, InstanceName, IrisMessage, MessageId, Origin, TraceId, subject};
 use instance_signals::metrics::{INCIDENT_DURATION, OBSERVED};
-use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::cursor::{self, Cursor, CursorFile};
 use crate::tail::{Begun, FileId, Part, Position, Tail};
+use crate::window::{self, Ready, Sent, Turns, Window};
 use crate::zone::Zone;
 use crate::{Config, InstanceSettings};
 use instance_invent::{Label, Meaning, Said, Speaker, compose};
@@ -25,12 +25,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// An older event stood in the log before anybody tailed it.
 const AFRESH: Duration = Duration::from_mins(5);
 
-/// Tails the log of one instance until the drain.
-pub async fn tail_instance(context: Context<Config>, settings: InstanceSettings) {
+/// Tails the log of one instance until the drain; in `turns` with the other logs of this process.
+pub async fn tail_instance(context: Context<Config>, settings: InstanceSettings, turns: Turns) {
     let instance = settings.name.clone();
     tracing::info!(%instance, path = %settings.messages_log.display(), "tailing");
     let file = CursorFile::of(&context.config.state_dir, &instance);
-    let Some(cursor) = newest(&context, &instance, file.read()).await else { return };
+    let asked = newest((&context.bus, &context.drain), (&context.host, &instance), file.read());
+    let Some(cursor) = asked.await else { return };
     let resume = cursor.as_ref().map(|cursor| cursor.position.clone());
     let config = &context.config;
     let mut tail = Tail::new(&settings.messages_log, resume, config.quiet_ms, config.start_at);
@@ -44,16 +45,15 @@ pub async fn tail_instance(context: Context<Config>, settings: InstanceSettings)
         sequence: cursor.map_or(0, |cursor| cursor.sequence),
         instance,
         file,
+        window: Window::new(turns),
     };
     let mut failing = false;
     while !context.drain.is_requested() {
         let more = match tail.look(Instant::now()) {
             Ok(look) => {
                 failing = false;
-                for part in look.parts {
-                    if emitter.publish(&part).await.is_none() {
-                        return;
-                    }
+                if emitter.publish(&look.parts).await.is_none() {
+                    return;
                 }
                 look.more
             }
@@ -73,25 +73,25 @@ pub async fn tail_instance(context: Context<Config>, settings: InstanceSettings)
 
 /// The newest position, asked until the bus answers. The outer `None`: a drain came first.
 async fn newest(
-    context: &Context<Config>,
-    instance: &InstanceName,
+    (bus, drain): (&Bus, &Drain),
+    (host, instance): (&HostName, &InstanceName),
     cursor: Option<Cursor>,
 ) -> Option<Option<Cursor>> {
     let mut pause = FIRST_PAUSE;
     loop {
-        let asked = cursor::newest(&context.bus, &context.host, instance, cursor.clone());
-        match context.drain.unless_draining(asked).await? {
+        let asked = cursor::newest(bus, host, instance, cursor.clone());
+        match drain.unless_draining(asked).await? {
             Ok(newest) => return Some(newest),
             Err(error) => {
                 tracing::warn!(%instance, error = error_chain(&error), "cannot ask how far the log was published");
             }
         }
-        context.drain.unless_draining(tokio::time::sleep(pause)).await?;
+        drain.unless_draining(tokio::time::sleep(pause)).await?;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
-/// Publishes the parts of one log, one after the other.
+/// Publishes the parts of one log in their order, many on their way at once: see [`Window`].
 struct Emitter {
     bus: Bus,
     clock: Arc<dyn Clock>,
@@ -104,22 +104,65 @@ struct Emitter {
     log: Option<FileId>,
     /// Place of the last stored message.
     sequence: u64,
+    window: Window,
 }
 
 impl Emitter {
-    /// Publishes a part and moves the cursor; `None` when a drain came before the bus had taken it.
-    async fn publish(&mut self, part: &Part) -> Option<()> {
-        if self.log.as_ref() != Some(&part.position.file) {
-            // Known from now on: should it be moved away before its first message is stored, it is looked for.
-            self.log = Some(part.position.file.clone());
-            self.keep(Position { entry: part.offset, end: part.offset, ..part.position.clone() });
+    /// Publishes what a look has brought and moves the cursor; `None` when a drain came before the bus had taken all of it.
+    async fn publish(&mut self, parts: &[Part]) -> Option<()> {
+        for of_one_log in parts.chunk_by(|one, next| one.position.file == next.position.file) {
+            let first = of_one_log.first()?;
+            if self.log.as_ref() != Some(&first.position.file) {
+                // Known from now on: should it be moved away before its first message is stored, it is looked for.
+                self.log = Some(first.position.file.clone());
+                self.keep(Position { entry: first.offset, end: first.offset, ..first.position.clone() });
+            }
+            for some in of_one_log.chunks(window::MOST) {
+                self.publish_some(some).await?;
+            }
         }
-        if !part.is_silent() {
-            let span = tracing::info_span!(parent: None, "observe entry",
-                instance = %self.instance, offset = signed(part.offset));
-            self.sequence = self.publish_message(part).instrument(span).await?;
+        Some(())
+    }
+
+    /// The cursor is never moved past what the bus has not taken.
+    async fn publish_some(&mut self, parts: &[Part]) -> Option<()> {
+        let told = parts.iter().filter(|part| !part.is_silent());
+        let mut ready: Vec<Ready> = told.map(|part| self.ready(part)).collect();
+        let mut pause = FIRST_PAUSE;
+        while !ready.is_empty() {
+            let Sent { taken, trouble } = self.window.send(&self.bus, &ready).await;
+            if let (Some(last), Some(sequence)) = (taken.len().checked_sub(1), taken.last()) {
+                self.sequence = self.sequence.max(*sequence);
+                self.keep(ready[last].position.clone());
+                self.count(ready.drain(..=last));
+                pause = FIRST_PAUSE;
+            }
+            let Some(error) = trouble else { continue };
+            tell(&error, &ready[0].message);
+            self.drain.unless_draining(tokio::time::sleep(pause)).await?;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            self.skip_stored(&mut ready).await?;
         }
-        self.keep(part.position.clone());
+        self.keep(parts.last()?.position.clone());
+        Some(())
+    }
+
+    /// Answers were lost: what is on the bus all the same is not sent again. The stream knows it longer than it knows ids of
+    /// messages.
+    async fn skip_stored(&mut self, ready: &mut Vec<Ready>) -> Option<()> {
+        let Some(position) = ready.first().map(|first| first.position.clone()) else { return Some(()) };
+        let known = Cursor { position, sequence: self.sequence, utc_offset: None };
+        let found = newest((&self.bus, &self.drain), (&self.host, &self.instance), Some(known)).await?;
+        let Some(found) = found.filter(|found| found.sequence > self.sequence) else { return Some(()) };
+        let is_stored = |ready: &Ready| {
+            ready.position.file == found.position.file && ready.position.end <= found.position.end
+        };
+        let stored = ready.iter().take_while(|ready| is_stored(ready)).count();
+        if let Some(last) = stored.checked_sub(1) {
+            self.sequence = found.sequence;
+            self.keep(ready[last].position.clone());
+            self.count(ready.drain(..stored));
+        }
         Some(())
     }
 
@@ -131,22 +174,30 @@ impl Emitter {
         }
     }
 
-    async fn publish_message(&mut self, part: &Part) -> Option<u64> {
+    fn count(&self, stored: impl Iterator<Item = Ready>) {
+        let now = self.clock.now();
+        stored.for_each(|ready| count(&ready.message, now));
+    }
+
+    fn ready(&mut self, part: &Part) -> Ready {
+        let span = tracing::info_span!(parent: None, "observe entry",
+            instance = %self.instance, offset = signed(part.offset));
         let message_id = self.message_id(part, part.offset);
-        let label = Label {
-            message_id,
-            trace_id: trace_id(message_id),
-            occurred_at: None,
-            generated_at: self.clock.now(),
-        };
+        let message = span.in_scope(|| {
+            let label = Label {
+                message_id,
+                trace_id: trace_id(message_id),
+                occurred_at: None,
+                generated_at: self.clock.now(),
+            };
+            self.message(part, label)
+        });
         let mut headers = cursor::headers(part);
         if let Some(begun) = &part.continues {
             headers.set(cursor::CONTINUES, &self.message_id(part, begun.offset).to_string());
         }
-        let message = self.message(part, label);
-        let stored = store(&self.bus, &self.drain, &message, headers).await?;
-        count(&message, self.clock.now());
-        Some(stored)
+        let headers = with_trace(headers, &message);
+        Ready { position: part.position.clone(), message, headers, span }
     }
 
     fn message(&mut self, part: &Part, label: Label) -> IrisMessage {
@@ -232,9 +283,7 @@ pub fn trace_id(message_id: MessageId) -> TraceId {
 pub async fn store(bus: &Bus, drain: &Drain, message: &IrisMessage, headers: Headers) -> Option<u64> {
     let subject = subject::error(&message.host, &message.instance, message.severity);
     let id = message.message_id.to_string();
-    // Where spans are recorded, the bus writes the context of its own over this one.
-    let span = &message.message_id.as_uuid().simple().to_string()[16..];
-    let headers = headers.with("traceparent", &format!("00-{}-{span}-01", message.trace_id.as_str()));
+    let headers = with_trace(headers, message);
     let mut pause = FIRST_PAUSE;
     loop {
         match bus.publish(&subject, message, Some(&id), headers.clone()).await {
@@ -244,6 +293,12 @@ pub async fn store(bus: &Bus, drain: &Drain, message: &IrisMessage, headers: Hea
         drain.unless_draining(tokio::time::sleep(pause)).await?;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
+}
+
+/// Where spans are recorded, the bus writes the context of its own over this one.
+fn with_trace(headers: Headers, message: &IrisMessage) -> Headers {
+    let span = &message.message_id.as_uuid().simple().to_string()[16..];
+    headers.with("traceparent", &format!("00-{}-{span}-01", message.trace_id.as_str()))
 }
 
 fn tell(error: &PublishError, message: &IrisMessage) {

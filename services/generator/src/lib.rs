@@ -24,6 +24,7 @@ mod requests;
 pub mod tail;
 
 mod cursor;
+mod window;
 mod zone;
 
 mod error;

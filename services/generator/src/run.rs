@@ -11,6 +11,7 @@ use crate::deliver::{Consumer, deliver_to};
 use crate::emit::tail_instance;
 use crate::replay::replay;
 use crate::requests::{Inventing, announce, invent_once, serve};
+use crate::window::Turns;
 use crate::{Config, RunError};
 use instance_invent::Templates;
 
@@ -34,8 +35,9 @@ pub async fn run(context: Context<Config>) -> Result<(), RunError> {
         config.deliver.iter().map(|consumer| Consumer::new(&context, consumer.clone())).collect();
     let inventing = Arc::new(Inventing::new(&context, templates(config).await?, &consumers)?);
     let service = announce(&context, &inventing).await?;
+    let turns = Turns::default();
     for instance in config.instances.clone() {
-        context.tasks.spawn(tail_instance(context.clone(), instance));
+        context.tasks.spawn(tail_instance(context.clone(), instance, turns.clone()));
     }
     for consumer in consumers {
         let context = context.clone();

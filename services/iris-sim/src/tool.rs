@@ -128,6 +128,9 @@ struct Create {
     /// How many times faster its waits pass.
     #[arg(long, default_value_t = 1.0)]
     speed: f64,
+    /// Its stamps run as fast as its waits pass: an hour of log in a minute, ahead of the clock of the host.
+    #[arg(long)]
+    fast_clock: bool,
     /// MB of blocks its users change between two passes of the write daemon.
     #[arg(long, default_value_t = 0)]
     dirty_mb: u64,
@@ -177,6 +180,7 @@ fn make(wish: Create) -> Outcome {
                 .then_some(NewHost { memory_mb: wish.host_memory_mb, huge_pages: wish.host_huge_pages }),
             seed: wish.seed,
             speed: wish.speed,
+            fast_clock: wish.fast_clock,
             release: Release::try_from(wish.version)?,
             workload: Workload { dirty_mb_per_pass: wish.dirty_mb, ..Workload::default() },
         },

@@ -4,7 +4,7 @@ mod support;
 
 use std::fs;
 
-use support::{Bench, exists, runs, text};
+use support::{Bench, exists, runs, text, wait_until};
 
 /// Starts with an edited CPF, demands a refusal with that message, and puts the file right again.
 #[expect(clippy::unwrap_used, reason = "it is the body of the tests below")]
@@ -99,6 +99,40 @@ fn a_merge_writes_the_cpf_and_says_so() {
     assert_eq!(bench.told()["globals_8k_mb"], 256, "globals need a restart");
     bench.iris_ok(&["restart", "PROD", "quietly"]);
     assert_eq!(bench.told()["globals_8k_mb"], 400);
+}
+
+#[test]
+fn a_start_and_a_restart_merge_the_file_that_the_environment_names() {
+    let bench = Bench::new();
+    bench.start();
+    bench.stop();
+    let merge = bench.path("merge.cpf");
+    let with_file = |words: &[&str]| {
+        let output = bench.iris_with(&[("ISC_CPF_MERGE_FILE", &merge)], words);
+        assert!(output.status.success(), "{}", text(&output.stdout));
+        text(&output.stdout)
+    };
+    fs::write(&merge, "[config]\nglobals=0,0,400,0,0,0\n").unwrap();
+    assert!(with_file(&["start", "PROD", "quietly"]).contains("\nMerging IRIS, please wait...\n"));
+    assert_eq!(bench.told()["globals_8k_mb"], 400);
+    let log = bench.log();
+    let merging = format!("Merging {} into {}", merge.display(), bench.path("PROD/iris.cpf").display());
+    assert!(log.find(&merging) < log.rfind("Using parameters from file") && log.contains(&merging), "{log}");
+    assert!(!log.contains("is not the same as when last shut down"), "IRIS has changed it itself");
+
+    fs::write(&merge, "[config]\nglobals=0,0,300,0,0,0\n").unwrap();
+    with_file(&["stop", "PROD", "restart", "quietly"]);
+    assert_eq!(bench.told()["globals_8k_mb"], 300);
+
+    fs::remove_file(&merge).unwrap();
+    with_file(&["restart", "PROD", "quietly"]);
+    let skipped = format!("File pointed to by '{}' does not exist; skipping", merge.display());
+    // It is the last word of the start, which does not wait for it.
+    wait_until("the word about it", || bench.last_entry(&skipped).map(|entry| entry.0) == Some(0));
+    assert_eq!(bench.told()["globals_8k_mb"], 300);
+    assert!(fs::read_to_string(bench.path("PROD/iris.cpf")).unwrap().contains("\nglobals=0,0,300,0,0,0\n"));
+    bench.iris_ok(&["restart", "PROD", "quietly"]);
+    assert_eq!(bench.log().matches("; skipping").count(), 1, "who names no file hears nothing of it");
 }
 
 #[test]

@@ -20,7 +20,8 @@ fn too_small_globals_are_cured_by_the_cpf_and_a_restart() {
     bench.sim("load", &["--dirty-mb", "200"]);
     wait_until("the panic", || bench.log().contains(PANIC));
     assert_eq!(bench.last_entry(PANIC), Some((3, u64::from(bench.pid("WRTDMN")))));
-    assert_eq!(bench.state().1, "alert");
+    // The log is written first.
+    wait_until("its health", || bench.state().1 == "alert");
     let alerts = fs::read_to_string(bench.path("PROD/mgr/alerts.log")).unwrap();
     assert_eq!(alerts.matches(PANIC).count(), 1);
 
@@ -141,4 +142,35 @@ fn the_simulator_kills_as_the_oom_killer_does() {
     bench.start();
     bench.sim("kill-daemon", &["wrtdmn"]);
     wait_until("the freeze", || bench.state().1 == "hung");
+}
+
+#[test]
+fn a_write_daemon_that_stands_still_is_told_of_pauses_the_users_and_goes_on_by_itself() {
+    let bench = Bench::new();
+    bench.start();
+    let writer = bench.pid("WRTDMN");
+    kill("-STOP", writer);
+    wait_until("the slow pass", || bench.log().contains("Write Daemon still on pass "));
+    let slow = "[SYSTEM MONITOR] WriteDaemon Alert: Write Daemon still on pass";
+    assert_eq!(bench.last_entry(slow).map(|entry| entry.0), Some(2));
+    wait_until("the pause", || {
+        bench.log().contains("CP: Pausing users because the Write Daemon has not shown")
+    });
+    wait_until("a state of it", || bench.state().1 == "hung");
+    let passes = bench.told()["passes"].clone();
+    let suspended = "Superserver detected that updates are suspended";
+    let sessions = [(); 2].map(|()| TcpStream::connect(("127.0.0.1", bench.port())).unwrap());
+    wait_until("a word to whoever connects", || bench.log().contains(suspended));
+    assert_eq!(bench.told()["passes"], passes, "nothing is written meanwhile");
+
+    kill("-CONT", writer);
+    wait_until("the end of the pass", || bench.log().contains("Write Daemon completed a pass."));
+    wait_until("health", || bench.state().1 != "hung");
+    wait_until("the next pass", || bench.told()["passes"].as_u64() > passes.as_u64());
+    assert_eq!(bench.log().matches(suspended).count(), 1, "the first is told");
+    drop(sessions);
+    // One that is stopped is still stopped in order.
+    kill("-STOP", writer);
+    bench.stop();
+    assert!(!runs(writer));
 }

@@ -7,8 +7,9 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
+use instance_iris::messages_log::parse;
 use serde_json::Value;
-use support::{Bench, wait_until};
+use support::{Bench, text, wait_until};
 
 /// Somebody who works in the instance.
 #[expect(clippy::unwrap_used, reason = "it is the body of the tests below")]
@@ -90,6 +91,17 @@ fn alerts_are_told_once_for_everybody() {
     assert!(told[0]["time"].as_str().unwrap().ends_with('Z'));
     assert_eq!(bench.get("/api/monitor/alerts").1, "[]", "read by somebody, gone for everybody");
     assert_eq!(bench.metric("iris_system_alerts "), Some(1.0));
+}
+
+#[test]
+fn alerts_in_the_log_are_counted_by_entries_and_not_by_lines() {
+    let bench = Bench::new();
+    fs::remove_dir_all(bench.path("PROD/mgr/journal")).unwrap();
+    bench.start();
+    let alerts = fs::read(bench.path("PROD/mgr/alerts.log")).unwrap();
+    let entries = u16::try_from(parse(&alerts).len()).unwrap();
+    assert!(text(&alerts).lines().count() > usize::from(entries), "some have several lines");
+    assert_eq!(bench.metric("iris_system_alerts_log "), Some(f64::from(entries)));
 }
 
 #[test]

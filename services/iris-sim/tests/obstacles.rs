@@ -7,6 +7,7 @@ use std::fs::{self, Permissions};
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use instance_clock::{Clock as _, SystemClock};
 use support::{Bench, kill, wait_until};
@@ -36,14 +37,13 @@ fn caused(bench: &Bench, text: &str, severity: u8, cause: impl Fn(), cure: impl 
 fn a_mismatch_wij_ends_the_start_in_single_user_mode() {
     let bench = Bench::new();
     let file = bench.path("PROD/mgr/MISMATCH.WIJ");
-    let cure =
-        || {
-            assert_eq!(bench.state().0, "sign-on inhibited");
-            assert!(bench.log().contains(
-                "Startup aborted, entering single user mode. Enter IRIS with iris terminal PROD -B"
-            ));
-            fs::rename(&file, bench.path("PROD/mgr/MISMATCH.WIJ.seen")).unwrap();
-        };
+    let cure = || {
+        assert_eq!(bench.state().0, "sign-on inhibited");
+        assert!(
+            bench.log().contains("\nStartup aborted, entering single user mode.\nEnter the instance with \n")
+        );
+        fs::rename(&file, bench.path("PROD/mgr/MISMATCH.WIJ.seen")).unwrap();
+    };
     caused(&bench, "There exists a MISMATCH.WIJ file.", 1, || fs::write(&file, "x").unwrap(), cure);
 }
 
@@ -135,6 +135,47 @@ fn a_database_that_another_host_has_is_left_alone() {
         || fs::write(&lock, "db-host-2\n").unwrap(),
         || fs::remove_file(&lock).unwrap(),
     );
+}
+
+/// The stand-in of CI runs as root, whom the kernel refuses nothing.
+#[test]
+fn a_right_that_is_missing_counts_also_for_root() {
+    let mode = |path: &Path, bits| fs::set_permissions(path, Permissions::from_mode(bits)).unwrap();
+    let bench = Bench::new();
+    let journal = bench.path("PROD/mgr/journal");
+    bench.start();
+    bench.stop();
+    let cpf = bench.path("PROD/iris.cpf");
+    let other = format!("AlternateDirectory={}/", bench.path("PROD/mgr/journal2").display());
+    fs::create_dir(bench.path("PROD/mgr/journal2")).unwrap();
+    let text = fs::read_to_string(&cpf).unwrap();
+    let line = text.lines().find(|line| line.starts_with("AlternateDirectory=")).unwrap();
+    fs::write(&cpf, text.replace(line, &other)).unwrap();
+    let denied = "JRNCREATE in jrnstart() - Error 13=(Permission denied)";
+    caused(&bench, denied, 2, || mode(&journal, 0o555), || mode(&journal, 0o755));
+
+    let lock = bench.path("PROD/mgr/irisaudit/iris.lck");
+    assert!(lock.exists(), "a database that is mounted is locked");
+    bench.stop();
+    assert!(!lock.exists(), "a stop gives the lock back");
+    let audit = lock.parent().unwrap();
+    let text = "err(13): will try accessing readonly";
+    caused(&bench, text, 1, || mode(audit, 0o555), || mode(audit, 0o755));
+    bench.stop();
+    let unreadable = || {
+        fs::write(&lock, "\n").unwrap();
+        mode(&lock, 0o200);
+    };
+    let text = "iris.lck to check for database lock";
+    caused(&bench, text, 1, unreadable, || fs::remove_file(&lock).unwrap());
+    mode(audit, 0o555);
+    bench.stop();
+    assert_eq!(severity_of(&bench, "Cannot remove database lock"), Some(1));
+    assert!(lock.exists());
+    mode(audit, 0o755);
+    bench.start();
+    bench.stop();
+    assert_eq!(bench.log().matches("Cannot remove database lock").count(), 1, "it goes with its cause");
 }
 
 #[test]

@@ -2,6 +2,9 @@
 
 mod support;
 
+use std::io::Write as _;
+use std::net::TcpStream;
+
 use support::{Bench, exists, kill, runs, wait_until};
 
 #[test]
@@ -24,6 +27,23 @@ fn force_kills_everything_and_says_how_many() {
     bench.stop();
     let nothing = bench.iris(&["force", "PROD"]);
     assert_eq!(nothing.status.code(), Some(1));
+}
+
+#[test]
+fn a_transaction_that_a_force_cuts_off_is_rolled_back_by_the_next_start() {
+    let bench = Bench::new();
+    bench.start();
+    let mut session = TcpStream::connect(("127.0.0.1", bench.port())).unwrap();
+    session.write_all(b"TSTART\n").unwrap();
+    wait_until("a transaction", || bench.metric("iris_trans_open_count ") == Some(1.0));
+    bench.iris_ok(&["force", "PROD"]);
+    bench.start();
+    let log = bench.log();
+    assert!(log.contains("Rolling back transactions ...\n"), "{log}");
+    assert!(!log.contains("No open transactions to roll back"), "{log}");
+    bench.iris_ok(&["force", "PROD"]);
+    bench.start();
+    assert!(bench.log().contains("No open transactions to roll back"), "that one is gone");
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod support;
 
 use std::fs;
 
-use instance_iris::messages_log::parse;
+use instance_iris::messages_log::{Entry, parse};
 use support::{Bench, text};
 
 const STORY: &str = r#"
@@ -82,6 +82,21 @@ fn a_story_is_told_in_order_and_every_message_has_its_cause() {
     let told = stamps.clone();
     stamps.sort();
     assert_eq!(told, stamps, "times only rise");
+    let starting: Vec<&Entry> = entries
+        .iter()
+        .filter(|entry| entry.message_text().starts_with("Instance 'PROD' starting "))
+        .collect();
+    assert_eq!(starting.len(), 2);
+    for entry in starting {
+        // The story is in UTC: `02/03/26-04:05:07:012` in the header, `02/03/2026 04:05:07.012 UTC` in the text.
+        let stamp = entry.header.as_ref().unwrap().timestamp.to_string();
+        let (clock, ms) = stamp[9..].rsplit_once(':').unwrap();
+        assert!(
+            entry.message_text().ends_with(&format!(" {clock}.{ms} UTC")),
+            "{stamp}: {}",
+            entry.message_text()
+        );
+    }
     let log = text(&log);
     let mut rest = log.as_str();
     for line in [

@@ -14,7 +14,7 @@ use crate::{
     affinity, apply, check,
     config::Config,
     facts,
-    host::{Host, Local},
+    host::{Coming, Host, Local},
     undo, weight,
 };
 
@@ -70,12 +70,17 @@ impl OsAgent {
     fn settings(&self, instance: &InstanceName) -> Result<&InstanceSettings, Failure> {
         settings::find(&self.config.instances, instance)
     }
+
+    /// The host with the CPF as the plan of this step will leave it.
+    fn coming<'a>(&'a self, instance: &'a InstanceSettings, wanted: &'a SetKernel) -> Coming<'a> {
+        Coming { host: &*self.host, instance, changes: &wanted.with_cpf }
+    }
 }
 
 impl OsAgent {
     fn forecast_of(&self, instance: &InstanceSettings, wanted: &SetKernel) -> Result<Forecast, Failure> {
         match property(&wanted.kernel_param)? {
-            Property::Host => apply::forecast(&self.config, &*self.host, wanted),
+            Property::Host => apply::forecast(&self.config, &self.coming(instance, wanted), wanted),
             Property::Cpus(row) => affinity::forecast(&*self.host, instance, row, legal(wanted)?),
             Property::Weight(row) => weight::forecast(&*self.host, instance, row, legal(wanted)?),
         }
@@ -126,7 +131,7 @@ impl Agent for OsAgent {
         let instance = self.settings(&order.instance)?;
         let Action::SetKernel(wanted) = &order.action else { return Err(not_ours()) };
         match property(&wanted.kernel_param)? {
-            Property::Host => apply::prepare(&self.config, &*self.host, wanted),
+            Property::Host => apply::prepare(&self.config, &self.coming(instance, wanted), wanted),
             Property::Cpus(row) => affinity::prepare(&*self.host, instance, row, legal(wanted)?),
             Property::Weight(row) => weight::prepare(&*self.host, instance, row, legal(wanted)?),
         }
@@ -137,7 +142,9 @@ impl Agent for OsAgent {
         let instance = self.settings(&order.instance)?;
         let Action::SetKernel(wanted) = &order.action else { return Err(not_ours()) };
         match property(&wanted.kernel_param)? {
-            Property::Host => apply::apply(&self.config, &*self.host, wanted, prepared, work),
+            Property::Host => {
+                apply::apply(&self.config, &self.coming(instance, wanted), wanted, prepared, work)
+            }
             Property::Cpus(_) => affinity::apply(&*self.host, instance, prepared, work),
             Property::Weight(_) => weight::apply(&*self.host, instance, prepared, work),
         }

@@ -14,7 +14,7 @@ use crate::{
     conflicts::{advice, conflicts},
     error::HostError,
     host::{Host, drop_in_text},
-    huge_pages, needs,
+    huge_pages, needs, twin,
     wanted::resolve,
 };
 
@@ -227,6 +227,7 @@ fn checked(
     wanted: &SetKernel,
 ) -> Result<&'static KernelParameter, Failure> {
     let parameter = check::check(wanted)?;
+    twin::check(host, parameter)?;
     let instances = u64::try_from(config.instances.len()).unwrap_or(u64::MAX);
     let mut least = None;
     if parameter.iris_need.is_some() {

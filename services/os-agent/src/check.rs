@@ -140,6 +140,7 @@ mod tests {
             new_value: value.to_owned(),
             min_value: bounds.0,
             max_value: bounds.1,
+            with_cpf: Vec::new(),
         };
         let checked = check(&wanted).and_then(|row| check_minimum(row, value, 2, None).map(|()| row));
         match checked {

@@ -2,7 +2,7 @@
 
 use instance_knowledge::{KernelKind, KernelParameter, kernel_parameter};
 
-use crate::{config::Config, host::Host, huge_pages, needs};
+use crate::{config::Config, host::Host, huge_pages, needs, twin};
 
 const BACKGROUND: &str = "vm.dirty_background_ratio";
 const FOREGROUND: &str = "vm.dirty_ratio";
@@ -35,6 +35,19 @@ fn of_word(host: &dyn Host, parameter: &KernelParameter, value: &str) -> Option<
 
 /// Writing back must begin in the background before everybody has to wait for it.
 fn of_dirty_ratios(host: &dyn Host, parameter: &KernelParameter, value: &str) -> Option<String> {
+    let twin = |name| twin::in_use(host, kernel_parameter(name)?).ok().flatten();
+    let compared = match parameter.name.as_str() {
+        BACKGROUND => FOREGROUND,
+        FOREGROUND => BACKGROUND,
+        _ => return None,
+    };
+    if let Some((other, bytes)) = twin(compared) {
+        let name = &parameter.name;
+        return Some(format!(
+            "{other} is {bytes} on this host, in bytes: whether writing back begins in the background first cannot be told \
+             of {name} {value}"
+        ));
+    }
     let other = |name| -> Option<u64> { host.read(kernel_parameter(name)?).ok()?.parse().ok() };
     let value: u64 = value.parse().ok()?;
     let (background, foreground) = match parameter.name.as_str() {

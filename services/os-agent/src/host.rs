@@ -2,6 +2,7 @@
 //! or looks at lies behind it, so that another kind of host (a container, a pod) is another implementation and no other
 //! logic.
 
+mod coming;
 mod drop_in;
 mod local;
 
@@ -18,6 +19,7 @@ use instance_knowledge::{CpuList, KernelParameter};
 
 use crate::{error::HostError, huge_pages::HostMemory};
 
+pub use coming::Coming;
 pub use drop_in::drop_in_text;
 pub use local::Local;
 pub(crate) use local::{SET_CPUS, write_at_once};
@@ -30,6 +32,9 @@ pub trait Host: Send + Sync {
     /// Writes a value in one call, at most for `limit`. That it succeeds does not mean that the value was reached: read
     /// it back.
     fn write(&self, parameter: &KernelParameter, value: &str, limit: Duration) -> Result<(), HostError>;
+
+    /// What this limit in bytes below `/proc/sys` holds; `None` where the kernel has none.
+    fn bytes(&self, limit: &str) -> Result<Option<u64>, HostError>;
 
     /// What keeps a parameter over a reboot: a file of ours alone. `None` when there is none.
     fn drop_in(&self, parameter: &str) -> Result<Option<String>, HostError>;
@@ -69,6 +74,11 @@ pub trait Host: Send + Sync {
 
     /// `iris.cpf`, byte for byte.
     fn cpf(&self, instance: &InstanceSettings) -> io::Result<Vec<u8>>;
+
+    /// As it lies there now, where [`Host::cpf`] tells of one to come: what the instance has named of itself belongs to it.
+    fn present_cpf(&self, instance: &InstanceSettings) -> io::Result<Vec<u8>> {
+        self.cpf(instance)
+    }
 
     /// `messages.log`, byte for byte.
     fn log(&self, instance: &InstanceSettings) -> io::Result<Vec<u8>>;

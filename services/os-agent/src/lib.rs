@@ -16,6 +16,7 @@ mod facts;
 mod check;
 mod conflicts;
 mod needs;
+mod twin; // Limits in two forms.
 mod wanted;
 
 mod apply;

@@ -53,19 +53,23 @@ pub fn asked(
     instances: &[InstanceSettings],
     memory: &HostMemory,
 ) -> Result<Vec<Asked>, Unknown> {
-    let of_one = |instance: &InstanceSettings| {
-        let (name, path) = (instance.name.to_string(), instance.cpf.clone());
-        let bytes = host.cpf(instance);
-        let bytes =
-            bytes.map_err(|source| Unknown::Unread { instance: name.clone(), path: path.clone(), source })?;
-        let document = Document::parse(&bytes);
-        let asked = SharedMemory::of(&document);
-        let asked =
-            asked.map_err(|fault| Unknown::Strange { instance: name, path, reason: fault.to_string() })?;
-        let mb = asked.with_defaults(memory.total_kb / 1024).total_mb();
-        Ok(Asked { mb, huge_pages: !disables_large_pages(&document) })
-    };
-    instances.iter().map(of_one).collect()
+    instances.iter().map(|instance| asked_by(host.cpf(instance), instance, memory)).collect()
+}
+
+fn asked_by(
+    cpf: io::Result<Vec<u8>>,
+    instance: &InstanceSettings,
+    memory: &HostMemory,
+) -> Result<Asked, Unknown> {
+    let (name, path) = (instance.name.to_string(), instance.cpf.clone());
+    let bytes =
+        cpf.map_err(|source| Unknown::Unread { instance: name.clone(), path: path.clone(), source })?;
+    let document = Document::parse(&bytes);
+    let asked = SharedMemory::of(&document);
+    let asked =
+        asked.map_err(|fault| Unknown::Strange { instance: name, path, reason: fault.to_string() })?;
+    let mb = asked.with_defaults(memory.total_kb / 1024).total_mb();
+    Ok(Asked { mb, huge_pages: !disables_large_pages(&document) })
 }
 
 /// Huge pages that all instances of this host ask for together.
@@ -96,7 +100,7 @@ fn pages(asked: &[Asked], memory: &HostMemory) -> u64 {
 }
 
 /// The least value of a parameter with which the instances get their memory: a little below the formula, or what an
-/// instance named at its last start when that is less. `None` where there is none.
+/// instance named at its last start when that is less, with what a coming CPF adds to it. `None` where there is none.
 pub fn least(
     parameter: &KernelParameter,
     host: &dyn Host,
@@ -107,7 +111,11 @@ pub fn least(
     let by_formula = asked(host, &config.instances, memory)?;
     let enough = |(one, instance): (Asked, &InstanceSettings)| {
         let less = one.mb / 100 * ENOUGH_PERCENT + one.mb % 100 * ENOUGH_PERCENT / 100;
-        Asked { mb: named_mb(host, instance).map_or(less, |named| named.min(less)), ..one }
+        let named = named_mb(host, instance).and_then(|named| {
+            let present = asked_by(host.present_cpf(instance), instance, memory).ok()?;
+            Some((named + one.mb).saturating_sub(present.mb))
+        });
+        Asked { mb: named.map_or(less, |named| named.min(less)), ..one }
     };
     let least: Vec<Asked> = by_formula.into_iter().zip(&config.instances).map(enough).collect();
     let sizes = least.iter().map(|one| one.mb);

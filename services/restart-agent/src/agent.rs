@@ -6,7 +6,8 @@ use instance_agent::{
 use instance_chassis::Context;
 use instance_clock::Clock;
 use instance_contract::{
-    Action, AgentKind, Expectation, Failure, ForecastReply, InstanceName, StepCommand, Verification, Verify,
+    Action, AgentKind, Expectation, Failure, ForecastReply, InstanceName, RestartInstance, StepCommand,
+    StepKey, Verification, Verify,
 };
 use serde_json::{Value, json};
 
@@ -110,7 +111,8 @@ impl Agent for RestartAgent {
         let site = self.site_within(&order.instance, work)?;
         match &order.action {
             Action::Restart(restart) => {
-                let wish = Wish { restart: *restart, step: &order.key(), is_undo: false };
+                let step = order.key();
+                let wish = wish(*restart, &step, order.force_agreed);
                 Ok(restart::prepare(&site, &wish)?)
             }
             _ => Err(not_ours()),
@@ -123,7 +125,8 @@ impl Agent for RestartAgent {
         let limits = Limits { last_look: &|| work.before_effect(), remaining: &|| work.remaining() };
         match &order.action {
             Action::Restart(restart) => {
-                let wish = Wish { restart: *restart, step: &order.key(), is_undo: false };
+                let step = order.key();
+                let wish = wish(*restart, &step, order.force_agreed);
                 restart::bring_up(&site, &Former::of(prepared)?, &wish, limits)
             }
             _ => Err(not_ours()),
@@ -165,6 +168,10 @@ impl Agent for RestartAgent {
             }
         })
     }
+}
+
+fn wish(restart: RestartInstance, step: &StepKey, force_agreed: bool) -> Wish<'_> {
+    Wish { restart, step, is_undo: false, force_agreed }
 }
 
 fn not_ours() -> Failure {

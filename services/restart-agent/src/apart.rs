@@ -125,8 +125,8 @@ fn understand(line: &str) -> Result<Question, String> {
     let question: Question = serde_json::from_str(line).map_err(|error| error.to_string())?;
     let words: Vec<&str> = question.words.iter().map(String::as_str).collect();
     let name = match words[..] {
-        ["qlist", name]
-        | ["start" | "force" | "stop", name, "quietly"]
+        ["qlist" | "force", name]
+        | ["start" | "stop", name, "quietly"]
         | ["stop", name, "nofailover", "quietly"] => name,
         // No name of an instance.
         _ => "",
@@ -201,7 +201,7 @@ mod tests {
             &["start", "IRIS", "quietly"],
             &["stop", "IRIS", "quietly"],
             &["stop", "IRIS", "nofailover", "quietly"],
-            &["force", "IRIS", "quietly"],
+            &["force", "IRIS"],
         ] {
             ask(words).expect("the service runs it");
         }
@@ -209,6 +209,7 @@ mod tests {
             &[][..],
             &["qlist"],
             &["start", "IRIS"],
+            &["force", "IRIS", "quietly"],
             &["start", "IRIS", "/tmp/other.cpf", "quietly"],
             &["stop", "IRIS", "bypass", "quietly"],
             &["terminal", "IRIS"],

@@ -1,8 +1,8 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use instance_agent::settings::{self, InstanceSettings};
-use instance_contract::{InstanceName, WhenUsersStay};
-use serde::Deserialize;
+use instance_contract::{InstanceName, RestartInstance, WhenUsersStay};
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 /// Settings of restart-agent. Unknown names are refused.
 #[derive(Debug, Clone, Deserialize)]
@@ -28,23 +28,23 @@ pub struct Config {
     /// `iris_socket`, `Environment=` of `instance-iris@.service` counts instead. Default: none, beside a `PATH` of the system's folders.
     #[serde(default)]
     pub iris_environment: BTreeMap<String, String>,
-    /// How long users may take to leave, in seconds, before the stop begins. Default: 60.
-    #[serde(default = "default_users_seconds")]
+    /// How long users may take to leave, in seconds, before the stop begins; 0 to 300. Default: 60.
+    #[serde(default = "default_users_seconds", deserialize_with = "seconds::<0, _>")]
     pub users_seconds: u64,
     /// What then happens about those who are still there: `answer` stops nothing and lists them, or says
     /// what cannot be seen, `stop` stops the instance all the same. Default: `answer`.
     #[serde(default = "default_when_users_stay")]
     pub when_users_stay: WhenUsersStay,
-    /// How long the instance may take from the stop command until it is down, in seconds. Then the stop has failed:
-    /// nothing is started. Default: 120.
-    #[serde(default = "default_stop_seconds")]
+    /// How long the instance may take from the stop command until it is down, in seconds; 1 to 300. Then the stop has
+    /// failed: nothing is started. Default: 120.
+    #[serde(default = "default_stop_seconds", deserialize_with = "seconds::<1, _>")]
     pub stop_seconds: u64,
     /// May a command that asks for it, and that policy and a person have let through, kill an instance that does not
-    /// stop (`iris force`)? Default: false.
+    /// stop (`iris force`)? Once the stop has failed, the person is asked again. Default: false.
     #[serde(default)]
     pub allow_force: bool,
-    /// How long the instance may take from the start command to accepting logons, in seconds. Default: 60.
-    #[serde(default = "default_start_seconds")]
+    /// How long the instance may take from the start command to accepting logons, in seconds; 1 to 300. Default: 60.
+    #[serde(default = "default_start_seconds", deserialize_with = "seconds::<1, _>")]
     pub start_seconds: u64,
     /// Restarts of one instance within any hour, whatever policy says. Default: 3.
     #[serde(default = "default_restarts_per_hour")]
@@ -69,6 +69,20 @@ pub struct Config {
     /// `/var/lib/instance/fence`. The same folder for all three.
     #[serde(default = "settings::default_fence_dir")]
     pub fence_dir: PathBuf,
+}
+
+/// No step lasts longer, and a command may not ask for more either.
+const LONGEST_SECONDS: u64 = RestartInstance::LONGEST_SECONDS as u64;
+
+fn seconds<'de, const LEAST: u64, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    let seconds = i64::deserialize(from)?;
+    u64::try_from(seconds).ok().filter(|seconds| (LEAST..=LONGEST_SECONDS).contains(seconds)).ok_or_else(
+        || {
+            D::Error::custom(format!(
+                "{seconds} must be a number of seconds from {LEAST} to {LONGEST_SECONDS}"
+            ))
+        },
+    )
 }
 
 fn default_users_seconds() -> u64 {

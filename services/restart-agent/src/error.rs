@@ -61,6 +61,15 @@ pub enum RestartError {
         /// What, and why.
         unseen: String,
     },
+    /// It runs, and none of its processes is found: "none left" would prove nothing of the stop. Nothing was stopped.
+    #[error(
+        "nothing was stopped: the instance runs, and no process of it is found in manager directory \"{manager_dir}\", so that \
+         nobody could tell the end of a stop; set \"manager_dir\" of the instance in the settings of restart-agent"
+    )]
+    NoProcesses {
+        /// Where they were looked for.
+        manager_dir: String,
+    },
     /// Up for nobody but an administrator, or on its way somewhere.
     #[error("instance is \"{state}\": wait until it is running or down, or look what somebody does there")]
     Unsettled {
@@ -84,6 +93,9 @@ pub enum RestartError {
         /// Last words of `iris stop`, as the end of the sentence.
         said: String,
     },
+    /// The stop failed where command and settings let the instance be forced down, and no person has agreed to that since.
+    #[error("{0}; it may be forced down (iris force), and a person has to agree to that now")]
+    ForceNotAgreed(Box<RestartError>),
     /// It is told to be down, and processes of its last run are left. It is not started.
     #[error(
         "instance is \"{state}\", {seconds} s later too; it is not started: see what holds them, and end them by hand"
@@ -134,12 +146,15 @@ impl From<RestartError> for Failure {
             Error::Spacing(_) => Self::permanent("restart_times", message),
             Error::UsersRemain { .. } => Self::permanent("users_remain", message),
             Error::UsersUnseen { .. } => Self::permanent("users_unseen", message),
+            Error::NoProcesses { .. } => Self::permanent("no_processes", message),
             Error::Unsettled { .. } | Error::ProcessesLeft { .. } => {
                 Self::transient("instance_unsettled", message)
             }
             Error::LostAfterAsking(error) => {
                 Self::Unknown { cause: Cause::new(&Self::from(*error).cause().code, message) }
             }
+            // It may stop yet, and the next attempt must find what this one has recorded.
+            Error::ForceNotAgreed(_) => Self::unknown("force_not_agreed", message),
             // It goes on as it was; only its users may have been asked to leave.
             Error::StopFailed { still_runs: true, .. } => Self::permanent("stop_failed", message),
             Error::StopFailed { .. } | Error::StopNeverEnded(_) => Self::unknown("stop_failed", message),

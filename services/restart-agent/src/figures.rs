@@ -51,6 +51,11 @@ impl Figures {
     pub fn ready_now(&mut self, ready: &Ready) {
         self.count("databases_mounted", ready.databases);
         self.count("processes", ready.processes);
+        if ready.in_alert {
+            self.warn(
+                "it says \"alert\" of its health, and was not better before: look into alerts.log".to_owned(),
+            );
+        }
     }
 
     pub fn applied(self, site: &Site<'_>, former: &Former) -> Applied {

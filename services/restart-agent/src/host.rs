@@ -34,8 +34,9 @@ pub trait Host: Send + Sync {
     /// Every TCP socket of the instance's network that is bound to this port, with its owner.
     fn sockets(&self, port: u16, processes: &[Process]) -> io::Result<Vec<Socket>>;
 
-    /// Does somebody take a connection on this port?
-    fn accepts(&self, port: u16, limit: Duration) -> bool;
+    /// Does somebody take a connection at this address of the machine? One that stands for all of them is tried at the
+    /// loopback address.
+    fn accepts(&self, address: SocketAddr, limit: Duration) -> bool;
 
     /// What the instance tells about itself at this address.
     fn metrics(&self, url: &str, limit: Duration) -> Result<Metrics, MonitorError>;
@@ -77,6 +78,8 @@ pub struct ImageJournal {
 pub struct Socket {
     pub use_of: Use,
     pub owner: Owner,
+    /// The address that it is bound to.
+    pub local: SocketAddr,
 }
 
 /// What a socket is for.

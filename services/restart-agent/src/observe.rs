@@ -30,6 +30,9 @@ const QLIST_OF_PART: Duration = Duration::from_secs(3);
 /// step that there is, which has 10 s.
 const QLIST_LEAST: Duration = Duration::from_millis(500);
 
+/// A wait for it that is longer than this is told of in the agent's own log.
+pub const UNUSUAL: Duration = Duration::from_secs(10);
+
 /// How often the state is asked for, while it is waited for.
 pub const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
@@ -118,8 +121,12 @@ impl<'a> Site<'a> {
     /// Waits until the instance is up or down, at most for `limit`: one on its way is left to whoever sent it.
     pub fn settled(&self, limit: Duration) -> Result<Observed, RestartError> {
         let began = Instant::now();
+        let mut told = false;
         loop {
             let observed = self.observe()?;
+            if began.elapsed() >= UNUSUAL && !std::mem::replace(&mut told, true) {
+                tracing::info!(instance = %self.instance.name, state = %observed.state, "waiting until it is up or down");
+            }
             let left = self.left_of(limit).min(limit.saturating_sub(began.elapsed()));
             match &observed.state {
                 State::Running | State::Hung | State::Down => return Ok(observed),

@@ -17,7 +17,7 @@ use crate::{
     permit,
     spacing::Restarts,
     start::{Expected, await_ready, ready, start, web_server},
-    stop::{await_nothing_left, force, stop},
+    stop::{await_nothing_left, force, processes_are_seen, stop},
     users::{METRICS_LIMIT, Users},
     waits::Waits,
 };
@@ -46,6 +46,14 @@ pub struct Former {
     /// Did its private web server take connections?
     #[serde(default)]
     pub web_server: bool,
+    /// Did it run, and say neither `alert` nor `hung` of itself?
+    #[serde(default = "yes")]
+    pub was_well: bool,
+}
+
+/// Where no record tells: then `alert` is held against a start.
+const fn yes() -> bool {
+    true
 }
 
 /// What is asked for, and by which step.
@@ -55,6 +63,8 @@ pub struct Wish<'a> {
     pub step: &'a StepKey,
     /// An undo belongs to a restart that was let through already, and must not leave the instance as it is.
     pub is_undo: bool,
+    /// Has a person agreed to force, after this step's stop had failed?
+    pub force_agreed: bool,
 }
 
 impl Former {
@@ -77,11 +87,12 @@ impl Former {
             log: site.log_end()?,
             databases,
             web_server,
+            was_well: observed.qlist.is_well(),
         })
     }
 
     fn expected(&self) -> Expected<'_> {
-        Expected { databases: &self.databases, web_server: self.web_server }
+        Expected { databases: &self.databases, web_server: self.web_server, well: self.was_well }
     }
 
     /// Has the instance been started since?
@@ -145,13 +156,19 @@ pub fn bring_up(
     permit::guard(site)?;
     let waits = Waits::of(site.config, &wish.restart);
     let mut figures = Figures::default();
-    // After a crash it may be on its way, sent by us.
-    let observed = site.settled(waits.stop.min((limits.remaining)()))?;
-    if former.is_over(site, &observed)? {
-        let limit = waits.start.min((limits.remaining)());
-        figures.ready_now(&await_ready(site, former.log, former.expected(), limit)?);
-        return Ok(figures.applied(site, former));
-    }
+    let agreed = stuck(site, former).filter(|_| waits.force && wish.force_agreed);
+    let observed = if let Some(stuck) = agreed {
+        stuck
+    } else {
+        // After a crash it may be on its way, sent by us.
+        let observed = site.settled(waits.stop.min((limits.remaining)()))?;
+        if former.is_over(site, &observed)? {
+            let limit = waits.start.min((limits.remaining)());
+            figures.ready_now(&await_ready(site, former.log, former.expected(), limit)?);
+            return Ok(figures.applied(site, former));
+        }
+        observed
+    };
     permit::check(site, &observed.state)?;
     crash_point("restart.begun");
     if observed.state == State::Down {
@@ -168,8 +185,17 @@ pub fn bring_up(
     Ok(figures.applied(site, former))
 }
 
+/// The very run that a person has agreed to kill, where it is neither up nor down: its stop has not come to an end.
+fn stuck(site: &Site<'_>, former: &Former) -> Option<Observed> {
+    let observed = site.observe().ok().filter(|observed| matches!(observed.state, State::Other(_)))?;
+    let (before, now) = (&former.run, site.run(&observed));
+    let is_same = before.process.is_some() && before.process == now.process && before.boot_id == now.boot_id;
+    is_same.then_some(observed)
+}
+
 /// "Down" is not believed of a run whose processes are there: a stop that failed, in an earlier attempt or in the restart
-/// that is undone, may end in that. Those of a stop that this very step has asked for are forced down where everybody agrees.
+/// that is undone, may end in that. Those of a stop that this very step has asked for are forced down where everybody
+/// agrees, the person who was asked again among them.
 fn end_former_run(
     site: &Site<'_>,
     wish: &Wish<'_>,
@@ -182,18 +208,30 @@ fn end_former_run(
         Err(left @ RestartError::ProcessesLeft { .. }) => left,
         Err(error) => return Err(error.into()),
     };
-    let asked = wish.is_undo || Restarts::of(site)?.has(wish.step);
-    if asked && waits.force {
-        (limits.last_look)()?;
-        let forced = force(site, (limits.remaining)())?;
-        figures.forced = true;
-        figures.stopped(forced);
-        return Ok(());
+    let asked = wish.is_undo || wish.force_agreed || Restarts::of(site)?.has(wish.step);
+    if !asked {
+        return Err(left.into());
     }
-    Err(if asked { RestartError::StopNeverEnded(Box::new(left)) } else { left }.into())
+    let failed = RestartError::StopNeverEnded(Box::new(left));
+    if !waits.force {
+        return Err(failed.into());
+    }
+    if !wish.force_agreed {
+        return Err(RestartError::ForceNotAgreed(Box::new(failed)).into());
+    }
+    force_down(site, limits, figures)
 }
 
-/// Users first, then the stop, then force where everybody agrees to it.
+fn force_down(site: &Site<'_>, limits: Limits<'_>, figures: &mut Figures) -> Result<(), Failure> {
+    (limits.last_look)()?;
+    let forced = force(site, (limits.remaining)())?;
+    figures.forced = true;
+    figures.stopped(forced);
+    Ok(())
+}
+
+/// Users first, then the stop. Where that fails and force is wanted, a person is asked; with the person's yes the next
+/// attempt forces at once: users were waited for, and the stop has been asked for.
 fn bring_down(
     site: &Site<'_>,
     observed: &Observed,
@@ -202,34 +240,39 @@ fn bring_down(
     figures: &mut Figures,
 ) -> Result<(), Failure> {
     let waits = Waits::of(site.config, &wish.restart);
-    if observed.state == State::Hung {
-        figures.warn("it hangs, so nobody can work in it: users were not waited for".to_owned());
+    let forces = waits.force && wish.force_agreed;
+    if forces || observed.state == State::Hung {
+        let why = if forces { "a person agreed to force" } else { "it hangs, so nobody can work in it" };
+        figures.warn(format!("{why}: users were not waited for"));
     } else {
         let stay = wish.restart.when_users_stay.unwrap_or(site.config.when_users_stay);
         let stay = if wish.is_undo { WhenUsersStay::Stop } else { stay };
         figures.drained(drain(site, observed, stay, waits.for_users((limits.remaining)()))?);
     }
+    processes_are_seen(site)?;
     (limits.last_look)()?;
     let mut restarts = Restarts::of(site)?;
     if !wish.is_undo {
         restarts.note(site, wish.step)?;
     }
-    let mut stopped = stop(site, observed, wish.restart.failover, waits.for_stop((limits.remaining)()));
-    if let Err(RestartError::StopFailed { .. }) = &stopped
-        && waits.force
-    {
-        (limits.last_look)()?;
-        let forced = force(site, (limits.remaining)())?;
-        figures.forced = true;
-        stopped = Ok(forced);
+    if forces {
+        return force_down(site, limits, figures);
     }
+    let stopped = stop(site, observed, wish.restart.failover, waits.for_stop((limits.remaining)()));
     if let Err(RestartError::StopFailed { still_runs: true, .. }) = &stopped
         && !wish.is_undo
     {
         restarts.forget(wish.step)?;
     }
-    figures.stopped(stopped?);
-    Ok(())
+    match stopped {
+        Err(failed @ RestartError::StopFailed { .. }) if waits.force => {
+            Err(RestartError::ForceNotAgreed(Box::new(failed)).into())
+        }
+        stopped => {
+            figures.stopped(stopped?);
+            Ok(())
+        }
+    }
 }
 
 /// What is true after a crash with only the intent known.

@@ -1,16 +1,19 @@
 //! The instance is started, and watched until it takes logons.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::{Duration, Instant},
+};
 
-use instance_agent::evidence;
+use instance_agent::evidence::{self, Health};
 use instance_chassis::crash_point;
 use instance_iris::{cpf::Document, messages_log::Entry};
 
 use crate::{
     databases::{self, Mounted},
     error::RestartError,
-    host::{Owner, Use},
-    observe::{LOOK_AGAIN, LogEnd, Observed, Site, State, complaints, logons_enabled},
+    host::{Owner, Socket, Use},
+    observe::{LOOK_AGAIN, LogEnd, Observed, Site, State, UNUSUAL, complaints, logons_enabled},
 };
 
 /// How long a port may take to take a connection.
@@ -35,6 +38,8 @@ pub struct Ready {
     pub databases: usize,
     /// How many processes it has.
     pub processes: usize,
+    /// It says `alert` of itself, as it did before: IRIS may at a start that all is well with (five system alerts make it so).
+    pub in_alert: bool,
 }
 
 /// What a start must bring back: what the run before it had.
@@ -44,6 +49,8 @@ pub struct Expected<'a> {
     pub databases: &'a Mounted,
     /// Its private web server took connections.
     pub web_server: bool,
+    /// It was neither down nor in trouble by its own word.
+    pub well: bool,
 }
 
 /// Starts the instance and waits until it is ready, both within `limit`.
@@ -78,6 +85,7 @@ pub fn await_ready(
     limit: Duration,
 ) -> Result<Ready, RestartError> {
     let began = Instant::now();
+    let mut told = None;
     loop {
         let left = || limit.saturating_sub(began.elapsed());
         let observed = site.observe_within(left())?;
@@ -89,6 +97,10 @@ pub fn await_ready(
         let left = left();
         if observed.state == State::Down || left.is_zero() {
             return Err(RestartError::StartFailed { reason: reason(missing, &entries) });
+        }
+        if began.elapsed() >= UNUSUAL && told.as_ref() != Some(&missing) {
+            tracing::info!(instance = %site.instance.name, missing, "the instance is not ready yet");
+            told = Some(missing);
         }
         std::thread::sleep(LOOK_AGAIN.min(left));
     }
@@ -104,7 +116,8 @@ pub fn ready(
     if observed.state != State::Running {
         return Err(format!("it is {}", observed.state));
     }
-    if !observed.qlist.is_well() {
+    let in_alert = observed.qlist.health == Health::Alert;
+    if !observed.qlist.is_well() && (expected.well || !in_alert) {
         return Err(format!("its health is \"{}\"", observed.qlist.health));
     }
     if !logons_enabled(entries) {
@@ -126,7 +139,7 @@ pub fn ready(
         missing.push(format!("its web server does not accept on port {port}"));
     }
     if missing.is_empty() {
-        Ok(Ready { databases: mounted.len(), processes })
+        Ok(Ready { databases: mounted.len(), processes, in_alert })
     } else {
         Err(missing.join(", "))
     }
@@ -137,7 +150,8 @@ pub fn ready(
 pub fn web_server(site: &Site<'_>, observed: &Observed, cpf: &Document) -> Option<(u16, bool)> {
     let port = observed.qlist.web_server_port.filter(|port| *port != 0)?;
     let is_wanted = cpf.get("Startup", "WebServer").is_some_and(|value| value.trim() == "1");
-    is_wanted.then(|| (port, site.host.accepts(port, site.left_of(CONNECT_LIMIT).max(CONNECT_LEAST))))
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    is_wanted.then(|| (port, site.host.accepts(address, site.left_of(CONNECT_LIMIT).max(CONNECT_LEAST))))
 }
 
 /// Does its superserver take connections, and is it the instance that listens there? How many processes it has.
@@ -151,13 +165,14 @@ pub fn superserver_is_its_own(site: &Site<'_>, observed: &Observed) -> Result<us
         return Err("no process of it is to be seen".to_owned());
     }
     let sockets = site.host.sockets(port, &processes).map_err(unseen)?;
-    let listeners: Vec<Owner> =
-        sockets.iter().filter(|socket| socket.use_of == Use::Listens).map(|socket| socket.owner).collect();
+    let listeners: Vec<&Socket> = sockets.iter().filter(|socket| socket.use_of == Use::Listens).collect();
     if listeners.is_empty() {
         return Err(format!("nobody listens on its superserver port {port}"));
     }
-    if !listeners.iter().any(|owner| owner.is_the_instance()) {
-        let users = listeners.iter().find_map(|owner| match owner {
+    let (own, foreign): (Vec<&Socket>, Vec<&Socket>) =
+        listeners.into_iter().partition(|socket| socket.owner.is_the_instance());
+    if own.is_empty() {
+        let users = foreign.iter().find_map(|socket| match socket.owner {
             Owner::Foreign { user } => Some(user.to_string()),
             _ => None,
         });
@@ -166,8 +181,10 @@ pub fn superserver_is_its_own(site: &Site<'_>, observed: &Observed) -> Result<us
             "a process of user {user}, not of the instance, holds its superserver port {port}"
         ));
     }
-    if !site.host.accepts(port, site.left_of(CONNECT_LIMIT).max(CONNECT_LEAST)) {
-        return Err(format!("its superserver does not accept on port {port}"));
+    // Where it listens: `[Startup] DefaultPortBindAddress` may name an address that is not the loopback's.
+    let accepts = |address| site.host.accepts(address, site.left_of(CONNECT_LIMIT).max(CONNECT_LEAST));
+    if !own.iter().any(|socket| accepts(socket.local)) {
+        return Err(format!("its superserver does not accept on {}", own[0].local));
     }
     Ok(processes.len())
 }

@@ -50,13 +50,23 @@ pub fn stop(
     Ok(Stopped { took: began.elapsed(), warnings })
 }
 
+/// Fails where the instance runs and none of its processes is found: after the stop, "none left" would prove nothing.
+pub fn processes_are_seen(site: &Site<'_>) -> Result<(), RestartError> {
+    // Processes that cannot be listed count as left by whoever looks after the stop.
+    if site.host.processes().is_ok_and(|processes| processes.is_empty()) {
+        let manager_dir = site.instance.manager_dir().display().to_string();
+        return Err(RestartError::NoProcesses { manager_dir });
+    }
+    Ok(())
+}
+
 /// Kills the instance, as a crash does. Recovery follows at the next start.
 pub fn force(site: &Site<'_>, limit: Duration) -> Result<Stopped, RestartError> {
     let began = Instant::now();
     let limit = limit.min(FORCE_LIMIT);
     tracing::warn!(instance = %site.instance.name, "forcing the instance down");
     crash_point("restart.to-force");
-    let said = ask(site, &["force", site.instance.name.as_str(), "quietly"], limit)?;
+    let said = ask(site, &["force", site.instance.name.as_str()], limit)?;
     crash_point("restart.force-asked");
     until_down(site, began, limit, &said)?;
     crash_point("restart.forced");

@@ -74,7 +74,7 @@ pub fn undo(
     step: &StepKey,
     limits: Limits<'_>,
 ) -> Result<Applied, Failure> {
-    let wish = Wish { restart: RestartInstance::default(), step, is_undo: true };
+    let wish = Wish { restart: RestartInstance::default(), step, is_undo: true, force_agreed: false };
     let former = if let Some(former) = record.read()? {
         former
     } else {
@@ -82,7 +82,9 @@ pub fn undo(
         if never_stopped(site, &observed, done)? {
             return Ok(left_alone());
         }
-        let former = Former::now(site, &observed).map_err(Failure::from)?;
+        // How it was is what the restart has found, not what it has made of it.
+        let was_well = Former::of(done)?.was_well;
+        let former = Former { was_well, ..Former::now(site, &observed).map_err(Failure::from)? };
         crash_point("restart.undo-to-record");
         record.write(&former)?;
         crash_point("restart.undo-recorded");

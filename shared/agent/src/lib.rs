@@ -16,6 +16,7 @@ mod run; // Then: what the loop does with it.
 mod answer;
 mod crew; // The threads that steps run on.
 mod delivery;
+mod last_failure;
 mod rows;
 mod running;
 mod self_guard;

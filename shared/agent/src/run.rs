@@ -15,6 +15,7 @@ use crate::{
     crew::Crew,
     delivery,
     fence::{Fence, FenceError},
+    last_failure::LastFailure,
     ledger::{Folder, Ledger, LedgerError},
     running::Running,
     self_guard::SelfGuard,
@@ -79,6 +80,8 @@ pub async fn run<C>(
     let kind = agent.kind();
     let (ledger, fence) = open(&settings, &*context.clock, &instances)?;
     crash_point("agent.ledger-opened");
+    let last_failure = LastFailure::of(&settings);
+    last_failure.tell();
     for instance in &instances {
         let registered = context.bus.register_host(instance, kind, &context.host).await;
         registered.map_err(|error| AgentError::Register(Box::new(error)))?;
@@ -101,8 +104,13 @@ pub async fn run<C>(
         crew: Crew::default(),
         fatal,
     });
+    if let Some(warning) = SelfGuard::of(&context).unguarded(context.bus.servers()) {
+        tracing::warn!("{warning}; name what carries it (docs/deployment.md)");
+    }
     tracing::info!(agent = %kind, host = %context.host, instances = instances.len(), "serving");
-    serve(&context, desk, service, fatalities).await
+    let ended = serve(&context, desk, service, fatalities).await;
+    last_failure.leave(&ended);
+    ended
 }
 
 async fn serve<C>(

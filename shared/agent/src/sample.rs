@@ -39,6 +39,7 @@ pub fn order(step: &str, attempt: u32) -> StepCommand {
         plan_digest: Digest::of(b"plan"),
         not_after: NOW + jiff::SignedDuration::from_mins(10),
         limit_seconds: 60,
+        force_agreed: false,
         token: Token { epoch: 7, counter: 1 },
         because: Because { now: NOW, event: "accepted".to_owned(), delay_ms: 0, epoch: 0, halted: false },
     }

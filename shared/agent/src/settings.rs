@@ -26,18 +26,32 @@ pub struct InstanceSettings {
     /// Its CPF; the file itself, not a link to it. Default: `/usr/irissys/iris.cpf`.
     #[serde(default = "default_cpf")]
     pub cpf: PathBuf,
-    /// Its log; `iris.key` is looked for beside it. Default: `/usr/irissys/mgr/messages.log`.
+    /// Its log, which `[config] console` may have put elsewhere. Default: `/usr/irissys/mgr/messages.log`.
     #[serde(default = "default_messages_log")]
     pub messages_log: PathBuf,
+    /// Its manager directory: its processes work there, and `iris.key` and `IRIS.WIJ` lie in it. Default: the folder `mgr`
+    /// beside the CPF where there is one, else the folder of the log.
+    #[serde(default)]
+    pub manager_dir: Option<PathBuf>,
 }
 
 impl InstanceSettings {
+    /// Its manager directory, as the settings name it or as the places of its files tell.
+    pub fn manager_dir(&self) -> PathBuf {
+        let named = self.manager_dir.clone();
+        let beside = || Some(self.cpf.with_file_name("mgr")).filter(|folder| folder.is_dir());
+        named
+            .or_else(beside)
+            .unwrap_or_else(|| self.messages_log.parent().unwrap_or(&self.messages_log).to_owned())
+    }
+
     /// Where to look when the instance is to be verified.
     pub fn view(&self, iris_command: &Path, proc_root: &Path) -> InstanceView {
         InstanceView {
             name: self.name.clone(),
             cpf: self.cpf.clone(),
             messages_log: self.messages_log.clone(),
+            manager_dir: self.manager_dir(),
             iris_command: Some(iris_command.to_owned()),
             proc_root: proc_root.to_owned(),
         }
@@ -76,4 +90,28 @@ fn default_cpf() -> PathBuf {
 
 fn default_messages_log() -> PathBuf {
     "/usr/irissys/mgr/messages.log".into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_manager_directory_is_named_or_lies_beside_the_cpf_wherever_the_log_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        fs::create_dir(root.join("logs")).unwrap();
+        let of = |manager_dir: Option<&str>| InstanceSettings {
+            name: "PROD".parse().unwrap(),
+            cpf: root.join("iris.cpf"),
+            messages_log: root.join("logs/messages.log"),
+            manager_dir: manager_dir.map(PathBuf::from),
+        };
+        assert_eq!(of(None).manager_dir(), root.join("logs"));
+        fs::create_dir(root.join("mgr")).unwrap();
+        assert_eq!(of(None).manager_dir(), root.join("mgr"));
+        assert_eq!(of(Some("/elsewhere/mgr")).manager_dir(), Path::new("/elsewhere/mgr"));
+    }
 }

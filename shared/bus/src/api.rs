@@ -95,6 +95,16 @@ impl Bus {
         self.message_in(stream, &serde_json::json!({ "last_by_subj": subject })).await
     }
 
+    /// The first message under a filter that stands at a sequence or behind it, through the leader.
+    pub(crate) async fn first_from(
+        &self,
+        stream: &str,
+        subject: &str,
+        sequence: u64,
+    ) -> Result<Option<LogMessage>, BusError> {
+        self.message_in(stream, &serde_json::json!({ "seq": sequence, "next_by_subj": subject })).await
+    }
+
     /// One message by its sequence, through the leader.
     pub(crate) async fn message_at(
         &self,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use instance_contract::subject;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
-use tracing::Span;
+use tracing::{Instrument as _, Span};
 
 use crate::{
     Bus, BusError, DeadLetterReason, Headers,
@@ -22,6 +22,8 @@ const DONE: &[u8] = b"+ACK";
 const RETRY: &str = "-NAK";
 const NEVER_AGAIN: &[u8] = b"+TERM";
 const STILL_WORKING: &[u8] = b"+WPI";
+/// What spans and metrics call a settlement that the server has not confirmed.
+const NOT_SETTLED: &str = "not_settled";
 
 /// One delivery of a stored message. Settling consumes it; one that is dropped unsettled is delivered again when the
 /// consumer's wait is over (commands 4 s, steps 2 s).
@@ -105,18 +107,21 @@ impl Delivery {
     /// CONSUMER span of handling this delivery, child of and linked to the span that published it. Enter or
     /// instrument with it; publishes inside continue the same trace.
     pub fn span(&self) -> Span {
-        let delivered = Delivered {
+        trace::process_span(&self.bus, &self.subject, &self.headers, Some(&self.place()))
+    }
+
+    fn place(&self) -> Delivered<'_> {
+        Delivered {
             stream: &self.stream,
             consumer: &self.consumer,
             sequence: self.sequence,
             deliveries: self.delivered,
-        };
-        trace::process_span(&self.bus, &self.subject, &self.headers, Some(&delivered))
+        }
     }
 
     /// Settled: never again. `Ok` only when the server has confirmed it; otherwise it may be delivered again.
     pub async fn done(self) -> Result<(), BusError> {
-        let settled = self.settle(Bytes::from_static(DONE)).await;
+        let settled = self.settle("ack", Bytes::from_static(DONE)).await;
         self.told(settled, "")
     }
 
@@ -130,7 +135,7 @@ impl Delivery {
     /// Settled for now: again after the delay, to whoever asks then.
     pub async fn retry_after(self, delay: Duration) -> Result<(), BusError> {
         let nanoseconds = i64::try_from(delay.as_nanos()).unwrap_or(i64::MAX);
-        let settled = self.settle(format!("{RETRY} {{\"delay\": {nanoseconds}}}").into()).await;
+        let settled = self.settle("nak", format!("{RETRY} {{\"delay\": {nanoseconds}}}").into()).await;
         self.told(settled, "retry")
     }
 
@@ -160,7 +165,7 @@ impl Delivery {
         if !kept.duplicate {
             measure::dead(&self.stream, &reason);
         }
-        let settled = self.settle(Bytes::from_static(NEVER_AGAIN)).await;
+        let settled = self.settle("term", Bytes::from_static(NEVER_AGAIN)).await;
         self.told(settled, "dead_letter")
     }
 
@@ -171,7 +176,7 @@ impl Delivery {
 
     /// Counts a settlement; `how` it was settled when not done.
     fn told(&self, settled: Result<(), BusError>, how: &'static str) -> Result<(), BusError> {
-        let how = if settled.is_ok() { how } else { "not_settled" };
+        let how = if settled.is_ok() { how } else { NOT_SETTLED };
         measure::settled(&self.subject, self.arrived.elapsed(), how);
         settled
     }
@@ -186,9 +191,19 @@ impl Delivery {
         }
     }
 
+    /// Settles and waits, in a span of its own. What is sent and not waited for has none: it takes no time, and each plan has several.
+    async fn settle(&self, operation: &'static str, word: Bytes) -> Result<(), BusError> {
+        let span = trace::settle_span(&self.bus, operation, &self.subject, &self.headers, &self.place());
+        let settled = self.confirmed(word).instrument(span.clone()).await;
+        if settled.is_err() {
+            trace::fail(&span, NOT_SETTLED);
+        }
+        settled
+    }
+
     /// A request on the settlement subject. The client's own `double_ack` takes any answer for a yes, also the 503 of
     /// a consumer that is gone.
-    async fn settle(&self, word: Bytes) -> Result<(), BusError> {
+    async fn confirmed(&self, word: Bytes) -> Result<(), BusError> {
         let not_confirmed = |status: String| BusError::NotConfirmed { thing: self.thing(), status };
         let request = async_nats::Request::new().payload(word);
         let sent = self.bus.client.send_request(self.settle_on.clone(), request);

@@ -20,6 +20,8 @@ pub(crate) const DEAD_DELIVERIES: &str = "Instance-Dead-Deliveries";
 pub(crate) const DEAD_REASON: &str = "Instance-Dead-Reason";
 
 pub(crate) const MESSAGE_ID: &str = "Nats-Msg-Id";
+/// Id of the message that must be the newest of the stream.
+pub(crate) const EXPECTED_LAST_MESSAGE_ID: &str = "Nats-Expected-Last-Msg-Id";
 pub(crate) const EXPECTED_LAST_SUBJECT_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequence";
 /// Of which subjects the expected last sequence is, when not of the message's own.
 pub(crate) const EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";

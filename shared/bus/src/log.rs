@@ -1,5 +1,7 @@
 //! The remediation log: read whole, followed, looked up.
 
+use std::ops::Range;
+
 use futures::{
     StreamExt as _,
     stream::{BoxStream, SelectAll, select_all, unfold},
@@ -16,6 +18,31 @@ impl Bus {
     /// Complete or an error.
     pub async fn read_log(&self, shard: Shard, filter: &Subject) -> Result<Vec<LogMessage>, BusError> {
         self.read_all(&topology::remediations(shard), &[filter.to_string()]).await
+    }
+
+    /// What a shard's remediation log holds between two sequences, in order. Complete or an error.
+    pub async fn read_log_within(
+        &self,
+        shard: Shard,
+        sequences: Range<u64>,
+    ) -> Result<Vec<LogMessage>, BusError> {
+        let filters = [subject::shard_log(shard).to_string()];
+        self.read_within(&topology::remediations(shard), &filters, sequences).await
+    }
+
+    /// The sequences of the oldest and the newest message in a shard's remediation log; `None` when it is empty.
+    /// From the leader.
+    pub async fn log_ends(&self, shard: Shard) -> Result<Option<(u64, u64)>, BusError> {
+        let (stream, filter) = (topology::remediations(shard), subject::shard_log(shard));
+        let Some(last) = self.last_in(&stream, filter.as_str()).await? else { return Ok(None) };
+        let first = self.first_from(&stream, filter.as_str(), 1).await?;
+        Ok(Some((first.map_or(last.sequence, |first| first.sequence), last.sequence)))
+    }
+
+    /// The epoch of the owner that has come last to a shard; `None` when it never had one. From the leader.
+    pub async fn owner_epoch(&self, shard: Shard) -> Result<Option<u64>, BusError> {
+        let newest = self.last_in(&topology::remediations(shard), subject::owners(shard).as_str()).await?;
+        Ok(newest.and_then(|owner| subject::parse_owner(&owner.subject)))
     }
 
     /// One message of a shard's remediation log by its sequence, from the leader. `None` when it is not kept any more.

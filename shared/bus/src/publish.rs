@@ -11,7 +11,10 @@ use crate::{
     Bus, BusError, Headers,
     api::{RETRY_PAUSE, TEMPORARILY_UNAVAILABLE},
     connect::UNAVAILABLE_FOR,
-    headers::{EXPECTED_LAST_SUBJECT_SEQUENCE, EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT, MESSAGE_ID},
+    headers::{
+        EXPECTED_LAST_MESSAGE_ID, EXPECTED_LAST_SUBJECT_SEQUENCE, EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT,
+        MESSAGE_ID,
+    },
     measure, topology, trace,
 };
 
@@ -162,6 +165,21 @@ impl Bus {
         headers: Headers,
     ) -> Result<Written, PublishError> {
         self.publish_bytes(subject, encode(subject, message)?, message_id, headers).await
+    }
+
+    /// As [`Bus::publish`], and only while `behind`, the id of another message, is the newest of the stream: else nothing is
+    /// stored ([`PublishError::Unmet`]). So many can be on their way at once, each behind the one before: whatever gets lost
+    /// or is refused, what is stored of them has no gap and is in their order.
+    pub async fn publish_behind(
+        &self,
+        subject: &Subject,
+        message: &(impl Serialize + Sync),
+        message_id: &str,
+        behind: &str,
+        headers: Headers,
+    ) -> Result<Written, PublishError> {
+        let headers = headers.with(EXPECTED_LAST_MESSAGE_ID, behind);
+        self.publish(subject, message, Some(message_id), headers).await
     }
 
     /// As [`Bus::publish`], with the bytes given.
@@ -316,6 +334,7 @@ struct AnswerError {
 }
 
 impl AnswerError {
+    const WRONG_LAST_MESSAGE_ID: u64 = 10070;
     const WRONG_LAST_SEQUENCE: u64 = 10071;
     /// The same of a replicated stream while another write under the same condition is on its way.
     const NOT_TOLD_YET: u64 = 10164;
@@ -326,6 +345,7 @@ impl AnswerError {
     fn about(self, subject: &str, on_others: bool) -> PublishError {
         let subject = subject.to_owned();
         match self.code {
+            Self::WRONG_LAST_MESSAGE_ID => PublishError::Unmet { subject },
             Self::WRONG_LAST_SEQUENCE if on_others => PublishError::Unmet { subject },
             Self::NOT_TOLD_YET if on_others => PublishError::Unavailable { subject },
             Self::WRONG_LAST_SEQUENCE | Self::NOT_TOLD_YET => PublishError::Exists { subject },

@@ -1,6 +1,6 @@
 //! Reading a stream in order, without settling anything: complete, in sequence, healing itself.
 
-use std::{fmt, time::Duration};
+use std::{fmt, ops::Range, time::Duration};
 
 use async_nats::jetstream::consumer::{PullConsumer, pull};
 use bytes::Bytes;
@@ -171,17 +171,29 @@ impl Bus {
         stream: &str,
         filters: &[String],
     ) -> Result<Vec<LogMessage>, BusError> {
+        self.read_within(stream, filters, 1..u64::MAX).await
+    }
+
+    /// The same between two sequences.
+    pub(crate) async fn read_within(
+        &self,
+        stream: &str,
+        filters: &[String],
+        sequences: Range<u64>,
+    ) -> Result<Vec<LogMessage>, BusError> {
         let mut end = 0;
         for filter in filters {
             if let Some(last) = self.last_in(stream, filter).await? {
                 end = end.max(last.sequence);
             }
         }
+        // Behind this one there is another that ends the reading, should it be gone.
+        let end = end.min(sequences.end.saturating_sub(1));
         let mut messages = Vec::new();
-        if end == 0 {
+        if end < sequences.start {
             return Ok(messages);
         }
-        let mut reader = Reader::new(self, stream, filters, 1);
+        let mut reader = Reader::new(self, stream, filters, sequences.start);
         loop {
             let Ok(message) = tokio::time::timeout(UNAVAILABLE_FOR, reader.next()).await else {
                 let thing = format!("stream {stream} up to message {end}");

@@ -186,6 +186,48 @@ pub(crate) fn process_span(
     span
 }
 
+/// CLIENT span of settling one delivery (`ack`, `nak` or `term`) where the answer is waited for. Below what is under way, else
+/// below the span that created the message; linked to that.
+pub(crate) fn settle_span(
+    bus: &Bus,
+    operation: &'static str,
+    subject: &str,
+    headers: &Headers,
+    delivered: &Delivered<'_>,
+) -> Span {
+    let told = is_told_in_full().then(|| destination(operation, subject));
+    // Where it is settled has no template, and is nobody's to read: the stored subject is what is settled.
+    let Some((name, Some(template), destination)) = told else { return Span::none() };
+    let (address, port) = server(bus);
+    let ambient = !Span::current().is_none();
+    let span = tracing::info_span!(
+        "settle",
+        otel.name = name,
+        otel.kind = "client",
+        otel.status_code = Empty,
+        messaging.system = "nats",
+        messaging.operation.name = operation,
+        messaging.operation.type = "settle",
+        messaging.destination.template = template,
+        messaging.destination.name = destination,
+        messaging.destination.subscription.name = format!("{}/{}", delivered.stream, delivered.consumer),
+        messaging.consumer.group.name = delivered.consumer,
+        messaging.message.conversation_id = template::remediation_in(subject),
+        messaging.client.id = bus.server.connection,
+        messaging.nats.stream = delivered.stream,
+        messaging.nats.sequence = signed(delivered.sequence),
+        messaging.nats.delivery_count = signed(delivered.deliveries),
+        server.address = address,
+        server.port = port,
+        error.type = Empty,
+    );
+    if !ambient && continues() {
+        let _ = span.set_parent(extract(headers.map()));
+    }
+    link(&span, headers);
+    span
+}
+
 /// Links a span to the one that created a message, without becoming part of its trace.
 pub(crate) fn link(span: &Span, headers: &Headers) {
     let creation = extract(headers.map());

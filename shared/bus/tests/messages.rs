@@ -272,3 +272,36 @@ async fn waiting_for_a_server_ends_when_it_comes() {
     let (bus, ()) = tokio::join!(waiting, async { server.restart() });
     bus.unwrap().flush().await.unwrap();
 }
+
+#[tokio::test]
+async fn what_is_published_behind_another_message_is_stored_behind_it_or_not_at_all() {
+    let server = NatsServer::start();
+    let bus = instance_testkit::bus(&server).await;
+    let host: HostName = "db1".parse().unwrap();
+    let instance: InstanceName = "PROD".parse().unwrap();
+    let subjects =
+        [Severity::Info, Severity::Fatal].map(|severity| subject::error(&host, &instance, severity));
+    let text = |id: &str| json!({ "text": id });
+    let first = bus.publish(&subjects[0], &text("a"), Some("a"), Headers::new()).await.unwrap();
+    let behind = async |id: &'static str, before: &str| {
+        bus.publish_behind(&subjects[1], &text(id), id, before, Headers::new()).await
+    };
+    let unmet = |outcome| matches!(outcome, Err(PublishError::Unmet { .. }));
+    assert!(unmet(behind("c", "b").await), "b is lost, so c is refused");
+    assert_eq!(behind("b", "a").await.unwrap().sequence, first.sequence + 1);
+    assert_eq!(behind("c", "b").await.unwrap().sequence, first.sequence + 2);
+    // Sent again because its answer was lost: known by its id, whatever is the newest by now.
+    let again = behind("b", "a").await.unwrap();
+    assert_eq!((again.sequence, again.duplicate), (first.sequence + 1, true));
+    bus.publish(&subjects[0], &text("of somebody else"), None, Headers::new()).await.unwrap();
+    assert!(unmet(behind("d", "c").await), "somebody else's is the newest");
+    // Many on their way at once, and one of them is missing.
+    let names: Vec<String> = (0..40).map(|number| format!("m{number}")).collect();
+    bus.publish(&subjects[0], &text("m0"), Some("m0"), Headers::new()).await.unwrap();
+    let sent = (1..40).filter(|number| *number != 20).map(|number| {
+        bus.publish_behind(&subjects[0], &names[number], &names[number], &names[number - 1], Headers::new())
+    });
+    let answers = futures::future::join_all(sent).await;
+    assert!(answers[..19].iter().all(Result::is_ok), "{answers:?}");
+    assert!(answers.into_iter().skip(19).all(unmet));
+}

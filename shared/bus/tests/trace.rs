@@ -92,7 +92,8 @@ async fn a_trace_goes_from_publisher_to_handler_and_names_no_inbox() {
     let publish = kept.named("publish instance.v1.command.{instance}");
     let process = kept.named("process instance.v1.command.{instance}");
     let accepted = kept.named("publish instance.v1.remediation.{shard}.{id}.accepted");
-    for span in [&publish, &process, &accepted] {
+    let settled = kept.named("term instance.v1.command.{instance}");
+    for span in [&publish, &process, &accepted, &settled] {
         assert_eq!(span.span_context.trace_id().to_string(), trace_id.as_str(), "{}", span.name);
     }
     assert_eq!((&publish.span_kind, &process.span_kind), (&SpanKind::Producer, &SpanKind::Consumer));
@@ -100,6 +101,17 @@ async fn a_trace_goes_from_publisher_to_handler_and_names_no_inbox() {
     assert_eq!(process.links.len(), 1);
     assert_eq!(process.links[0].span_context.span_id(), publish.span_context.span_id());
     assert_eq!(accepted.parent_span_id, process.span_context.span_id());
+    assert_eq!(
+        (settled.parent_span_id, settled.links[0].span_context.span_id(), &settled.span_kind),
+        (process.span_context.span_id(), publish.span_context.span_id(), &SpanKind::Client)
+    );
+    for (name, value) in [
+        ("messaging.operation.name", "term"),
+        ("messaging.operation.type", "settle"),
+        ("messaging.nats.stream", "INSTANCE_COMMANDS"),
+    ] {
+        assert_eq!(attribute(&settled, name).as_deref(), Some(value));
+    }
     assert_eq!(attribute(&publish, "messaging.system").as_deref(), Some("nats"));
     assert_eq!(attribute(&publish, "messaging.message.id").as_deref(), Some("id-1"));
     assert_eq!(attribute(&process, "messaging.nats.delivery_count").as_deref(), Some("1"));

@@ -99,6 +99,11 @@ pub struct SetKernel {
     /// The asker's own upper bound for the value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_value: Option<i64>,
+    /// What the same plan changes in the instance's CPF: a need that follows from the CPF is reckoned as if it were done,
+    /// whichever of the steps comes first. Written by the planner; no command may name it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub with_cpf: Vec<CpfChange>,
 }
 
 /// Parameters of `iris_restart`. None is needed: what is left away is as the settings of restart-agent say.

@@ -60,6 +60,11 @@ pub struct Finding {
     pub host: HostName,
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub found_at: Timestamp,
+    /// What is the matter and with which instance, in one line: for lists and tickets. Quotes no log. Absent in findings of
+    /// before there was one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 200))]
+    pub title: String,
     pub phase: DiagnosisPhase,
     /// Row of the error catalogue, or null: unknown is a legal answer.
     pub condition: Option<ConditionId>,
@@ -84,6 +89,10 @@ pub struct Finding {
     pub reasons: Vec<String>,
     /// How one will know that it is cured.
     pub success_signs: Vec<String>,
+    /// What comes next, in order, one sentence each: what is done and by whom, what shows that it has helped, and what a person
+    /// does if it has not. At least three, but none where nothing has to be done. Absent in findings of before there were any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub next_steps: Vec<String>,
     pub source: FindingSource,
     pub decision: Decision,
 }
@@ -197,6 +206,18 @@ pub struct IncidentAcknowledged {
     pub at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Number of the newest finding that this person was shown. What was found after it, and asks for a person, is told anew.
+    /// Absent: all that there was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_finding: Option<u32>,
+    /// May what has failed twice in a row for this condition on this instance be tried again?
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub try_again: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// `...closed`: no more records follow, except an acknowledgement.

@@ -103,6 +103,10 @@ pub struct StepCommand {
     pub not_after: Timestamp,
     /// Time limit of this attempt in seconds, counted from the agent's start of work.
     pub limit_seconds: u32,
+    /// Has a person agreed, after an attempt at this step could not stop the instance in order, that it be killed
+    /// (`iris force`)? Until then restart-agent answers `force_not_agreed`, and the person is asked again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force_agreed: bool,
     pub token: Token,
     pub because: Because,
 }

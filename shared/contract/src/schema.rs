@@ -40,7 +40,7 @@ pub const NAMES: [&str; 17] = [
 pub fn schema(name: &str) -> Option<Value> {
     let schema = match name {
         "iris_message" => closed(root::<IrisMessage>()),
-        "remediation_command" => root::<remediation_command::Wire>(),
+        "remediation_command" => asked(root::<remediation_command::Wire>()),
         "tool_result" => closed(root::<ToolResult>()),
         "workflow_trace" => root::<WorkflowTrace>(),
         "command_answer" => root::<CommandAnswer>(),
@@ -104,6 +104,13 @@ fn root<T: JsonSchema>() -> Schema {
 
 fn closed(mut schema: Schema) -> Schema {
     schema.insert("additionalProperties".into(), json!(false));
+    schema
+}
+
+/// What the planner adds to an action is nothing that a command may name.
+fn asked(mut schema: Schema) -> Schema {
+    let kernel = schema.pointer_mut("/$defs/SetKernel/properties").and_then(Value::as_object_mut);
+    kernel.expect("a command may set a kernel parameter").remove("with_cpf");
     schema
 }
 

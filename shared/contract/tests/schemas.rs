@@ -216,7 +216,8 @@ fn the_example_records_are_what_their_schemas_say() {
                 "accepted" => &["plan", "facts", "traceparent"],
                 "step_command" => &["change"],
                 "approval_answered" | "incident_acknowledged" => &["note"],
-                "incident_opened" | "finding" => &["condition"],
+                "incident_opened" => &["condition"],
+                "finding" => &["condition", "title", "next_steps"],
                 "incident_outcome" => &["condition", "reason"],
                 _ => &[],
             };

@@ -184,6 +184,11 @@ pub(crate) fn read(map: &FactMap) -> Facts {
     facts
 }
 
+/// The facts that a finding rests on.
+pub fn facts_of(finding: &Finding) -> Facts {
+    read(&finding.facts)
+}
+
 /// The work of these runbooks as one, or why it cannot be done now.
 pub fn answer(runbooks: &str, facts: &Facts) -> Result<Answer, String> {
     let mut works: Vec<Planned> = Vec::new();

@@ -1,7 +1,7 @@
 //! From facts to a decision.
 
 use instance_contract::{
-    CloseReason, CommandId, ConditionId, Decision, DiagnosisPhase, Digest, Finding, IncidentId,
+    CloseReason, CommandId, ConditionId, Decision, DiagnosisPhase, Digest, Finding, IncidentId, RemediationId,
 };
 use instance_knowledge::condition;
 use jiff::{SignedDuration, Timestamp};
@@ -22,7 +22,7 @@ impl Incidents {
             Stage::Gathering { since, .. } | Stage::Trying { since, .. } => since,
             _ => now,
         };
-        incident.stage = Stage::Gathering { since, asked_at: now };
+        incident.stage = Stage::Gathering { since, answered_at: None };
         let row = incident.condition.as_ref().and_then(|id| condition(id.as_str()));
         let needs = row.map_or_else(answer::all_agents, answer::needs);
         actions.push(Action::Gather { incident: id, instance: incident.instance.clone(), needs });
@@ -37,14 +37,15 @@ impl Incidents {
     ) {
         let analysis = self.limits.analysis;
         let Some(incident) = self.all.get_mut(&id) else { return };
-        let Stage::Gathering { since, .. } = incident.stage else { return };
+        let Stage::Gathering { since, ref mut answered_at } = incident.stage else { return };
+        *answered_at = Some(now);
         let Some(row) = incident.condition.as_ref().and_then(|id| condition(id.as_str())) else {
             return self.inquired(id, gathered, since, now, actions);
         };
         let mut not_served = None;
         match gathered {
             Gathered::NotServed(agent) => not_served = Some(agent),
-            // The next tick asks again.
+            // They are asked again.
             Gathered::Silent { .. } if now < since + analysis => return,
             Gathered::Silent { why, required: true, .. } => {
                 let why = format!("the facts could not be taken: {why}");
@@ -159,7 +160,7 @@ impl Incidents {
             }
             self.conclude(id, DiagnosisPhase::Analysis, Decision::Wait { why }, now, actions);
             if let Some(incident) = self.all.get_mut(&id) {
-                incident.stage = Stage::Waiting { until };
+                incident.stage = Stage::Waiting { since: now, until };
             }
             return;
         }
@@ -209,9 +210,10 @@ impl Incidents {
     /// Is the catalogue too little sure to act by itself? Not asked where somebody has chosen the answer.
     fn reason_to_doubt(&self, id: IncidentId, answer: &Answer) -> Option<String> {
         let incident = self.all.get(&id).filter(|incident| incident.advice.is_none())?;
-        let (least, sure) = (severity::least_confidence(incident.severity), incident.confidence());
-        let doubted = answer.cures && incident.condition.is_some() && sure < least;
-        doubted.then(|| format!("the catalogue is {sure} % sure, and {least} % are needed to act"))
+        let (least, sure) = (severity::least_to_act(incident.severity), incident.confidence);
+        let doubted = answer.cures && incident.condition.is_some() && incident.is_unsure();
+        let odd = if incident.is_oddly_written() { ", for IRIS was never seen to write it so" } else { "" };
+        doubted.then(|| format!("the catalogue is {sure} % sure{odd}, and {least} % are needed to act"))
     }
 
     /// Does policy refuse by now what was chosen for us? What the rules themselves answer is told by its dry run.
@@ -235,7 +237,7 @@ impl Incidents {
                 now + quiet,
             ));
         }
-        self.remediations.reason_not_to_ask(&incident.instance, &targets, now, quiet)
+        self.remediations.reason_not_to_ask(incident, &targets, now, quiet)
     }
 
     /// Writes the finding, then publishes the command that follows from it; then tells of whom it carries.
@@ -317,13 +319,13 @@ impl Incidents {
     /// own, which is in nobody's hand yet. A look that is under way goes on where it was asked for.
     fn followed_by(&mut self, id: IncidentId, now: Timestamp, actions: &mut Vec<Action>) -> IncidentId {
         let Some(known) = self.all.get_mut(&id) else { return id };
-        let Some(first) = known.evidence.first().map(|entry| entry.message_id) else { return id };
+        let Some(next_id) = known.next_id() else { return id };
         let mut next = known.clone();
-        next.id = IncidentId::of(&known.instance, &format!("{} after {id}", known.matter), first);
+        next.id = next_id;
         (next.opened_at, next.findings, next.in_hand) = (now, 0, false);
+        (next.asked, next.seen_up_to) = (None, None);
         known.held.clear();
         let looks = matches!(known.stage, Stage::UnderWay { cures: false, .. });
-        let next_id = next.id;
         actions.push(next.opened());
         self.by_matter.insert((next.instance.clone(), next.matter.clone()), next_id);
         self.all.insert(next_id, next);
@@ -350,7 +352,7 @@ impl Incidents {
             Decision::Person { why, .. } => (why, Stage::Person),
             Decision::Nothing { why } => (why, Stage::Nothing),
             Decision::Wait { why } | Decision::Remediation { runbook: why, .. } => {
-                (why, Stage::Waiting { until: now + self.limits.again_after })
+                (why, Stage::Waiting { since: now, until: now + self.limits.again_after })
             }
         };
         let reasons = vec![reason.clone()];
@@ -373,6 +375,12 @@ impl Incidents {
 }
 
 impl Incident {
+    /// The incident that follows it, while a person has this one in hand.
+    pub(crate) fn next_id(&self) -> Option<IncidentId> {
+        let first = self.evidence.first()?.message_id;
+        Some(IncidentId::of(&self.instance, &format!("{} after {}", self.matter, self.id), first))
+    }
+
     fn remediation(&self, answer: &Answer, decision: Decision, now: Timestamp) -> Finding {
         let reasons = vec![
             format!("the catalogue knows the text as \"{}\"", self.matter),
@@ -385,6 +393,7 @@ impl Incident {
 
     fn is_under_way(&mut self, answer: &Answer, runbook: String, command: CommandId, now: Timestamp) {
         self.runbook = Some(runbook.clone());
+        self.tried = Some(RemediationId::from(command));
         let (targets, cures) = (answer.targets(), answer.cures);
         self.stage = Stage::UnderWay { since: now, command, runbook, targets, cures };
     }

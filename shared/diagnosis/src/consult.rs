@@ -18,6 +18,9 @@ use crate::{
     incidents::Incidents,
 };
 
+/// Of so many other incidents of the instance a model is told.
+const OTHERS: usize = 5;
+
 /// A question to a model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Consultation {
@@ -27,6 +30,8 @@ pub struct Consultation {
     pub excerpts: Vec<String>,
     /// What is allowed, in the catalogue's words; the answer is a place in it.
     pub offers: Vec<String>,
+    /// Names that nobody outside needs to know, each with what it is.
+    pub names: Vec<(String, &'static str)>,
 }
 
 /// What came of it.
@@ -54,6 +59,7 @@ impl Incidents {
             let why = refused.map_or_else(|| why.clone(), |refused| format!("{why}; {refused}"));
             return self.call_a_person(id, phase_of(self.all.get(&id)), why, now, actions);
         }
+        let context = self.context(id, &offers, now);
         let Some(incident) = self.all.get_mut(&id) else { return };
         let row = incident.condition.as_ref().and_then(|id| condition(id.as_str()));
         let mut facts = vec![
@@ -61,6 +67,7 @@ impl Incidents {
             ("severity, 0 to 3", incident.severity.as_u8().to_string()),
             ("why the rules are unsure", why.clone()),
         ];
+        facts.extend(context);
         facts.extend(row.map(|row| ("condition", row.id.clone())));
         facts.extend(row.map(|row| ("its cause", row.cause.clone())));
         facts.extend(incident.facts.iter().map(|(name, value)| ("fact", format!("{name} = {value}"))));
@@ -69,9 +76,33 @@ impl Incidents {
             facts,
             excerpts: incident.evidence.iter().map(|entry| whole_words(&entry.excerpt).to_owned()).collect(),
             offers: offers.iter().map(offer).collect(),
+            names: vec![(incident.host.to_string(), "host"), (incident.instance.to_string(), "instance")],
         };
         incident.stage = Stage::Consulting { since, asked_at: now, offers, company, why, told: false };
         actions.push(Action::Consult { incident: id, consultation: Box::new(consultation) });
+    }
+
+    /// How often it came, what else ails the instance, what was done lately, and how the offers have fared here.
+    fn context(&self, id: IncidentId, offers: &[Answer], now: Timestamp) -> Vec<(&'static str, String)> {
+        let Some(incident) = self.all.get(&id) else { return Vec::new() };
+        let condition = incident.condition.as_ref().map_or("", |id| id.as_str());
+        let restarts = self.remediations.restarts(&incident.instance, now).len();
+        let mut told = vec![
+            ("entries so far", often(incident.entries).to_owned()),
+            ("restarts of the instance that are known of lately", restarts.to_string()),
+        ];
+        let open = self.all.values().filter(|other| other.id != id && !other.is_closed());
+        let others = open.filter(|other| other.instance == incident.instance).take(OTHERS);
+        told.extend(others.map(|other| ("other open trouble of the instance", other.matter.clone())));
+        for runbook in offers.iter().flat_map(|offer| &offer.runbooks) {
+            let known = self.learning.of(condition, runbook, &incident.instance);
+            let (helped, failed) = known.map_or((0, 0), |known| (known.successes, known.failures));
+            told.push((
+                "tried before on this instance",
+                format!("{runbook} helped {helped} times, failed {failed} times"),
+            ));
+        }
+        told
     }
 
     /// The facts about a text that nobody knows are there: is there anything to choose from?
@@ -155,6 +186,16 @@ impl Incidents {
         }
         let phase = phase_of(self.all.get(&id));
         self.call_a_person(id, phase, format!("{why}; and a model was of no help: {reason}"), now, actions);
+    }
+}
+
+/// In rough words: the same trouble is the same question, however many entries of it came by chance.
+const fn often(entries: u64) -> &'static str {
+    match entries {
+        0..=1 => "one",
+        2..=9 => "a few",
+        10..=99 => "dozens",
+        _ => "hundreds or more",
     }
 }
 

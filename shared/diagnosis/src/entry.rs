@@ -1,9 +1,9 @@
 //! One entry, as far as it matters here: what it means, how grave it is, and who wrote it.
 
 use instance_contract::{ConditionId, Digest, Evidence, InstanceName, IrisMessage, RaisedBy, Severity};
-use instance_knowledge::{Answer, Condition, Matcher, condition};
+use instance_knowledge::{Condition, Matcher, condition};
 
-use crate::{answer, fold, repeats::Meanings, severity};
+use crate::{fold, repeats::Meanings, severity};
 
 /// What is kept of an entry.
 pub(crate) struct Sighting<'a> {
@@ -61,13 +61,14 @@ impl<'a> Sighting<'a> {
         self.condition.and_then(|row| row.id.parse().ok())
     }
 
+    /// How sure one can be of what it means, in percent.
+    pub(crate) fn confidence(&self) -> u8 {
+        severity::confidence(self.condition, self.message.severity)
+    }
+
     /// Does such an entry call for anything?
     pub(crate) fn matters(&self) -> bool {
-        match self.condition {
-            Some(row) if answer::has_runbook(&row.id) || row.answer == Answer::Remedy => true,
-            Some(row) if row.answer == Answer::Person => self.severity >= Severity::Warning,
-            Some(_) | None => self.severity >= Severity::Severe,
-        }
+        severity::matters(self.condition, self.severity, self.confidence())
     }
 
     pub(crate) fn evidence(&self) -> Evidence {

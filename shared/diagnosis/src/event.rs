@@ -64,7 +64,7 @@ pub enum Gathered {
 /// Something is to be done. The order counts.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Ask the agents of the instance for facts; answer with [`Event::Gathered`].
+    /// Ask the agents of the instance for facts; answer with [`Event::Gathered`], whatever comes of it: nobody is asked again before.
     Gather { incident: IncidentId, instance: InstanceName, needs: Vec<Need> },
     /// Ask a model; answer with [`Event::Advised`]. Only where the limits say that there is one.
     Consult { incident: IncidentId, consultation: Box<Consultation> },
@@ -75,6 +75,7 @@ pub enum Action {
 }
 
 /// One record of the log of incidents.
+#[expect(clippy::large_enum_variant, reason = "where many of them wait they are boxed: `Action::Record`")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Record {
     Opened(IncidentOpened),

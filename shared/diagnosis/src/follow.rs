@@ -1,8 +1,8 @@
 //! What becomes of what was decided: dry runs, remediations, people, time.
 
 use instance_contract::{
-    Accepted, CloseReason, CommandId, Decision, DiagnosisPhase, IncidentId, OverallStatus, Plan, Planned,
-    RemediationId, WorkflowTrace, subject::IncidentRecord,
+    Accepted, CloseReason, CommandId, Decision, DiagnosisPhase, IncidentAcknowledged, IncidentId,
+    OverallStatus, Plan, Planned, RemediationId, WorkflowTrace, subject::IncidentRecord,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -81,6 +81,26 @@ impl Incidents {
                 self.tried(id, trace, now, actions);
             }
         }
+        self.take_up(trace, now, actions);
+    }
+
+    /// Who waits is looked at again when the reason may be gone. One that was never tried waits for a remediation with its
+    /// target, and that has come to nothing. One whose own try failed may have failed for a cause that is cured now: the
+    /// proof of two troubles at once is one proof.
+    fn take_up(&mut self, trace: &WorkflowTrace, now: Timestamp, actions: &mut Vec<Action>) {
+        let Some(command) = &trace.command_received else { return };
+        let (ended, at) = (trace.remediation_id, ended_at(trace));
+        let in_vain = !matches!(trace.overall_status, OverallStatus::Success | OverallStatus::DryRun);
+        let is_due = |incident: &&Incident| match (&incident.stage, incident.tried) {
+            (Stage::Waiting { since, .. }, None) => in_vain && at >= *since,
+            (Stage::Waiting { .. }, Some(tried)) => self.remediations.has_helped(ended, tried),
+            _ => false,
+        };
+        let of_it = self.all.values().filter(|incident| incident.instance == command.instance);
+        let ids: Vec<IncidentId> = of_it.filter(is_due).map(|incident| incident.id).collect();
+        for id in ids {
+            self.gather(id, now, actions);
+        }
     }
 
     /// A dry run is over.
@@ -102,7 +122,7 @@ impl Incidents {
                 let why = format!("the dry run came to nothing: {reason}");
                 self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions);
             }
-            _ => incident.stage = Stage::Gathering { since, asked_at: now },
+            _ => incident.stage = Stage::Gathering { since, answered_at: Some(now) },
         }
         self.let_go(&company, now);
     }
@@ -153,7 +173,19 @@ impl Incidents {
         failures.all(|in_a_row| in_a_row < crate::Learning::PATIENCE)
     }
 
-    pub(crate) fn acknowledged(&mut self, id: IncidentId, now: Timestamp, actions: &mut Vec<Action>) {
+    pub(crate) fn acknowledged(
+        &mut self,
+        acknowledged: &IncidentAcknowledged,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let id = acknowledged.incident_id;
+        self.heard_of(acknowledged);
+        if let Some((phase, why)) = self.all.get(&id).filter(|it| !it.is_closed()).and_then(Incident::unseen)
+        {
+            // It was found while the person wrote: theirs is what they have seen, and the rest is told anew.
+            return self.tell_unseen(id, phase, why, now, actions);
+        }
         // What is being decided or done goes on; a person has only taken note of it, and what else comes of it is told anew.
         let told = |stage: &Stage| matches!(stage, Stage::Person | Stage::Nothing | Stage::Waiting { .. });
         if self.all.get(&id).is_some_and(|incident| told(&incident.stage)) {
@@ -161,6 +193,32 @@ impl Incidents {
         } else if let Some(incident) = self.all.get_mut(&id) {
             incident.in_hand = true;
         }
+    }
+
+    /// What an acknowledgement says of what was seen, and of what may be tried again.
+    pub(crate) fn heard_of(&mut self, acknowledged: &IncidentAcknowledged) {
+        let Some(incident) = self.all.get_mut(&acknowledged.incident_id) else { return };
+        incident.seen_up_to = acknowledged.seen_finding;
+        if acknowledged.try_again
+            && let Some(condition) = &incident.condition
+        {
+            self.learning.allow(condition.as_str(), &incident.instance, acknowledged.at);
+        }
+    }
+
+    /// A person has the incident in hand, and has not seen that finding: it gets an incident of its own.
+    pub(crate) fn tell_unseen(
+        &mut self,
+        id: IncidentId,
+        phase: DiagnosisPhase,
+        why: String,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        if let Some(incident) = self.all.get_mut(&id) {
+            (incident.in_hand, incident.seen_up_to) = (true, None);
+        }
+        self.call_a_person(id, phase, why, now, actions);
     }
 
     pub(crate) fn tick(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
@@ -213,7 +271,7 @@ impl Incidents {
                 }
                 self.triage(id, now, actions);
             }
-            Stage::Gathering { asked_at, .. } if now >= *asked_at + ASK_AGAIN => {
+            Stage::Gathering { answered_at: Some(at), .. } if now >= *at + ASK_AGAIN => {
                 self.gather(id, now, actions);
             }
             Stage::Consulting { asked_at, why, .. } if now >= *asked_at + limits.consulting => {
@@ -247,7 +305,7 @@ impl Incidents {
             Stage::Nothing if now >= quiet_since + limits.again_after => {
                 self.close(id, CloseReason::Quiet, now, actions);
             }
-            Stage::Waiting { until } if now >= *until && now >= quiet_since + limits.again_after => {
+            Stage::Waiting { until, .. } if now >= *until && now >= quiet_since + limits.again_after => {
                 self.close(id, CloseReason::Quiet, now, actions);
             }
             _ => {}

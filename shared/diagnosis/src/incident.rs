@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use instance_contract::{
-    CloseReason, CommandId, ConditionId, Digest, ErrorType, Evidence, Finding, HostName, IncidentId,
-    InstanceName, MessageId, RaisedBy, RemediationId, Severity, TraceId,
+    CloseReason, CommandId, ConditionId, Decision, DiagnosisPhase, Digest, ErrorType, Evidence, Finding,
+    HostName, IncidentId, InstanceName, MessageId, RaisedBy, RemediationId, Severity, TraceId,
 };
-use instance_knowledge::Facts;
+use instance_knowledge::{Facts, condition};
 use jiff::Timestamp;
 
-use crate::{answer::Answer, entry::Sighting, event::DryRun};
+use crate::{answer::Answer, entry::Sighting, event::DryRun, severity};
 
 #[derive(Clone)]
 pub(crate) struct Incident {
@@ -25,6 +25,8 @@ pub(crate) struct Incident {
     /// The highest digit that IRIS wrote.
     pub(crate) written: Severity,
     pub(crate) raised_by: BTreeSet<RaisedBy>,
+    /// How sure one can be of what it is, in percent: as sure as of its surest entry.
+    pub(crate) confidence: u8,
     pub(crate) folded: String,
     pub(crate) fingerprint: Digest,
     pub(crate) evidence: Vec<Evidence>,
@@ -46,10 +48,16 @@ pub(crate) struct Incident {
     pub(crate) attempts: u32,
     /// Does a person have it in hand, while something of it still goes on?
     pub(crate) in_hand: bool,
+    /// What a person was asked last: number of the finding, phase, why.
+    pub(crate) asked: Option<(u32, DiagnosisPhase, String)>,
+    /// The finding up to which a person has seen it, once it was acknowledged.
+    pub(crate) seen_up_to: Option<u32>,
     /// Is it made of entries that were too old to act on? What is said now is another matter.
     pub(crate) stale: bool,
     /// The remediation whose echo its entries may be: nobody knows the text, and it was written while that one worked.
     pub(crate) echo_of: Option<RemediationId>,
+    /// The newest remediation that was to cure it.
+    pub(crate) tried: Option<RemediationId>,
     pub(crate) stage: Stage,
 }
 
@@ -63,7 +71,8 @@ pub(crate) enum Stage {
     /// The agents are asked.
     Gathering {
         since: Timestamp,
-        asked_at: Timestamp,
+        /// When they have answered without a decision following; `None` while they answer, and are not asked the same again.
+        answered_at: Option<Timestamp>,
     },
     /// An answer is known; other trouble of the instance may come within that time, and share its restart.
     Company {
@@ -105,6 +114,7 @@ pub(crate) enum Stage {
     Person,
     /// The same answer is under way or too fresh; until when a later entry changes nothing.
     Waiting {
+        since: Timestamp,
         until: Timestamp,
     },
     Nothing,
@@ -128,6 +138,7 @@ impl Incident {
             severity: sighting.severity,
             written: message.severity,
             raised_by: BTreeSet::new(),
+            confidence: 0,
             folded: sighting.folded.clone(),
             fingerprint: sighting.fingerprint.clone(),
             evidence: Vec::new(),
@@ -142,8 +153,11 @@ impl Incident {
             findings: 0,
             attempts: 0,
             in_hand: false,
+            asked: None,
+            seen_up_to: None,
             stale: false,
             echo_of: None,
+            tried: None,
             stage,
         };
         incident.take(sighting, now);
@@ -155,6 +169,10 @@ impl Incident {
         self.entries += sighting.times();
         self.last_seen = self.last_seen.max(now);
         self.raised_by.extend(sighting.raised_by.iter().copied());
+        // An entry that only belongs here by time or likeness says nothing of what the others mean.
+        if sighting.condition_id() == self.condition {
+            self.confidence = self.confidence.max(sighting.confidence());
+        }
         if let Some(row) = sighting.condition {
             self.facts.learn_from_entry(&row.id, sighting.message.message_text.as_str());
         }
@@ -173,6 +191,30 @@ impl Incident {
     /// May that entry be a part of it? Not of what is too old to act on, when it is said now: that may be acted on.
     pub(crate) fn takes(&self, sighting: &Sighting<'_>) -> bool {
         !self.stale || sighting.stale
+    }
+
+    /// Remembers what a finding asks of a person.
+    pub(crate) fn asks(&mut self, finding: &Finding, number: u32) {
+        if let Decision::Person { why, .. } = &finding.decision {
+            self.asked = Some((number, finding.phase, why.clone()));
+        }
+    }
+
+    /// What a person was asked and had not seen when it was acknowledged.
+    pub(crate) fn unseen(&self) -> Option<(DiagnosisPhase, String)> {
+        let (number, phase, why) = self.asked.as_ref()?;
+        (*number > self.seen_up_to?).then(|| (*phase, why.clone()))
+    }
+
+    /// Is one too little sure of it to act without a person?
+    pub(crate) fn is_unsure(&self) -> bool {
+        self.confidence < severity::least_to_act(self.severity)
+    }
+
+    /// Was its text never seen with the severity that is written here? Other programs write into the log too.
+    pub(crate) fn is_oddly_written(&self) -> bool {
+        let row = self.condition.as_ref().and_then(|id| condition(id.as_str()));
+        row.is_some_and(|row| !row.is_written_as(self.written.as_u8()))
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -85,7 +85,7 @@ impl Incidents {
             Event::Stepped(id) => self.remediations.stepped(*id),
             Event::Ended(trace) => self.ended(trace, now, &mut actions),
             Event::Acknowledged(acknowledged) => {
-                self.acknowledged(acknowledged.incident_id, now, &mut actions);
+                self.acknowledged(acknowledged, now, &mut actions);
             }
             Event::Tick => self.tick(now, &mut actions),
         }
@@ -248,6 +248,7 @@ impl Incidents {
     fn join(&mut self, id: IncidentId, sighting: &Sighting<'_>, now: Timestamp, actions: &mut Vec<Action>) {
         let Some(incident) = self.all.get_mut(&id) else { return };
         let (told, was_empty) = (incident.written, incident.evidence.is_empty());
+        let was_unsure = incident.is_unsure();
         incident.take(sighting, now);
         if sighting.severity >= Severity::Fatal {
             incident.echo_of = None;
@@ -263,6 +264,10 @@ impl Incidents {
             Stage::Triage { .. } if was_empty => {
                 incident.stage = Stage::Triage { until: now + self.limits.triage }
             }
+            // A person was called because nobody could be sure; now one can.
+            Stage::Person if was_unsure && !incident.is_unsure() && !sighting.stale => {
+                self.gather(id, now, actions);
+            }
             Stage::Person if incident.written > told => {
                 let why = GRAVER.to_owned();
                 self.call_a_person(id, DiagnosisPhase::Analysis, why, now, actions);
@@ -273,7 +278,7 @@ impl Incidents {
             {
                 self.tell_meanwhile(id, GRAVER.to_owned(), now, actions);
             }
-            Stage::Waiting { until } if now >= until && !sighting.stale => self.gather(id, now, actions),
+            Stage::Waiting { until, .. } if now >= until && !sighting.stale => self.gather(id, now, actions),
             _ => {}
         }
     }

@@ -16,7 +16,7 @@ pub struct Learning(BTreeMap<(String, String, InstanceName), Learned>);
 pub struct Learned {
     pub successes: u32,
     pub failures: u32,
-    /// Failures since the last success, and since somebody else had the same done, and well.
+    /// Failures since the last success, since somebody else had the same done, and well, and since a person allowed more.
     pub failures_in_a_row: u32,
     /// When those were, the newest last; as many as matter.
     pub failed_at: Vec<Timestamp>,
@@ -56,8 +56,17 @@ impl Learning {
             let acts_on = answer::acts_on(runbook);
             let same = !acts_on.is_empty() && acts_on.iter().all(|target| targets.contains(target));
             if of == instance && same {
-                learned.failed_at.retain(|failed_at| *failed_at > at);
-                learned.failures_in_a_row = u32::try_from(learned.failed_at.len()).unwrap_or(u32::MAX);
+                learned.failed_until(at);
+            }
+        }
+    }
+
+    /// A person lets what failed (or helped too often) for that condition be tried again, from that time on. May be told more than
+    /// once, and late.
+    pub fn allow(&mut self, condition: &str, instance: &InstanceName, at: Timestamp) {
+        for ((of, _, on), learned) in &mut self.0 {
+            if of == condition && on == instance {
+                learned.forget_until(at);
             }
         }
     }
@@ -101,6 +110,18 @@ impl Learning {
 }
 
 impl Learned {
+    /// The failures up to that time count no more.
+    fn failed_until(&mut self, at: Timestamp) {
+        self.failed_at.retain(|failed_at| *failed_at > at);
+        self.failures_in_a_row = u32::try_from(self.failed_at.len()).unwrap_or(u32::MAX);
+    }
+
+    /// Neither failures nor how often it helped up to that time keep it from being tried.
+    fn forget_until(&mut self, at: Timestamp) {
+        self.failed_until(at);
+        self.helped_at.retain(|helped_at| *helped_at > at);
+    }
+
     fn helped(&mut self, outcome: &IncidentOutcome) {
         self.successes += 1;
         self.failures_in_a_row = 0;

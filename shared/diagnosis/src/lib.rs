@@ -27,6 +27,7 @@ mod follow;
 mod incident;
 mod learning;
 mod limits;
+mod next_steps;
 mod permitted; // What policy leaves of answers, before a model hears of them.
 mod record;
 mod remediations;
@@ -36,11 +37,12 @@ mod severity;
 mod work;
 
 pub use crate::{
-    answer::{Answer, Need, Verdict, answer, command_of, targets, verdict},
+    answer::{Answer, Need, Verdict, answer, command_of, facts_of, targets, verdict},
     consult::{Advice, Consultation},
     event::{Action, Event, FactMap, Gathered, Record},
     fold::{fingerprint, folded, similarity},
     incidents::Incidents,
     learning::{Learned, Learning},
     limits::Limits,
+    severity::{confidence, least_to_act, least_to_tell, matters},
 };

@@ -6,14 +6,15 @@ use instance_contract::{
     CloseReason, CommandId, Decision, DiagnosisPhase, Finding, FindingSource, IncidentClosed, IncidentOpened,
     IncidentOutcome, RaisedBy, RemediationId, WorkflowTrace, subject::IncidentRecord,
 };
+use instance_knowledge::condition;
 use jiff::Timestamp;
 
 use crate::{
     answer::{self, told},
     event::{Action, Record},
     incident::Incident,
+    next_steps,
     remediations::ended_at,
-    severity,
 };
 
 impl Incident {
@@ -46,6 +47,7 @@ impl Incident {
     ) -> Finding {
         let id = self.condition.as_ref().map(instance_contract::ConditionId::as_str);
         let (cause, _) = told(id);
+        let row = id.and_then(condition);
         let raised: &BTreeSet<RaisedBy> = &self.raised_by;
         Finding {
             schema: Finding::SCHEMA.to_owned(),
@@ -55,32 +57,29 @@ impl Incident {
             instance: self.instance.clone(),
             host: self.host.clone(),
             found_at: now,
+            title: next_steps::title(row, self.severity, &self.instance),
             phase,
             condition: self.condition.clone(),
             error_type: self.error_type,
             severity: self.severity,
             severity_raised_by: raised.iter().copied().collect(),
-            confidence: self.confidence(),
+            confidence: self.confidence,
             cause,
             evidence: self.evidence.clone(),
             evidence_total: self.entries,
             facts: answer::written(&self.facts),
             reasons: reasons.into_iter().chain(self.advice.clone()).collect(),
-            success_signs: Vec::new(),
+            success_signs: next_steps::signs(row, &decision),
+            next_steps: next_steps::next_steps(self.id, row, &decision),
             source: if self.advice.is_some() { FindingSource::Model } else { FindingSource::Rules },
             decision,
         }
     }
 
-    /// In percent.
-    pub(crate) fn confidence(&self) -> u8 {
-        let row = self.condition.as_ref().and_then(|id| instance_knowledge::condition(id.as_str()));
-        row.map_or(severity::UNKNOWN, instance_knowledge::Condition::confidence)
-    }
-
     /// Writes a finding.
     pub(crate) fn found(&mut self, finding: Finding) -> Action {
         self.findings += 1;
+        self.asks(&finding, self.findings);
         self.held.clear();
         let kind = IncidentRecord::Finding(self.findings);
         Action::record(&self.instance, self.id, kind, Record::Finding(finding))

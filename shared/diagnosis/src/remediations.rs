@@ -8,7 +8,10 @@ use instance_contract::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-use crate::answer::targets;
+use crate::{
+    answer::{REQUESTED_BY, targets},
+    incident::Incident,
+};
 
 /// Remediations that are kept; the oldest ended ones make room.
 const KEPT: usize = 4096;
@@ -21,13 +24,25 @@ pub(crate) struct Remediations(BTreeMap<RemediationId, Known>);
 struct Known {
     instance: InstanceName,
     targets: Vec<String>,
-    /// Does it do what the log of the instance tells of?
-    is_loud: bool,
+    /// Did the analyst ask for it?
+    is_ours: bool,
+    effect: Effect,
     /// Was a step of it sent to its agent? One that waits for a person or its turn does nothing yet.
     has_begun: bool,
     ended: Option<(Timestamp, OverallStatus)>,
     /// Was the instance restarted in it?
     restarted: bool,
+}
+
+/// What a remediation does to its instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Effect {
+    /// It only looks.
+    Nothing,
+    /// It changes something that the log of the instance says nothing of.
+    Quiet,
+    /// The log tells of it.
+    Loud,
 }
 
 impl Remediations {
@@ -87,19 +102,21 @@ impl Remediations {
     /// Why these targets need no other command now; `None`: they do.
     pub(crate) fn reason_not_to_ask(
         &self,
-        instance: &InstanceName,
+        incident: &Incident,
         targets: &[String],
         now: Timestamp,
         quiet: SignedDuration,
     ) -> Option<(String, Timestamp)> {
         let same = |known: &&Known| {
-            &known.instance == instance && known.targets.iter().any(|target| targets.contains(target))
+            known.instance == incident.instance && known.targets.iter().any(|target| targets.contains(target))
         };
         let mut newest = None;
         for (id, known) in self.0.iter().filter(|(_, known)| same(known)) {
             match known.ended {
                 None => {
                     return Some((format!("remediation {id} is under way for the same target"), now + quiet));
+                }
+                Some((_, status)) if status != OverallStatus::Success && !self.still_warns(*id, incident) => {
                 }
                 Some((at, _)) => newest = newest.max(Some((at, *id))),
             }
@@ -113,6 +130,22 @@ impl Remediations {
         Some((why, at + quiet))
     }
 
+    /// Has the one, on the same instance, changed something and ended well since the other ended?
+    pub(crate) fn has_helped(&self, one: RemediationId, other: RemediationId) -> bool {
+        let (Some(one), Some(other)) = (self.0.get(&one), self.0.get(&other)) else { return false };
+        let (Some((at, OverallStatus::Success)), Some((before, _))) = (one.ended, other.ended) else {
+            return false;
+        };
+        one.effect > Effect::Nothing && one.instance == other.instance && at > before
+    }
+
+    /// Does it hold back another try for the same target, though it came to nothing? Not where it was to cure another
+    /// incident, or something has helped since.
+    fn still_warns(&self, id: RemediationId, incident: &Incident) -> bool {
+        let of_another = incident.tried != Some(id) && self.0.get(&id).is_some_and(|known| known.is_ours);
+        !of_another && !self.0.keys().any(|other| self.has_helped(*other, id))
+    }
+
     /// A remediation of this instance whose restart or change is heard in the log now.
     pub(crate) fn heard(
         &self,
@@ -121,7 +154,7 @@ impl Remediations {
         echo: SignedDuration,
     ) -> Option<RemediationId> {
         let heard = |known: &Known| {
-            let acts = known.is_loud && known.has_begun;
+            let acts = known.effect == Effect::Loud && known.has_begun;
             acts && known.ended.is_none_or(|(at, _)| now < at + echo)
         };
         let mut all = self.0.iter();
@@ -144,16 +177,23 @@ impl Remediations {
 
 impl Known {
     fn of(command: &RemediationCommand) -> Self {
-        let loud =
-            |action: &Action| matches!(action, Action::Restart(_) | Action::SetCpf(_) | Action::ChangeCpf(_));
         Self {
             instance: command.instance.clone(),
             targets: targets(command),
-            is_loud: command.steps().iter().any(|step| loud(&step.action)),
+            is_ours: command.requested_by == REQUESTED_BY,
+            effect: command.steps().iter().map(|step| effect(&step.action)).max().unwrap_or(Effect::Nothing),
             has_begun: false,
             ended: None,
             restarted: false,
         }
+    }
+}
+
+fn effect(action: &Action) -> Effect {
+    match action {
+        Action::Restart(_) | Action::SetCpf(_) | Action::ChangeCpf(_) => Effect::Loud,
+        other if other.has_effect() => Effect::Quiet,
+        _ => Effect::Nothing,
     }
 }
 

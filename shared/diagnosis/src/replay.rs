@@ -38,9 +38,12 @@ impl Incidents {
                         if incident.in_hand { Stage::Closed { at: written_at, why } } else { Stage::Person };
                 }
             }
-            Record::Acknowledged(_) => {
+            Record::Acknowledged(acknowledged) => {
+                self.heard_of(&acknowledged);
                 let open = self.all.get_mut(&id).filter(|incident| !incident.is_closed());
                 match open {
+                    // Told anew at the end, unless that stands in the log.
+                    Some(it) if it.unseen().is_some() => it.in_hand = true,
                     Some(it)
                         if matches!(it.stage, Stage::Person | Stage::Nothing | Stage::Waiting { .. }) =>
                     {
@@ -94,6 +97,14 @@ impl Incidents {
                 self.call_a_person(id, DiagnosisPhase::Resolution, why, now, &mut actions);
             }
         }
+        let is_told = |it: &Incident| {
+            it.next_id().and_then(|next| self.all.get(&next)).is_some_and(|next| next.findings > 0)
+        };
+        let unseen = self.all.values().filter(|it| !it.is_closed() && !is_told(it));
+        let unseen: Vec<_> = unseen.filter_map(|it| Some((it.id, it.unseen()?))).collect();
+        for (id, (phase, why)) in unseen {
+            self.tell_unseen(id, phase, why, now, &mut actions);
+        }
         // Their entries come again, for they were not settled; from now on there is time for that.
         for incident in self.all.values_mut().filter(|it| it.findings == 0 && !it.is_closed()) {
             incident.stage = Stage::Triage { until: now + self.limits.analysis };
@@ -117,6 +128,8 @@ impl Incidents {
             severity: opened.severity,
             written: Severity::Info,
             raised_by: BTreeSet::new(),
+            // As its entries say, which come again, or its finding.
+            confidence: 0,
             folded: String::new(),
             fingerprint: opened.fingerprint.clone(),
             evidence: Vec::new(),
@@ -131,8 +144,11 @@ impl Incidents {
             advice: None,
             attempts: 0,
             in_hand: false,
+            asked: None,
+            seen_up_to: None,
             stale: false,
             echo_of: None,
+            tried: None,
             stage: Stage::Triage { until: at },
         };
         self.by_matter.insert((opened.instance.clone(), matter), opened.incident_id);
@@ -149,10 +165,12 @@ impl Incidents {
         let again_after = self.limits.again_after;
         let Some(incident) = self.all.get_mut(&finding.incident_id) else { return };
         incident.findings = incident.findings.max(number);
+        incident.asks(&finding, number);
         incident.folded =
             finding.evidence.first().map_or_else(String::new, |entry| fold::folded(&entry.excerpt));
         incident.written = finding.evidence.iter().map(|entry| entry.severity).max().unwrap_or_default();
         incident.severity = finding.severity;
+        incident.confidence = finding.confidence;
         incident.raised_by.extend(finding.severity_raised_by.iter().copied());
         incident.evidence.clone_from(&finding.evidence);
         incident.entries = finding.evidence_total;
@@ -162,6 +180,7 @@ impl Incidents {
             Decision::Remediation { command_id, runbook, .. } => {
                 incident.attempts += 1;
                 incident.runbook = Some(runbook.clone());
+                incident.tried = Some(RemediationId::from(*command_id));
                 incident.stage = Stage::UnderWay {
                     since: finding.found_at,
                     command: *command_id,
@@ -180,7 +199,9 @@ impl Incidents {
                 }
             }
             Decision::Nothing { .. } => incident.stage = Stage::Nothing,
-            Decision::Wait { .. } => incident.stage = Stage::Waiting { until: at + again_after },
+            Decision::Wait { .. } => {
+                incident.stage = Stage::Waiting { since: finding.found_at, until: at + again_after };
+            }
         }
     }
 }

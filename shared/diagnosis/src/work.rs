@@ -67,7 +67,8 @@ fn action(change: &Change) -> Result<Action, String> {
             Action::SetCpf(SetCpf { cpf_section: section, parameter, new_value, current_value })
         }
         Change::SetKernel { name, new_value } => {
-            Action::SetKernel(SetKernel { kernel_param: name, new_value, min_value: None, max_value: None })
+            let (min_value, max_value, with_cpf) = (None, None, Vec::new());
+            Action::SetKernel(SetKernel { kernel_param: name, new_value, min_value, max_value, with_cpf })
         }
         Change::CheckLicense { action } => {
             let known = [LicenseAction::CheckExpiry, LicenseAction::ValidateKey, LicenseAction::ReportUsage];

@@ -9,10 +9,16 @@ mod world;
 mod deaths; // What a successor makes of the records.
 #[path = "stories/decisions.rs"]
 mod decisions; // Command, person, nothing, wait.
+#[path = "stories/doubts.rs"]
+mod doubts; // What is known by its words alone.
 #[path = "stories/echoes.rs"]
 mod echoes; // What the log says of our own work.
 #[path = "stories/groups.rs"]
 mod groups; // What belongs together, and what is a repeat.
+#[path = "stories/helped.rs"]
+mod helped; // What failed beside other trouble.
+#[path = "stories/judged.rs"]
+mod judged; // Ten known cases, and all that is said of each.
 #[path = "stories/lost.rs"]
 mod lost; // What must not be lost on the way.
 #[path = "stories/models.rs"]

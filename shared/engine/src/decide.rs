@@ -2,12 +2,13 @@
 
 use instance_contract::{
     Action, ApprovalAnswered, ApprovalAsked, Attempt, Because, Facts, OverallStatus, Plan, PlannedStep,
-    StepCommand, StepStatus, Token, Verdict, subject::RecordKind,
+    StepCommand, StepId, StepStatus, Token, ToolResult, Verdict, subject::RecordKind,
 };
 use instance_planner::still_allowed;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    force,
     remediation::{Answer, Record, Remediation},
     retry::{delay_after, is_worth_another_try},
     self_guard,
@@ -53,7 +54,8 @@ pub fn decide(remediation: &Remediation, situation: &Situation) -> Vec<Decision>
     }
     match trouble(remediation, plan, situation) {
         Some(trouble) => unwind::decide(remediation, plan, &trouble, situation),
-        None => advance(remediation, plan, situation),
+        None => force::asked_again(remediation, plan, situation)
+            .unwrap_or_else(|| advance(remediation, plan, situation)),
     }
 }
 
@@ -69,13 +71,38 @@ fn consent(remediation: &Remediation, plan: &Plan, situation: &Situation) -> Opt
     if plan.approvals.is_empty() {
         return None;
     }
-    let k = 1;
+    match answer_to(remediation, plan, BEFORE_ANYTHING, || plan.approvals.clone(), situation) {
+        Said::Waiting(decision) => Some(vec![decision]),
+        Said::No(ending) => Some(vec![ending.decision(remediation, situation)]),
+        Said::Yes => None,
+    }
+}
+
+/// The question that comes before a plan is begun.
+const BEFORE_ANYTHING: u32 = 1;
+
+/// What a person says to a question.
+pub(crate) enum Said {
+    /// Nothing yet; or nobody was asked, or the time is over, and that is to be written.
+    Waiting(Decision),
+    No(Ending<'static>),
+    Yes,
+}
+
+/// Asks question `k`, waits for its answer until it expires, and judges it.
+pub(crate) fn answer_to(
+    remediation: &Remediation,
+    plan: &Plan,
+    k: u32,
+    reasons: impl FnOnce() -> Vec<(StepId, String)>,
+    situation: &Situation,
+) -> Said {
     let Some(asked) = remediation.asked.get(&k) else {
-        return Some(vec![ask(remediation, plan, k, situation)]);
+        return Said::Waiting(ask(remediation, plan, k, reasons(), situation));
     };
     let Some(answer) = remediation.answered.get(&k) else {
         if situation.now < asked.expires_at {
-            return Some(vec![Decision::WakeAt(asked.expires_at)]);
+            return Said::Waiting(Decision::WakeAt(asked.expires_at));
         }
         let expired = ApprovalAnswered {
             schema: ApprovalAnswered::SCHEMA.to_owned(),
@@ -87,17 +114,16 @@ fn consent(remediation: &Remediation, plan: &Plan, situation: &Situation) -> Opt
             at: situation.now,
             note: Some("nobody answered in time, and no answer means no".to_owned()),
         };
-        return Some(vec![Decision::Write(
+        return Said::Waiting(Decision::Write(
             RecordKind::ApprovalAnswered(k),
             Box::new(Record::ApprovalAnswered(expired)),
-        )]);
+        ));
     };
-    let ending = objection(remediation, plan, asked, answer)?;
-    Some(vec![ending.decision(remediation, situation)])
+    objection(remediation, plan, asked, answer).map_or(Said::Yes, Said::No)
 }
 
 /// Why an answer is no consent. `None` when it is: a yes to exactly these changes, in time, by somebody who may.
-fn objection(
+pub(crate) fn objection(
     remediation: &Remediation,
     plan: &Plan,
     asked: &ApprovalAsked,
@@ -139,7 +165,13 @@ fn objection(
     }
 }
 
-fn ask(remediation: &Remediation, plan: &Plan, k: u32, situation: &Situation) -> Decision {
+fn ask(
+    remediation: &Remediation,
+    plan: &Plan,
+    k: u32,
+    reasons: Vec<(StepId, String)>,
+    situation: &Situation,
+) -> Decision {
     let patience = SignedDuration::from_secs(i64::from(remediation.policy.approval_seconds));
     let asked = ApprovalAsked {
         schema: ApprovalAsked::SCHEMA.to_owned(),
@@ -148,7 +180,7 @@ fn ask(remediation: &Remediation, plan: &Plan, k: u32, situation: &Situation) ->
         instance: remediation.instance().clone(),
         digest: plan.digest.clone(),
         changes: plan.changes().into_iter().cloned().collect(),
-        reasons: plan.approvals.clone(),
+        reasons,
         expires_at: if remediation.policy.mutant("engine.approval-never-expires") {
             Timestamp::MAX
         } else {
@@ -162,7 +194,7 @@ fn ask(remediation: &Remediation, plan: &Plan, k: u32, situation: &Situation) ->
 /// Why a remediation cannot go on.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Trouble {
-    pub step: Option<instance_contract::StepId>,
+    pub step: Option<StepId>,
     pub reason: String,
     /// The step was refused before anything was touched.
     pub refused: bool,
@@ -173,8 +205,14 @@ fn trouble(remediation: &Remediation, plan: &Plan, situation: &Situation) -> Opt
     let failed = plan.steps.iter().find_map(|step| {
         let state = remediation.steps.get(&step.id)?;
         let (reason, refused) = match state.standing(situation.now) {
-            Standing::Answered { attempt, result, .. } if is_final(remediation, step, attempt, result) => {
+            Standing::Answered { at, attempt, result }
+                if is_final(remediation, plan, step, (attempt, at), result) =>
+            {
                 let why = result.error_message.clone().unwrap_or_else(|| result.status.as_str().to_owned());
+                let why = match force::refusal(remediation, plan, result) {
+                    Some(no) => format!("{why}; {no}"),
+                    None => why,
+                };
                 (why, result.status == StepStatus::Refused)
             }
             Standing::Lost { .. } => ("no answer came, and none can come any more".to_owned(), false),
@@ -238,10 +276,14 @@ fn is_success(remediation: &Remediation, step: &PlannedStep, now: Timestamp) -> 
 /// A failure that will not be tried again.
 fn is_final(
     remediation: &Remediation,
+    plan: &Plan,
     step: &PlannedStep,
-    attempt: Attempt,
-    result: &instance_contract::ToolResult,
+    (attempt, at): (Attempt, Timestamp),
+    result: &ToolResult,
 ) -> bool {
+    if force::is_asked_for(result) {
+        return !force::may_go_on(remediation, plan, at);
+    }
     let may_retry = match result.status {
         StepStatus::Success => return false,
         StepStatus::Failure => step.retry && is_worth_another_try(result),
@@ -339,6 +381,7 @@ pub(crate) fn send(
         plan_digest: plan.digest.clone(),
         not_after: not_after(remediation, step, situation.now),
         limit_seconds: step.limit_seconds,
+        force_agreed: force::is_agreed(remediation, plan, &step.action),
         token: situation.token,
         because: because(remediation, situation, waited_ms),
     };

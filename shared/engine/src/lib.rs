@@ -14,6 +14,7 @@
 
 mod core; // Events in, effects out.
 mod decide; // What happens next with one remediation.
+mod force; // A person is asked again before an instance is killed.
 mod remediation; // The fold.
 mod step_state;
 

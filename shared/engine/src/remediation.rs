@@ -290,10 +290,10 @@ impl Remediation {
             Phase::Ended
         } else if undoing {
             Phase::Unwinding
-        } else if self.is_begun() {
-            Phase::Running
         } else if self.asked.len() > self.answered.len() {
             Phase::WaitingApproval
+        } else if self.is_begun() {
+            Phase::Running
         } else {
             Phase::Queued
         }

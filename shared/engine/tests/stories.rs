@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod desk;
+mod force; // Before an instance is killed.
 mod replays; // What a replay compares.
 mod rules; // One story for each rule.
 

@@ -9,6 +9,7 @@ use jiff::civil::DateTime;
 
 use crate::candidates::Candidates;
 use crate::dice::{Dice, Throw};
+use crate::seed::moment_of;
 use crate::template::{Template, Templates};
 
 /// Processes that write in a stream without end; shorter batches have fewer.
@@ -50,11 +51,16 @@ pub struct Inventor<'a> {
     dice: Dice,
     sessions: Sessions,
     pen: Pen,
+    /// The template and the process of the entry before, where it may say the same again: IRIS folds such into a count.
+    last: Option<(usize, u32)>,
     pace: Pace,
     /// Microseconds that the stamp does not show yet.
     ahead: u32,
     stamped: bool,
 }
+
+/// Draws for another entry than the last before another process writes it.
+const TRIES: u32 = 8;
 
 /// What was written as one line.
 #[derive(Debug, Clone)]
@@ -66,7 +72,8 @@ pub struct Drawn<'a> {
     pub text: Range<usize>,
 }
 
-/// Invents as many entries as the request asks for, or says which of its fields no template can satisfy.
+/// Invents as many entries as the request asks for, or says which of its fields no template can satisfy. They begin at
+/// `start`, or end there when the seed was drawn: nothing lies in the future then.
 pub fn invent(
     request: &GenerationRequest,
     templates: &Templates,
@@ -78,6 +85,9 @@ pub fn invent(
         return Err(Faults::one("count", request.count, rule));
     }
     let mut inventor = Inventor::new(request, templates, seed, start)?;
+    if moment_of(seed).is_some() {
+        inventor = inventor.drawn_back(u64::from(request.count), |_, _| Ok::<(), Faults>(()))?;
+    }
     Ok((0..request.count).map(|_| inventor.entry()).collect())
 }
 
@@ -93,7 +103,8 @@ impl<'a> Inventor<'a> {
         let mut dice = Dice::of(seed);
         let sessions = Sessions::new((1 + request.count / 8).min(MOST_SESSIONS), &mut dice);
         let (pen, stamped) = (Pen::at(stamp(start)), request.include_timestamps);
-        Ok(Self { templates, candidates, dice, sessions, pen, pace: Pace::Drawn, ahead: 0, stamped })
+        let (pace, ahead, last) = (Pace::Drawn, 0, None);
+        Ok(Self { templates, candidates, dice, sessions, pen, last, pace, ahead, stamped })
     }
 
     /// The same with another pace.
@@ -102,18 +113,36 @@ impl<'a> Inventor<'a> {
         Self { pace, ..self }
     }
 
+    /// The same, begun so much earlier that the last of so many entries lies where the first would have begun. `turn` is done
+    /// before each, with its number, as it will be.
+    pub fn drawn_back<E>(
+        self,
+        entries: u64,
+        mut turn: impl FnMut(&mut Self, u64) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let (mut rehearsed, mut line) = (self.clone(), Vec::new());
+        for number in 0..entries {
+            turn(&mut rehearsed, number)?;
+            line.clear();
+            rehearsed.line(&mut line);
+        }
+        let end = moment(self.pen.timestamp());
+        let took = moment(rehearsed.pen.timestamp()).duration_since(end);
+        Ok(Self { pen: Pen::at(stamp(end.saturating_sub(took))), ..self })
+    }
+
     /// Goes on with another request: the same processes, later times. What follows depends on what came before.
     pub fn turn_to(&mut self, request: &GenerationRequest) -> Result<(), Faults> {
         self.candidates = Candidates::of(request, self.templates)?;
         Ok(())
     }
 
-    /// Appends the next line, its line end included.
+    /// Appends the next line, its line end included. It says nothing that the same process has said just before.
     #[inline]
     pub fn line(&mut self, out: &mut Vec<u8>) -> Drawn<'a> {
         let mut throw = self.dice.throw();
-        let (candidate, severity) = self.candidates.choose(&mut throw);
-        let session = self.sessions.next(&mut throw);
+        let (mut candidate, mut severity) = self.candidates.choose(&mut throw);
+        self.sessions.turn(&mut throw);
         let milliseconds = match self.pace {
             Pace::Drawn => 3 + throw.below(20_000 - 3),
             Pace::Every(microseconds) => {
@@ -124,6 +153,18 @@ impl<'a> Inventor<'a> {
             }
         };
         self.pen.advance(milliseconds);
+        let mut tries = 0;
+        while self.last == Some((address(candidate.template), self.sessions.current().process_id)) {
+            tries += 1;
+            (candidate, severity) = self.candidates.choose(&mut self.dice.throw());
+            if tries >= TRIES {
+                self.sessions.turn_to_another(&mut self.dice);
+            }
+        }
+        let session = self.sessions.current();
+        // With many values it will not say the same again.
+        self.last =
+            (!candidate.line.is_varied()).then_some((address(candidate.template), session.process_id));
         if self.stamped {
             self.pen.header(out, &session.author, digit(severity));
         } else {
@@ -167,21 +208,42 @@ struct Session {
 
 impl Sessions {
     fn new(sessions: u32, dice: &mut Dice) -> Self {
-        let range = PROCESS_IDS.end - PROCESS_IDS.start;
-        let all = (0..sessions).map(|_| {
-            let process_id = PROCESS_IDS.start + dice.throw().below(range);
-            Session { process_id, author: Author::of(process_id) }
-        });
-        Self { all: all.collect(), current: 0 }
+        Self { all: (0..sessions).map(|_| Session::draw(dice)).collect(), current: 0 }
     }
 
     #[inline]
-    fn next(&mut self, throw: &mut Throw) -> &Session {
+    fn current(&self) -> &Session {
+        &self.all[self.current]
+    }
+
+    /// The next one that is there; one more where there is no other.
+    fn turn_to_another(&mut self, dice: &mut Dice) {
+        if self.all.len() == 1 {
+            self.all.push(Session::draw(dice));
+        }
+        self.current = (self.current + 1) % self.all.len();
+    }
+
+    #[inline]
+    fn turn(&mut self, throw: &mut Throw) {
         // Both are drawn each time: a choice between two numbers costs less than a jump that nothing foretells.
         let (changes, other) = (throw.below(10) < 3, throw.place(self.all.len()));
         self.current = if changes { other } else { self.current };
-        &self.all[self.current]
     }
+}
+
+impl Session {
+    fn draw(dice: &mut Dice) -> Self {
+        let range = PROCESS_IDS.end - PROCESS_IDS.start;
+        let process_id = PROCESS_IDS.start + dice.throw().below(range);
+        Self { process_id, author: Author::of(process_id) }
+    }
+}
+
+/// Tells templates apart without a look at their names.
+#[inline]
+fn address(template: &Template) -> usize {
+    std::ptr::from_ref(template).addr()
 }
 
 #[inline]

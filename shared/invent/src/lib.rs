@@ -21,7 +21,7 @@ mod template;
 pub use crate::inventor::{Drawn, Invented, Inventor, Pace, invent};
 pub use crate::message::{Label, Meaning, Said, Speaker, compose, error_type, severity};
 pub use crate::messages::messages;
-pub use crate::seed::{draw_seed, start_of};
+pub use crate::seed::{draw_seed, moment_of, start_of};
 pub use crate::template::{Template, TemplateError, Templates};
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ pub struct Line {
     slots: Vec<Filling>,
     /// The variable parts in their order, each with the text that follows it.
     rest: Vec<(usize, Bytes)>,
+    /// There are so many texts that the same one will not come twice running.
+    varied: bool,
 }
 
 /// What a variable part may be: the lowest value and how many there are. The same one twice in a text takes the same.
@@ -35,6 +37,9 @@ struct Bytes {
 const LEAD: usize = 128;
 /// Most other parts of texts are shorter.
 const PART: usize = 64;
+
+/// Texts of which nobody sees one twice running.
+const MANY: u64 = 1_000_000;
 
 impl Line {
     pub fn of(template: &Template) -> Self {
@@ -60,7 +65,15 @@ impl Line {
         text.push('\n');
         close(&mut slot, &mut text);
         let lead = lead.expect("the first close is that of the lead");
-        Self { lead, text_at, slots: template.slots().iter().map(Filling::of).collect(), rest }
+        let slots: Vec<Filling> = template.slots().iter().map(Filling::of).collect();
+        let texts = slots.iter().fold(1_u64, |texts, slot| texts.saturating_mul(u64::from(slot.values)));
+        Self { lead, text_at, slots, rest, varied: texts >= MANY }
+    }
+
+    /// Are there so many texts that the same one will not come twice running?
+    #[inline]
+    pub fn is_varied(&self) -> bool {
+        self.varied
     }
 
     /// Appends category, text and line end; tells where the text begins.

@@ -6,13 +6,13 @@ use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use crate::message::{Label, Meaning, Said, Speaker, compose};
-use crate::{Invented, inventor::stamp};
+use crate::{Invented, inventor::stamp, seed::moment_of};
 
 /// Namespace of the ids of invented messages.
 const INVENTED: Uuid = Uuid::from_u128(0x8b57_1f42_6a0d_4c19_9e36_51c2_d70b_e3a4);
 
 /// The invented entries as IrisMessages. Everything in them follows from seed and entry, times too: the stamps count as
-/// UTC, and a message is generated when it occurs. `first` is the number of the first entry among all of that seed.
+/// UTC, and a message is generated when its seed was drawn, or when it occurs where that is later or unknown. `first` is the number of the first entry among all of that seed.
 pub fn messages(
     entries: &[Invented],
     seed: u64,
@@ -20,6 +20,7 @@ pub fn messages(
     host: &HostName,
     instance: &InstanceName,
 ) -> Vec<IrisMessage> {
+    let drawn_at = moment_of(seed);
     let speaker = Speaker { host, instance, origin: Origin::Emulated };
     let one = |(index, entry): (u64, &Invented)| {
         let name = format!("{host}\0{instance}\0{seed}\0{index}\0{}", entry.raw);
@@ -38,7 +39,7 @@ pub fn messages(
             message_id: MessageId::from_uuid(id),
             trace_id: TraceId::from_bytes(*id.as_bytes()),
             occurred_at: entry.stamped.then_some(at),
-            generated_at: at,
+            generated_at: drawn_at.map_or(at, |drawn| drawn.max(at)),
         };
         let meaning = Meaning::of(&said.text, said.severity, said.category.as_deref());
         compose(speaker, label, said, meaning)

@@ -20,11 +20,16 @@ pub fn draw_seed(now: Timestamp, rng: &mut impl Rng) -> u64 {
     (seconds << MOMENT_AT_BIT) | u64::from(rng.random_range(0..1_u32 << MOMENT_AT_BIT))
 }
 
-/// When the messages of a seed begin: the moment that was drawn with it, else some time in 2026.
+/// The moment that was drawn with a seed; `None` when it holds none.
+pub fn moment_of(seed: u64) -> Option<Timestamp> {
+    let moment = i64::try_from(seed >> MOMENT_AT_BIT).ok().filter(|moment| MOMENTS.contains(moment))?;
+    Timestamp::from_second(moment).ok()
+}
+
+/// When a stream of a seed begins, and where a batch of a drawn one ends ([`crate::Inventor::drawn_back`]): the moment that
+/// was drawn with it, else some time in 2026.
 pub fn start_of(seed: u64) -> DateTime {
-    let moment = i64::try_from(seed >> MOMENT_AT_BIT).ok().filter(|moment| MOMENTS.contains(moment));
     let within = i64::try_from(seed % SECONDS_OF_A_YEAR).expect("less than a year");
-    let second = moment.unwrap_or(FIRST_OF_2026 + within);
-    let instant = Timestamp::from_second(second).expect("this century is in range");
-    instant.to_zoned(TimeZone::UTC).datetime()
+    let in_2026 = || Timestamp::from_second(FIRST_OF_2026 + within).expect("this century is in range");
+    moment_of(seed).unwrap_or_else(in_2026).to_zoned(TimeZone::UTC).datetime()
 }

@@ -133,3 +133,47 @@ fn a_drawn_seed_holds_its_moment() {
         assert_eq!(start_of(seed).year(), 2026, "{seed}");
     }
 }
+
+#[test]
+fn a_batch_of_a_drawn_seed_ends_when_it_was_drawn() {
+    let now: Timestamp = "2026-11-21T08:00:00Z".parse().unwrap();
+    let (templates, host, instance) = (templates(), "h".parse().unwrap(), "IRIS".parse().unwrap());
+    for draw in 0..20 {
+        let seed = draw_seed(now, &mut ChaCha8Rng::seed_from_u64(draw));
+        let again = || invent(&request(100), &templates, seed, start_of(seed)).unwrap();
+        let entries = again();
+        assert_eq!(entries.last().unwrap().at.to_string(), "2026-11-21T08:00:00");
+        assert!(entries.windows(2).all(|pair| pair[0].at < pair[1].at), "times rise");
+        assert_eq!(raw(&entries), raw(&again()));
+        for message in messages(&entries, seed, 0, &host, &instance) {
+            assert_eq!(message.generated_at, now);
+            assert!(message.occurred_at.unwrap() <= now);
+        }
+    }
+}
+
+#[test]
+fn no_process_says_the_same_twice_running() {
+    let templates = templates();
+    let config = GenerationRequest {
+        error_category: Some(ErrorType::Config),
+        severity_range: (Severity::Fatal, Severity::Fatal),
+        ..request(100)
+    };
+    let only = |name: &str| GenerationRequest { template_name: Some(name.to_owned()), ..request(5) };
+    let fixed: Vec<&str> = templates
+        .all()
+        .iter()
+        .filter(|template| template.slots().is_empty())
+        .map(|template| template.name.as_str())
+        .collect();
+    assert!(!fixed.is_empty());
+    for request in [config, only(fixed[0]), only(fixed[fixed.len() / 2])] {
+        for seed in 0..20 {
+            let entries = invent(&request, &templates, seed, start_of(seed)).unwrap();
+            let same =
+                |pair: &&[Invented]| pair[0].process_id == pair[1].process_id && pair[0].text == pair[1].text;
+            assert_eq!(entries.windows(2).find(same), None);
+        }
+    }
+}

@@ -76,6 +76,7 @@ proptest! {
         let after = document.to_bytes();
         let reread = Document::parse(&after);
         prop_assert_eq!(reread.get(section, entry.name), Some(value.as_str()));
+        prop_assert_eq!(&reread, &document.as_read(), "what is in memory is what a reader will see");
         let (before_lines, after_lines) = (lines(&bytes), lines(&after));
         prop_assert_eq!(before_lines.len(), after_lines.len());
         let changed: Vec<usize> =
@@ -107,6 +108,7 @@ proptest! {
         prop_assert_eq!(diff(&original, &document).len(), 1);
         document.remove(&section, &name, &value).unwrap();
         prop_assert_eq!(document.to_bytes(), bytes);
+        prop_assert_eq!(document.as_read(), original);
     }
 
     #[test]

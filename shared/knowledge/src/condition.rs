@@ -18,10 +18,11 @@ pub struct Condition {
     pub wordings: Vec<Wording>,
     /// The kind of problem, as an IrisMessage tells it.
     pub class: ErrorType,
-    /// Severities seen with this text, 0..=3; empty when unknown. Not used for matching: IRIS logs parts of a
-    /// serious event as information.
+    /// Severities seen with any of its wordings, 0..=3, rising; empty when unknown. Each wording has its own. Not used
+    /// for matching: IRIS logs parts of a serious event as information.
     pub severities: Vec<u8>,
-    /// Categories seen, without brackets; empty when none or unknown. Not used for matching either.
+    /// Categories seen with any of its wordings, without brackets; empty when none or unknown. Not used for matching
+    /// either.
     pub categories: Vec<String>,
     /// Where such a text is found.
     pub place: Place,
@@ -99,7 +100,18 @@ pub struct Decision<'a> {
     pub after_seconds: u32,
 }
 
+/// Words that are written in capitals.
+const SHORT: &[&str] = &["cpf", "ecp", "sql", "wij"];
+
 impl Condition {
+    /// Its name in words for people: `wij-expansion-failed` is "WIJ expansion failed".
+    pub fn title(&self) -> String {
+        let word = |word: &str| if SHORT.contains(&word) { word.to_uppercase() } else { word.to_owned() };
+        let words = self.id.split('-').map(word).collect::<Vec<_>>().join(" ");
+        let mut letters = words.chars();
+        letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    }
+
     /// Who acts, given these facts. A fact that nobody knows makes no case hold that asks for its value.
     pub fn decide(&self, facts: &Facts) -> Decision<'_> {
         let holds = |case: &&Case| case.when.iter().all(|given| given.holds(facts));
@@ -122,22 +134,35 @@ impl Condition {
         self.cases.iter().chain(whole.into_iter().flat_map(|whole| &whole.cases))
     }
 
-    /// How sure one can be that an entry with these words is this condition, in percent: a wording that was read in a
-    /// source, or one that is our guess.
-    pub fn confidence(&self) -> u8 {
-        if self.wording_known { 95 } else { 60 }
+    /// How sure one can be that an entry with these words, written with that severity, is this condition, in percent: 95
+    /// where a source shows the wording; 75 where none shows it with that severity, for other programs can write into a log
+    /// too; 60 where the wording is our guess.
+    pub fn confidence(&self, severity: u8) -> u8 {
+        match self.wording_known {
+            false => 60,
+            true if self.is_written_as(severity) => 95,
+            true => 75,
+        }
+    }
+
+    /// Was it ever seen with that severity? Where nobody has seen any, all of them fit.
+    pub fn is_written_as(&self, severity: u8) -> bool {
+        self.severities.is_empty() || self.severities.contains(&severity)
     }
 }
 
 /// One way in which a condition is written.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Wording {
     /// Fixed parts that must all occur, in this order; case and blank runs do not matter.
     pub texts: Vec<String>,
     /// A whole message with the variable parts filled in.
     pub example: String,
+    /// Severities seen with these words, 0..=3; empty when unknown.
+    pub severities: Vec<u8>,
+    /// Categories seen with these words, without brackets; empty when none or unknown.
+    pub categories: Vec<String>,
 }
 
 /// Who answers a condition.

@@ -3,6 +3,7 @@
 mod check;
 mod load;
 mod own;
+mod release; // Which releases hold it.
 mod suggest;
 mod table;
 
@@ -177,22 +178,6 @@ impl Parameter {
             Activation::Unknown => "is not documented to take effect without a restart, so one is assumed",
         }
     }
-
-    /// Whether files of a release are known to hold it; `version` is written `2024.2`, as in `[ConfigFile]`.
-    ///
-    /// True when the version cannot be read: nothing is known against it then.
-    pub fn is_held_by(&self, version: &str) -> bool {
-        let Some(version) = release(version) else { return true };
-        let bound = |text: &Option<String>| text.as_deref().and_then(release);
-        bound(&self.since).is_none_or(|since| since <= version)
-            && bound(&self.until).is_none_or(|until| version <= until)
-    }
-}
-
-/// Year and number of a release.
-fn release(version: &str) -> Option<(u32, u32)> {
-    let mut parts = version.trim().split('.');
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 #[cfg(test)]

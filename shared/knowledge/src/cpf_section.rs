@@ -82,6 +82,11 @@ fn read(file: &str, text: &str) -> Result<Vec<Section>, DataError> {
     Ok(rows.into_iter().map(|row| row.value).collect())
 }
 
+/// Why an entry of a list section counts as one that needs a restart. IRIS has actions of a CPF merge for some of them
+/// (`CreateDatabase`, `CreateNamespace`; CM); whether a running instance takes up a line that is written to its file, no
+/// source says.
+pub const LIST_RESTART_REASON: &str = "is an entry of a list: no source says that a running instance takes it up, so it counts from the next start";
+
 #[cfg(test)]
 mod tests {
     use super::{SectionKind, is_list_section, section, sections};

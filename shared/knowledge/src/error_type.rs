@@ -74,6 +74,11 @@ pub fn classify_error_type(text: &str, severity: u8, category: Option<&str>) -> 
     if let Some(condition) = Matcher::builtin().classify(text) {
         return condition.class;
     }
+    guess_error_type(text, severity, category)
+}
+
+/// As [`classify_error_type`], by words and category alone: what is made of a text that no row knows.
+pub fn guess_error_type(text: &str, severity: u8, category: Option<&str>) -> ErrorType {
     WORDS.class_of(text, severity).or_else(|| WORDS.class_of_category(category?)).unwrap_or(ErrorType::Other)
 }
 

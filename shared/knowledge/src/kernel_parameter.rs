@@ -12,6 +12,11 @@ use crate::value::{ValueFault, canonical_decimal};
 pub use cpu_list::{CpuList, InvalidCpuList};
 pub use recommended::Recommended;
 
+/// The parameters of `[config]` by which the shared memory of an instance grows or shrinks at its next start, and whether it
+/// is of huge pages: what an [`iris_need`](KernelParameter::iris_need) is reckoned from.
+pub const MEMORY_OF_CPF: [&str; 7] =
+    ["globals", "routines", "gmheap", "jrnbufs", "MaxServers", "MaxServerConn", "memlock"];
+
 /// The allowed parameter of that name, written with dots or slashes, with or without `/proc/sys/` or `/sys/`.
 ///
 /// The name is only looked up, never used as a path: paths come from the row.

@@ -31,7 +31,8 @@
 //! - **A log message** ([`Condition`]): a `[[condition]]` in the file of its section in `data/conditions/`.
 //!   `texts` are the fixed parts, in order; leave out what varies, and any severity or category. `example` is a
 //!   whole message with the variable parts filled in: a test demands that exactly this row answers to it. Other
-//!   wordings of the same condition go to `other_wordings`. The source tags are explained in `README.md`.
+//!   wordings of the same condition go to `other_wordings`, each with its own `severities` and `categories` where it
+//!   was seen with others than the first. The source tags are explained in `README.md`.
 //! - **A CPF parameter** ([`Parameter`]): one line under its `[section]` in `data/cpf_parameters.toml`.
 //!   A test holds a literal `default` against the row's own type and range.
 //! - **A kernel parameter** ([`KernelParameter`]): a `[[parameter]]` in `data/kernel_parameters.toml`. What is
@@ -51,6 +52,7 @@ mod matcher;
 mod severity;
 
 mod cpf_danger;
+mod cpf_list; // Whether an entry of a list fits the rest of the file.
 mod cpf_parameter;
 mod cpf_section;
 mod cpf_version;
@@ -70,19 +72,20 @@ pub use crate::catalogue::{Catalogue, condition, conditions};
 pub use crate::census::{Count, census};
 pub use crate::condition::{Answer, Case, Condition, Decision, Frequency, Place, Restart, Wording};
 pub use crate::cpf_danger::{Danger, HostRoom, dangers};
+pub use crate::cpf_list::list_fault;
 pub use crate::cpf_parameter::{
     Activation, Parameter, ParameterKind, parameter, parameters, parameters_of, suggest,
 };
-pub use crate::cpf_section::{Section, SectionKind, is_list_section, section, sections};
+pub use crate::cpf_section::{LIST_RESTART_REASON, Section, SectionKind, is_list_section, section, sections};
 pub use crate::cpf_version::{CpfVersion, cpf_versions, is_known_cpf_version};
-pub use crate::error_type::{ErrorType, classify_error_type};
+pub use crate::error_type::{ErrorType, classify_error_type, guess_error_type};
 pub use crate::facts::{Asked, EntryText, Fact, FactKind, FactValue, Facts, UnknownFact, fact, facts};
 pub use crate::given::{Given, Test};
 pub use crate::host_setting::{HostSetting, host_settings};
 pub use crate::instance_fact::{Door, InstanceFact, instance_facts};
 pub use crate::kernel_parameter::{
-    CpuList, Forbidden, InvalidCpuList, KernelKind, KernelParameter, KernelRoot, Need, Recommended,
-    forbidden, forbidden_names, kernel_parameter, kernel_parameters,
+    CpuList, Forbidden, InvalidCpuList, KernelKind, KernelParameter, KernelRoot, MEMORY_OF_CPF, Need,
+    Recommended, forbidden, forbidden_names, kernel_parameter, kernel_parameters,
 };
 pub use crate::matcher::{AlreadyInForce, Matcher};
 pub use crate::rows::DataError;

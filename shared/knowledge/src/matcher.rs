@@ -6,7 +6,7 @@ use std::sync::{LazyLock, OnceLock};
 use aho_corasick::AhoCorasick;
 
 use crate::catalogue::Catalogue;
-use crate::condition::Condition;
+use crate::condition::{Condition, Wording};
 use crate::text::folded;
 
 /// Finds the condition that a text means, among all rows at once.
@@ -32,6 +32,8 @@ struct Use {
 #[derive(Debug)]
 struct Known {
     condition: usize,
+    /// Which of the condition's wordings.
+    place: usize,
     parts: usize,
     /// Bytes of fixed text: the measure of how specific a wording is.
     fixed_bytes: usize,
@@ -82,7 +84,7 @@ impl Matcher {
         let mut uses: Vec<Vec<Use>> = Vec::new();
         let mut wordings = Vec::new();
         for (condition, row) in catalogue.conditions().iter().enumerate() {
-            for wording in &row.wordings {
+            for (place, wording) in row.wordings.iter().enumerate() {
                 let mut fixed_bytes = 0;
                 for (part, text) in wording.texts.iter().enumerate() {
                     let text = folded(text);
@@ -94,7 +96,7 @@ impl Matcher {
                     });
                     uses[pattern].push(Use { wording: wordings.len(), part });
                 }
-                wordings.push(Known { condition, parts: wording.texts.len(), fixed_bytes });
+                wordings.push(Known { condition, place, parts: wording.texts.len(), fixed_bytes });
             }
         }
         let automaton = AhoCorasick::new(&patterns).expect("the parts of a catalogue fit one automaton");
@@ -108,6 +110,11 @@ impl Matcher {
 
     /// The condition that `text` means: the text of one whole message, continuation lines included.
     pub fn classify(&self, text: &str) -> Option<&Condition> {
+        self.recognise(text).map(|(condition, _)| condition)
+    }
+
+    /// As [`classify`](Self::classify), with the wording that answered.
+    pub fn recognise(&self, text: &str) -> Option<(&Condition, &Wording)> {
         let text = folded(text);
         let mut progress = vec![Progress::default(); self.wordings.len()];
         let mut best: Option<usize> = None;
@@ -126,7 +133,11 @@ impl Matcher {
                 }
             }
         }
-        best.map(|wording| &self.catalogue.conditions()[self.wordings[wording].condition])
+        best.map(|best| {
+            let known = &self.wordings[best];
+            let condition = &self.catalogue.conditions()[known.condition];
+            (condition, &condition.wordings[known.place])
+        })
     }
 
     fn beats(&self, candidate: usize, best: usize) -> bool {

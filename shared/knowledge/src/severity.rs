@@ -153,6 +153,24 @@ mod tests {
         assert_eq!(severity("Nothing special", 2), 2);
     }
 
+    /// A warning about payment, logons, billing or production is severe; within another word, or as information, it is not.
+    #[test]
+    fn what_users_and_money_hang_on_is_severe_as_a_whole_word() {
+        let severity = |text: &str, stated| raised(stated, text, None, 1).severity;
+        for text in [
+            "Payment: queue 3 is late",
+            "the AUTH service answers late",
+            "task billing-7 is late",
+            "item of production/EU is late",
+        ] {
+            assert_eq!((severity(text, 1), severity(text, 0), severity(text, 3)), (2, 0, 3), "{text}");
+            assert!(matches!(raised(1, text, None, 1).by[..], [RaisedBy::Word(_)]), "{text}");
+        }
+        for text in ["the author of it is late", "prepayments", "authority", "rebillings", "reproduction 3"] {
+            assert_eq!(severity(text, 1), 1, "{text}");
+        }
+    }
+
     #[test]
     fn a_row_knows_better_than_words() {
         let certificate = condition("certificates-expired").unwrap();
@@ -165,6 +183,13 @@ mod tests {
         let suspended = condition("database-error-suspends-system").unwrap();
         let raised = raised(0, "Suspending system due to <DATABASE> error", Some(suspended), 1);
         assert_eq!((raised.severity, raised.by), (3, vec![RaisedBy::Catalogue]));
+    }
+
+    #[test]
+    fn what_a_person_has_to_see_to_is_no_information() {
+        let stopped = condition("daemon-stopped-by-signal").unwrap();
+        let raised = raised(0, &stopped.wordings[0].example, Some(stopped), 1);
+        assert_eq!((raised.severity, raised.by), (1, vec![RaisedBy::Catalogue]));
     }
 
     #[test]

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use instance_iris::cpf::Document;
 use instance_iris::messages_log::{Severity, parse};
 use instance_knowledge::{
-    ErrorType, Matcher, ParameterKind, SectionKind, classify_error_type, parameter, parameters_of, section,
+    ErrorType, Matcher, ParameterKind, Place, SectionKind, classify_error_type, condition, parameter,
+    parameters_of, section,
 };
 
 use crate::skipped::skipped;
@@ -162,4 +163,79 @@ fn the_texts_of_the_reference_catalogue_are_answered_when_it_exists() {
     let known_gaps = ["[SYSTEM MONITOR] \u{2026}", "IRIS.WIJ", "[Startup] ShutdownTimeout"];
     unanswered.retain(|text| !known_gaps.contains(&text.as_str()));
     assert!(unanswered.is_empty(), "{}", unanswered.join("\n"));
+}
+
+/// Where in the kernel an entry was raised, and which object it names, is as real entries have it.
+#[test]
+fn examples_name_the_places_that_real_entries_name() {
+    let logs: Vec<String> = samples("", ".log")
+        .into_iter()
+        .map(|(_, bytes)| String::from_utf8_lossy(&bytes).into_owned())
+        .collect();
+    for (id, part) in [
+        ("cpf-parse-failed", "sqio.c#1 $ 3658 0"),
+        ("journal-freeze-at-start", "journal.c#1 $ 10923 0"),
+        ("cpf-value-required", "::WebServer(2@Config.Startup,ID=)"),
+    ] {
+        let row = condition(id).unwrap();
+        assert!(row.wordings.iter().any(|wording| wording.example.contains(part)), "{id}");
+        assert!(logs.is_empty() || logs.iter().any(|log| log.contains(part)), "no real log holds {part}");
+    }
+}
+
+/// A row says of each of its wordings with which severity and category it was seen.
+#[test]
+fn entries_of_real_logs_have_the_severity_and_category_of_their_wording_when_samples_exist() {
+    let mut strange = std::collections::BTreeSet::new();
+    for (_, bytes) in samples("", ".log") {
+        for entry in parse(&bytes) {
+            let Some(header) = &entry.header else { continue };
+            let text = entry.message_text();
+            let (Some(severity), Some((row, wording))) =
+                (header.severity, Matcher::builtin().recognise(&text))
+            else {
+                continue;
+            };
+            let category_is_known =
+                header.category.as_ref().is_none_or(|category| wording.categories.contains(category));
+            if !wording.severities.contains(&severity.as_u8()) || !category_is_known {
+                let (severity, category) = (severity.as_u8(), header.category.as_deref().unwrap_or("-"));
+                strange.insert(format!("{} {severity} {category}: {}", row.id, template(&text)));
+            }
+        }
+    }
+    let strange: Vec<_> = strange.into_iter().collect();
+    assert!(strange.is_empty(), "{}", strange.join("\n"));
+}
+
+/// What a row of the reference's tables says of severities: the figures of its second column, and those that the first
+/// gives to single lines (`severity 0`). Empty where nobody knows.
+fn severities_of(row: &str) -> Vec<u8> {
+    let row = row.replace("\\|", "\u{1}");
+    let cell = |column| row.split('|').nth(column).unwrap_or_default();
+    let of_lines = cell(1).split("severity ").skip(1).filter_map(|rest| rest.chars().next());
+    of_lines.chain(cell(2).chars()).filter_map(|digit| digit.to_digit(10)?.try_into().ok()).collect()
+}
+
+#[test]
+fn no_wording_has_a_severity_that_the_reference_catalogue_does_not_give_it_when_it_exists() {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/reference/iris/error-catalogue.md");
+    let Ok(catalogue) = fs::read_to_string(&path) else {
+        return skipped(format_args!("there is no {}", path.display()));
+    };
+    let tables = catalogue.split("## 11.").next().expect("a first part");
+    let (mut strange, mut looked_at) = (Vec::new(), 0);
+    for line in tables.lines().filter(|line| line.starts_with('|')) {
+        let told = severities_of(line);
+        for text in quoted_texts(line) {
+            let Some((row, wording)) = Matcher::builtin().recognise(&text) else { continue };
+            looked_at += 1;
+            // Also quoted in a row about something else: what names an application's error log.
+            if row.place == Place::MessagesLog && wording.severities.iter().any(|it| !told.contains(it)) {
+                strange.push(format!("{} {:?}, the reference {told:?}: {text}", row.id, wording.severities));
+            }
+        }
+    }
+    assert!(strange.is_empty() && looked_at > 80, "{looked_at} texts\n{}", strange.join("\n"));
 }

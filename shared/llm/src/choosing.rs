@@ -28,8 +28,9 @@ const TEMPLATE: Template = Template {
 
 /// A choice is three short fields.
 const ANSWER_TOKENS: u32 = 200;
-/// Of facts and of entries so many are told.
-const MOST_TOLD: usize = 20;
+/// Of entries so many are told, and of facts: all that the agents can know, and what is known besides.
+const MOST_ENTRIES: usize = 20;
+const MOST_FACTS: usize = 48;
 const LONGEST_LABEL: usize = 200;
 
 /// One thing that code has allowed before any text was read, with what a model sees of it.
@@ -101,8 +102,8 @@ pub async fn choose<'a, A>(
     let shown = if model.shows_entries() { &case.entries[..] } else { &[] };
     let facts = case.facts.iter().map(|(name, value)| Fill::Ours(format!("- {name}: {value}")));
     let values = [
-        ("facts", lines(facts)),
-        ("entries", lines(shown.iter().cloned().map(Fill::Outside))),
+        ("facts", lines(facts.take(MOST_FACTS))),
+        ("entries", lines(shown.iter().take(MOST_ENTRIES).cloned().map(Fill::Outside))),
         ("options", Fill::Ours(choices.listed())),
     ];
     let prompt = TEMPLATE.fill(&values).expect("a test holds the template against its values");
@@ -124,7 +125,7 @@ pub async fn choose<'a, A>(
 }
 
 fn lines(lines: impl Iterator<Item = Fill>) -> Fill {
-    let lines: Vec<Fill> = lines.take(MOST_TOLD).collect();
+    let lines: Vec<Fill> = lines.collect();
     if lines.is_empty() { Fill::ours("none are shown") } else { Fill::Lines(lines) }
 }
 

@@ -18,6 +18,7 @@ mod question;
 mod choice; // What a model may answer.
 mod choosing;
 mod form;
+mod placeholder;
 mod prompt; // What it is told.
 pub mod untrusted;
 
@@ -43,6 +44,7 @@ pub use crate::{
     error::{Error, Failure},
     form::{Form, Typed, WrongAnswer},
     model::{Model, Parts, SetupError},
+    placeholder::Placeholders,
     prompt::{Error as PromptError, Fill, Prompt, Template},
     provider::{CallError, Listener, Usage},
     question::{Answered, Question, Source, Task},

@@ -13,6 +13,7 @@ mod live; // What a running instance takes up at once.
 mod order; // Dependencies first.
 mod permit; // What policy says to a command as a whole.
 mod policy;
+mod sized; // What follows from a CPF that the same plan changes.
 mod verification;
 
 pub use permit::{forbidden, refused_at_sight, still_allowed, too_soon};

@@ -10,6 +10,7 @@ use crate::{
     live::{live, targets},
     permit::{is_drastic, refusals, unknown_version},
     policy::Policy,
+    sized::{note, sized},
     verification::verification,
 };
 
@@ -34,8 +35,7 @@ pub enum Rejection {
 
 /// The questions whose answers [`plan`] needs, one a step.
 pub fn questions(command: &RemediationCommand) -> Vec<Question> {
-    command
-        .steps()
+    sized(command.steps())
         .into_iter()
         .map(|step| Question { agent: step.tool.agent(), step: step.id, action: step.action })
         .collect()
@@ -48,7 +48,8 @@ pub fn plan(command: &RemediationCommand, facts: &Facts, policy: &Policy) -> Res
         return Err(Rejection::Refused(Faults(refusals)));
     }
     let mut steps: Vec<PlannedStep> = Vec::new();
-    let (requests, mut warnings) = fold(command.steps());
+    let (requests, mut warnings) = fold(sized(command.steps()));
+    warnings.extend(requests.iter().filter_map(note));
     let mut approvals = Vec::new();
     let mut faults = Vec::new();
     let mut drastic = 0;

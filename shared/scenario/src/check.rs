@@ -1,10 +1,13 @@
 //! Whether a scenario makes sense: above all, whether its truth can be reached.
 
+mod words;
+
 use std::fmt;
 
-use instance_knowledge::{Condition, Restart, condition, kernel_parameter, parameter};
+use instance_knowledge::{Condition, Matcher, Restart, condition, kernel_parameter, parameter};
 
-use crate::scenario::{Scenario, Symptom};
+use crate::compared::why_unseen;
+use crate::scenario::{ModelPart, Scenario};
 use crate::step::Step;
 use crate::target::Target;
 use crate::truth::{Answer, Remedy, Truth};
@@ -64,9 +67,19 @@ fn whole(scenario: &Scenario, found: &mut Found) {
         );
     }
     for (number, symptom) in scenario.symptom.iter().enumerate() {
-        if *symptom == Symptom::default() {
-            found.note(&format!("symptom {}", number + 1), "names nothing that could be seen");
+        for rule in words::symptom(symptom) {
+            found.note(&format!("symptom {}", number + 1), rule);
         }
+    }
+    for rule in words::limits(&scenario.limits) {
+        found.note("limits", rule);
+    }
+    let curable = scenario.truth.iter().any(|it| it.told_as.is_some() && it.answer == Answer::Remedy);
+    if scenario.model == Some(ModelPart::Needed) && !curable {
+        found.note(
+            "model",
+            "it is needed where a remedy is right and the words are unknown, and that is nowhere",
+        );
     }
     if scenario.by_hand.trim().is_empty() {
         found.note("by_hand", "says nothing, so nobody could show that the cause is real");
@@ -123,6 +136,9 @@ fn steps(scenario: &Scenario, found: &mut Found) {
                     );
                 }
             }
+            if let Some(rule) = words::step(step) {
+                found.note(&place, rule);
+            }
             if let Step::Kernel { name, .. } = step
                 && kernel_parameter(name).is_none()
             {
@@ -140,6 +156,12 @@ fn truth_rules(truth: &Truth, scenario: &Scenario) -> Vec<String> {
     if truth.cause.trim().is_empty() {
         rules.push("the cause says nothing".to_owned());
     }
+    if let Some(known) = truth.told_as.as_deref().and_then(|text| Matcher::in_force().classify(text)) {
+        rules.push(format!("the catalogue knows what it is told as: that is {}", known.id));
+    }
+    if truth.told_as.as_deref().is_some_and(|text| text.trim().is_empty()) {
+        rules.push("every message holds the empty text that it is told as".to_owned());
+    }
     match (truth.answer, truth.remedies.is_empty()) {
         (Answer::Remedy, true) => {
             rules.push("the answer is a remedy, and none is accepted: it could never be reached".to_owned());
@@ -149,6 +171,7 @@ fn truth_rules(truth: &Truth, scenario: &Scenario) -> Vec<String> {
         }
         _ => {}
     }
+    rules.extend(truth.must_not_touch.iter().filter_map(why_unseen));
     let reasons: Vec<Option<String>> =
         truth.remedies.iter().map(|remedy| why_out_of_reach(remedy, truth, row, scenario)).collect();
     if !reasons.is_empty() && reasons.iter().all(Option::is_some) {
@@ -163,6 +186,9 @@ fn why_out_of_reach(remedy: &Remedy, truth: &Truth, row: &Condition, scenario: &
     if remedy.changes.is_empty() && !remedy.restart {
         return Some("a remedy that changes nothing".to_owned());
     }
+    if remedy.force && !remedy.restart {
+        return Some("who forces it down has to start it again: force needs restart = true".to_owned());
+    }
     if remedy.restart && row.must_not_restart {
         return Some(format!("the catalogue forbids a restart for {}", row.id));
     }
@@ -176,7 +202,8 @@ fn why_out_of_reach(remedy: &Remedy, truth: &Truth, row: &Condition, scenario: &
         return Some("a value needs exactly one change".to_owned());
     }
     let value = remedy.value.as_deref();
-    remedy.changes.iter().find_map(|target| why_impossible(target, value, scenario))
+    let impossible = remedy.changes.iter().find_map(|target| why_impossible(target, value, scenario));
+    impossible.or_else(|| words::why_no_cure(remedy, &row.id))
 }
 
 fn why_impossible(target: &Target, value: Option<&str>, scenario: &Scenario) -> Option<String> {
@@ -262,6 +289,12 @@ mod tests {
                 "mismatch-wij-present\"",
                 "forbids a restart for mismatch-wij-present",
             ),
+            (
+                "cpf [config] globals",
+                "kernel vm.swappiness",
+                "kernel vm.swappiness cures no global-buffers-insufficient: the runbook is grow-database-cache",
+            ),
+            ("restart = true", "restart = false\nforce = true", "force needs restart = true"),
             ("global-buffers-insufficient\"", "bad-luck\"", "no row \"bad-luck\" is in the error catalogue"),
         ] {
             let error = told(from, to);
@@ -272,6 +305,55 @@ mod tests {
         let without = &good[..remedies];
         let error = Scenario::read("mine", without).unwrap_err().to_string();
         assert!(error.contains("none is accepted: it could never be reached"), "{error}");
+    }
+
+    #[test]
+    fn what_nobody_would_see_cannot_be_forbidden() {
+        for (path, rule) in [
+            ("mgr/messages.log", "is the instance's own, so nobody would see"),
+            ("mgr/../../x", "is no file of the world"),
+            ("/etc/passwd", "is no file of the world"),
+            ("iris.cpf", "write cpf [section] parameter"),
+            ("host/sys/vm/swappiness", "write kernel name"),
+        ] {
+            let error = told("must_not_touch = []", &format!("must_not_touch = [\"file {path}\"]"));
+            assert!(error.contains(rule), "{error}\nshould tell: {rule}");
+        }
+    }
+
+    #[test]
+    fn words_that_no_run_could_do_anything_with_are_refused_when_they_are_read() {
+        let step = |text: &str| format!("[[fault]]\n{text}\n\n[[fault]]\ndo = \"load\"");
+        let symptom = |text: &str| format!("[[symptom]]\n{text}\n");
+        for (from, to, rule) in [
+            (
+                "[[fault]]\ndo = \"load\"",
+                step("do = \"kill\"\nprocess = \"FOO\""),
+                "fault 1: process \"FOO\" is none of CONTROL, WRTDMN,",
+            ),
+            (
+                "[[fault]]\ndo = \"load\"",
+                step("do = \"cpf\"\nsection = \"nope\"\nparameter = \"x\"\nvalue = \"1\""),
+                "fault 1: no CPF section [nope] is known",
+            ),
+            (
+                "[[fault]]\ndo = \"load\"",
+                step("do = \"cpf\"\nsection = \"config\"\nparameter = \"golbals\"\nvalue = \"1\""),
+                "fault 1: no parameter \"golbals\" of [config] is known",
+            ),
+            ("[[symptom]]\n", symptom("health = \"purple\""), "symptom 1: health \"purple\" is none of ok,"),
+            (
+                "[[symptom]]\n",
+                symptom("state = \"purple\""),
+                "symptom 1: state \"purple\" is none of running,",
+            ),
+            ("[[symptom]]\n", symptom("grows = \"\""), "symptom 1: grows is empty"),
+            ("show = 30", "show = 0".to_owned(), "limits: show must be at least 1 second"),
+            ("repair = 120", "repair = 0".to_owned(), "limits: repair must be at least 1 second"),
+        ] {
+            let error = told(from, &to);
+            assert!(error.contains(rule), "{error}\nshould tell: {rule}");
+        }
     }
 
     #[test]

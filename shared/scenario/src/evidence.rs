@@ -16,11 +16,15 @@ pub struct Evidence {
     pub left_to_a_person: Vec<String>,
     /// What was asked for, and what came of it.
     pub handled: Vec<Handled>,
-    /// Everything that differs between the world after the fault and the world at the end, the instance's own files
-    /// left out.
+    /// Everything that differs between the world after the fault and the world at the end, but what the instance itself
+    /// does to its own files.
     pub changes: Vec<Change>,
-    /// How often the instance was started since.
+    /// How often the instance was started since, by others than the fault.
     pub starts: usize,
+    /// How often it was forced down since (`iris force`), by others than the fault.
+    pub forced: usize,
+    /// It was stopped or forced down by others than the fault, and is down at the end.
+    pub left_down: bool,
     /// From the fault to the end of the last remediation.
     pub repaired_after: Option<Duration>,
 }
@@ -43,6 +47,8 @@ pub struct Handled {
     pub restart: bool,
     /// Condition of the message that caused it.
     pub condition: Option<String>,
+    /// All conditions that its finding names.
+    pub named: Vec<String>,
     /// `success`, `undone` ...; `None` when it has not ended.
     pub ended: Option<String>,
     /// A step of it says that a person has to act.
@@ -50,6 +56,11 @@ pub struct Handled {
 }
 
 impl Handled {
+    /// Whether it was asked for because of that condition, alone or with others.
+    pub fn names(&self, condition: &String) -> bool {
+        self.condition.as_ref() == Some(condition) || self.named.contains(condition)
+    }
+
     /// Whether it only looks.
     pub fn only_looks(&self) -> bool {
         self.targets.is_empty() && !self.restart

@@ -16,19 +16,27 @@ mod truth;
 mod check;
 mod seed;
 
+mod compared;
 mod evidence;
 mod score;
 
+mod recorded;
 mod recording;
 
 mod builtin;
+mod rows;
 mod template;
 
 pub use crate::builtin::{built_in, built_in_named};
 pub use crate::check::Fault;
+pub use crate::compared::{Compared, is_journal};
 pub use crate::evidence::{Change, Evidence, Handled, Shown};
+pub use crate::recorded::{Changed, Happened, NoScenario, Recorded, Trouble, recorded};
 pub use crate::recording::{Health, Recording};
-pub use crate::scenario::{Category, Limits, Problem, RULES_FROZEN_AT, Scenario, Symptom, Users, World};
+pub use crate::rows::{WithoutScenario, rows_without_scenario};
+pub use crate::scenario::{
+    Category, CpfValue, Limits, ModelPart, Problem, RULES_FROZEN_AT, Scenario, Symptom, Users, World,
+};
 pub use crate::score::{Mark, Score, Sum, Verdict, score};
 pub use crate::seed::{Amount, Draw};
 pub use crate::step::{Mode, Port, Step};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::check::{self, Fault};
 use crate::seed::Amount;
@@ -14,7 +14,7 @@ use crate::truth::Truth;
 pub const RULES_FROZEN_AT: &str = "4813994";
 
 /// One scenario, as its file has it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// Name of its file without `.toml`; not in the file itself.
@@ -31,6 +31,9 @@ pub struct Scenario {
     /// told apart. Default false.
     #[serde(default)]
     pub added_after_rules: bool,
+    /// What a model has to do with it. Default: nothing, the rules are sure.
+    #[serde(default)]
+    pub model: Option<ModelPart>,
     /// The instance and its host before anything happens.
     #[serde(default)]
     pub world: World,
@@ -50,8 +53,29 @@ pub struct Scenario {
     pub limits: Limits,
 }
 
+/// What a model has to do with a scenario.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ModelPart {
+    /// The rules alone cannot know what it is, and rightly leave it to a person: without a model it is missed. One that reads what
+    /// it is shown finds the remedy.
+    Needed,
+    /// The rules alone are right; a model that only goes by words chooses what must not be done, and no harm may come of it.
+    Misled,
+}
+
+impl ModelPart {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Needed => "needed",
+            Self::Misled => "misled",
+        }
+    }
+}
+
 /// Which part of an instance a scenario is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Category {
     /// `iris.cpf`.
@@ -85,7 +109,7 @@ impl fmt::Display for Category {
 }
 
 /// An instance that is well, on a made-up host.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct World {
     /// `2025.2` or `2024.2`. Default `2025.2`.
@@ -120,7 +144,7 @@ impl Default for World {
 }
 
 /// What users do all the time. MB between two passes of the write daemon.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Users {
     /// Connections to the superserver that are held, and opened again when they break. Default 0.
@@ -134,7 +158,7 @@ pub struct Users {
 }
 
 /// How a fault shows on the instance itself. It shows when all that is named is so.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Symptom {
     /// The log holds this text since the last start.
@@ -147,10 +171,23 @@ pub struct Symptom {
     pub state: Option<String>,
     /// Health in `iris qlist`: `warn`, `alert`, `hung`.
     pub health: Option<String>,
+    /// A parameter of `iris.cpf` still has this value: for what is cured without the start that would say no more of it.
+    pub cpf: Option<CpfValue>,
+}
+
+/// A parameter of `iris.cpf` with its value.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct CpfValue {
+    /// Without brackets, like `Journal`.
+    pub section: String,
+    pub parameter: String,
+    /// Places as in steps: `{mgr}`.
+    pub value: String,
 }
 
 /// How long what may take, in seconds of the clock on the wall.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// From the fault until it shows on the instance; and until it is gone once the cause was taken away by hand.

@@ -162,7 +162,7 @@ fn is_diagnosed(truth: &Truth, truths: &[Truth], evidence: &Evidence) -> bool {
     let about = |handled: &&Handled| handled.condition.as_deref() == Some(truth.condition.as_str());
     let told = evidence.left_to_a_person.contains(&truth.condition);
     match truth.answer {
-        Answer::Remedy => evidence.handled.iter().any(|handled| is_accepted(handled, truth, truths)),
+        Answer::Remedy => evidence.handled.iter().any(|handled| answers(handled, truth, truths, evidence)),
         // Who only looks and then calls a person has called one.
         Answer::Person => {
             let called = evidence.handled.iter().filter(about);
@@ -179,15 +179,31 @@ fn is_diagnosed(truth: &Truth, truths: &[Truth], evidence: &Evidence) -> bool {
     }
 }
 
+/// Whether a remediation is an accepted remedy of that truth, and was asked for because of it. One that was asked for because
+/// of another truth serves this one too, when this one was seen.
+fn answers(handled: &Handled, truth: &Truth, truths: &[Truth], evidence: &Evidence) -> bool {
+    let in_company = || {
+        evidence.detected.contains_key(&truth.condition)
+            && truths.iter().any(|other| handled.names(&other.condition))
+    };
+    is_accepted(handled, truth, truths) && (handled.names(&truth.condition) || in_company())
+}
+
 /// Whether a remediation is an accepted remedy of that truth: all that it wants, and nothing beside but what accepted
 /// remedies of the other truths want; so one restart may serve several.
 fn is_accepted(handled: &Handled, truth: &Truth, truths: &[Truth]) -> bool {
-    let wanted_elsewhere = |target: &Target| {
+    let elsewhere = || {
         let others = truths.iter().filter(|other| other.condition != truth.condition);
-        others.flat_map(|other| &other.remedies).any(|remedy| remedy.changes.contains(target))
+        others.flat_map(|other| &other.remedies)
+    };
+    let wanted_elsewhere = |target: &Target| elsewhere().any(|remedy| remedy.changes.contains(target));
+    // Of a remedy that is in the same remediation.
+    let restarts_elsewhere = || {
+        let within = |remedy: &&Remedy| remedy.changes.iter().all(|target| handled.targets.contains(target));
+        elsewhere().filter(within).any(|remedy| remedy.restart)
     };
     let same = |remedy: &Remedy| {
-        remedy.restart == handled.restart
+        (remedy.restart == handled.restart || (handled.restart && restarts_elsewhere()))
             && remedy.changes.iter().all(|target| handled.targets.contains(target))
             && handled
                 .targets
@@ -201,13 +217,14 @@ fn is_accepted(handled: &Handled, truth: &Truth, truths: &[Truth]) -> bool {
 fn are_verified(truths: &[Truth], evidence: &Evidence) -> bool {
     let curable = truths.iter().filter(|truth| truth.answer == Answer::Remedy);
     let proved = |truth: &Truth| {
-        let mut accepted = evidence.handled.iter().filter(|handled| is_accepted(handled, truth, truths));
-        accepted.any(|handled| handled.ended.as_deref() == Some("success"))
+        let mut answers = evidence.handled.iter().filter(|it| answers(it, truth, truths, evidence));
+        answers.any(|handled| handled.ended.as_deref() == Some("success"))
     };
     curable.clone().all(proved)
 }
 
-/// Every change that no accepted remedy names. A value that only one will do for, and is another, counts too.
+/// Every change that no accepted remedy names. A value that only one will do for, and is another, counts too, and so do
+/// more starts than the cures need, and a stop that no start follows.
 fn collateral(truths: &[Truth], evidence: &Evidence) -> Vec<Change> {
     let remedies = || truths.iter().flat_map(|truth| &truth.remedies);
     let forbidden = |target: &Target| truths.iter().any(|truth| truth.must_not_touch.contains(target));
@@ -215,13 +232,43 @@ fn collateral(truths: &[Truth], evidence: &Evidence) -> Vec<Change> {
         !forbidden(&change.target)
             && remedies().any(|remedy| {
                 remedy.allows(&change.target)
-                    && remedy
-                        .value
-                        .as_ref()
-                        .is_none_or(|value| *value == change.after || change.target == Target::Instance)
+                    && remedy.value.as_ref().is_none_or(|value| *value == change.after)
             })
     };
-    evidence.changes.iter().filter(|change| !allowed(change)).cloned().collect()
+    let mut beside: Vec<Change> =
+        evidence.changes.iter().filter(|change| !allowed(change)).cloned().collect();
+    let (starts, forced) = if forbidden(&Target::Instance) {
+        (0, 0)
+    } else {
+        (allowed_starts(truths, evidence), remedies().filter(|remedy| remedy.force).count())
+    };
+    let mut more = |seen: usize, allowed: usize, done: &str| {
+        if seen > allowed {
+            let (before, after) = (format!("{done} at most {allowed} time(s)"), format!("{seen} time(s)"));
+            beside.push(Change { target: Target::Instance, before, after });
+        }
+    };
+    more(evidence.starts, starts, "started");
+    more(evidence.forced, forced, "forced down");
+    if evidence.left_down {
+        let (before, after) = ("running".to_owned(), "stopped, and not started again".to_owned());
+        beside.push(Change { target: Target::Instance, before, after });
+    }
+    beside
+}
+
+/// One for each truth that a restart cures; two more where such a cure was tried and failed: that of the attempt, and that
+/// of its undo, or of the attempt after it.
+fn allowed_starts(truths: &[Truth], evidence: &Evidence) -> usize {
+    let by_restart = |truth: &&Truth| truth.remedies.iter().any(|remedy| remedy.restart);
+    let has_failed = |truth: &Truth| {
+        evidence.handled.iter().any(|handled| {
+            handled.restart
+                && handled.ended.as_deref() != Some("success")
+                && is_accepted(handled, truth, truths)
+        })
+    };
+    truths.iter().filter(by_restart).map(|truth| if has_failed(truth) { 3 } else { 1 }).sum()
 }
 
 fn remarks(scenario: &Scenario, evidence: &Evidence, collateral: &[Change]) -> Vec<String> {

@@ -1,11 +1,13 @@
 //! Numbers that a seed chooses, so that a scenario is not always the very same one.
 
+use std::fmt;
+
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A number, or a range that the seed chooses from: `256`, or `{ from = 140, to = 240 }` with both ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Amount {
     /// This number.
@@ -15,7 +17,7 @@ pub enum Amount {
 }
 
 /// Both ends belong to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Range {
     from: u32,
@@ -28,6 +30,28 @@ impl Amount {
         match self {
             Self::Exactly(_) => true,
             Self::Between(Range { from, to }) => from <= to,
+        }
+    }
+
+    /// As much for a whole of `seen` as this is for a whole of `known`, which is not 0.
+    #[must_use]
+    pub fn in_proportion(self, seen: u32, known: u32) -> Self {
+        let scaled = |number: u32| {
+            let scaled = u64::from(number) * u64::from(seen) / u64::from(known.max(1));
+            u32::try_from(scaled).unwrap_or(u32::MAX)
+        };
+        match self {
+            Self::Exactly(number) => Self::Exactly(scaled(number)),
+            Self::Between(Range { from, to }) => Self::Between(Range { from: scaled(from), to: scaled(to) }),
+        }
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exactly(number) => write!(f, "{number}"),
+            Self::Between(Range { from, to }) => write!(f, "{from} to {to}"),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! What can be done to a world.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::seed::Amount;
+use crate::target::Target;
 
 /// One thing that is done. `{dir}` in a path or text stands for the instance's folder, `{mgr}` for its manager
 /// directory and `{host}` for the host's `/proc`, each without a slash at its end.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Step {
     /// Set a value in `iris.cpf`; nothing is started.
@@ -39,9 +40,9 @@ pub enum Step {
         /// File or folder.
         file: String,
     },
-    /// Set the mode of a file, as `chmod` does.
+    /// Set the mode of a file or folder, as `chmod` does. It is put back when the world ends.
     Mode {
-        /// The file.
+        /// File or folder.
         file: String,
         /// Octal digits: `0440`.
         mode: Mode,
@@ -70,6 +71,9 @@ pub enum Step {
         /// Instead of the instance's own.
         #[serde(default)]
         cpf: Option<String>,
+        /// `ISC_CPF_MERGE_FILE` of this start.
+        #[serde(default)]
+        merge: Option<String>,
     },
     /// `iris stop`.
     Stop {},
@@ -106,6 +110,16 @@ pub enum Step {
         /// `CONTROL`, `WRTDMN`, `AUXWD`, `GARCOL`, `JRNDMN`, `EXPDMN`.
         process: String,
     },
+    /// Stop a process of the instance with SIGSTOP, as storage that hangs does: it lives, and does nothing.
+    Pause {
+        /// As for `kill`, without `CONTROL`.
+        process: String,
+    },
+    /// Let it go on, with SIGCONT.
+    Resume {
+        /// Which.
+        process: String,
+    },
     /// `iris force`: every process of the instance is killed at once.
     Force {},
     /// SIGTERM to the instance, as a host that goes down sends it.
@@ -118,8 +132,8 @@ pub enum Step {
 }
 
 /// The mode of a file. Invariant: at most 0777, so that no scenario leaves a program that runs as somebody else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Mode(u32);
 
 impl Mode {
@@ -138,8 +152,14 @@ impl TryFrom<String> for Mode {
     }
 }
 
+impl From<Mode> for String {
+    fn from(mode: Mode) -> Self {
+        format!("{:04o}", mode.0)
+    }
+}
+
 /// A port of the instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Port {
     /// `[Startup] DefaultPort`
@@ -168,6 +188,18 @@ impl Step {
         !self.changes_files() && !matches!(self, Self::Stop {} | Self::HoldPort { .. } | Self::Wait { .. })
     }
 
+    /// The value that it sets, in words; a range as its ends.
+    pub fn value(&self) -> Option<(Target, String)> {
+        match self {
+            Self::Cpf { section, parameter, value } => {
+                let target = Target::Cpf { section: section.clone(), parameter: parameter.clone() };
+                Some((target, value.clone()))
+            }
+            Self::Kernel { name, value } => Some((Target::Kernel(name.clone()), value.to_string())),
+            _ => None,
+        }
+    }
+
     /// Paths that it names.
     pub fn paths(&self) -> Vec<&str> {
         match self {
@@ -179,7 +211,7 @@ impl Step {
                 vec![file]
             }
             Self::Disk { folder, .. } => vec![folder],
-            Self::Start { cpf: Some(cpf) } => vec![cpf],
+            Self::Start { cpf, merge } => [cpf, merge].into_iter().flatten().map(String::as_str).collect(),
             _ => Vec::new(),
         }
     }

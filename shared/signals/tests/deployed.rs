@@ -143,3 +143,23 @@ fn every_alert_asks_for_what_is_told_and_its_link_leads_to_its_words() {
     assert!(alerts.len() > 15);
     assert_eq!(alerts, headings);
 }
+
+/// The test files are run by promtool (`tests/scenarios/scraped.rs` and `monitored.rs`); here is seen that no rule is without a case.
+#[test]
+fn every_alert_rule_has_a_case_in_which_it_fires_and_one_in_which_it_is_silent() {
+    let mut found = 0;
+    for (rules, cases) in [
+        ("deploy/prometheus/instance-alerts.yml", "deploy/prometheus/instance-alerts.test.yml"),
+        ("deploy/prometheus/iris.rules.yml", "deploy/prometheus/iris.rules.test.yml"),
+    ] {
+        let (rules, cases) = (text(rules), text(cases));
+        for name in rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
+            let fires = format!("alertname: {name}\n        exp_alerts:\n          - exp_labels: ");
+            assert!(cases.contains(&fires), "no case in which {name} fires");
+            let silent = [format!("alertname: {name}}}"), format!("alertname: {name}, exp_alerts: []}}")];
+            assert!(silent.iter().any(|case| cases.contains(case)), "no case in which {name} is silent");
+            found += 1;
+        }
+    }
+    assert!(found > 25, "{found} rules");
+}

@@ -1,7 +1,7 @@
 //! One remediation as its records tell it: for whoever shows remediations (command line, gateway). What the records come
 //! to is the engine's fold.
 //!
-//! Invariant: nothing is kept here; each call reads the remediation log.
+//! Invariant: nothing is kept here; each call reads the remediation log, and of it what was asked for, not the whole.
 //! Invariant: a record that cannot be read is told beside the others, and hides none of them.
 //!
 //! Invariant: what an asker wrote in words leaves without what looks like a secret; the records themselves stay as they are.
@@ -14,12 +14,18 @@ use instance_bus::{Bus, BusError, LogMessage};
 use instance_contract::{
     CommandId, Ended, OverallStatus, RemediationCommand, RemediationId, Risk, Shard, StepId, StepOutline,
     StepStatus, ToolResult, WorkflowTrace,
-    subject::{self, RecordKind, parse_record},
+    subject::{RecordKind, parse_record},
 };
 use instance_engine::{Record, Remediation};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
+
+mod newest;
+mod open;
+
+pub use newest::{Newest, NoPlace, Place};
+pub use open::{Open, open};
 
 pub use instance_engine::Phase;
 
@@ -27,6 +33,8 @@ pub use instance_engine::Phase;
 pub struct Story {
     pub id: RemediationId,
     pub shard: Shard,
+    /// Where its oldest record stands in the shard's log.
+    sequence: u64,
     records: Vec<(RecordKind, Timestamp, u64, Record)>,
     /// Why records of it cannot be read.
     unread: Vec<String>,
@@ -57,24 +65,15 @@ pub async fn find(bus: &Bus, id: Uuid) -> Result<Option<Story>, BusError> {
     Ok(None)
 }
 
-/// Every remediation that the bus remembers, oldest first.
-pub async fn all(bus: &Bus) -> Result<Vec<Story>, BusError> {
-    let mut all = Vec::new();
-    for shard in bus.topology().await?.shards() {
-        all.extend(stories(&bus.read_log(shard, &subject::shard_log(shard)).await?));
-    }
-    all.sort_by_key(Story::began_at);
-    Ok(all)
-}
-
 /// The stories that some messages tell. A record that cannot be read is noted in its story: one of them must not hide
 /// all the others.
 fn stories(messages: &[LogMessage]) -> Vec<Story> {
     let mut by_id: BTreeMap<RemediationId, Story> = BTreeMap::new();
     for message in messages {
         let Some((shard, id, kind)) = parse_record(&message.subject) else { continue };
-        let story =
-            by_id.entry(id).or_insert_with(|| Story { id, shard, records: Vec::new(), unread: Vec::new() });
+        let sequence = message.sequence;
+        let begun = || Story { id, shard, sequence, records: Vec::new(), unread: Vec::new() };
+        let story = by_id.entry(id).or_insert_with(begun);
         match Record::decode(&kind, &message.payload) {
             Ok(record) => story.records.push((kind, message.published_at, message.sequence, record)),
             Err(error) => story.unread.push(error.to_string()),

@@ -9,7 +9,7 @@
 //!
 //! Invariant: no text leaves by any of these ways without a last look for secrets (`instance_redaction`).
 //!
-//! Absent on purpose: gRPC and TLS to the collector (a collector on the same host or in the same pod does both), and the
+//! Absent on purpose: gRPC to the collector (a collector on the same host or in the same pod does it), and the
 //! metrics themselves: they are in `instance_signals`, so that rooms below this one can count.
 
 mod start; // Read this first.
@@ -26,6 +26,7 @@ mod records;
 mod resource;
 mod safe;
 mod safe_spans;
+mod tls;
 mod told_metrics;
 
 pub use opentelemetry::metrics::Meter;

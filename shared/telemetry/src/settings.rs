@@ -85,7 +85,7 @@ impl From<LogFilter> for String {
     }
 }
 
-/// The base address of an OTLP receiver. Invariant: plain `http://` with a host, no slash at its end.
+/// The base address of an OTLP receiver. Invariant: `http://` or `https://` with a host, no slash at its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Endpoint(String);
@@ -106,7 +106,7 @@ impl TryFrom<String> for Endpoint {
     type Error = InvalidSetting;
 
     fn try_from(raw: String) -> Result<Self, Self::Error> {
-        let host = raw.strip_prefix("http://").unwrap_or_default();
+        let host = raw.strip_prefix("http://").or_else(|| raw.strip_prefix("https://")).unwrap_or_default();
         let usable = !host.is_empty() && !host.starts_with(['/', ':']) && !host.contains(char::is_whitespace);
         if usable {
             Ok(Self(raw.trim_end_matches('/').to_owned()))
@@ -127,9 +127,7 @@ impl From<Endpoint> for String {
 pub enum InvalidSetting {
     #[error("log filter {0:?} is not a list of `level` or `target=level`")]
     LogFilter(String),
-    #[error(
-        "OTLP endpoint {0:?} is not http://HOST[:PORT] (there is no TLS here: use a collector on this host)"
-    )]
+    #[error("OTLP endpoint {0:?} is not http://HOST[:PORT] or https://HOST[:PORT]")]
     Endpoint(String),
 }
 
@@ -154,7 +152,8 @@ mod tests {
         for (json, said) in [
             (r#"{"log_filter": "info,=x=y"}"#, "\"info,=x=y\""),
             (r#"{"log_filter": " "}"#, "is not a list"),
-            (r#"{"otlp_endpoint": "https://collector:4318"}"#, "https://collector:4318"),
+            (r#"{"otlp_endpoint": "unix://collector:4318"}"#, "unix://collector:4318"),
+            (r#"{"otlp_endpoint": "https:///x"}"#, "or https://HOST"),
             (r#"{"otlp_endpoint": "http://"}"#, "is not http://HOST"),
             (r#"{"listen": "9464"}"#, "socket address"),
             (r#"{"log_fromat": "json"}"#, "unknown field"),

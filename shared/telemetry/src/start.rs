@@ -26,7 +26,7 @@ use crate::providers::Providers;
 use crate::records::Records;
 use crate::safe::Limits;
 use crate::settings::{LogFormat, Settings};
-use crate::{process, resource, told_metrics};
+use crate::{process, resource, tls, told_metrics};
 
 /// The scope on everything this process exports.
 fn scope() -> InstrumentationScope {
@@ -59,6 +59,8 @@ pub struct Service<'a> {
 pub enum Error {
     #[error("environment variable {name} is {value:?}, and must be {rule}")]
     Variable { name: String, value: String, rule: &'static str },
+    #[error("could not make a TLS client for OTLP")]
+    Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("could not build the OTLP exporter for {signal}")]
     Exporter { signal: Signal, source: ExporterBuildError },
     #[error("telemetry was started before in this process")]
@@ -83,7 +85,10 @@ pub struct Telemetry {
 pub fn check(settings: &Settings, lookup: Lookup<'_>) -> Result<(), Error> {
     Limits::read(lookup)?;
     propagator(lookup)?;
-    Destinations::decide(settings, lookup).map(drop)
+    let Destinations { traces, logs, metrics } = Destinations::decide(settings, lookup)?;
+    let mut trusts =
+        [traces, logs, metrics].into_iter().flatten().filter_map(|destination| destination.trust);
+    trusts.try_for_each(|trust| tls::config(&trust).map(drop))
 }
 
 /// Installs the log subscriber, the trace layer and the propagator (W3C trace context) for the whole process.

@@ -6,6 +6,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use rand::RngExt as _;
+
 /// A server, and the guard that ends it with us.
 #[derive(Debug)]
 pub(crate) struct Running {
@@ -42,7 +44,12 @@ fn guard(server: u32, folder: &Path) -> Child {
         .expect("a shell can be started")
 }
 
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
-    listener.local_addr().expect("a bound socket has an address").port()
+/// A free port that stays free while nobody listens on it: the system hands out ports from 32768 on by itself, as the near
+/// ends of connections (`net.ipv4.ip_local_port_range`), so a server that is killed and started again would find such a one
+/// taken now and then.
+pub fn free_port() -> u16 {
+    let mut rng = rand::rng();
+    let mut tried = (0..1000).map(|_| rng.random_range(10_000..32_768));
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    tried.find(is_free).expect("a loopback port is free")
 }

@@ -62,6 +62,7 @@ impl TestIncident {
             instance: self.instance.clone(),
             host: read("db1"),
             found_at: self.at,
+            title: "Trouble on an instance".to_owned(),
             phase: DiagnosisPhase::Triage,
             condition: self.condition.as_deref().map(read),
             error_type: read("other"),
@@ -81,6 +82,7 @@ impl TestIncident {
             facts: BTreeMap::new(),
             reasons: vec!["the text is that of the catalogue".to_owned()],
             success_signs: vec!["no such entry for a minute".to_owned()],
+            next_steps: ["Look.", "Mend it.", "See that it is over."].map(str::to_owned).into(),
             source: FindingSource::Rules,
             decision,
         }

@@ -31,6 +31,7 @@ use instance_bus::{Bus, Resolved, TopologyOptions};
 use instance_clock::SystemClock;
 
 pub use crate::{
+    child::free_port,
     endpoint::{Endpoint, Posted, Seen},
     eventually::eventually,
     incidents::TestIncident,

@@ -36,6 +36,8 @@ struct State {
     files: BTreeMap<u64, File>,
     names: BTreeMap<String, u64>,
     last_inode: u64,
+    /// Renames with no flag alone.
+    plain: bool,
     fault: Option<Fault>,
     calls: u64,
     failed: Option<&'static str>,
@@ -76,6 +78,16 @@ impl MemoryDisk {
         let session = fuser::spawn_mount(served::Served(Arc::clone(&state)), folder.path(), &config)
             .expect("this test mounts a file system of its own, which needs root and /dev/fuse");
         Self { folder, state, session: Some(session) }
+    }
+
+    /// The same, of the kind that can exchange no two files, and does not rename on condition.
+    ///
+    /// # Panics
+    /// Where nothing may be mounted.
+    pub fn mount_plain() -> Self {
+        let disk = Self::mount();
+        disk.state().plain = true;
+        disk
     }
 
     /// Where it is mounted.

@@ -37,5 +37,6 @@ pub use crate::nats::Nats;
 pub use crate::queue::Queue;
 pub use crate::retry::{PAUSES, deliver};
 pub use crate::source::{Found, Settled, Source, SourceError, open};
+pub use crate::source_folder::AT_ONCE;
 pub use crate::transport::{InvalidOutgoing, Outgoing, SendError, Transport};
 pub use crate::webhook::{InvalidWebhook, Webhook};

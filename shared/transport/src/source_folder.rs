@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use nix::fcntl::OFlag;
 
 use crate::folder::put;
 use crate::source::{Found, Settled, Source, SourceError};
@@ -16,6 +18,9 @@ use crate::source::{Found, Settled, Source, SourceError};
 const STILL_WRITTEN: Duration = Duration::from_secs(10);
 /// A longer file is no command, and is handed out cut off, to be refused.
 const LONGEST: u64 = 1024 * 1024;
+
+/// Files of one look; the rest is for the next one. So a flood of files takes no more memory than these.
+pub const AT_ONCE: usize = 100;
 
 /// Takes `*.json`, the oldest name first. What was taken is moved to `taken/`, what was refused to `refused/` with the
 /// reason beside it. A file that nobody can read is handed out as such: it holds up no other.
@@ -36,12 +41,10 @@ impl Source for FolderSource {
     fn look(&mut self) -> BoxFuture<'_, Result<Vec<Found>, SourceError>> {
         let path = self.path.clone();
         Box::pin(async move {
-            let looked = path.clone();
-            let found = tokio::task::spawn_blocking(move || found_in(&looked, read)).await;
+            let (looked, left) = (path.clone(), self.left.clone());
+            let found = tokio::task::spawn_blocking(move || found_in(&looked, &left, read)).await;
             let found = found.unwrap_or_else(|panic| Err(io::Error::other(panic)));
-            let mut found = found.map_err(|source| SourceError::Folder { path, source })?;
-            found.retain(|one| one.unreadable.is_none() || !self.left.contains(&one.name));
-            Ok(found)
+            found.map_err(|source| SourceError::Folder { path, source })
         })
     }
 
@@ -66,39 +69,52 @@ impl Source for FolderSource {
     }
 }
 
-fn found_in(folder: &Path, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> io::Result<Vec<Found>> {
-    let mut found = Vec::new();
+/// At most [`AT_ONCE`] of the files there, without the unreadable ones among `left`.
+fn found_in(
+    folder: &Path,
+    left: &BTreeSet<String>,
+    read: impl Fn(&Path) -> io::Result<Vec<u8>>,
+) -> io::Result<Vec<Found>> {
+    let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else { continue };
         let is_json = Path::new(&name).extension().is_some_and(|ending| ending == "json");
-        if name.starts_with('.') || !is_json {
-            continue;
+        // Of a link, this is the link's own kind: what it points to is not ours to read.
+        if !name.starts_with('.') && is_json && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            names.push(name);
         }
-        let state = match entry.metadata() {
-            Ok(state) if state.is_file() => state,
-            // Gone since, or something else.
-            _ => continue,
-        };
+    }
+    names.sort_unstable();
+    let mut found = Vec::new();
+    for name in names {
+        if found.len() == AT_ONCE {
+            break;
+        }
+        let path = folder.join(&name);
+        // Gone since?
+        let Ok(state) = fs::symlink_metadata(&path) else { continue };
         let settled = state.modified()?.elapsed().unwrap_or_default() >= STILL_WRITTEN;
-        match read(&entry.path()) {
+        match read(&path) {
             Ok(bytes) if settled || serde_json::from_slice::<serde_json::Value>(&bytes).is_ok() => {
                 found.push(Found { name, bytes, unreadable: None });
             }
-            Err(error) if settled && error.kind() != io::ErrorKind::NotFound => {
+            Err(error) if settled && error.kind() != io::ErrorKind::NotFound && !left.contains(&name) => {
                 found.push(Found { name, bytes: Vec::new(), unreadable: Some(error.to_string()) });
             }
-            // Still written, not ours to read yet, or gone since.
+            // Still written, not ours to read (yet), or gone since.
             Ok(_) | Err(_) => {}
         }
     }
-    found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
 }
 
+/// Refuses a link that was put in the place of a file, and does not wait at a pipe.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let file = fs::File::options().read(true).custom_flags(flags.bits()).open(path)?;
     let mut bytes = Vec::new();
-    fs::File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    file.take(LONGEST + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -121,7 +137,11 @@ fn free_name(folder: &Path, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
     use std::time::SystemTime;
+
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
 
     use super::*;
 
@@ -150,7 +170,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_that_cannot_be_read_is_set_aside_with_its_reason_and_holds_up_no_other() {
         let folder = folder(&["1.json", "2.json", "3.json"]);
-        let found = found_in(folder.path(), but_two).unwrap();
+        let found = found_in(folder.path(), &BTreeSet::new(), but_two).unwrap();
         let names: Vec<_> = found.iter().map(|one| (one.name.as_str(), one.unreadable.is_some())).collect();
         assert_eq!(names, [("1.json", false), ("2.json", true), ("3.json", false)]);
         let reason = found[1].unreadable.clone().unwrap();
@@ -159,7 +179,7 @@ mod tests {
         let kept = fs::read_to_string(folder.path().join("refused/2.json.reason")).unwrap();
         assert_eq!(kept.trim_end(), reason);
         assert!(folder.path().join("refused/2.json").exists());
-        assert_eq!(found_in(folder.path(), but_two).unwrap().len(), 2);
+        assert_eq!(found_in(folder.path(), &BTreeSet::new(), but_two).unwrap().len(), 2);
     }
 
     #[test]
@@ -174,7 +194,7 @@ mod tests {
             .unwrap()
             .set_modified(now)
             .unwrap();
-        let found = found_in(folder.path(), but_two).unwrap();
+        let found = found_in(folder.path(), &BTreeSet::new(), but_two).unwrap();
         assert_eq!(found.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["1.json"]);
     }
 
@@ -183,7 +203,7 @@ mod tests {
         let folder = folder(&["2.json"]);
         // Where the refused would lie stands a file.
         fs::write(folder.path().join("refused"), "").unwrap();
-        let found = found_in(folder.path(), but_two).unwrap();
+        let found = found_in(folder.path(), &BTreeSet::new(), but_two).unwrap();
         let mut source = FolderSource::new(folder.path());
         source.settle(&found[0], &Settled::Refused("no".to_owned())).await.unwrap();
         assert!(source.left.contains("2.json"));
@@ -204,5 +224,41 @@ mod tests {
             let told = fs::read_to_string(refused.join(format!("{name}.reason"))).unwrap();
             assert_eq!(told.trim_end(), reason);
         }
+    }
+
+    #[test]
+    fn no_link_leads_out_of_the_folder_and_no_pipe_holds_a_look_up() {
+        let (folder, outside) = (folder(&["1.json"]), folder(&["secret.json"]));
+        let secret = outside.path().join("secret.json");
+        symlink(&secret, folder.path().join("2.json")).unwrap();
+        symlink(outside.path(), folder.path().join("3.json")).unwrap();
+        mkfifo(&folder.path().join("4.json"), Mode::S_IRWXU).unwrap();
+        write(folder.path(), ".5.json", "{}");
+        fs::create_dir(folder.path().join("6.json")).unwrap();
+        let found = found_in(folder.path(), &BTreeSet::new(), read).unwrap();
+        assert_eq!(found.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["1.json"]);
+        // Put in the place of a file after the look at what it is.
+        assert!(read(&folder.path().join("2.json")).is_err(), "the link is not followed");
+        assert_eq!(read(&folder.path().join("4.json")).unwrap(), b"", "nobody writes to the pipe");
+    }
+
+    #[test]
+    fn a_flood_of_files_is_taken_in_parts_and_what_stays_holds_up_no_other() {
+        let names: Vec<String> = (0..AT_ONCE + 5).map(|number| format!("{number:04}.json")).collect();
+        let folder = folder(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let found = found_in(folder.path(), &BTreeSet::new(), read).unwrap();
+        assert_eq!(found.iter().map(|one| one.name.clone()).collect::<Vec<_>>(), names[..AT_ONCE]);
+        // None of the first hundred can be read, and that was told.
+        let left = names[..AT_ONCE].iter().cloned().collect();
+        let unreadable = |path: &Path| {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            if names[..AT_ONCE].contains(&name.to_owned()) {
+                Err(io::Error::from(io::ErrorKind::PermissionDenied))
+            } else {
+                read(path)
+            }
+        };
+        let found = found_in(folder.path(), &left, unreadable).unwrap();
+        assert_eq!(found.iter().map(|one| one.name.clone()).collect::<Vec<_>>(), names[AT_ONCE..]);
     }
 }

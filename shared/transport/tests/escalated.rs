@@ -99,6 +99,8 @@ async fn what_is_refused_is_a_dead_letter_and_what_a_person_has_is_not_told() {
         by: "operator".to_owned(),
         at: acknowledged.at,
         note: None,
+        seen_finding: None,
+        try_again: false,
     };
     acknowledged.write(&bus, IncidentRecord::Acknowledged, &record).await;
     acknowledged.write(&bus, IncidentRecord::Finding(9), &json!({"schema": "something else"})).await;

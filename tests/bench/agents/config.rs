@@ -167,6 +167,7 @@ pub fn order(round: usize) -> Result<StepCommand> {
         plan_digest: Digest::of(b"plan"),
         not_after,
         limit_seconds: 60,
+        force_agreed: false,
         token: Token { epoch: 1, counter: 1 },
         because: Because { now, event: "bench".to_owned(), delay_ms: 0, epoch: 1, halted: false },
     })

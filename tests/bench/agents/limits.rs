@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     sync::Arc,
     thread,
@@ -23,6 +23,8 @@ use crate::row::Row;
 
 const CPF: &[u8] = include_bytes!("../../../shared/iris/tests/fixtures/full.cpf");
 const LIMIT: Duration = Duration::from_secs(10);
+/// Of these ten seconds of a restart the last one is kept for the start.
+const STOP_LIMIT: Duration = Duration::from_secs(9);
 /// Answers as long as there is no file `hangs`; a merge, a stop and a write of a value never end.
 const IRIS: &str = "#!/bin/sh\nhere=$(dirname \"$0\")\n[ \"$1\" = qlist ] && [ ! -e \"$here/hangs\" ] && {\n\
     echo \"PROD^/prod^2024.2^running, since Thu Feb 19 20:47:24 2026^iris.cpf^1972^0^0^ok^IRIS^^^/prod^1972\"\n\
@@ -48,7 +50,8 @@ pub fn rows() -> Result<Vec<Row>> {
         .map(|(what, tool)| {
             let (took, outcome) = tool.join().ok().with_context(|| format!("{what}: a panic"))?;
             ensure!(outcome.is_err(), "{what}: it did not hang");
-            Ok(Row::End { what: what.to_owned(), took, limit: LIMIT })
+            let limit = if what.contains("iris stop") { STOP_LIMIT } else { LIMIT };
+            Ok(Row::End { what: what.to_owned(), took, limit })
         })
         .collect()
 }
@@ -76,6 +79,13 @@ impl Place {
         fs::write(place.path("iris.cpf"), CPF)?;
         fs::write(place.path("iris"), IRIS)?;
         fs::set_permissions(place.path("iris"), fs::Permissions::from_mode(0o755))?;
+        // One process of the instance: without any it would not be stopped.
+        let control = place.path("proc/200");
+        fs::create_dir(&control)?;
+        symlink(place.path("mgr").canonicalize()?, control.join("cwd"))?;
+        let rest = "0 ".repeat(30);
+        let line = format!("200 (irisdb) S 1 200 200 0 200 0 0 0 0 0 0 0 0 0 20 0 1 0 6000 1 1 {rest}\n");
+        fs::write(control.join("stat"), line)?;
         if hangs {
             fs::write(place.path("hangs"), "")?;
         }
@@ -107,8 +117,7 @@ impl Place {
         let mut settings = self.settings();
         settings["process_root"] = json!(self.path("proc"));
         settings["state_dir"] = json!(self.path("state"));
-        // No time is kept back from the stop, so that it has the whole of the step.
-        settings["start_seconds"] = json!(0);
+        settings["start_seconds"] = json!(1);
         let settings: RestartSettings = serde_json::from_value(settings)?;
         Ok(RestartAgent::new(settings, Arc::new(SystemClock)))
     }
@@ -133,7 +142,8 @@ fn merge(place: &Place) -> Result<Tool> {
 
 fn stop(place: &Place) -> Result<Tool> {
     // Whoever may be there is not waited for.
-    let restart = json!({"kind": "restart", "when_users_stay": "stop", "users_seconds": 0});
+    let restart =
+        json!({"kind": "restart", "when_users_stay": "stop", "users_seconds": 0, "stop_seconds": 9});
     let (agent, order) = (place.restart()?, order(AgentKind::Restart, restart)?);
     Ok(Box::new(move |work| {
         let prepared = agent.prepare(&order, work)?;

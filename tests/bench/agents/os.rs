@@ -178,6 +178,7 @@ fn order(round: usize, persist: bool, before: &str) -> Result<StepCommand> {
         plan_digest: Digest::of(b"plan"),
         not_after: now + Duration::from_mins(1),
         limit_seconds: 60,
+        force_agreed: false,
         token: Token { epoch: 1, counter: 1 },
         because: Because { now, event: "bench".to_owned(), delay_ms: 0, epoch: 1, halted: false },
     })
@@ -189,6 +190,7 @@ fn wanted(parameter: &str, value: &str) -> SetKernel {
         new_value: value.to_owned(),
         min_value: None,
         max_value: None,
+        with_cpf: Vec::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What asking costs beside the model itself: a server that answers at once, so that all of the time is ours.
 
-use std::{process::ExitCode, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use instance_clock::SystemClock;
 use instance_contract::GenerationRequest;
@@ -14,12 +14,20 @@ use serde_json::json;
 
 use crate::{
     cases,
+    goals::goal,
     scene::{Scene, read},
 };
 
 const QUESTIONS: usize = 200;
+/// What a choice may take beside the model, and the same one from memory, in milliseconds.
+const CHOICE_MS: f64 = 5_000.0;
+const MEMORY_MS: f64 = 100.0;
+/// Of one invented message: tokens, and micro-dollars.
+const ENTRY_TOKENS: u64 = 500;
+const ENTRY_MICRO_USD: u64 = 10_000;
 
-pub async fn print() -> ExitCode {
+/// Are all goals met?
+pub async fn print() -> bool {
     let server = ModelServer::start();
     server.answer_with(|call| {
         let answer = match call.body["response_format"]["json_schema"]["name"].as_str()? {
@@ -47,8 +55,8 @@ pub async fn print() -> ExitCode {
     settings.budget.day_tokens = 100_000_000;
     let parts = || Parts::new(Arc::new(SystemClock));
     let model = Model::new(settings.clone(), parts()).unwrap();
-    choices(&server, &model).await;
-    entries(&server, &Model::new(within(settings.clone()), parts()).unwrap()).await;
+    let chosen = choices(&server, &model).await;
+    let written = entries(&server, &Model::new(within(settings.clone()), parts()).unwrap()).await;
     let outcomes = cases::all(&settings).await;
     for case in &outcomes {
         println!(
@@ -59,10 +67,10 @@ pub async fn print() -> ExitCode {
         );
     }
     println!("rules alone answer in {:.3} ms", rules().await);
-    ExitCode::SUCCESS
+    chosen && written
 }
 
-async fn choices(server: &ModelServer, model: &Model) {
+async fn choices(server: &ModelServer, model: &Model) -> bool {
     let range = Range { name: "megabytes".to_owned(), least: 320, most: 512 };
     let offers =
         [Offer { action: (), label: "Double the 8 KB pool, then restart".to_owned(), ranges: vec![range] }];
@@ -84,21 +92,25 @@ async fn choices(server: &ModelServer, model: &Model) {
         }
         calls.push(server.calls() - before);
     }
-    println!(
-        "a choice: p50 {:.1} ms, p95 {:.1} ms beside the model; again, from memory: p50 {:.2} ms, p95 {:.2} ms",
-        percentile(&mut first, 50),
-        percentile(&mut first, 95),
-        percentile(&mut again, 50),
-        percentile(&mut again, 95)
-    );
+    let [first, again] = [first, again].map(|mut times| {
+        let [middle, most] = [50, 95].map(|percent| percentile(&mut times, percent));
+        (format!("p50 {middle:.2} ms, p95 {most:.2} ms"), most)
+    });
     println!("a choice: at most {tokens} tokens, {cost} micro-dollars");
-    println!(
-        "the same run of {QUESTIONS} questions twice: {} calls at the server, then {}",
-        calls[0], calls[1]
-    );
+    let met = [
+        goal("a choice, beside the model", &first.0, "p95 under 5 s", first.1 < CHOICE_MS),
+        goal("the same choice from memory", &again.0, "p95 under 100 ms", again.1 < MEMORY_MS),
+        goal(
+            &format!("the same run of {QUESTIONS} questions twice"),
+            &format!("{} calls at the server, then {}", calls[0], calls[1]),
+            "at most a fifth of the calls",
+            calls[0] == QUESTIONS && calls[1] * 5 <= calls[0],
+        ),
+    ];
+    met.iter().all(|met| *met)
 }
 
-async fn entries(server: &ModelServer, model: &Model) {
+async fn entries(server: &ModelServer, model: &Model) -> bool {
     let templates = Templates::builtin().unwrap();
     let kind = "journal".parse().unwrap();
     let request =
@@ -118,10 +130,15 @@ async fn entries(server: &ModelServer, model: &Model) {
     }
     let calls = server.calls() - before;
     println!(
-        "entries: {by_model} of 100 by the model, at most {tokens} tokens and {cost} micro-dollars each; the same 100 five \
-         times: {calls} calls, {:.1} s",
+        "entries: {by_model} of 100 by the model; the same 100 five times: {calls} calls, {:.1} s",
         began.elapsed().as_secs_f64()
     );
+    goal(
+        "one invented message",
+        &format!("at most {tokens} tokens, {cost} micro-dollars"),
+        "under 500 tokens, 0.01 USD",
+        by_model == 100 && tokens < ENTRY_TOKENS && cost < ENTRY_MICRO_USD,
+    )
 }
 
 async fn rules() -> f64 {

@@ -323,7 +323,7 @@ async fn beside_the_yardstick(
     folder: &std::path::Path,
 ) -> Result<()> {
     let target = programs.router.parent().context("the router lies in a folder")?.join("yardstick");
-    let Some(yardstick) = yardstick::build(folder, &target)? else {
+    let Some(yardstick) = yardstick::build(folder, &target, "limits")? else {
         eprintln!("no yardstick in {}", folder.display());
         return Ok(());
     };

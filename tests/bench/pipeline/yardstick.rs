@@ -1,4 +1,5 @@
-//! An independent bare chain, when its source lies beside the tree: `../shared/bench/limits`. Not part of the product.
+//! An independent yardstick, when its source lies beside the tree: the bare chain of `../shared/bench/limits`. Not part of
+//! the product. `cargo xtask bench text` builds its own by the same way.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 /// The built program; `None` when there is no such folder.
-pub fn build(folder: &Path, target: &Path) -> Result<Option<PathBuf>> {
+pub fn build(folder: &Path, target: &Path, name: &str) -> Result<Option<PathBuf>> {
     let manifest = folder.join("Cargo.toml");
     if !manifest.is_file() {
         return Ok(None);
@@ -26,7 +27,7 @@ pub fn build(folder: &Path, target: &Path) -> Result<Option<PathBuf>> {
         .status()
         .context("could not run cargo for the yardstick")?;
     ensure!(status.success(), "the yardstick could not be built ({status})");
-    Ok(Some(target.join("release/limits")))
+    Ok(Some(target.join("release").join(name)))
 }
 
 /// The copy lies below our own workspace, and cargo must not take it for a member that was forgotten.

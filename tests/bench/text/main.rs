@@ -6,10 +6,15 @@
 
 mod cold;
 mod follow;
+mod independent;
 mod measure;
 mod reading;
 mod writing;
 mod yardstick;
+
+#[path = "../pipeline/yardstick.rs"]
+#[expect(dead_code, reason = "what runs the other yardstick")]
+mod build_yardstick;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -26,6 +31,9 @@ struct Arguments {
     /// Rounds; all candidates in turn, the medians count.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// Source of an independent yardstick; passed over when it is not there.
+    #[arg(long, value_name = "DIR")]
+    yardstick: Option<PathBuf>,
     /// The command `instance`, to be timed cold.
     #[arg(long, value_name = "PATH")]
     instance: Option<PathBuf>,
@@ -35,8 +43,13 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let folder = tempfile::tempdir().unwrap();
     let mut report = Report::default();
-    writing::measure(folder.path(), &arguments, &mut report);
-    reading::measure(folder.path(), &arguments, &mut report);
+    let [pre_rendered, inventor] = writing::measure(folder.path(), &arguments, &mut report);
+    let [splitter, reader] = reading::measure(folder.path(), &arguments, &mut report);
+    if let Some(source) = &arguments.yardstick {
+        let own = independent::Own { splitter, reader, pre_rendered, inventor };
+        let work = (arguments.mb, arguments.rounds);
+        independent::measure(source, &folder.path().join("messages.log"), work, &own, &mut report);
+    }
     follow::measure(folder.path(), &mut report);
     if let Some(instance) = &arguments.instance {
         cold::measure(instance, arguments.rounds, &mut report);

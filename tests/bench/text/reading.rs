@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::FileExt as _,
     path::Path,
     thread,
+    time::Duration,
 };
 
 use instance_iris::messages_log::{EntryRef, Options, Reader, Severity, next_stamped_line};
@@ -16,7 +17,8 @@ use crate::{
     yardstick::{self, CHUNK, Sum, pre_rendered, split},
 };
 
-pub fn measure(folder: &Path, arguments: &Arguments, report: &mut Report) {
+/// The processor time of the splitter, and of the reader, one thread each.
+pub fn measure(folder: &Path, arguments: &Arguments, report: &mut Report) -> [Duration; 2] {
     let log = folder.join("messages.log");
     pre_rendered(&mut File::create(&log).unwrap(), arguments.mb << 20).unwrap();
     let size = fs::metadata(&log).unwrap().len();
@@ -58,6 +60,7 @@ pub fn measure(folder: &Path, arguments: &Arguments, report: &mut Report) {
     report.add("log reader, two threads, of one", gained(0, 1), "", Goal::AtLeast(1.8));
     report.add("log splitter, two threads, of one (what the machine gives)", gained(2, 3), "", Goal::None);
     report.add("log reader, memory added", added, "MB", Goal::AtMost(8.0));
+    [times[0], times[1]]
 }
 
 /// Reads the entries from `from` to `to`, which are starts of entries.

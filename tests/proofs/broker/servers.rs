@@ -1,10 +1,10 @@
 //! The broker: one server, or three that copy everything to each other.
 
-use std::{net::TcpListener, time::Duration};
+use std::time::Duration;
 
 use async_nats::jetstream::{self, stream::Info};
 use futures::TryStreamExt as _;
-use instance_testkit::NatsServer;
+use instance_testkit::{NatsServer, free_port};
 
 /// Between two looks at a cluster.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -56,10 +56,6 @@ impl Servers {
     pub fn named(&self, name: &str) -> Option<usize> {
         self.servers.iter().position(|server| server.name() == name)
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// The server that leads a stream now.

@@ -159,10 +159,18 @@ async fn others(
         if scenario != Scenario::Retried && !scenario.is_agreed_to() {
             return Ok(());
         }
-        let cue = tokio::time::timeout(PATIENCE, cues.next()).await;
-        cue.map_err(|_| format!("{scenario} without its cue"))?;
+        let missing = |_| format!("{scenario} without its cue");
+        tokio::time::timeout(PATIENCE, cues.next()).await.map_err(missing)?;
         drop(draft);
-        if scenario.is_agreed_to() { agree(id, &url, &home).await } else { Ok(()) }
+        if scenario.is_agreed_to() {
+            agree(id, &url, &home).await?;
+        }
+        // The stop fails then, and the person is asked again.
+        if scenario == Scenario::Forced {
+            tokio::time::timeout(PATIENCE, cues.next()).await.map_err(missing)?;
+            agree(id, &url, &home).await?;
+        }
+        Ok(())
     })
 }
 

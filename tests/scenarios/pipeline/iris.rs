@@ -62,6 +62,18 @@ impl Iris {
         fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
+    /// For somebody who must find out why a test failed: what `iris` says, and the end of the log.
+    pub fn account(&self) -> String {
+        const LINES: usize = 40;
+        let mut command = Command::new(self.program());
+        let listed = programs_clean(&mut command).args(["list", "PROD"]).output();
+        let listed = listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+        let log = self.log();
+        let from = log.lines().count().saturating_sub(LINES);
+        let end: Vec<&str> = log.lines().skip(from).collect();
+        format!("iris list: {}\n--- messages.log\n{}\n", listed.unwrap_or_default(), end.join("\n"))
+    }
+
     /// How often the instance was started.
     pub fn starts(&self) -> usize {
         self.log().matches("] Enabling logons").count()

@@ -13,7 +13,7 @@ use crate::nats_server::{self, Pinned};
 use crate::workspace::Workspace;
 use crate::{
     arrows, bench, broker, census, chaos, command, containers, crash, error_pages, generate, mutants,
-    simulate, sizes, soak, supply_chain, test, units,
+    phoenix, simulate, sizes, soak, supply_chain, test, units,
 };
 
 /// The faults that the demo picks from differ by seed, so that all three agents act over these.
@@ -68,6 +68,8 @@ pub enum Stage {
     BreakMidway,
     /// The bus contract on the oldest supported server.
     BusOldest,
+    /// A consumer of others, Arize's Phoenix, shows the demo's trace.
+    Phoenix,
     /// compose.yaml on a container engine, where one can run.
     Containers,
     /// What a plan costs in CPU, beside the bare chain of hops: the one figure that a busy machine leaves alone.
@@ -86,6 +88,7 @@ impl Stage {
         let proved = match self {
             Self::CheckUnits => return units::run(workspace),
             Self::SupplyChain => return supply_chain::run(workspace),
+            Self::Phoenix => return phoenix::run(workspace),
             Self::Containers => {
                 let options = containers::Options { binaries: Binaries::Debug, keep: false };
                 return containers::run(workspace, &options);

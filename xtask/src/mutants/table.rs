@@ -55,6 +55,8 @@ const FENCE: Check = Check::Tests { package: "instance-agent", filter: "fence::t
 const CPF_FOLDER: Check = Check::Tests { package: "instance-config-agent", filter: "tests::power_cuts::" };
 /// What a change of a CPF promises to people who edit it too.
 const CPF_CHANGES: Check = Check::Tests { package: "instance-config-agent", filter: "tests::changes::" };
+/// What becomes of who writes a CPF while it changes its name, or after it.
+const CPF_EXCHANGES: Check = Check::Tests { package: "instance-config-agent", filter: "tests::exchanges::" };
 /// What is said when the kernel takes another value than it was given.
 const SHORT_KERNEL: Check = Check::Tests { package: "instance-os-agent", filter: "tests::short_kernel::" };
 /// The agent dies when its first step is done, and nobody else knows.
@@ -112,6 +114,7 @@ pub const MUTANTS: &[Mutant] = &[
     found_by(LEDGER, "ledger.done-not-synced"),
     found_by(CPF_FOLDER, "config.draft-not-synced"),
     found_by(CPF_FOLDER, "config.backup-not-synced"),
+    found_by(CPF_FOLDER, "config.replaced-not-synced"),
     found_by(CPF_FOLDER, "config.folder-not-synced"),
     // What an agent promises.
     found_by(DEATH_AFTER_RESTART, "agent.effect-before-intent"),
@@ -125,5 +128,6 @@ pub const MUTANTS: &[Mutant] = &[
     found_by(STEPS, "fence.equal-refused"),
     found_by(CPF_CHANGES, "config.lost-update-unchecked"),
     found_by(CPF_CHANGES, "config.undo-unchecked"),
+    found_by(CPF_EXCHANGES, "config.exchanged-unchecked"),
     found_by(SHORT_KERNEL, "os.read-back-skipped"),
 ];

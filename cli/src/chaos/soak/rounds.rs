@@ -82,7 +82,7 @@ fn faults() -> Vec<&'static Scenario> {
     let is_ours = |step: &Step| match step {
         Step::Edit { file, .. } => file == "{dir}/iris.cpf",
         Step::Cpf { .. }
-        | Step::Start { cpf: None }
+        | Step::Start { cpf: None, merge: None }
         | Step::Stop {}
         | Step::Load { .. }
         | Step::Sessions { .. }
@@ -172,12 +172,12 @@ impl Lane {
     }
 
     fn start_anew(&self) -> Result<()> {
-        let iris = |words: [&str; 3]| Command::new(self.world.iris()).args(words).output();
+        let iris = |words: &[&str]| Command::new(self.world.iris()).args(words).output();
         let mut said = String::new();
         for _ in 0..STARTS {
             // It fails where the instance is down, which is as well.
-            let _ = iris(["force", self.world.name(), "quietly"]);
-            let start = iris(["start", self.world.name(), "quietly"]).context("could not run iris")?;
+            let _ = iris(&["force", self.world.name()]);
+            let start = iris(&["start", self.world.name(), "quietly"]).context("could not run iris")?;
             if self.is_well() {
                 return Ok(());
             }

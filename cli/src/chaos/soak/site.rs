@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// What a shell does when this process was killed.
-const LAST: &str = "iris=\"$1\"; shift; for name; do \"$iris\" force \"$name\" quietly; done";
+const LAST: &str = "iris=\"$1\"; shift; for name; do \"$iris\" force \"$name\"; done";
 /// The scenario whose world all of them have: an ordinary instance.
 const ORDINARY: &str = "globals-too-small";
 
@@ -100,7 +100,7 @@ impl Site {
     pub fn end(&self) -> Result<()> {
         for instance in &self.instances {
             let mut force = Command::new(&self.iris);
-            force.args(["force", &instance.name, "quietly"]).stdout(std::process::Stdio::null());
+            force.args(["force", &instance.name]).stdout(std::process::Stdio::null());
             force.status().with_context(|| format!("could not end \"{}\"", instance.name))?;
         }
         Ok(())

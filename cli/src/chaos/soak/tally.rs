@@ -15,7 +15,7 @@ use instance_bus::{Bus, BusError, Deliveries, Durability, LogMessage, StartAt};
 use instance_contract::{InstanceName, IrisMessage, MessageId, RemediationId, subject};
 use instance_engine::Record;
 
-use super::entries::Logs;
+use super::{burst::REQUESTER, entries::Logs};
 
 /// Everything that is known. Bounded by what happens: an hour is some thousands of remediations.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ pub struct Tally {
     pub ended: BTreeMap<RemediationId, String>,
     /// When something last happened, by instance.
     active: BTreeMap<InstanceName, Instant>,
-    /// Remediations that changed something or tried to, by instance.
+    /// Remediations that changed something or tried to, by instance, those of bursts left out.
     real: BTreeMap<InstanceName, u64>,
     /// A remediation that ended twice, which must not be.
     pub ended_twice: Vec<RemediationId>,
@@ -75,7 +75,7 @@ impl Tally {
             Record::Accepted(accepted) => {
                 let instance = accepted.command.instance;
                 self.active.insert(instance.clone(), Instant::now());
-                if !accepted.command.dry_run {
+                if !accepted.command.dry_run && accepted.command.requested_by != REQUESTER {
                     *self.real.entry(instance.clone()).or_default() += 1;
                 }
                 if !self.ended.contains_key(&id) {

@@ -1,6 +1,11 @@
 //! Files, changed as somebody with an editor changes them.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{
+    cell::RefCell,
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -28,10 +33,26 @@ pub fn remove(path: &Path) -> Result<()> {
     removed.with_context(|| format!("could not remove \"{}\"", path.display()))
 }
 
-/// Sets the mode of a file.
-pub fn set_mode(path: &Path, mode: u32) -> Result<()> {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))
-        .with_context(|| format!("could not set the mode of \"{}\"", path.display()))
+/// Modes of files and folders as they were before they were set, so that whoever is not root can remove them afterwards.
+#[derive(Default)]
+pub struct Modes(RefCell<Vec<(PathBuf, fs::Permissions)>>);
+
+impl Modes {
+    /// Sets the mode of a file or folder.
+    pub fn set(&self, path: &Path, mode: u32) -> Result<()> {
+        let failed = || format!("could not set the mode of \"{}\"", path.display());
+        let before = fs::metadata(path).with_context(failed)?.permissions();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).with_context(failed)?;
+        self.0.borrow_mut().push((path.to_owned(), before));
+        Ok(())
+    }
+
+    /// The last one first. What is gone by now needs none.
+    pub fn put_back(&self) {
+        while let Some((path, before)) = self.0.borrow_mut().pop() {
+            let _ = fs::set_permissions(path, before);
+        }
+    }
 }
 
 fn put_text(path: &Path, text: &str) -> Result<()> {

@@ -3,6 +3,7 @@
 mod days;
 mod disks;
 pub mod files; // Recordings are written the same way.
+mod own; // Read snapshot first.
 mod programs;
 pub mod snapshot; // What is compared afterwards.
 mod users;
@@ -21,17 +22,19 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use instance_iris::cpf::Document;
 use instance_scenario::{Draw, Port, Scenario, Step, Symptom};
+use nix::sys::signal::Signal;
 
 use self::{
     disks::Disks,
-    programs::{free_port, run, said, well},
+    files::Modes,
+    programs::{run, said, well},
     snapshot::Snapshot,
     users::{Manner, Users},
 };
 use crate::{
     exit::{Exit, Stop},
     online,
-    up::programs::ours,
+    up::{ports, programs::ours},
 };
 
 /// Every instance has the same name: one that tells of its scenario would give the truth away.
@@ -55,8 +58,13 @@ pub struct World {
     users: Users,
     disks: Disks,
     held_ports: RefCell<Vec<TcpListener>>,
-    /// How often our own steps have started the instance.
+    modes: Modes,
+    /// How many times faster than with a real instance its waits pass.
+    speed: u32,
+    /// How often our own steps have started the instance, and forced it down.
     own_starts: Cell<usize>,
+    own_kills: Cell<usize>,
+    own_stops: Cell<usize>,
 }
 
 impl World {
@@ -74,8 +82,8 @@ impl World {
             ("--host-memory-mb", draw.amount(wish.memory_mb)),
             ("--host-huge-pages", draw.amount(wish.huge_pages)),
             ("--speed", wish.speed),
-            ("--superserver-port", u32::from(free_port()?)),
-            ("--web-port", if wish.web_server { u32::from(free_port()?) } else { 80 }),
+            ("--superserver-port", u32::from(ports::free_port()?)),
+            ("--web-port", if wish.web_server { u32::from(ports::free_port()?) } else { 80 }),
         ] {
             command.arg(flag).arg(number.to_string());
         }
@@ -91,7 +99,11 @@ impl World {
             users,
             disks,
             held_ports: RefCell::default(),
+            modes: Modes::default(),
+            speed: wish.speed,
             own_starts: Cell::new(0),
+            own_kills: Cell::new(0),
+            own_stops: Cell::new(0),
         };
         world.two_journal_directories()?;
         for step in &scenario.setup {
@@ -135,6 +147,18 @@ impl World {
         snapshot::starts(&self.log()).saturating_sub(self.own_starts.get())
     }
 
+    /// How often others than our own steps have forced it down.
+    pub fn foreign_kills(&self) -> usize {
+        snapshot::kills(&self.log()).saturating_sub(self.own_kills.get())
+    }
+
+    /// Have others than our own steps stopped it or forced it down, and is it down because of that?
+    pub fn was_left_down(&self) -> bool {
+        let log = self.log();
+        let by_others = snapshot::stops(&log) > self.own_stops.get() || self.foreign_kills() > 0;
+        by_others && snapshot::ended_on_request(&log) && self.state().0 == "down"
+    }
+
     /// The instance as it should be before anything happens.
     pub fn start(&self) -> Result<()> {
         let output =
@@ -147,7 +171,7 @@ impl World {
 
     /// What is compared afterwards.
     pub fn look(&self) -> Result<Snapshot> {
-        Snapshot::take(&self.instance(), &self.host, &self.host.with_file_name("pipeline"))
+        Snapshot::take(&self.instance(), &self.host, &self.host.with_file_name("pipeline"), self.speed)
             .context("could not look at the world")
     }
 
@@ -168,7 +192,12 @@ impl World {
         let log = symptom.log.as_ref().is_none_or(|text| last.contains(text))
             && symptom.earlier.as_ref().is_none_or(|text| earlier.contains(text));
         let grows = symptom.grows.as_ref().is_none_or(|text| growth(text) > 0);
-        if !(log && grows) {
+        let cpf = symptom.cpf.as_ref().is_none_or(|wanted| {
+            let bytes = fs::read(self.cpf()).unwrap_or_default();
+            Document::parse(&bytes).get(&wanted.section, &wanted.parameter)
+                == Some(self.filled(&wanted.value).as_str())
+        });
+        if !(log && grows && cpf) {
             return false;
         }
         if symptom.state.is_none() && symptom.health.is_none() {
@@ -189,22 +218,32 @@ impl World {
             }
             Step::Write { file, text } => files::write(&self.path(file), &self.filled(text)),
             Step::Remove { file } => files::remove(&self.path(file)),
-            Step::Mode { file, mode } => files::set_mode(&self.path(file), mode.bits()),
+            Step::Mode { file, mode } => self.modes.set(&self.path(file), mode.bits()),
             Step::Kernel { name, value } => {
                 let file = self.host.join("sys").join(name.replace('.', "/"));
                 files::write(&file, &format!("{}\n", amount(*value)))
             }
             Step::Disk { folder, mb } => self.disks.mount(&self.path(folder), *mb),
             Step::HoldPort { port } => self.hold(*port),
-            Step::Start { cpf } => {
+            Step::Start { cpf, merge } => {
                 let mut command = Command::new(self.iris());
                 command.args(["start", &self.name]);
                 command.args(cpf.as_ref().map(|cpf| self.path(cpf))).arg("quietly");
+                command.envs(merge.as_ref().map(|merge| ("ISC_CPF_MERGE_FILE", self.path(merge))));
                 // It may fail: that is what some scenarios are about.
                 self.counting_starts(|| run(&mut command)).map(|_| ())
             }
-            Step::Stop {} => well(Command::new(self.iris()).args(["stop", &self.name, "quietly"])),
-            Step::Force {} => well(Command::new(self.iris()).args(["force", &self.name])),
+            Step::Stop {} => {
+                let before = snapshot::stops(&self.log());
+                well(Command::new(self.iris()).args(["stop", &self.name, "quietly"]))?;
+                let made = snapshot::stops(&self.log()).saturating_sub(before);
+                self.own_stops.set(self.own_stops.get() + made);
+                Ok(())
+            }
+            Step::Force {} => {
+                self.own_kills.set(self.own_kills.get() + 1);
+                well(Command::new(self.iris()).args(["force", &self.name]))
+            }
             Step::Merge { file } => {
                 run(Command::new(self.iris()).args(["merge", &self.name]).arg(self.path(file))).map(|_| ())
             }
@@ -221,6 +260,8 @@ impl World {
                 Ok(())
             }
             Step::Kill { process } => self.simulate("kill-daemon", &[process.as_str()]),
+            Step::Pause { process } => self.signal(process, Signal::SIGSTOP),
+            Step::Resume { process } => self.signal(process, Signal::SIGCONT),
             Step::Terminate {} => self.terminate(),
             Step::Wait { seconds } => {
                 thread::sleep(Duration::from_secs(u64::from(*seconds)));
@@ -256,12 +297,13 @@ impl World {
     /// Ends the instance, whatever state it is in. No process of it is left.
     pub fn end(&self) -> Result<()> {
         self.users.leave();
+        self.modes.put_back();
         let program = self.folder.join("bin/irisdb");
         let alive = || snapshot::processes(&program).context("could not list processes");
         let forced = if alive()?.is_empty() {
             return Ok(());
         } else {
-            run(Command::new(self.iris()).args(["force", &self.name, "quietly"]))?
+            run(Command::new(self.iris()).args(["force", &self.name]))?
         };
         let deadline = Instant::now() + Duration::from_secs(30);
         while let Some((role, pid)) = alive()?.pop() {
@@ -345,13 +387,22 @@ impl World {
         well(&mut command)
     }
 
+    /// A signal to one process of the instance, which must be there.
+    fn signal(&self, role: &str, signal: Signal) -> Result<()> {
+        let ids = snapshot::processes(&self.folder.join("bin/irisdb")).context("could not list processes")?;
+        let Some((_, pid)) = ids.iter().find(|(known, _)| known == role) else {
+            bail!("the instance has no process {role}");
+        };
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), signal)
+            .with_context(|| format!("could not send {signal} to {role}"))
+    }
+
     /// SIGTERM to the control process, and until it is gone.
     fn terminate(&self) -> Result<()> {
         let ids = snapshot::processes(&self.folder.join("bin/irisdb")).context("could not list processes")?;
         for (_, pid) in ids.iter().filter(|(role, _)| role == "CONTROL") {
             // One that has just ended is what we want.
-            let _ =
-                nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), nix::sys::signal::Signal::SIGTERM);
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), Signal::SIGTERM);
         }
         let deadline = Instant::now() + Duration::from_secs(30);
         while self.state().0 != "down" {

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use instance_iris::cpf::{self, Document};
 use instance_knowledge::{
-    HostRoom, SectionKind, dangers, is_known_cpf_version, parameter, parameters_of, section, sections,
-    suggest,
+    HostRoom, SectionKind, dangers, is_known_cpf_version, list_fault, parameter, parameters_of, section,
+    sections, suggest,
 };
 use serde::Serialize;
 
@@ -42,9 +42,9 @@ pub fn findings(document: &Document, merge: bool, room: Option<HostRoom>) -> Fin
             Finding { line, section: None, name: None, rule: fault.rule.name(), text: fault.text }
         })
         .collect();
-    values(document, &mut faults);
+    values(document, merge, &mut faults);
     let mut names = Vec::new();
-    known_names(document, &mut names);
+    known_names(document, merge, &mut names);
     if !merge {
         missing(document, &mut names);
         required_databases(document, &mut names);
@@ -64,6 +64,9 @@ pub fn findings(document: &Document, merge: bool, room: Option<HostRoom>) -> Fin
         _ => faults.extend(names),
     }
     warnings.extend(combinations(document, room));
+    if !merge {
+        warnings.extend(unfit_entries(document));
+    }
     for list in [&mut faults, &mut warnings] {
         list.sort_by_key(|finding| finding.line.unwrap_or(usize::MAX));
     }
@@ -71,10 +74,12 @@ pub fn findings(document: &Document, merge: bool, room: Option<HostRoom>) -> Fin
 }
 
 /// Wrong types, values out of range, and nothing where a value is needed.
-fn values(document: &Document, faults: &mut Vec<Finding>) {
+fn values(document: &Document, merge: bool, faults: &mut Vec<Finding>) {
+    // A merge file is for whatever release it is merged into.
+    let version = document.version().filter(|_| !merge).unwrap_or_default();
     for entry in document.all_entries() {
         let Some(row) = entry.section.and_then(|section| parameter(section, entry.name)) else { continue };
-        if let Err(fault) = row.check(entry.value) {
+        if let Err(fault) = row.check_in(entry.value, version) {
             let rule = if entry.value.is_empty() { "empty_value" } else { "invalid_value" };
             let (section, name) = (Some(row.section.clone()), Some(row.name.clone()));
             faults.push(Finding { line: Some(entry.line), section, name, rule, text: fault.to_string() });
@@ -82,8 +87,9 @@ fn values(document: &Document, faults: &mut Vec<Finding>) {
     }
 }
 
-/// Sections and parameters that IRIS does not know.
-fn known_names(document: &Document, findings: &mut Vec<Finding>) {
+/// Sections and parameters that IRIS does not know, or not in the release of the file.
+fn known_names(document: &Document, merge: bool, findings: &mut Vec<Finding>) {
+    let version = document.version().filter(|_| !merge).unwrap_or_default();
     let mut unknown: HashSet<&str> = HashSet::new();
     for entry in document.all_entries() {
         let Some(in_section) = entry.section else { continue };
@@ -100,7 +106,10 @@ fn known_names(document: &Document, findings: &mut Vec<Finding>) {
         if matches!(known.kind, SectionKind::List | SectionKind::MergeOnly | SectionKind::Written) {
             continue;
         }
-        if parameter(in_section, entry.name).is_none() {
+        let row = parameter(in_section, entry.name);
+        if let Some(reason) = row.and_then(|row| row.why_not_in(version)) {
+            note("unknown_parameter", format!("\"{}\" of [{in_section}] {reason}", entry.name));
+        } else if row.is_none() {
             let meant = suggest(in_section, entry.name)
                 .map(|row| format!("; did you mean {}?", row.label()))
                 .unwrap_or_default();
@@ -138,6 +147,21 @@ fn combinations(document: &Document, room: Option<HostRoom>) -> impl Iterator<It
     })
 }
 
+/// Databases, namespaces and mappings that do not fit together; config-agent refuses to write them. Their start is not
+/// known to fail.
+fn unfit_entries(document: &Document) -> impl Iterator<Item = Finding> {
+    // Without databases each of them would be told; that they are missing is told.
+    let entries =
+        document.all_entries().filter(|_| document.sections().any(|section| section == "Databases"));
+    entries.filter_map(|entry| {
+        let in_section = entry.section?;
+        let fault = list_fault(document, in_section, entry.name, Some(entry.value))?;
+        let (section, name) = (Some(in_section.to_owned()), Some(entry.name.to_owned()));
+        let text = format!("[{in_section}] {}: {fault}", entry.name);
+        Some(Finding { line: Some(entry.line), section, name, rule: "unfit_entry", text })
+    })
+}
+
 /// Not missing where they are not there: IRIS writes the first only once sharding is used, and the version is a matter
 /// of the file's shape, told above.
 const LEFT_OUT: [(&str, &str); 2] = [("Startup", "EnableSharding"), ("ConfigFile", "Version")];
@@ -148,7 +172,7 @@ fn missing(document: &Document, findings: &mut Vec<Finding>) {
     let present: HashSet<&str> = document.sections().collect();
     for known in sections().iter().filter(|known| known.kind == SectionKind::Fixed && known.always) {
         if !present.contains(known.name.as_str()) {
-            let newer = parameters_of(&known.name).all(|row| !row.is_held_by(version));
+            let newer = parameters_of(&known.name).all(|row| !row.is_expected_in(version));
             if !newer {
                 let text = format!("section [{}] is missing", known.name);
                 let section = Some(known.name.clone());
@@ -156,7 +180,7 @@ fn missing(document: &Document, findings: &mut Vec<Finding>) {
             }
             continue;
         }
-        for row in parameters_of(&known.name).filter(|row| row.is_held_by(version)) {
+        for row in parameters_of(&known.name).filter(|row| row.is_expected_in(version)) {
             let left_out = LEFT_OUT.contains(&(row.section.as_str(), row.name.as_str()));
             if document.line_of(&known.name, &row.name).is_none() && !left_out {
                 let text = format!("{} is missing", row.label());
@@ -207,6 +231,68 @@ mod tests {
         assert_eq!(faults, ["invalid_value"]);
         let warnings: HashSet<_> = found.warnings.iter().map(|warning| warning.rule).collect();
         assert!(warnings.contains("unknown_version") && warnings.contains("unknown_parameter"), "{found:?}");
+    }
+
+    #[test]
+    fn a_parameter_of_another_release_is_a_fault_and_of_an_unknown_one_a_warning() {
+        let of = |version: &str, rest: &str| {
+            let found = findings(
+                &Document::parse(format!("[ConfigFile]\nVersion={version}\n{rest}").as_bytes()),
+                false,
+                None,
+            );
+            let at = |list: &[Finding]| {
+                let line = list.iter().find(|finding| finding.line == Some(4))?;
+                Some((line.rule, line.text.clone()))
+            };
+            (at(&found.faults), at(&found.warnings))
+        };
+        for (version, rest, part) in [
+            ("2025.2", "[SQL]\nDBMSSecurity=1\n", "was removed after 2025.1"),
+            ("2024.2", "[Startup]\nShardRole=x\n", "was removed after 2020.15"),
+            ("2024.2", "[SQL]\nJavaHome=/x\n", "was removed after 2020.15"),
+            ("2024.2", "[Logging]\nEventFilter=x\n", "is new in 2025.1"),
+        ] {
+            let (fault, _) = of(version, rest);
+            let (rule, text) = fault.unwrap_or_else(|| panic!("no fault in {rest}"));
+            assert!(rule == "unknown_parameter" && text.contains(part), "{rule}: {text}");
+        }
+        let (fault, warning) = of("2031.1", "[SQL]\nDBMSSecurity=1\n");
+        assert_eq!((fault, warning.map(|found| found.0)), (None, Some("unknown_parameter")));
+        assert_eq!(of("2025.1", "[SQL]\nDBMSSecurity=1\n"), (None, None));
+        let (fault, _) = of("2024.2", "[config]\nhistory=32,1024\n");
+        assert_eq!(fault.map(|found| found.0), Some("invalid_value"));
+        assert_eq!(of("2020.15", "[config]\nhistory=32,1024\n"), (None, None));
+    }
+
+    #[test]
+    fn without_a_version_only_what_every_release_has_is_missing() {
+        let text = "[config]\nroutines=0\n[Monitor]\nSNMPEnabled=0\n[Startup]\nDefaultPort=1972\n";
+        let found = findings(&Document::parse(text.as_bytes()), false, None);
+        let missing: Vec<_> = found
+            .faults
+            .iter()
+            .filter(|fault| fault.rule.starts_with("missing_"))
+            .map(|fault| (fault.section.as_deref().unwrap_or(""), fault.name.as_deref().unwrap_or("")))
+            .collect();
+        for wrong in
+            [("Monitor", "WMIEnabled"), ("Monitor", "OTELLogs"), ("Logging", ""), ("Startup", "ShardRole")]
+        {
+            assert!(!missing.contains(&wrong), "{wrong:?} in {missing:?}");
+        }
+        assert!(missing.contains(&("config", "globals")), "{missing:?}");
+    }
+
+    #[test]
+    fn a_namespace_without_its_database_is_a_warning() {
+        let text = "[Databases]\nUSER=/u/\n[Namespaces]\nUSER=NOSUCHDB\nOTHER=USER\n";
+        let warned = |merge| {
+            let found = findings(&Document::parse(text.as_bytes()), merge, None);
+            found.warnings.into_iter().map(|found| (found.rule, found.line)).collect::<Vec<_>>()
+        };
+        assert_eq!(warned(false), [("unfit_entry", Some(4))]);
+        // What it is merged into has other databases.
+        assert_eq!(warned(true), []);
     }
 
     #[test]

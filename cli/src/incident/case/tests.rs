@@ -56,6 +56,25 @@ fn an_incident_waits_from_the_first_call_for_a_person_until_somebody_has_it() {
 }
 
 #[test]
+fn a_question_that_came_while_an_older_one_was_acknowledged_waits_until_the_analyst_tells_it_anew() {
+    let incident = incident();
+    let acknowledged = |seen: u32| {
+        json!({
+            "schema": IncidentAcknowledged::SCHEMA, "trace_id": incident.trace_id(), "incident_id": incident.id,
+            "by": "ada", "at": incident.at, "seen_finding": seen,
+        })
+    };
+    for (seen, waits) in [(1, true), (2, false)] {
+        let records = [
+            (IncidentRecord::Finding(1), json!(incident.finding(1, incident.person()))),
+            (IncidentRecord::Finding(2), json!(incident.finding(2, incident.person()))),
+            (IncidentRecord::Acknowledged, acknowledged(seen)),
+        ];
+        assert_eq!(case_of(&incident, &records).waits(), waits, "seen: {seen}");
+    }
+}
+
+#[test]
 fn a_record_that_cannot_be_read_hides_nothing_else() {
     let incident = incident();
     let records = [

@@ -51,6 +51,8 @@ fn refused_logons_are_explained_by_the_license_with_what_was_made_of_it() {
         by: "ada".to_owned(),
         at: at("14:20"),
         note: Some("a larger key is ordered".to_owned()),
+        seen_finding: None,
+        try_again: false,
     };
     let case = |acknowledged: Option<&IncidentAcknowledged>| {
         let mut records = vec![
@@ -76,7 +78,7 @@ fn refused_logons_are_explained_by_the_license_with_what_was_made_of_it() {
     assert!(text.contains(
         "A person was called, for no runbook may do this. Look at it. Nobody has acknowledged it yet."
     ));
-    assert!(text.contains("What cures it: Find idle connections") && !text.contains("journal"), "{text}");
+    assert!(text.contains("What comes next: (1) Look. (2) Mend it.") && !text.contains("journal"), "{text}");
     assert!(text.contains(&format!("[incident {}]", &incident.id.to_string()[..8])), "{text}");
     material.cases = vec![case(Some(&acknowledged))];
     let (_, text) = told("why did PROD refuse logons?", &material);
@@ -115,7 +117,7 @@ fn a_cure_is_told_with_its_outcome_and_advice_is_left_out_then() {
         text.contains("ended success at 2026-11-21T13:05:00Z.") && text.contains("remediation bd67f038"),
         "{text}"
     );
-    assert!(!text.contains("What cures it"), "{text}");
+    assert!(!text.contains("What cures it") && !text.contains("What comes next"), "{text}");
 }
 
 #[test]

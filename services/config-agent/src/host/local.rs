@@ -1,6 +1,6 @@
 //! This very machine: its files, its `iris` program, its ports.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use instance_agent::{
     InstanceSettings, Work,
@@ -8,7 +8,7 @@ use instance_agent::{
     host::{Finished, HostError, Program},
 };
 use instance_chassis::error_chain;
-use instance_contract::{Failure, Verification, Verify};
+use instance_contract::{Failure, InstanceName, Verification, Verify};
 use instance_knowledge::HostRoom;
 
 use super::{
@@ -18,9 +18,11 @@ use super::{
 use crate::{
     config::Config,
     error::FileError,
+    exchange,
     folder::Folder,
     license,
     places::{self, JournalPlaces},
+    standing::Standing,
 };
 
 /// What scripts behind the `iris` program need.
@@ -31,14 +33,17 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 pub struct LocalHost {
     iris_command: PathBuf,
     proc_root: PathBuf,
-    texts: Texts,
+    merge_file: BTreeMap<InstanceName, PathBuf>,
+    metrics_url: BTreeMap<InstanceName, String>,
+    texts: Arc<Texts>,
 }
 
 impl LocalHost {
     /// As the settings name its places.
     pub fn of(config: &Config) -> Self {
         let (iris_command, proc_root) = (config.iris_command.clone(), config.proc_root.clone());
-        Self { iris_command, proc_root, texts: Texts::default() }
+        let (merge_file, metrics_url) = (config.merge_file.clone(), config.metrics_url.clone());
+        Self { iris_command, proc_root, merge_file, metrics_url, texts: Arc::default() }
     }
 }
 
@@ -50,6 +55,11 @@ impl Host for LocalHost {
     fn tidy(&self, instance: &InstanceSettings) -> Result<(), Failure> {
         let (folder, cpf) = Folder::of(&instance.cpf).map_err(FileError::into_failure)?;
         folder.remove(&merge_file::name(&cpf)).map_err(FileError::into_failure)
+    }
+
+    fn settle(&self, instance: &InstanceSettings) -> Result<(), Failure> {
+        let settled = Folder::of(&instance.cpf).and_then(|(folder, cpf)| exchange::settle(&folder, &cpf));
+        settled.map_err(FileError::into_failure)
     }
 
     fn journal_places(&self, file: &dyn CpfFile) -> JournalPlaces {
@@ -89,14 +99,34 @@ impl Host for LocalHost {
     }
 
     fn license_key(&self, instance: &InstanceSettings) -> Result<Vec<u8>, String> {
-        let key = license::key_file(&instance.messages_log);
+        let key = license::key_file(instance);
         let read = Folder::of(&key).and_then(|(folder, name)| folder.read(&name));
         read.map(|snapshot| snapshot.bytes).map_err(|error| error_chain(&error))
     }
 
-    fn metrics(&self, web_server_port: u16, limit: Duration) -> Result<Metrics, String> {
-        let url = evidence::metrics_url(web_server_port);
-        evidence::metrics(&url, limit).map_err(|error| error_chain(&error))
+    fn standing_merge(&self, instance: &InstanceSettings) -> Option<Standing> {
+        let path = self.merge_file.get(&instance.name)?.clone();
+        Some(Standing { text: std::fs::read(&path), path })
+    }
+
+    fn metrics(
+        &self,
+        instance: &InstanceSettings,
+        web_server_port: Option<u16>,
+        limit: Duration,
+    ) -> Result<Metrics, String> {
+        let read = |url: &str| evidence::metrics(url, limit).map_err(|error| error_chain(&error));
+        if let Some(url) = self.metrics_url.get(&instance.name) {
+            return read(url);
+        }
+        let set = "name where it tells its metrics in \"metrics_url\" of config-agent's settings";
+        match web_server_port.filter(|port| *port != 0) {
+            Some(port) => read(&evidence::metrics_url(port))
+                .map_err(|error| format!("{error}; where that is not the instance's own web server, {set}")),
+            None => {
+                Err(format!("the instance has no web server of its own (field 7 of iris qlist is 0): {set}"))
+            }
+        }
     }
 
     fn verify(

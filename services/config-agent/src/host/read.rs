@@ -16,7 +16,7 @@ use crate::{
     backup,
     error::FileError,
     folder::{Folder, Snapshot},
-    replace,
+    replace::{self, Change},
 };
 
 /// An `iris.cpf`, read once, in a folder that is held open.
@@ -28,9 +28,11 @@ pub struct Live {
     text: Arc<Text>,
     /// The text that was read before this one was found.
     former: Option<Arc<Text>>,
+    /// Where what is read, or written by us, is understood once.
+    texts: Arc<Texts>,
 }
 
-/// What the CPFs of this host were understood as when they were last read. The file itself is read each time; only what
+/// What the CPFs of this host were understood as when they were last read or written by us. The file itself is read each time; only what
 /// the very same bytes mean is not found out twice.
 #[derive(Debug, Default)]
 pub struct Texts(Mutex<HashMap<PathBuf, Known>>);
@@ -51,14 +53,20 @@ struct Text {
 }
 
 impl Live {
-    pub fn read(settings: &InstanceSettings, texts: &Texts) -> Result<Self, Failure> {
+    pub fn read(settings: &InstanceSettings, texts: &Arc<Texts>) -> Result<Self, Failure> {
         let read = || {
             let (folder, name) = Folder::of(&settings.cpf)?;
             let snapshot = folder.read(&name)?;
             let Known { text, former } = texts.of(&settings.cpf, &snapshot.bytes);
-            Ok(Self { folder, name, snapshot, text, former })
+            Ok(Self { folder, name, snapshot, text, former, texts: Arc::clone(texts) })
         };
         read().map_err(FileError::into_failure)
+    }
+}
+
+impl Live {
+    fn change<'a>(&'a self, text: &'a [u8], backup: &'a str) -> Change<'a> {
+        Change { folder: &self.folder, name: &self.name, old: &self.snapshot, text, backup }
     }
 }
 
@@ -66,16 +74,23 @@ impl Texts {
     fn of(&self, cpf: &Path, bytes: &[u8]) -> Known {
         // A list of whole texts is whole between any two calls.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let newest = known.get(cpf);
-        if let Some(newest) = newest.filter(|newest| newest.text.bytes == bytes) {
-            return newest.clone();
+        match known.get(cpf).filter(|newest| newest.text.bytes == bytes) {
+            Some(newest) => newest.clone(),
+            None => add(&mut known, cpf, bytes.to_vec(), Document::parse(bytes)),
         }
-        let document = Document::parse(bytes);
-        let text = Arc::new(Text { bytes: bytes.to_vec(), document, digest: OnceLock::new() });
-        let now = Known { text, former: newest.map(|newest| Arc::clone(&newest.text)) };
-        known.insert(cpf.to_owned(), now.clone());
-        now
     }
+
+    /// We have written it, so it is understood already.
+    fn wrote(&self, cpf: &Path, bytes: Vec<u8>, document: Document) {
+        add(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), cpf, bytes, document);
+    }
+}
+
+fn add(known: &mut HashMap<PathBuf, Known>, cpf: &Path, bytes: Vec<u8>, document: Document) -> Known {
+    let former = known.get(cpf).map(|newest| Arc::clone(&newest.text));
+    let now = Known { text: Arc::new(Text { bytes, document, digest: OnceLock::new() }), former };
+    known.insert(cpf.to_owned(), now.clone());
+    now
 }
 
 impl CpfFile for Live {
@@ -114,13 +129,12 @@ impl CpfFile for Live {
         self.folder.sync().map_err(FileError::into_unknown)
     }
 
-    fn put(&self, text: &[u8], backup: &str, last_look: LastLook<'_>) -> Result<(), Failure> {
+    fn put(&self, new: &Document, backup: &str, last_look: LastLook<'_>) -> Result<Option<String>, Failure> {
         crash_point("config.backup-to-begin");
-        let begun = backup::begin(&self.folder, backup, &self.snapshot).map_err(FileError::into_failure)?;
-        let put = replace::replace(&self.folder, &self.name, &self.snapshot, text, &begun, last_look);
-        // What became of the change matters more than what became of a backup that it no longer needs.
-        let settled = begun.settle().map_err(FileError::into_failure);
-        put.and(settled)
+        let text = new.to_bytes();
+        let warning = replace::replace(&self.change(&text, backup), last_look)?;
+        self.texts.wrote(&self.path(), text, new.as_read());
+        Ok(warning)
     }
 
     fn merge_file(&self, text: &[u8]) -> Result<Box<dyn MergeFile>, Failure> {
@@ -129,11 +143,7 @@ impl CpfFile for Live {
     }
 
     fn is_unchanged(&self) -> Result<(), Failure> {
-        let now = self.folder.read(&self.name).map_err(FileError::into_failure)?;
-        if now.is_as(&self.snapshot) {
-            return Ok(());
-        }
-        Err(replace::lost_update(&self.path(), &self.snapshot, &now))
+        self.change(&[], "").is_untouched()
     }
 
     fn prune(&self, kept_backups: usize) -> Option<String> {
@@ -154,16 +164,21 @@ impl CpfFile for Live {
 mod tests {
     use super::*;
 
+    fn settings(folder: &Path) -> InstanceSettings {
+        InstanceSettings {
+            name: "PROD".parse().unwrap(),
+            cpf: folder.join("iris.cpf"),
+            messages_log: folder.join("messages.log"),
+            manager_dir: None,
+        }
+    }
+
     #[test]
     fn the_same_bytes_are_understood_once_and_others_anew() {
         let folder = tempfile::tempdir().unwrap();
-        let cpf = folder.path().join("iris.cpf");
-        let settings = InstanceSettings {
-            name: "PROD".parse().unwrap(),
-            cpf: cpf.clone(),
-            messages_log: folder.path().join("messages.log"),
-        };
-        let texts = Texts::default();
+        let settings = settings(folder.path());
+        let cpf = settings.cpf.clone();
+        let texts = Arc::default();
         let read = |text: &str| {
             std::fs::write(&cpf, text).unwrap();
             Live::read(&settings, &texts).unwrap()
@@ -176,5 +191,23 @@ mod tests {
         assert_eq!(other.document().get("config", "errlog"), Some("600"));
         assert_eq!(*other.digest(), Digest::of(&other.snapshot.bytes));
         assert_eq!(one.document().get("config", "errlog"), Some("500"));
+    }
+
+    #[test]
+    fn what_we_wrote_is_understood_already_and_as_it_would_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path());
+        let cpf = settings.cpf.clone();
+        std::fs::write(&cpf, "[config]\nerrlog=500\nlocksiz=0\n").unwrap();
+        let texts = Arc::default();
+        let before = Live::read(&settings, &texts).unwrap();
+        let mut new = before.document().clone();
+        new.set("config", "errlog", "600").unwrap();
+        before.put(&new, "iris.cpf_instance_1", &|| Ok(())).unwrap();
+        let written = Arc::clone(&texts.0.lock().unwrap()[&cpf].text);
+        let after = Live::read(&settings, &texts).unwrap();
+        assert!(Arc::ptr_eq(&after.text, &written));
+        assert_eq!(*after.document(), Document::parse(&std::fs::read(&cpf).unwrap()));
+        assert!(after.differs_from(before.digest()).unwrap().contains("errlog"));
     }
 }

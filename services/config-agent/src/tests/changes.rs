@@ -276,3 +276,40 @@ fn every_real_cpf_that_is_at_hand_changes_by_one_line() {
         assert_eq!(stage.cpf(), bytes);
     }
 }
+
+/// In a container, or with `ISC_CPF_MERGE_FILE`, an edit of `iris.cpf` lasts until the next merge.
+#[test]
+fn what_a_merge_file_names_is_changed_there_and_not_in_the_cpf() {
+    let mut stage = Stage::new(CPF);
+    let merge = stage.path("merge.cpf");
+    stage.config.merge_file.insert("PROD".parse().unwrap(), merge.clone());
+    let wanted = Wanted::from(&set("globals", "0,0,512,0,0,0"));
+    let missing = stage.forecast_all(&wanted).unwrap();
+    assert!(missing.warnings.iter().any(|told| told.contains("merge.cpf\" of the settings is not there")));
+
+    fs::write(&merge, "[Startup]\nPasswordHash=5f4dcc3b,salt\n\n[config]\nglobals=0,0,800,0,0,0\n").unwrap();
+    let refused = stage.forecast_all(&wanted).unwrap_err();
+    assert_eq!(code(&refused), "merge_file_stands");
+    assert!(matches!(refused, Failure::Refused { .. }));
+    let told = &refused.cause().message;
+    assert!(told.contains("merge.cpf\" (line 5)") && told.contains("change it in the merge file"), "{told}");
+    assert!(!told.contains("5f4dcc3b"), "{told}");
+    assert_eq!(code(&stage.prepare("globals", "0,0,512,0,0,0").unwrap_err()), "merge_file_stands");
+    assert_eq!(stage.cpf(), CPF);
+
+    let other = stage.forecast_all(&Wanted::from(&set("routines", "128"))).unwrap();
+    assert!(
+        other.warnings.iter().any(|told| told.contains("does not name what is changed here")),
+        "{other:?}"
+    );
+    stage.change("routines", "128").unwrap();
+    stage.change("globals", "0,0,800,0,0,0").unwrap();
+}
+
+#[test]
+fn a_merge_file_that_cannot_be_read_refuses_changes() {
+    let mut stage = Stage::new(CPF);
+    // A folder: no right helps.
+    stage.config.merge_file.insert("PROD".parse().unwrap(), stage.path(""));
+    assert_eq!(code(&stage.prepare("routines", "128").unwrap_err()), "merge_file_stands");
+}

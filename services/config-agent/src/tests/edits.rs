@@ -91,8 +91,50 @@ fn what_is_only_written_to_the_file_says_so() {
         None,
         &expect![[r"
             [Databases] USER: /usr/irissys/mgr/user/ -> /data/user/
-            restart true: is not in the catalogue, so it is not known to take effect without a restart
+            restart true: is an entry of a list: no source says that a running instance takes it up, so it counts from the next start
         "]],
+    );
+}
+
+/// IRIS 2025.2 does not start on it (`Invalid parameter name 'DBMSSecurity'`).
+#[test]
+fn what_belongs_to_another_release_is_refused_even_where_the_file_holds_it() {
+    let tell_of = |version: &str, section: &str, name: &str, value: &str, new: &str, outcome: &Expect| {
+        let text = format!("[ConfigFile]\nVersion={version}\n[{section}]\n{name}={value}\n");
+        let (cpf_section, parameter) = (section.to_owned(), name.to_owned());
+        let set = SetCpf { cpf_section, parameter, new_value: new.to_owned(), current_value: None };
+        tell(text.as_bytes(), &Wanted::from(&set), outcome);
+    };
+    tell_of(
+        "2025.2",
+        "SQL",
+        "DBMSSecurity",
+        "1",
+        "0",
+        &expect![[r"
+            [SQL] DBMSSecurity is not a parameter of this CPF; it was removed after 2025.1, as far as files show, and this file is of version 2025.2; allow_unknown in the command and allow_unknown_parameters in the policy of the router allow it (unknown_parameter); refused
+        "]],
+    );
+    tell_of(
+        "2025.1",
+        "SQL",
+        "DBMSSecurity",
+        "1",
+        "0",
+        &expect![[r"
+            [SQL] DBMSSecurity: 1 -> 0
+            restart true: is not documented to take effect without a restart, so one is assumed
+        "]],
+    );
+    tell_of(
+        "2024.2",
+        "config",
+        "history",
+        "500",
+        "32,1024",
+        &expect![[r#"
+            value "32,1024" of [config] history must be one number: a second one belongs to releases up to 2020.1, and this file is of version 2024.2 (invalid_value); refused
+        "#]],
     );
 }
 

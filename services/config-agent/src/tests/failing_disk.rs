@@ -18,13 +18,16 @@ struct Attempt {
 
 const WANTED: (&str, &str) = ("globals", "0,0,512,0,0,0");
 
+/// With an exchange of draft and CPF, and without.
+const DISKS: [fn() -> MemoryDisk; 2] = [MemoryDisk::mount, MemoryDisk::mount_plain];
+
 fn changed() -> Vec<u8> {
     String::from_utf8(FULL.to_vec()).unwrap().replace("globals=0,0,256", "globals=0,0,512").into_bytes()
 }
 
 /// A change whose call number `at` fails, and, when `for_ever`, every one after it.
-fn attempt(errno: i32, at: u64, for_ever: bool) -> Attempt {
-    let disk = MemoryDisk::mount();
+fn attempt(disk: fn() -> MemoryDisk, errno: i32, at: u64, for_ever: bool) -> Attempt {
+    let disk = disk();
     let stage = Stage::at(disk.folder(), FULL);
     let prepared = stage.prepare(WANTED.0, WANTED.1).unwrap();
     disk.arm(Fault { errno, at, for_ever });
@@ -41,10 +44,15 @@ fn attempt(errno: i32, at: u64, for_ever: bool) -> Attempt {
 }
 
 /// Every call in turn, until the change needs no more; the calls that failed.
-fn every_call(errno: i32, for_ever: bool, check: impl Fn(&Attempt)) -> Vec<&'static str> {
+fn every_call(
+    disk: fn() -> MemoryDisk,
+    errno: i32,
+    for_ever: bool,
+    check: impl Fn(&Attempt),
+) -> Vec<&'static str> {
     let mut calls = Vec::new();
     for at in 0.. {
-        let attempt = attempt(errno, at, for_ever);
+        let attempt = attempt(disk, errno, at, for_ever);
         let Some(call) = attempt.failed_call else { break };
         check(&attempt);
         calls.push(call);
@@ -69,24 +77,31 @@ fn whichever_call_fails_once_the_file_is_whole_and_no_draft_stays() {
     if !MemoryDisk::can_be_mounted() {
         return;
     }
-    let calls = every_call(EIO, false, |attempt| {
-        whole(attempt);
-        let draft = attempt.left.iter().any(|name| name.starts_with('.'));
-        assert!(
-            !draft || attempt.failed_call == Some("unlink"),
-            "{:?}: {:?}",
-            attempt.failed_call,
-            attempt.left
-        );
-        if let Some(failure) = &attempt.failure {
-            assert_eq!(code(failure), "file_error", "{:?}", attempt.failed_call);
-            assert!(!matches!(failure, Failure::Transient { .. }), "a disk that fails is not asked again");
-        }
+    let both = DISKS.map(|disk| {
+        every_call(disk, EIO, false, |attempt| {
+            whole(attempt);
+            let draft = attempt.left.iter().any(|name| name.starts_with('.'));
+            assert!(
+                !draft || attempt.failed_call == Some("unlink"),
+                "{:?}: {:?}",
+                attempt.failed_call,
+                attempt.left
+            );
+            if let Some(failure) = &attempt.failure {
+                assert_eq!(code(failure), "file_error", "{:?}", attempt.failed_call);
+                assert!(
+                    !matches!(failure, Failure::Transient { .. }),
+                    "a disk that fails is not asked again"
+                );
+            }
+        })
     });
-    for call in ["lookup", "open", "read", "create", "write", "setattr", "fsync", "rename", "fsyncdir"] {
-        assert!(calls.contains(&call), "no {call} among {calls:?}");
+    for (calls, renames) in both.iter().zip(["rename2", "rename"]) {
+        for call in ["lookup", "open", "read", "create", "write", "setattr", "fsync", renames, "fsyncdir"] {
+            assert!(calls.contains(&call), "no {call} among {calls:?}");
+        }
+        assert!(calls.len() > 30, "{calls:?}");
     }
-    assert!(calls.len() > 30, "{calls:?}");
 }
 
 #[test]
@@ -94,7 +109,9 @@ fn a_disk_that_is_gone_for_good_leaves_the_file_whole() {
     if !MemoryDisk::can_be_mounted() {
         return;
     }
-    every_call(EIO, true, whole);
+    for disk in DISKS {
+        every_call(disk, EIO, true, whole);
+    }
 }
 
 #[test]
@@ -103,11 +120,13 @@ fn a_disk_that_is_full_at_any_call_leaves_the_file_whole_and_says_so() {
         return;
     }
     for (errno, word) in [(ENOSPC, "no_space"), (EDQUOT, "no_space"), (EROFS, "read_only_file_system")] {
-        every_call(errno, false, |attempt| {
-            whole(attempt);
-            if let Some(failure) = &attempt.failure {
-                assert_eq!(code(failure), word, "{:?}", attempt.failed_call);
-            }
-        });
+        for disk in DISKS {
+            every_call(disk, errno, false, |attempt| {
+                whole(attempt);
+                if let Some(failure) = &attempt.failure {
+                    assert_eq!(code(failure), word, "{:?}", attempt.failed_call);
+                }
+            });
+        }
     }
 }

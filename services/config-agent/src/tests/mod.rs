@@ -5,19 +5,21 @@ mod backups;
 mod changes;
 mod deadlines;
 mod edits;
+mod exchanges;
 mod failing_disk;
 mod full_disk;
 mod licenses;
 mod merges;
 mod missing_rights;
-pub mod power_cuts;
+mod power_cuts;
 mod promises;
 mod settings;
 mod several;
 mod told_and_done;
 
 use std::{
-    fs,
+    collections::BTreeMap,
+    fs, io,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     time::Duration,
@@ -29,10 +31,17 @@ use instance_contract::{Action, Failure, Forecast, SetCpf};
 use crate::{
     apply::{self, Limits, Site},
     config::Config,
+    folder::{Call, Folder as Opened},
     host::LocalHost,
     undo,
     wanted::Wanted,
 };
+
+/// Called by [`Opened`] in place of the call itself.
+pub fn strike<T>(folder: &Opened, call: Call<'_>, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    exchanges::meddle(call)?;
+    power_cuts::strike(folder, call, act)
+}
 
 /// Windows line ends, no last line end, blanks around a `=`, comment marks inside a value.
 pub const CPF: &[u8] =
@@ -68,9 +77,12 @@ impl Stage {
             name: "PROD".parse().unwrap(),
             cpf: folder.join("iris.cpf"),
             messages_log: folder.join("mgr/messages.log"),
+            manager_dir: None,
         };
         let config = Config {
             instances: vec![instance],
+            merge_file: BTreeMap::new(),
+            metrics_url: BTreeMap::new(),
             iris_command: "/usr/bin/iris".into(),
             proc_root: folder.join("proc"),
             state_dir: folder.join("state"),

@@ -8,6 +8,7 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     fs, io,
+    os::unix::fs::MetadataExt,
     path::Path,
 };
 
@@ -38,11 +39,26 @@ pub fn strike<T>(folder: &Folder, call: Call<'_>, act: impl FnOnce() -> io::Resu
     })
 }
 
+/// What a power cut leaves of the names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// As after a number of the calls: they are in a log that is read back in order. Two files can be exchanged.
+    Logged,
+    /// Each by itself as it was when they were last synced, or as it is. No two files can be exchanged.
+    Loose,
+}
+
+const KINDS: [Kind; 2] = [Kind::Logged, Kind::Loose];
+
+type Names = BTreeMap<String, usize>;
+
 #[derive(Debug)]
 struct Medium {
+    kind: Kind,
     files: Vec<Text>,
-    names: BTreeMap<String, usize>,
-    durable_names: BTreeMap<String, usize>,
+    names: Names,
+    /// After each call since the names were last synced; the first is what was synced.
+    log: Vec<Names>,
     calls: u32,
     /// The call, counted from 1, at which the power goes.
     cut_at: u32,
@@ -52,25 +68,34 @@ struct Medium {
 
 #[derive(Debug, Clone, Default)]
 struct Text {
+    inode: u64,
     durable: Vec<u8>,
     current: Vec<u8>,
 }
 
-/// What the disk holds after a cut, by name.
-type Survivors = BTreeMap<String, Vec<u8>>;
+/// What the disk holds after a cut, by name: which file it was, and its bytes.
+type Survivors = BTreeMap<String, (u64, Vec<u8>)>;
 
 impl Medium {
     /// Everything that is in the folder is durable.
-    fn under(folder: &Path, cut_at: u32, seed: u64) -> Self {
-        let (mut files, mut names) = (Vec::new(), BTreeMap::new());
+    fn under(folder: &Path, kind: Kind, cut_at: u32, seed: u64) -> Self {
+        let (mut files, mut names) = (Vec::new(), Names::new());
         for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap()) {
             let text = fs::read(entry.path()).unwrap();
             names.insert(entry.file_name().into_string().unwrap(), files.len());
-            files.push(Text { durable: text.clone(), current: text });
+            let inode = entry.metadata().unwrap().ino();
+            files.push(Text { inode, durable: text.clone(), current: text });
         }
         // Neighbouring seeds must not draw alike.
         let random = seed.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-        Self { files, durable_names: names.clone(), names, calls: 0, cut_at, is_off: false, random }
+        let log = vec![names.clone()];
+        Self { kind, files, names, log, calls: 0, cut_at, is_off: false, random }
+    }
+
+    /// What was written last is not synced.
+    fn with_unsynced(mut self, name: &str) -> Self {
+        self.text(name).durable.clear();
+        self
     }
 
     fn strike<T>(
@@ -81,6 +106,9 @@ impl Medium {
     ) -> io::Result<T> {
         if self.is_off {
             return Err(io::Error::other("the machine is off"));
+        }
+        if self.kind == Kind::Loose && matches!(call, Call::Exchange { .. }) {
+            return Err(io::Error::from_raw_os_error(nix::libc::EINVAL));
         }
         self.calls += 1;
         self.is_off = self.calls == self.cut_at;
@@ -102,7 +130,8 @@ impl Medium {
             Call::Create(name) => {
                 if !self.names.contains_key(name) {
                     self.names.insert(name.to_owned(), self.files.len());
-                    self.files.push(Text::default());
+                    let inode = fs::metadata(folder.join(name)).unwrap().ino();
+                    self.files.push(Text { inode, ..Text::default() });
                 }
             }
             Call::Write(name) => self.text(name).current = fs::read(folder.join(name)).unwrap(),
@@ -114,30 +143,54 @@ impl Medium {
                 let moved = self.names.remove(from).unwrap();
                 self.names.insert(to.to_owned(), moved);
             }
+            Call::Place { from, to } => {
+                if !self.names.contains_key(to) {
+                    let moved = self.names.remove(from).unwrap();
+                    self.names.insert(to.to_owned(), moved);
+                }
+            }
+            Call::Exchange { one, other } => {
+                let (first, second) = (self.names[one], self.names[other]);
+                self.names.extend([(one.to_owned(), second), (other.to_owned(), first)]);
+            }
+            Call::Touch(_) => {}
             Call::Remove(name) => drop(self.names.remove(name)),
-            Call::SyncFolder => self.durable_names = self.names.clone(),
+            Call::SyncFolder => self.log.clear(),
         }
+        self.log.push(self.names.clone());
     }
 
     fn text(&mut self, name: &str) -> &mut Text {
         &mut self.files[self.names[name]]
     }
 
-    /// The power comes back. Each name is the durable one or the newest one, by itself.
+    /// The power comes back.
     fn survivors(mut self) -> Survivors {
         let files = std::mem::take(&mut self.files);
-        let texts: Vec<Vec<u8>> = files.into_iter().map(|text| self.survives(text)).collect();
-        let all: BTreeSet<String> = self.names.keys().chain(self.durable_names.keys()).cloned().collect();
-        let mut survivors = Survivors::new();
+        let texts: Vec<_> = files.into_iter().map(|text| (text.inode, self.survives(text))).collect();
+        let names = match self.kind {
+            Kind::Logged => {
+                let at = self.draw(self.log.len());
+                self.log[at].clone()
+            }
+            Kind::Loose => self.loose_names(),
+        };
+        names.into_iter().map(|(name, at)| (name, texts[at].clone())).collect()
+    }
+
+    fn loose_names(&mut self) -> Names {
+        let durable = self.log[0].clone();
+        let all: BTreeSet<String> = self.names.keys().chain(durable.keys()).cloned().collect();
+        let mut names = Names::new();
         for name in all {
-            let names = if self.draw(2) == 0 { &self.names } else { &self.durable_names };
-            survivors.extend(names.get(&name).map(|at| (name.clone(), texts[*at].clone())));
+            let found = if self.draw(2) == 0 { self.names.get(&name) } else { durable.get(&name) };
+            names.extend(found.map(|at| (name, *at)));
         }
-        survivors
+        names
     }
 
     /// What was synced; of what was added since a beginning, maybe with a hole in it.
-    fn survives(&mut self, Text { mut durable, current }: Text) -> Vec<u8> {
+    fn survives(&mut self, Text { mut durable, current, .. }: Text) -> Vec<u8> {
         let Some(added) = current.strip_prefix(durable.as_slice()) else {
             return if self.draw(2) == 0 { durable } else { current };
         };
@@ -195,8 +248,8 @@ impl Deed {
 
     /// Does it with the power going at a call; whether it was told that it is done, how many calls it made, and what
     /// the disk holds.
-    fn cut_at(self, call: u32, seed: u64, stage: &Stage, prepared: &Prepared) -> (bool, u32, Survivors) {
-        MEDIUM.set(Some(Medium::under(&stage.path(""), call, seed)));
+    fn cut(self, medium: Medium, stage: &Stage, prepared: &Prepared) -> (bool, u32, Survivors) {
+        MEDIUM.set(Some(medium));
         let is_told = self.finish(stage, prepared).is_ok();
         let medium = MEDIUM.take().unwrap();
         (is_told, medium.calls, medium.survivors())
@@ -209,11 +262,20 @@ fn stage(cpf: &[u8]) -> Stage {
     if memory.is_dir() { Stage::inside(memory, cpf) } else { Stage::new(cpf) }
 }
 
-/// A machine that comes up again with these files.
+/// A machine that comes up again with these files. They are others than before, so the names that tell which file a
+/// draft is are told the new ones.
 fn machine(files: &Survivors) -> Stage {
-    let stage = stage(&files["iris.cpf"]);
-    for (name, text) in files {
+    let stage = stage(&files["iris.cpf"].1);
+    let mut inodes = BTreeMap::new();
+    for (name, (inode, text)) in files {
         fs::write(stage.path(name), text).unwrap();
+        inodes.insert(*inode, fs::metadata(stage.path(name)).unwrap().ino());
+    }
+    for name in files.keys() {
+        let Some((backup, draft)) = name.rsplit_once("_new_") else { continue };
+        if let Some(now) = inodes.get(&draft.parse().unwrap()) {
+            fs::rename(stage.path(name), stage.path(&format!("{backup}_new_{now}"))).unwrap();
+        }
     }
     stage
 }
@@ -234,36 +296,57 @@ fn begin(deed: Deed) -> (Stage, Prepared, Vec<u8>, Vec<u8>) {
 
 #[track_caller]
 fn check(files: &Survivors, is_told: bool, (before, after): (&[u8], &[u8]), at: &str) {
-    let cpf = files.get("iris.cpf").unwrap_or_else(|| panic!("{at}: iris.cpf is gone"));
+    let (_, cpf) = files.get("iris.cpf").unwrap_or_else(|| panic!("{at}: iris.cpf is gone"));
     let shown = String::from_utf8_lossy(cpf);
     assert!(cpf == before || cpf == after, "{at}: iris.cpf is neither the old nor the new one: {shown:?}");
     assert!(!is_told || cpf == after, "{at}: it was told done, and the old iris.cpf is back");
-    let is_kept = files.iter().any(|(name, text)| name.starts_with("iris.cpf_instance_") && text == before);
+    // Under its name, or where it is given its name from.
+    let may_be_kept = |name: &str| {
+        let is_backup = name.starts_with("iris.cpf_instance_");
+        is_backup || (!is_told && name.starts_with(".iris.cpf_instance_0"))
+    };
+    let is_kept = files.iter().any(|(name, (_, text))| may_be_kept(name) && text == before);
     assert!(cpf == before || is_kept, "{at}: iris.cpf is the new one, and there is no backup of the old one");
+}
+
+/// It has ended, whatever happened on the way: the new text, a backup with the old one, and nothing else.
+#[track_caller]
+fn check_end(stage: &Stage, (before, after): (&[u8], &[u8]), at: &str) {
+    assert_eq!(stage.cpf(), after, "{at}");
+    let others = stage.others();
+    let is_kept = others.iter().any(|name| fs::read(stage.path(name)).unwrap() == before);
+    assert!(is_kept, "{at}: no backup of the old one among {others:?}");
+    assert!(others.iter().all(|name| name.starts_with("iris.cpf_instance_")), "{at}: {others:?}");
 }
 
 #[test]
 fn whenever_the_power_goes_the_cpf_is_whole_and_what_was_begun_is_finished() {
-    for deed in [Deed::Change, Deed::Undo] {
+    for (kind, deed) in KINDS.into_iter().flat_map(|kind| [(kind, Deed::Change), (kind, Deed::Undo)]) {
         let mut call = 0;
         let mut is_over = false;
         while !is_over {
             call += 1;
             for seed in 0..SEEDS {
                 let (stage, prepared, before, after) = begin(deed);
-                let (is_told, calls, files) = deed.cut_at(call, seed, &stage, &prepared);
-                let at = format!("{deed:?}, power cut at call {call} of {calls}, seed {seed}");
-                check(&files, is_told, (&before, &after), &at);
+                let texts = (before.as_slice(), after.as_slice());
+                let medium = Medium::under(&stage.path(""), kind, call, seed);
+                let (is_told, calls, files) = deed.cut(medium, &stage, &prepared);
+                let at = format!("{deed:?} ({kind:?}), power cut at call {call} of {calls}, seed {seed}");
+                check(&files, is_told, texts, &at);
                 is_over = calls < call;
                 assert_eq!(is_told, is_over, "{at}");
 
                 // And goes once more while that is being put right.
                 let second = u32::try_from(seed % 12).unwrap() + 1;
-                let (is_told, _, files) = deed.cut_at(second, !seed, &machine(&files), &prepared);
-                check(&files, is_told, (&before, &after), &format!("{at}, again at call {second}"));
+                let stage = machine(&files);
+                let medium = Medium::under(&stage.path(""), kind, second, !seed);
+                let (is_told, _, files) = deed.cut(medium, &stage, &prepared);
+                check(&files, is_told, texts, &format!("{at}, again at call {second}"));
                 let stage = machine(&files);
                 deed.finish(&stage, &prepared).unwrap();
-                assert_eq!(stage.cpf(), after, "{at}");
+                // A draft that came to nothing goes with the next change.
+                let _ = fs::remove_file(stage.path(".iris.cpf_instance_new"));
+                check_end(&stage, texts, &at);
             }
         }
         assert!(call > 8, "a {deed:?} makes more calls than {call}");
@@ -271,29 +354,54 @@ fn whenever_the_power_goes_the_cpf_is_whole_and_what_was_begun_is_finished() {
 }
 
 #[test]
-fn what_a_dead_process_left_unsynced_is_made_safe_before_it_is_told() {
-    for deed in [Deed::Change, Deed::Undo] {
+fn what_iris_has_not_synced_is_whole_in_the_backup() {
+    for (kind, deed) in KINDS.into_iter().flat_map(|kind| [(kind, Deed::Change), (kind, Deed::Undo)]) {
         for (call, seed) in (1..20).flat_map(|call| (0..SEEDS).map(move |seed| (call, seed))) {
             let (stage, prepared, before, after) = begin(deed);
-            MEDIUM.set(Some(Medium::under(&stage.path(""), call, seed)));
+            let medium = Medium::under(&stage.path(""), kind, call, seed).with_unsynced("iris.cpf");
+            let (is_told, _, files) = deed.cut(medium, &stage, &prepared);
+            // Torn by the cut it may be, as without us, but not once it was replaced.
+            if is_told || files["iris.cpf"].1 == after {
+                let at = format!("{deed:?} ({kind:?}), power cut at call {call}, seed {seed}");
+                check(&files, is_told, (&before, &after), &at);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_dead_process_left_unsynced_is_made_safe_before_it_is_told() {
+    for (kind, deed) in KINDS.into_iter().flat_map(|kind| [(kind, Deed::Change), (kind, Deed::Undo)]) {
+        for (call, seed) in (1..20).flat_map(|call| (0..SEEDS).map(move |seed| (call, seed))) {
+            let (stage, prepared, before, after) = begin(deed);
+            MEDIUM.set(Some(Medium::under(&stage.path(""), kind, call, seed)));
             let _ = deed.finish(&stage, &prepared);
             // Only the process has died: what it wrote is there, and no safer than before.
             MEDIUM.with_borrow_mut(|medium| medium.as_mut().unwrap().restart_process());
             deed.finish(&stage, &prepared).unwrap();
             let files = MEDIUM.take().unwrap().survivors();
-            check(&files, true, (&before, &after), &format!("{deed:?}, died at call {call}, seed {seed}"));
+            let at = format!("{deed:?} ({kind:?}), died at call {call}, seed {seed}");
+            check(&files, true, (&before, &after), &at);
         }
     }
 }
 
 #[test]
 fn a_draft_that_a_power_cut_has_left_is_gone_after_the_next_change() {
-    let (stage, prepared, ..) = begin(Deed::Change);
-    let left = (1..).map(|call| Deed::Change.cut_at(call, 3, &stage, &prepared).2);
-    let is_draft = |name: &String| name.starts_with('.');
-    let files = left.take(20).find(|files| files.keys().any(is_draft)).unwrap();
-    let stage = machine(&files);
-    Deed::Change.finish(&stage, &prepared).unwrap();
-    Deed::Undo.finish(&stage, &prepared).unwrap();
-    assert!(!stage.others().iter().any(is_draft), "{:?}", stage.others());
+    for kind in KINDS {
+        let left = (1..20).map(|call| {
+            let (stage, prepared, ..) = begin(Deed::Change);
+            let medium = Medium::under(&stage.path(""), kind, call, 3);
+            (Deed::Change.cut(medium, &stage, &prepared).2, prepared)
+        });
+        let is_draft = |name: &String| name.starts_with('.');
+        let left: Vec<_> = left.filter(|(files, _)| files.keys().any(is_draft)).collect();
+        assert!(left.len() > 2, "{kind:?}: {left:?}");
+        for (files, prepared) in left {
+            let stage = machine(&files);
+            Deed::Change.finish(&stage, &prepared).unwrap();
+            Deed::Undo.finish(&stage, &prepared).unwrap();
+            assert!(!stage.others().iter().any(is_draft), "{:?}", stage.others());
+        }
+    }
 }

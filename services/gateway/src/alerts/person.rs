@@ -80,13 +80,15 @@ impl Call<'_> {
         let label = |name: &str| self.alert.and_then(|alert| alert.labels.get(name));
         let instance: Option<InstanceName> =
             label(&gateway.config.alerts.instance_label).and_then(|name| name.parse().ok());
+        let instance = instance.unwrap_or_else(InstanceName::none);
         Finding {
             schema: Finding::SCHEMA.to_owned(),
             finding_id: incident_id.finding(1),
+            title: format!("Alert for a person about {instance}"),
             incident_id,
             trace_id: instance_bus::current_trace_id()
                 .unwrap_or_else(|| TraceId::from_bytes(*key.as_bytes())),
-            instance: instance.unwrap_or_else(InstanceName::none),
+            instance,
             host: label("instance").and_then(|address| host(address)).unwrap_or_else(|| gateway.host.clone()),
             found_at: gateway.clock.now(),
             phase: DiagnosisPhase::Triage,
@@ -102,6 +104,11 @@ impl Call<'_> {
             facts: BTreeMap::new(),
             reasons: vec![format!("caller \"{}\" of the gateway has told it", self.asker)],
             success_signs: vec!["the alert ends".to_owned()],
+            next_steps: vec![
+                format!("Say that it is in hand: instance inbox ack {incident_id} --note TEXT"),
+                "Look at what the alert is about, where it was raised.".to_owned(),
+                "See that the alert ends there.".to_owned(),
+            ],
             source: FindingSource::Alert,
             decision: Decision::Person {
                 why: self.reason.clone(),

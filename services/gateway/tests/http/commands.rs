@@ -15,7 +15,7 @@ fn restart(requested_by: &str) -> Value {
     })
 }
 
-async fn answered(desk: &Desk, status: AnswerStatus) -> (Value, crate::desk::Answer) {
+pub async fn answered(desk: &Desk, status: AnswerStatus) -> (Value, crate::desk::Answer) {
     let command = restart("tests");
     let router = desk.answer_as_router("PROD", |command| CommandAnswer {
         status,

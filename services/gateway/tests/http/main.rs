@@ -8,6 +8,7 @@ mod alerts;
 mod bounded; // Floods, slow and large input, a drain, an absence of the bus.
 mod commands;
 mod described; // The OpenAPI document.
+mod listed; // A log that is longer than an answer.
 mod recorded; // The audit trail.
 mod refused; // Credentials.
 

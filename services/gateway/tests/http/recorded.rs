@@ -1,11 +1,14 @@
 //! What the gateway decides by itself is told for the audit trail; a flood of it is told as a number.
 
-use instance_contract::{Notice, NoticeKind, NoticeSource, Shard, subject};
+use instance_contract::{AnswerStatus, Notice, NoticeKind, NoticeSource, Shard, subject};
 use instance_testkit::eventually;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::desk::{Desk, LOOKER, PATIENCE, desk};
+use crate::{
+    commands::answered,
+    desk::{Desk, LOOKER, PATIENCE, desk},
+};
 
 async fn notices(desk: &Desk) -> Vec<Notice> {
     let all = subject::notices(Shard(0), NoticeSource::Gateway);
@@ -61,6 +64,18 @@ async fn who_was_refused_what_and_why_is_told_and_a_flood_is_a_number() {
         |what: &&str| what.rsplit_once(", ").and_then(|(_, rest)| rest.strip_suffix(" times")?.parse().ok());
     assert_eq!(strangers.iter().map(|what| times(what).unwrap_or(1_u32)).sum::<u32>(), 30, "{strangers:#?}");
     assert_eq!(all.len() - strangers.len(), 2, "{all:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_router_refuses_has_its_record_from_the_router_alone() {
+    let mut desk = desk().await;
+    assert_eq!(answered(&desk, AnswerStatus::Refused).await.1.status, 409);
+    let looker = desk.client.post(desk.url("/v1/commands")).bearer_auth(LOOKER).body("{}");
+    assert_eq!(desk.send(looker).await.status, 403);
+    desk.drained().await;
+    let notices = notices(&desk).await;
+    let [only] = notices.as_slice() else { panic!("one of the gateway's own: {notices:#?}") };
+    assert!(only.what.ends_with("with 403"), "{only:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

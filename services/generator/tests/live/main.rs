@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod bursts; // Many entries on their way at once.
 mod deliver;
 mod model;
 mod plain;

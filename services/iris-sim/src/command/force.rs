@@ -4,12 +4,14 @@ use std::fs;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use instance_clock::{Clock as _, SystemClock};
+use instance_clock::Clock as _;
 
 use crate::command::observed::{observe, wait_until_gone};
 use crate::shell::ask;
+use crate::shell::instance_clock::InstanceClock;
 use crate::shell::log_file::LogFile;
 use crate::shell::registry::Registered;
+use crate::shell::settings::Settings;
 use crate::world::act::{Entry, Severity, Writer};
 
 /// A process that survives SIGKILL this long sleeps where nobody can reach it.
@@ -49,7 +51,9 @@ pub fn force(instance: &Registered) -> ExitCode {
 }
 
 fn note(instance: &Registered, severity: Severity, text: String) {
-    let at = SystemClock.now().to_zoned(jiff::tz::TimeZone::system());
+    let clock = Settings::read(&instance.folder.settings())
+        .map_or_else(|_| InstanceClock::of_the_host(), |settings| settings.clock());
+    let at = clock.now().to_zoned(jiff::tz::TimeZone::system());
     let entry = Entry::kernel(Writer::Asker, severity, text);
     if let Err(error) = LogFile::of(&instance.folder).write(&at, std::process::id(), entry) {
         eprintln!("iris: could not write messages.log: {error}");

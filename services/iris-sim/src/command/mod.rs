@@ -25,7 +25,7 @@ usage: iris <command> [instance] [arguments]
                                                stop an instance in order
   stopnoshut <instance> [quietly]              stop without user shutdown routines
   restart <instance> [quietly]                 stop and start again
-  force <instance> [quietly]                   kill an instance
+  force <instance>                             kill an instance
   merge <instance> [merge file] [target CPF]   merge a file into the CPF
   list [instance]                              describe instances
   view [instance]                              the same, with another heading
@@ -82,7 +82,7 @@ fn on_instance(command: &str, instance: &Registered, options: &[&str]) -> ExitCo
         "stop" => stop::stop(instance, options),
         "stopnoshut" => stop::stop_without_routines(instance, options),
         "restart" => stop::restart(instance, options),
-        "force" if matches!(options, [] | ["quietly"]) => force::force(instance),
+        "force" if options.is_empty() => force::force(instance),
         "merge" => merge::merge(instance, options),
         _ => usage(command),
     }

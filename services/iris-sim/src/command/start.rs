@@ -1,5 +1,6 @@
 //! `iris start`.
 
+use std::env;
 use std::fs::File;
 use std::io;
 use std::path::{self, PathBuf};
@@ -72,6 +73,10 @@ fn spawn(instance: &Registered, cpf: PathBuf, nostu: bool) -> io::Result<Child> 
         asker_pid: std::process::id(),
         user: user_name(),
         nostu,
+        merge_file: env::var_os("ISC_CPF_MERGE_FILE")
+            .filter(|file| !file.is_empty())
+            .map(path::absolute)
+            .transpose()?,
     };
     Command::new(instance.bin.join("irisdb"))
         .arg("control-process")

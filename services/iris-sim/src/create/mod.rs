@@ -41,6 +41,8 @@ pub struct NewInstance {
     pub seed: u64,
     /// See [`Settings::speed`].
     pub speed: f64,
+    /// See [`Settings::fast_clock`].
+    pub fast_clock: bool,
     /// Which IRIS.
     pub release: Release,
     /// What its users do.
@@ -114,6 +116,7 @@ pub fn create(new: &NewInstance, clock: &dyn Clock) -> Result<Registered, Create
         product: "InterSystems IRIS".to_owned(),
         seed: new.seed,
         speed: new.speed,
+        fast_clock: new.fast_clock,
         host_root: fs::canonicalize(&new.host_root).unwrap_or_else(|_| new.host_root.clone()),
         created_at: clock.now(),
         workload: new.workload,

@@ -1,8 +1,12 @@
 //! Ports for a new instance that no other one will want.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io;
 use std::net::TcpListener;
+use std::ops::Range;
+
+use rand::RngExt as _;
 
 use crate::shell::cpf_file::CpfFile;
 use crate::shell::registry::Registered;
@@ -21,9 +25,31 @@ pub fn claimed(instances: &[Registered]) -> BTreeSet<u16> {
     ports
 }
 
+/// Below it are ports of services that a machine may run for real, 1972 of an IRIS among them.
+const LEAST: u16 = 10_000;
+/// So many ports are tried one by one before the system is asked.
+const TRIES: usize = 200;
+
 /// A port that is free now and not claimed. Another process may take it before the first start; the log says so then.
+///
+/// It lies below the ports that the system hands out by itself (`net.ipv4.ip_local_port_range`): while the instance is down,
+/// no connection of any program must get it as its own end, or the next start finds it taken.
 pub fn unclaimed(claimed: &BTreeSet<u16>) -> io::Result<u16> {
-    first_unclaimed(claimed, || TcpListener::bind(("127.0.0.1", 0)))
+    let range =
+        not_handed_out(&fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default());
+    let mut rng = rand::rng();
+    let is_free = |port: &u16| !claimed.contains(port) && TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let mut tried = (0..TRIES).filter(|_| !range.is_empty()).map(|_| rng.random_range(range.clone()));
+    match tried.find(is_free) {
+        Some(port) => Ok(port),
+        None => first_unclaimed(claimed, || TcpListener::bind(("127.0.0.1", 0))),
+    }
+}
+
+/// The ports from [`LEAST`] up to the first one that the system hands out; none where that cannot be told.
+fn not_handed_out(range: &str) -> Range<u16> {
+    let first = range.split_whitespace().next().and_then(|first| first.parse().ok());
+    LEAST..first.unwrap_or(LEAST).max(LEAST)
 }
 
 /// What is refused stays bound until one is found, so that the system offers another each time, or says that none is left.
@@ -50,7 +76,7 @@ mod tests {
 
     use tempfile::TempDir;
 
-    use super::{claimed, first_unclaimed};
+    use super::{LEAST, claimed, first_unclaimed, not_handed_out, unclaimed};
     use crate::create::example_cpf;
     use crate::shell::folder::InstanceFolder;
     use crate::shell::registry::Registry;
@@ -78,5 +104,15 @@ mod tests {
         let taken = BTreeSet::from([ports[0], ports[1]]);
         let port = first_unclaimed(&taken, || Ok(free.next().unwrap())).unwrap();
         assert_eq!(port, ports[2]);
+    }
+
+    #[test]
+    fn the_system_hands_out_no_port_of_an_instance_by_itself() {
+        assert_eq!(not_handed_out("32768\t60999\n"), LEAST..32_768);
+        assert!(not_handed_out("1024\t65535\n").is_empty());
+        assert!(not_handed_out("").is_empty());
+        let here = not_handed_out(&fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap());
+        let port = unclaimed(&BTreeSet::new()).unwrap();
+        assert!(here.is_empty() || here.contains(&port), "{port}");
     }
 }

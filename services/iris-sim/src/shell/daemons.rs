@@ -6,11 +6,13 @@ use std::path::Path;
 use std::process::{ChildStdin, Command, ExitCode, Stdio};
 use std::thread::{self, JoinHandle};
 
-use instance_clock::{Clock as _, SystemClock};
+use instance_clock::Clock as _;
 use nix::sys::signal::{SigSet, Signal};
 
+use crate::shell::instance_clock::InstanceClock;
 use crate::shell::log_file::LogFile;
 use crate::shell::process::ProcessKey;
+use crate::shell::settings::Settings;
 use crate::world::act::{Daemon, Entry, Severity, Writer};
 
 /// What a control process says to its daemons before it lets go of them; a killed one says nothing.
@@ -70,6 +72,8 @@ impl Daemons {
     pub fn stop(&mut self) {
         for running in self.running.values_mut() {
             if let Some(mut life) = running.life.take() {
+                // One that somebody has stopped could not hear it.
+                running.process.go_on();
                 // One that is dead already needs no goodbye.
                 let _ = life.write_all(GOODBYE);
             }
@@ -112,8 +116,11 @@ pub fn live(name: &str) -> ExitCode {
     if !in_order && name == Daemon::WriteDaemon.name() {
         let text = "Write Daemon: Control Daemon has exited - freezing system";
         let entry = Entry::kernel(Writer::Daemon(Daemon::WriteDaemon), Severity::Fatal, text);
-        let at = SystemClock.now().to_zoned(jiff::tz::TimeZone::system());
-        // Daemons work in the manager directory. One that cannot write its log ends without a word.
+        // Daemons work in the manager directory. One without settings takes the host's time.
+        let clock = Settings::read(Path::new("../sim.toml"))
+            .map_or_else(|_| InstanceClock::of_the_host(), |settings| settings.clock());
+        let at = clock.now().to_zoned(jiff::tz::TimeZone::system());
+        // One that cannot write its log ends without a word.
         let _ = LogFile::at(Path::new("messages.log"), Path::new("alerts.log")).write(
             &at,
             std::process::id(),

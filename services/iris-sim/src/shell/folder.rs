@@ -84,6 +84,11 @@ impl InstanceFolder {
         self.manager().join("encryption.conf")
     }
 
+    /// In which words the instance writes; without the file in those that are known.
+    pub fn wording(&self) -> PathBuf {
+        self.manager().join("wording")
+    }
+
     /// The certificates of the instance, a file each.
     pub fn certificates(&self) -> PathBuf {
         self.manager().join("certificates")

@@ -7,11 +7,12 @@ use crate::shell::folder::InstanceFolder;
 use crate::shell::host::{self, HostError};
 use crate::shell::license::License;
 use crate::shell::obstacles;
+use crate::shell::rights::InstanceUser;
 use crate::shell::settings::Settings;
 use crate::shell::volumes::next_journal_number;
 use crate::shell::wij_file::{WijFile, fingerprint};
 use crate::world::check_cpf;
-use crate::world::facts::{JournalFacts, Obstacles, Previous, StartFacts, SystemName};
+use crate::world::facts::{Directory, JournalFacts, Obstacles, Previous, StartFacts, SystemName};
 use crate::world::parameters::Parameters;
 
 /// Everything the world must know to start.
@@ -29,13 +30,14 @@ pub fn start_facts(
     let license = License::read(&folder.license_key());
     let system = SystemName { node: host::node(&settings.host_root), ..host::system() };
     let previous = WijFile::previous(wij.as_ref());
+    let instance_user = InstanceUser::of(folder);
     let obstacles = Obstacles {
         failed_over_from: wij.and_then(|wij| wij.node).filter(|node| *node != system.node),
         journal_to_restore_missing: matches!(
             &previous,
             Previous::Abnormal(wij) if !wij.journal_file.is_empty() && !Path::new(&wij.journal_file).exists()
         ),
-        ..obstacles::find(folder, cpf, &parameters, &license, &at)
+        ..obstacles::find(folder, instance_user, cpf, &parameters, (&license, &at))
     };
     Ok(StartFacts {
         directory: folder.printed(),
@@ -46,7 +48,7 @@ pub fn start_facts(
         memory: host::memory(&settings.host_root)?,
         system,
         previous,
-        journal: journal(&parameters, &at),
+        journal: journal(instance_user, &parameters, &at),
         databases_there: databases_there(&parameters),
         private_web_server: folder.private_web_server().is_file(),
         licensed_users: license.users(&at),
@@ -56,13 +58,16 @@ pub fn start_facts(
     })
 }
 
-fn journal(parameters: &Parameters, at: &jiff::Zoned) -> JournalFacts {
-    let current_usable = is_usable(&parameters.journal_directory);
-    let alternate_usable = is_usable(&parameters.alternate_journal_directory);
-    let directory =
-        if current_usable { &parameters.journal_directory } else { &parameters.alternate_journal_directory };
+fn journal(user: InstanceUser, parameters: &Parameters, at: &jiff::Zoned) -> JournalFacts {
+    let current = state_of(user, &parameters.journal_directory);
+    let alternate = state_of(user, &parameters.alternate_journal_directory);
+    let directory = if current == Directory::Usable {
+        &parameters.journal_directory
+    } else {
+        &parameters.alternate_journal_directory
+    };
     let day = at.strftime("%Y%m%d").to_string();
-    JournalFacts { current_usable, alternate_usable, next_number: next_journal_number(directory, &day) }
+    JournalFacts { current, alternate, next_number: next_journal_number(directory, &day) }
 }
 
 fn databases_there(parameters: &Parameters) -> Vec<String> {
@@ -70,10 +75,10 @@ fn databases_there(parameters: &Parameters) -> Vec<String> {
     directories.filter(|directory| Path::new(directory).join("IRIS.DAT").is_file()).cloned().collect()
 }
 
-/// Whether files can be made there.
-fn is_usable(directory: &str) -> bool {
-    !directory.is_empty()
-        && Path::new(directory).is_dir()
-        && nix::unistd::access(directory, nix::unistd::AccessFlags::W_OK | nix::unistd::AccessFlags::X_OK)
-            .is_ok()
+/// Whether the instance can make files there.
+fn state_of(user: InstanceUser, directory: &str) -> Directory {
+    if directory.is_empty() || !Path::new(directory).is_dir() {
+        return Directory::Absent;
+    }
+    if user.may_make_files_in(Path::new(directory)) { Directory::Usable } else { Directory::Denied }
 }

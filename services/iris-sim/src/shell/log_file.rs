@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use instance_iris::messages_log::{NewEntry, Timestamp, write_entry};
 
 use crate::shell::folder::InstanceFolder;
-use crate::world::act::Entry;
+use crate::shell::log_monitor::{LogMonitor, Notice, suspended};
+use crate::shell::wording::Wording;
+use crate::world::act::{Entry, Severity, Writer};
 use crate::world::health::is_alert;
 
 /// The two logs of an instance, as one writer sees them.
@@ -18,7 +20,18 @@ use crate::world::health::is_alert;
 pub struct LogFile {
     messages: PathBuf,
     alerts: PathBuf,
+    wording: Wording,
     last: Option<Last>,
+    watched: Option<Watched>,
+}
+
+/// The Log Monitor of a running instance.
+#[derive(Debug)]
+struct Watched {
+    monitor: LogMonitor,
+    /// In whose name it writes.
+    pid: u32,
+    speed: f64,
 }
 
 #[derive(Debug)]
@@ -31,28 +44,59 @@ struct Last {
 impl LogFile {
     /// The logs of that instance; neither needs to exist.
     pub fn of(folder: &InstanceFolder) -> Self {
-        Self::at(&folder.messages_log(), &folder.alerts_log())
+        Self { wording: Wording::of(folder), ..Self::at(&folder.messages_log(), &folder.alerts_log()) }
     }
 
-    /// Logs that lie elsewhere.
+    /// Logs that lie elsewhere, in the words that are known.
     pub fn at(messages: &Path, alerts: &Path) -> Self {
-        Self { messages: messages.to_owned(), alerts: alerts.to_owned(), last: None }
+        Self {
+            messages: messages.to_owned(),
+            alerts: alerts.to_owned(),
+            wording: Wording::Known,
+            last: None,
+            watched: None,
+        }
     }
 
-    /// Writes an entry, or counts it when it is the last one again.
-    pub fn write(&mut self, at: &jiff::Zoned, pid: u32, entry: Entry) -> io::Result<()> {
+    /// From now on the Log Monitor chooses what is reported, and writes in the name of `pid`; times between stamps pass
+    /// `speed` times faster than on a real instance. Before, all alerts are reported.
+    pub fn watch(&mut self, pid: u32, speed: f64) {
+        self.watched = Some(Watched { monitor: LogMonitor::default(), pid, speed });
+    }
+
+    /// Writes an entry, or counts it when it is the last one again. What became of an alert.
+    pub fn write(&mut self, at: &jiff::Zoned, pid: u32, entry: Entry) -> io::Result<Option<Notice>> {
+        let entry = self.wording.put(entry);
         if let Some(last) = self.last.as_mut().filter(|last| last.entry == entry && last.pid == pid) {
             last.repeated += 1;
-            return Ok(());
+            return Ok(None);
+        }
+        if let Some(last) = self.last.as_mut().filter(|last| last.pid == pid) {
+            // Real counts bear the category of what the same process writes next.
+            last.entry.category = entry.category;
         }
         self.write_repeats(at)?;
         let line = stamped(at, pid, &entry, 0);
         append(&self.messages, &line)?;
-        if is_alert(entry.severity) {
+        let notice = is_alert(entry.severity).then(|| self.notice(at, pid));
+        if notice.is_some_and(|notice| notice != Notice::Suppressed) {
             append(&self.alerts, &line)?;
         }
         self.last = Some(Last { entry, pid, repeated: 0 });
-        Ok(())
+        if let (Some(Notice::Last), Some(watched)) = (notice, &self.watched) {
+            let entry = Entry { writer: Writer::Control, ..Entry::utility(Severity::Severe, suspended(pid)) };
+            let (pid, line) = (watched.pid, stamped(at, watched.pid, &entry, 0));
+            append(&self.messages, &line)?;
+            append(&self.alerts, &line)?;
+            self.last = Some(Last { entry, pid, repeated: 0 });
+        }
+        Ok(notice)
+    }
+
+    fn notice(&mut self, at: &jiff::Zoned, pid: u32) -> Notice {
+        self.watched
+            .as_mut()
+            .map_or(Notice::Reported, |watched| watched.monitor.hear(at.timestamp(), pid, watched.speed))
     }
 
     /// Writes text without a stamp.
@@ -128,6 +172,7 @@ mod tests {
 
     use super::LogFile;
     use crate::shell::folder::InstanceFolder;
+    use crate::shell::log_monitor::Notice;
     use crate::world::act::{Entry, Severity, Writer};
 
     fn log() -> (TempDir, InstanceFolder, LogFile, jiff::Zoned) {
@@ -160,9 +205,48 @@ mod tests {
     }
 
     #[test]
+    fn a_count_bears_the_category_of_what_its_process_writes_next() {
+        let told = |next_pid: u32| {
+            let (_kept, folder, mut log, at) = log();
+            for _ in 0..2 {
+                log.write(&at, 12, entry(Severity::Warning, "again")).unwrap();
+            }
+            log.write(&at, next_pid, Entry::utility(Severity::Info, "other")).unwrap();
+            let text = fs::read_to_string(folder.messages_log()).unwrap();
+            text.lines().nth(1).unwrap()[22..].to_owned()
+        };
+        assert_eq!(told(12), "(12) 1 [Utility.Event] again...(repeated 1 times)");
+        assert_eq!(told(13), "(12) 1 [Generic.Event] again...(repeated 1 times)");
+    }
+
+    #[test]
+    fn a_process_that_floods_is_left_out_of_alerts_log_and_stays_in_messages_log() {
+        let (_kept, folder, mut log, at) = log();
+        log.watch(99, 1.0);
+        let told = (0..5)
+            .map(|number| log.write(&at, 12, entry(Severity::Severe, &format!("no {number}"))).unwrap());
+        assert_eq!(
+            told.map(Option::unwrap).collect::<Vec<_>>(),
+            [Notice::Reported, Notice::Reported, Notice::Last, Notice::Suppressed, Notice::Suppressed]
+        );
+        let stamp = "02/03/26-04:05:06:789";
+        let suspended = format!(
+            "{stamp} (99) 2 [Utility.Event] Process 12 generated 3 alerts in 10 seconds. Suspending alert notifications \
+             for this process.\n"
+        );
+        let line = |number| format!("{stamp} (12) 2 [Generic.Event] no {number}\n");
+        let alerts = fs::read_to_string(folder.alerts_log()).unwrap();
+        assert_eq!(alerts, line(0) + &line(1) + &line(2) + &suspended);
+        let messages = fs::read_to_string(folder.messages_log()).unwrap();
+        assert_eq!(messages, alerts + &line(3) + &line(4));
+    }
+
+    #[test]
     fn a_count_is_written_in_time_even_when_no_other_message_comes() {
         let (_kept, folder, mut log, at) = log();
-        let write = |log: &mut LogFile| log.write(&at, 12, entry(Severity::Info, "again")).unwrap();
+        let write = |log: &mut LogFile| {
+            let _ = log.write(&at, 12, entry(Severity::Info, "again")).unwrap();
+        };
         write(&mut log);
         log.write_repeats(&at).unwrap();
         write(&mut log);

@@ -5,23 +5,25 @@ use std::path::Path;
 
 use crate::shell::cpf_file::CpfFile;
 use crate::shell::folder::InstanceFolder;
-use crate::shell::host;
 use crate::shell::license::{License, date, days_between};
-use crate::world::facts::{EndingCertificate, Obstacles};
+use crate::shell::locks;
+use crate::shell::rights::InstanceUser;
+use crate::world::facts::{EndingCertificate, LockTrouble, Obstacles};
 use crate::world::parameters::Parameters;
 
 /// Everything that is found in files of the instance; what its last run left is none of it.
 pub fn find(
     folder: &InstanceFolder,
+    user: InstanceUser,
     cpf: &CpfFile,
     parameters: &Parameters,
-    license: &License,
-    at: &jiff::Zoned,
+    (license, at): (&License, &jiff::Zoned),
 ) -> Obstacles {
     Obstacles {
         mismatch_wij: folder.manager().join("MISMATCH.WIJ").exists(),
         encryption_key_missing: encryption_key_missing(&folder.encryption()),
-        locked_elsewhere: locked_elsewhere(parameters),
+        locked_elsewhere: locked_elsewhere(user, parameters),
+        lock_troubles: lock_troubles(user, parameters),
         needed_databases_absent: needed_databases_absent(cpf, parameters),
         license_days_left: license.days_left(at),
         ending_certificates: ending_certificates(&folder.certificates(), at),
@@ -36,15 +38,14 @@ fn encryption_key_missing(settings: &Path) -> bool {
         .is_some_and(|key| fs::metadata(key).is_ok_and(|found| found.is_file() && found.len() > 0))
 }
 
-/// The first line of a lock file names the host that has mounted the database.
-fn locked_elsewhere(parameters: &Parameters) -> Vec<(String, String)> {
-    let own = host::system().node;
-    let locked = |directory: &String| {
-        let text = fs::read_to_string(Path::new(directory).join("iris.lck")).ok()?;
-        let host = text.lines().next()?.trim().to_owned();
-        (!host.is_empty() && host != own).then(|| (directory.clone(), host))
-    };
+fn locked_elsewhere(user: InstanceUser, parameters: &Parameters) -> Vec<(String, String)> {
+    let locked = |directory: &String| Some((directory.clone(), locks::held_by(user, directory)?));
     parameters.databases.iter().filter_map(|(_, directory)| locked(directory)).collect()
+}
+
+fn lock_troubles(user: InstanceUser, parameters: &Parameters) -> Vec<(String, LockTrouble)> {
+    let trouble = |directory: &String| Some((directory.clone(), locks::trouble(user, directory)?));
+    parameters.databases.iter().filter_map(|(_, directory)| trouble(directory)).collect()
 }
 
 /// `[Namespaces] NAME=GLOBALS,ROUTINES,TEMP`: each a database by its name.
@@ -75,6 +76,7 @@ fn ending_certificates(folder: &Path, at: &jiff::Zoned) -> Vec<EndingCertificate
                 serial: value(&text, "serial")?.to_owned(),
                 issuer: value(&text, "issuer")?.to_owned(),
                 subject: value(&text, "subject")?.to_owned(),
+                used_by: format!("Root Certificates - \"{}\"", file.file_name().display()),
                 last_day,
                 days_left: days_between(at.date(), last_day),
             })

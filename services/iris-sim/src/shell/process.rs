@@ -43,6 +43,18 @@ impl ProcessKey {
         self.send(Signal::SIGKILL)
     }
 
+    /// Whether it was stopped, and does nothing until it is continued.
+    pub fn is_paused(self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().next());
+        matches!(state, Some("T" | "t")) && self.is_alive()
+    }
+
+    /// Sends SIGCONT. False when the process was gone.
+    pub fn go_on(self) -> bool {
+        self.send(Signal::SIGCONT)
+    }
+
     /// Sends SIGSTOP: it does nothing more until it is killed. False when the process was gone.
     pub fn pause(self) -> bool {
         self.send(Signal::SIGSTOP)

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use crate::shell::log_file::LogFile;
 use crate::shell::settings::Workload;
-use crate::world::act::{Act, Alarm, Daemon, Ending, Writer};
+use crate::world::act::{Act, Alarm, Daemon, Ending, Job, Writer};
 use crate::world::facts::{Previous, StartFacts};
 use crate::world::{Event, Identity, World};
 
@@ -176,21 +176,27 @@ impl Rehearsal {
 
     fn perform(&mut self, act: Act) -> io::Result<Option<Event>> {
         match act {
+            Act::LogWithMoment(entry) => {
+                self.take_time();
+                let entry = entry.ending_with(&self.now());
+                let _ = self.log.write(&self.now(), self.asker, entry)?;
+            }
             Act::Log(entry) => {
-                // No two things take the same time.
-                self.elapsed += Duration::from_millis(self.random.random_range(1..40));
+                self.take_time();
                 let pid = match entry.writer {
                     Writer::Control => self.control,
                     Writer::Daemon(daemon) => self.pids.get(&daemon).copied().unwrap_or(self.control),
+                    Writer::Job(job) => self.number(job),
                     Writer::Asker => self.asker,
                 };
-                self.log.write(&self.now(), pid, entry)?;
+                let _ = self.log.write(&self.now(), pid, entry)?;
             }
             Act::Banner(text) => self.log.write_banner(&self.now(), &text)?,
             Act::StartDaemons => {
                 let pids = Daemon::ALL.into_iter().zip(self.control + 40..);
                 self.pids = pids.collect();
             }
+            Act::Ready => self.log.watch(self.number(Job::LogMonitor), 1.0),
             Act::Wake(after, alarm) => {
                 self.alarms.insert(alarm, self.elapsed + after);
             }
@@ -198,6 +204,15 @@ impl Rehearsal {
             other => return Ok(self.answer(other)),
         }
         Ok(None)
+    }
+
+    fn number(&self, job: Job) -> u32 {
+        self.control + 50 + job as u32
+    }
+
+    /// No two things take the same time.
+    fn take_time(&mut self) {
+        self.elapsed += Duration::from_millis(self.random.random_range(1..40));
     }
 
     /// What ports and the disk say.

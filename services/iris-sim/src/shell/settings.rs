@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::shell::instance_clock::InstanceClock;
 use crate::world::Load;
 use crate::world::release::Release;
 
@@ -25,6 +26,10 @@ pub struct Settings {
     /// How many times faster its waits pass: 80 makes the write daemon's cycle a second. Default 1.
     #[serde(default = "default_speed")]
     pub speed: f64,
+    /// Do its stamps run as fast as its waits pass, from when it was made? Default false: they are the host's time, which
+    /// whoever watches it compares with its own clock.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fast_clock: bool,
     /// Where the host is looked at: `meminfo` and `sys/vm/nr_hugepages` below it. Default `/proc`.
     #[serde(default = "default_host_root")]
     pub host_root: PathBuf,
@@ -119,6 +124,19 @@ impl Settings {
     /// A wait of a real instance, as long as it takes here.
     pub fn scaled(&self, wait: Duration) -> Duration {
         wait.div_f64(self.speed)
+    }
+
+    /// What its processes take for the time.
+    pub fn clock(&self) -> InstanceClock {
+        if self.fast_clock {
+            return InstanceClock::fast(self.created_at, self.speed);
+        }
+        InstanceClock::of_the_host()
+    }
+
+    /// How many times faster than on a real instance times pass between its stamps.
+    pub fn speed_of_stamps(&self) -> f64 {
+        if self.fast_clock { 1.0 } else { self.speed }
     }
 
     fn check(&self, path: &Path) -> Result<(), SettingsError> {

@@ -47,8 +47,9 @@ pub fn new_journal(directory: &str, at: &jiff::Zoned) -> io::Result<String> {
     Ok(file)
 }
 
-/// Removes journal files that nobody has written to for `age`; never the one in use.
-pub fn purge_journals(directory: &str, age: Duration, in_use: &str) {
+/// Removes journal files that nobody has written to for `age`, never the one in use; what was removed, oldest first.
+pub fn purge_journals(directory: &str, age: Duration, in_use: &str) -> Vec<String> {
+    let mut removed = Vec::new();
     for file in fs::read_dir(directory).into_iter().flatten().flatten() {
         let name = file.file_name();
         let is_journal = name.to_str().and_then(|name| name.split_once('.')).is_some_and(|(day, number)| {
@@ -58,7 +59,12 @@ pub fn purge_journals(directory: &str, age: Duration, in_use: &str) {
         let old = written.and_then(|at| at.elapsed().ok()).is_some_and(|since| since >= age);
         if is_journal && old && file.path() != Path::new(in_use) {
             // One that cannot be removed stays for the next time.
-            let _ = fs::remove_file(file.path());
+            if fs::remove_file(file.path()).is_ok() {
+                removed.push(file.path().display().to_string());
+            }
         }
     }
+    // Their names begin with their day.
+    removed.sort();
+    removed
 }

@@ -10,6 +10,8 @@ pub use instance_iris::messages_log::Severity;
 pub enum Act {
     /// Append a stamped entry to messages.log (and to alerts.log when it is severe).
     Log(Entry),
+    /// As [`Act::Log`]; its text ends with the moment of its stamp, which [`Entry::ending_with`] puts there.
+    LogWithMoment(Entry),
     /// Append text to messages.log without a stamp: the recovery banner.
     Banner(String),
     /// Tell the person who asked for the start or the stop.
@@ -34,7 +36,7 @@ pub enum Act {
         /// With a slash at its end.
         directory: String,
     },
-    /// Remove journal files that are older.
+    /// Remove journal files that are older; answered by `Event::JournalsPurged`.
     PurgeJournals {
         /// With a slash at its end.
         directory: String,
@@ -50,6 +52,10 @@ pub enum Act {
         /// MB.
         mb: u64,
     },
+    /// Write the lock of the database in that directory.
+    LockDatabase(String),
+    /// Remove the lock of the database in that directory.
+    UnlockDatabase(String),
     /// Listen on the superserver port; answered by `Event::SuperserverOpened`.
     OpenSuperserver {
         /// `[Startup] DefaultPort`.
@@ -107,8 +113,39 @@ pub enum Writer {
     Control,
     /// A system daemon.
     Daemon(Daemon),
+    /// A job of the instance that is no process of its own here.
+    Job(Job),
     /// Whoever asked for the start, stop or merge in hand: the `iris` program's process.
     Asker,
+}
+
+/// A part of the instance that writes to the log in its own name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Job {
+    /// Reads messages.log and writes alerts.log.
+    LogMonitor,
+    /// Cleans up after processes that died.
+    CleanDaemon,
+    /// Knows who takes which unit of the license.
+    LicenseMonitor,
+    /// Takes connections.
+    Superserver,
+    /// Runs the tasks of the day: purges, checks.
+    TaskManager,
+    /// Looks at the health of the instance.
+    SystemMonitor,
+}
+
+impl Job {
+    /// Every job, in the order in which they are started.
+    pub const ALL: [Self; 6] = [
+        Self::LogMonitor,
+        Self::CleanDaemon,
+        Self::LicenseMonitor,
+        Self::Superserver,
+        Self::TaskManager,
+        Self::SystemMonitor,
+    ];
 }
 
 /// A system daemon that is a process of its own.
@@ -209,9 +246,22 @@ impl Entry {
         Self { writer, severity, category: Category::Kernel, text: text.into() }
     }
 
+    /// An entry of system code, in the name of a job of the instance.
+    pub fn job(job: Job, severity: Severity, text: impl Into<String>) -> Self {
+        Self { writer: Writer::Job(job), severity, category: Category::Utility, text: text.into() }
+    }
+
     /// An entry of system code, in the name of whoever asked for the work in hand.
     pub fn utility(severity: Severity, text: impl Into<String>) -> Self {
         Self { writer: Writer::Asker, severity, category: Category::Utility, text: text.into() }
+    }
+
+    /// The entry with a moment in UTC at the end of its text, as real logs write it beside a stamp in local time.
+    #[must_use]
+    pub fn ending_with(mut self, moment: &jiff::Zoned) -> Self {
+        let utc = moment.with_time_zone(jiff::tz::TimeZone::UTC);
+        self.text.push_str(&utc.strftime("%m/%d/%Y %H:%M:%S.%3f UTC").to_string());
+        self
     }
 
     /// An informational entry of any category, by the control process.

@@ -194,11 +194,29 @@ fn faults_of_section(
                 parameter: entry.name.to_owned(),
                 value: if known.secret { "(hidden)".to_owned() } else { entry.value.to_owned() },
             }),
+            Some(_) if name == "ConfigFile" && entry.name == "Version" => {
+                fault_of_version(entry.value.trim())
+            }
             Some(_) => None,
         };
         faults.extend(fault);
     }
     faults
+}
+
+/// "A string of numbers up to 7 characters long, usually in dot format" [CPF], and another one may stop the start: so any
+/// that is none does here.
+///
+/// One above the engine's own stops nothing by itself. What is known of a real start is that content of an older release
+/// under a raised version lacks parameters, and is refused for that ([`CpfFault::Missing`]); what it says of a file that is
+/// right but for its version, if it says anything, stands in no source.
+fn fault_of_version(value: &str) -> Option<CpfFault> {
+    let (section, parameter) = ("ConfigFile".to_owned(), "Version".to_owned());
+    if value.is_empty() {
+        return Some(CpfFault::Empty { section, parameter });
+    }
+    let numbers = value.split('.').all(|part| !part.is_empty() && part.bytes().all(|it| it.is_ascii_digit()));
+    (!numbers).then(|| CpfFault::Invalid { section, parameter, value: value.to_owned() })
 }
 
 /// The parameters that a full file of the release holds in a section. Those whose default varies by platform are
@@ -262,6 +280,25 @@ mod tests {
         );
     }
 
+    /// A real 2025.2 that met such a file wrote these entries, in this order.
+    #[test]
+    fn content_of_an_older_release_lacks_what_its_raised_version_needs() {
+        let release = |version: &str| Release::try_from(version.to_owned()).unwrap();
+        let raised = example_cpf(release("2024.2")).replace("Version=2024.2\n", "Version=2025.2\n");
+        let found = check(&Document::parse(raised.as_bytes()), release("2025.2"));
+        let texts: Vec<String> = found.iter().map(CpfFault::message).collect();
+        let beginnings = [
+            "The following parameters are missing from section [Logging]: 'EventFilter' at line ",
+            "The following parameters are missing from section [Monitor]: 'OTELInterval,OTELLogLevel,OTELLogs,OTELMetrics' at line ",
+            "Invalid parameter name 'DBMSSecurity', LINE:'DBMSSecurity=",
+            "Required database IRISSECURITY is not defined at line ",
+        ];
+        let mut rest = texts.iter();
+        for beginning in beginnings {
+            assert!(rest.any(|text| text.starts_with(beginning)), "no \"{beginning}\" in {texts:#?}");
+        }
+    }
+
     #[test]
     fn missing_names_are_listed_by_section() {
         let found = faults(|text| text.replace("OTELInterval=10\n", "").replace("OTELMetrics=0\n", ""));
@@ -277,6 +314,20 @@ mod tests {
         assert!(found[0].starts_with("Duplicate line detected, LINE:'jrnbufs=64' at line "), "{found:?}");
         let found = faults(|text| text.replace("\nWebServer=0\n", "\nWebServer=\n"));
         assert_eq!(found, ["Property 'Config.Startup::WebServer(2@Config.Startup,ID=)' required"]);
+    }
+
+    #[test]
+    fn a_version_is_numbers_and_dots_and_a_later_one_is_no_fault_by_itself() {
+        let with =
+            |value: &str| faults(|text| text.replace("\nVersion=2025.2\n", &format!("\nVersion={value}\n")));
+        for garbage in ["latest", "2025.x", ".", "2025.", "20252025"] {
+            let told = format!(
+                "Datatype validation failed on property 'Config.ConfigFile:Version', with value equal to \"{garbage}\""
+            );
+            assert_eq!(with(garbage), [told]);
+        }
+        assert_eq!(with(""), ["Property 'Config.ConfigFile::Version(2@Config.ConfigFile,ID=)' required"]);
+        assert_eq!(with("2031.1"), Vec::<String>::new());
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub struct Obstacles {
     pub encryption_key_missing: bool,
     /// Databases whose `iris.lck` names another host: directory and host.
     pub locked_elsewhere: Vec<(String, String)>,
+    /// Databases whose `iris.lck` the instance has no right to: directory, and which right is missing.
+    pub lock_troubles: Vec<(String, LockTrouble)>,
     /// Directories of databases that a namespace needs and that have no `IRIS.DAT`.
     pub needed_databases_absent: Vec<String>,
     /// Days until the license key ends; none when the key does not say. Below zero when it has ended.
@@ -59,6 +61,15 @@ pub struct Obstacles {
     pub journal_to_restore_missing: bool,
 }
 
+/// Why a database cannot be locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockTrouble {
+    /// The instance may not write the lock, or not make one in the directory.
+    NotWritable,
+    /// There is one that the instance may not read, so nobody can tell whose it is.
+    NotReadable,
+}
+
 /// A certificate of the instance that has expired or soon will.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndingCertificate {
@@ -68,6 +79,8 @@ pub struct EndingCertificate {
     pub issuer: String,
     /// Whose it is.
     pub subject: String,
+    /// The configurations that name it.
+    pub used_by: String,
     /// Its last day.
     pub last_day: jiff::civil::Date,
     /// Days until then; below zero when it has expired.
@@ -132,15 +145,29 @@ pub struct WijInfo {
     pub journal_count: u32,
     /// Passes of the write daemon.
     pub passes: u64,
+    /// Transactions that are open.
+    #[serde(default)]
+    pub open_transactions: u32,
+}
+
+/// Whether files can be made in a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Directory {
+    /// They can.
+    Usable,
+    /// It is not there, or is no directory.
+    Absent,
+    /// The instance has no right to.
+    Denied,
 }
 
 /// The journal directories as the start finds them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalFacts {
-    /// Whether `[Journal] CurrentDirectory` is there and can be written.
-    pub current_usable: bool,
-    /// Whether `[Journal] AlternateDirectory` is there and can be written.
-    pub alternate_usable: bool,
+    /// `[Journal] CurrentDirectory`.
+    pub current: Directory,
+    /// `[Journal] AlternateDirectory`.
+    pub alternate: Directory,
     /// Number of the next file of the day in the directory that will be used, from 1.
     pub next_number: u32,
 }

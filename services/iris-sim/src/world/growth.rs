@@ -3,6 +3,7 @@
 use rand::RngExt as _;
 
 use crate::world::act::{Act, Category, Daemon, Entry, Severity, Writer};
+use crate::world::locks::READ_ONLY;
 use crate::world::{Phase, World};
 
 /// The database that the users of the stand-in write to.
@@ -18,6 +19,11 @@ pub struct Growth {
 }
 
 impl World {
+    /// MB of a database that it has grown by and that nobody has filled yet; only the one that users fill grows.
+    pub fn free_mb(&self, database: &str) -> u64 {
+        if database == FILLED { self.growth.size_mb.saturating_sub(self.growth.used_mb) } else { 0 }
+    }
+
     /// What the users wrote since the last pass.
     pub(super) fn fill_database(&mut self) -> Vec<Act> {
         let added = self.load.database_mb_per_pass;
@@ -30,9 +36,25 @@ impl World {
         let directory = directory.to_owned();
         let mut acts = Vec::new();
         if !self.mounted.iter().any(|(name, _)| name == FILLED) {
-            let text = format!("Mounted database {directory} (SFN {}) read-write.", self.mounted.len());
-            acts.push(entry("Database.MountedRW", text));
+            let (category, how) = match self.lock_database(&directory) {
+                Ok(lock) => {
+                    acts.push(lock);
+                    ("Database.MountedRW", "read-write.")
+                }
+                Err(told) => {
+                    acts.push(told);
+                    ("Database.MountedRO", READ_ONLY)
+                }
+            };
+            acts.push(entry(
+                category,
+                format!("Mounted database {directory} (SFN {}) {how}", self.mounted.len()),
+            ));
             self.mounted.push((FILLED.to_owned(), directory.clone()));
+        }
+        // Nothing is written to one that came up read-only.
+        if !self.locks().contains(&directory) {
+            return acts;
         }
         self.growth.used_mb += added;
         acts.extend(self.expand(directory));

@@ -1,7 +1,7 @@
 //! Journaling while the instance runs: files that fill, are switched and purged, and what happens when they cannot be
 //! written.
 
-use crate::world::act::{Act, Daemon, Entry, Severity, Writer};
+use crate::world::act::{Act, Daemon, Entry, Job, Severity, Writer};
 use crate::world::{Phase, World};
 
 /// The state of journaling.
@@ -107,6 +107,12 @@ impl World {
         }
         acts
     }
+}
+
+/// The task that purges names each file.
+pub(super) fn purged(files: &[String]) -> Vec<Act> {
+    let told = |file: &String| Entry::job(Job::TaskManager, Severity::Info, format!("DELETE: {file}")).into();
+    files.iter().map(told).collect()
 }
 
 fn journal_entry(severity: Severity, text: String) -> Act {

@@ -153,14 +153,15 @@ enum Attempt {
 
 /// Huge pages when there is a pool, then standard pages: one round of what a start tries.
 fn attempt(wanted: Allocation, parameters: &Parameters, host: HostMemory, acts: &mut Vec<Act>) -> Attempt {
-    if host.huge_pages > 0 && !parameters.huge_pages_disabled() && !host.may_lock {
-        let text = "Insufficient privileges to allocate Huge Pages; non-root instance requires CAP_IPC_LOCK capability \
-            for Huge Pages.";
-        say(acts, Severity::Warning, text);
-    } else if host.huge_pages > 0 && !parameters.huge_pages_disabled() {
-        if wanted.fits_huge_pages(host) {
+    if host.huge_pages > 0 && !parameters.huge_pages_disabled() {
+        if !host.may_lock {
+            let text = "Insufficient privileges to allocate Huge Pages; non-root instance requires CAP_IPC_LOCK \
+                capability for Huge Pages.";
+            say(acts, Severity::Warning, text);
+        } else if wanted.fits_huge_pages(host) {
             return Attempt::Taken(wanted);
         }
+        // Said in the same words where only the right is missing: the number of pages is then not the cause.
         entry(
             acts,
             Severity::Severe,
@@ -290,6 +291,23 @@ mod tests {
                 .starts_with("Failed to allocate 742MB shared memory using Huge Pages.  Startup will retry")
         );
         assert_eq!(lines[1], (Severity::Info, "Allocated 741MB shared memory".to_owned()));
+    }
+
+    #[test]
+    fn without_the_right_to_them_pages_enough_are_refused_like_pages_too_few() {
+        let without_right = HostMemory { may_lock: false, ..host(16384, 800) };
+        let (allocation, lines) = outcome(256, 0, without_right);
+        assert!(!allocation.unwrap().huge_pages);
+        let told: Vec<(Severity, &str)> =
+            lines.iter().map(|(severity, text)| (*severity, &text[..text.len().min(39)])).collect();
+        assert_eq!(
+            told[..3],
+            [
+                (Severity::Warning, "Insufficient privileges to allocate Hug"),
+                (Severity::Severe, "Failed to allocate 742MB shared memory "),
+                (Severity::Info, "Allocated 741MB shared memory"),
+            ]
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::fmt::{self, Write as _};
 
 use crate::world::act::Daemon;
 use crate::world::health::AlertLevel;
-use crate::world::{PASS_CYCLE, Phase, World};
+use crate::world::{HUNG, PASS_CYCLE, World};
 
 /// What the world cannot know by itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,16 +84,16 @@ impl World {
         self.transactions_on(&mut page, around.at.timestamp());
         page.write("iris_wd_cycle_time", PASS_CYCLE.as_millis());
         page.write("iris_wd_pass", self.wij.passes);
-        page.write("iris_wd_suspended", u8::from(self.is_frozen()));
+        page.write("iris_wd_suspended", u8::from(self.is_frozen() || self.users_are_paused()));
         page.0
     }
 
     fn system_state(&self) -> i8 {
-        match (&self.phase, self.level) {
-            (Phase::Frozen | Phase::BeingForced, _) => -1,
-            (_, AlertLevel::Green) => 0,
-            (_, AlertLevel::Yellow) => 1,
-            (_, AlertLevel::Red) => 2,
+        match self.level {
+            _ if self.view().health == HUNG => -1,
+            AlertLevel::Green => 0,
+            AlertLevel::Yellow => 1,
+            AlertLevel::Red => 2,
         }
     }
 

@@ -10,6 +10,7 @@ pub mod facts;
 mod growth;
 pub mod health;
 mod journal;
+mod locks;
 pub mod memory;
 pub mod metrics;
 pub mod parameters;
@@ -25,7 +26,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::world::act::{Act, Alarm, Daemon, Entry};
-use crate::world::facts::{StartFacts, WijInfo};
+use crate::world::facts::{LockTrouble, StartFacts, WijInfo};
 use crate::world::growth::Growth;
 use crate::world::health::AlertLevel;
 use crate::world::journal::Journal;
@@ -73,10 +74,14 @@ pub enum Event {
     JournalWritten(bool),
     /// The answer to [`Act::SwitchJournal`]: the new file, where one could be made.
     JournalSwitched(Option<String>),
+    /// The answer to [`Act::PurgeJournals`]: what was removed.
+    JournalsPurged(Vec<String>),
     /// The answer to [`Act::ExpandDatabase`]: its directory, and did the disk have room?
     DatabaseExpanded(String, bool),
     /// The answer to [`Act::ExpandDatabase`] when the file holds a block that makes no sense: its directory.
     DatabaseDamaged(String),
+    /// A pass was due, and the write daemon does nothing: its process is stopped.
+    WriteDaemonStands,
     /// The answer to [`Act::OpenWebServer`]: could it listen?
     WebServerOpened(bool),
     /// Somebody has connected to the superserver.
@@ -100,6 +105,8 @@ pub enum Event {
     ParametersChanged(Parameters),
     /// Entries of work on a running instance that changes no state of the world.
     Noted(Vec<Entry>),
+    /// Locks of databases that nobody could remove now: their directories. Comes before what ends the instance in order.
+    LocksStuck(Vec<String>),
     /// Somebody stops it.
     StopAsked {
         /// `irisusr (root)` or the user's name.
@@ -150,9 +157,19 @@ pub struct World {
     license_ends_on: Option<jiff::civil::Date>,
     /// What the start has mounted: name and directory.
     mounted: Vec<(String, String)>,
+    /// Databases that cannot be locked, as the start found them.
+    lock_troubles: Vec<(String, LockTrouble)>,
+    /// Directories of the databases that it has locked.
+    locks: Vec<String>,
+    /// Those of them that cannot be given back.
+    stuck_locks: Vec<String>,
     level: AlertLevel,
     start_alerts: usize,
     dead: Vec<Daemon>,
+    /// How many limits the pass in hand has exceeded, while the write daemon does nothing.
+    standing: Option<u8>,
+    /// Somebody has connected since updates were suspended, and was told.
+    suspension_told: bool,
 }
 
 #[derive(Debug)]
@@ -166,6 +183,8 @@ enum Phase {
     BeingForced,
 }
 
+/// The health of an instance whose updates all wait.
+const HUNG: &str = "hung";
 /// Cycle of the write daemon.
 const PASS_CYCLE: Duration = Duration::from_secs(80);
 /// One step of the health state back.
@@ -192,9 +211,14 @@ impl World {
             licensed_users: None,
             license_ends_on: None,
             mounted: Vec::new(),
+            lock_troubles: Vec::new(),
+            locks: Vec::new(),
+            stuck_locks: Vec::new(),
             level: AlertLevel::Green,
             start_alerts: 0,
             dead: Vec::new(),
+            standing: None,
+            suspension_told: false,
         }
     }
 
@@ -205,6 +229,7 @@ impl World {
             Event::CpfRewritten(outcome) => self.continue_start(outcome),
             Event::SuperserverOpened(outcome) => self.finish_start(outcome),
             Event::Rang(Alarm::Pass) => self.pass(),
+            Event::WriteDaemonStands => self.stand_still(),
             Event::Rang(Alarm::Quiet) => self.calm(),
             Event::Rang(Alarm::GiveUp) => self.give_up(),
             Event::Rang(Alarm::Overdue) => self.force(),
@@ -214,6 +239,7 @@ impl World {
             }
             Event::JournalWritten(written) => self.journal_written(written),
             Event::JournalSwitched(file) => self.journal_switched(file),
+            Event::JournalsPurged(files) => journal::purged(&files),
             Event::DatabaseExpanded(directory, expanded) => self.database_expanded(directory, expanded),
             Event::DatabaseDamaged(directory) => self.database_damaged(&directory),
             Event::WebServerOpened(listens) => self.web_server_answered(listens),
@@ -237,9 +263,15 @@ impl World {
                 Vec::new()
             }
             Event::Noted(entries) => entries.into_iter().map(Act::Log).collect(),
+            Event::LocksStuck(directories) => {
+                self.stuck_locks = directories;
+                Vec::new()
+            }
             Event::StopAsked { user, without_routines } => self.stop(&user, without_routines),
             Event::Terminated => self.terminate(),
         };
+        let open = self.sessions.transactions().count();
+        self.wij.open_transactions = u32::try_from(open).unwrap_or(u32::MAX);
         self.count_alerts(&acts);
         acts
     }
@@ -252,10 +284,10 @@ impl World {
                 ("starting", self.level.as_str())
             }
             Phase::Running { single_user: true, .. } => ("sign-on inhibited", self.level.as_str()),
-            Phase::Running { .. } if self.waits_for_journal() => ("running", "hung"),
+            Phase::Running { .. } if self.waits_for_journal() || self.users_are_paused() => ("running", HUNG),
             Phase::Running { .. } => ("running", self.level.as_str()),
-            Phase::Frozen => ("running", "hung"),
-            Phase::BeingForced => ("stopping", "hung"),
+            Phase::Frozen => ("running", HUNG),
+            Phase::BeingForced => ("stopping", HUNG),
         };
         View { status, health }
     }

@@ -14,6 +14,8 @@ struct Row {
     built_at: &'static str,
     /// IRISSECURITY became a required database with 2025.2.
     has_security_database: bool,
+    /// What a start says where the last run ended in order.
+    nothing_to_recover: &'static [&'static str],
 }
 
 /// Builds and dates as real start-up banners print them.
@@ -23,12 +25,17 @@ const ROWS: &[Row] = &[
         build: "247",
         built_at: "Tue Jul 16 2024 09:31:25 EDT",
         has_security_database: false,
+        nothing_to_recover: &[
+            "Graceful system shutdown, journal restore not required",
+            "Graceful system shutdown, transaction rollback not required",
+        ],
     },
     Row {
         version: "2025.2",
         build: "227",
         built_at: "Thu Jul 10 2025 11:11:10 EDT",
         has_security_database: true,
+        nothing_to_recover: &["WIJ indicates no open transactions"],
     },
 ];
 
@@ -67,6 +74,11 @@ impl Release {
             names.push("IRISMETRICS");
         }
         names
+    }
+
+    /// What a start says where the last run ended in order.
+    pub fn nothing_to_recover(self) -> &'static [&'static str] {
+        self.0.nothing_to_recover
     }
 
     /// Where a message of the kernel was raised, as `$zu(56,2)` tells it.

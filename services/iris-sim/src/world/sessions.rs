@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use rand::RngExt as _;
 
-use crate::world::act::{Act, Category, Entry, Severity, Writer};
+use crate::world::act::{Act, Entry, Job, Severity, Writer};
 use crate::world::{PASS_CYCLE, World};
 
 /// All open sessions.
@@ -50,11 +50,22 @@ impl World {
         let limit = self.licensed_users.map_or(usize::MAX, |users| users as usize);
         if self.sessions.open.len() < limit {
             self.sessions.open.insert(session, Session { transaction: None, passes: 0 });
-            return Vec::new();
+            return self.suspension();
         }
         self.sessions.refused += 1;
         let text = format!("License limit exceeded {} times since instance start.", self.sessions.refused);
         vec![Act::CloseSession(session), Entry::kernel(Writer::Control, Severity::Severe, text).into()]
+    }
+
+    /// Said once, to the first that connects while every update waits.
+    fn suspension(&mut self) -> Vec<Act> {
+        let suspended = self.is_frozen() || self.users_are_paused();
+        let said = std::mem::replace(&mut self.suspension_told, suspended);
+        if !suspended || said {
+            return Vec::new();
+        }
+        let text = "Superserver detected that updates are suspended";
+        vec![Entry::job(Job::Superserver, Severity::Warning, text).into()]
     }
 
     pub(super) fn close_session(&mut self, session: u64) {
@@ -99,7 +110,7 @@ impl World {
             let minutes = (PASS_CYCLE * passes).as_secs() / 60;
             // No real line is known; the words are those of the catalogue's guess.
             let text = format!("[SYSTEM MONITOR] Longest open transaction is {minutes} minutes old");
-            Entry { writer: Writer::Control, severity, category: Category::Utility, text }.into()
+            Entry::job(Job::SystemMonitor, severity, text).into()
         });
         told.collect()
     }

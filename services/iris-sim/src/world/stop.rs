@@ -1,6 +1,6 @@
 //! The ways an instance ends, line by line as real logs have them.
 
-use crate::world::act::{Act, Alarm, Daemon, Ending, Entry, Severity, Writer};
+use crate::world::act::{Act, Alarm, Daemon, Ending, Entry, Job, Severity, Writer};
 use crate::world::{FORCE_AFTER, Phase, World};
 
 impl World {
@@ -75,6 +75,10 @@ impl World {
     fn shut_down(&mut self, user: &str, without_routines: bool, with_journal: bool) -> Vec<Act> {
         let mut acts =
             vec![note(&format!("User '{user}' shutting down InterSystems IRIS")), note("Notifying Clients")];
+        if with_journal {
+            let text = "[SYSTEM MONITOR] System Monitor stopped in %SYS";
+            acts.push(Entry::job(Job::SystemMonitor, Severity::Info, text).into());
+        }
         if !without_routines {
             acts.push(note("No user shutdown routines to execute"));
         }
@@ -97,14 +101,11 @@ impl World {
         } else {
             acts.push(note("Skip jrnwait as WIJ update is disabled"));
         }
+        acts.push(note("Removing database locks"));
+        acts.extend(self.unlock_databases());
         acts.extend(
-            [
-                "Removing database locks",
-                "Waiting for database updates to complete",
-                "Database updates complete",
-                "Stopping System Jobs",
-            ]
-            .map(note),
+            ["Waiting for database updates to complete", "Database updates complete", "Stopping System Jobs"]
+                .map(note),
         );
         acts.push(Act::StopDaemons);
         acts.extend(self.daemon_exits("system shutdown"));

@@ -46,8 +46,13 @@ impl Bench {
 
     /// Runs `iris` as agents do: absolute path, no environment, no terminal.
     pub fn iris(&self, words: &[&str]) -> Output {
+        self.iris_with(&[], words)
+    }
+
+    /// The same with these variables as its whole environment.
+    pub fn iris_with(&self, variables: &[(&str, &Path)], words: &[&str]) -> Output {
         let mut command = Command::new(self.path("bin/iris"));
-        command.env_clear().args(words).stdin(Stdio::null());
+        command.env_clear().envs(variables.iter().copied()).args(words).stdin(Stdio::null());
         command.output().unwrap()
     }
 
@@ -176,9 +181,9 @@ impl Drop for Bench {
     }
 }
 
-/// Waits until it is so, 20 s at most.
+/// Waits until it is so, a minute at most.
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !is_so() {
         assert!(Instant::now() < deadline, "still waiting: {what}");
         std::thread::sleep(Duration::from_millis(5));

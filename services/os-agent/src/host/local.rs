@@ -99,6 +99,18 @@ impl Host for Local {
         }
     }
 
+    fn bytes(&self, limit: &str) -> Result<Option<u64>, HostError> {
+        let path = self.proc_root.join("sys").join(limit.replace('.', "/"));
+        match fs::read_to_string(&path) {
+            Ok(shown) => match shown.trim().parse() {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(_) => Err(HostError::strange(path, &shown)),
+            },
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(HostError::io("read", path, source)),
+        }
+    }
+
     fn drop_in(&self, parameter: &str) -> Result<Option<String>, HostError> {
         DropIn::of(&self.sysctl_dir, parameter).read()
     }

@@ -252,3 +252,30 @@ fn a_parameter_is_one_part_of_an_instance_however_its_name_is_written() {
     let undo = instance_contract::Action::Undo(undo);
     assert_eq!(instance_agent::Agent::host_part(&agent, &undo), HostPart::Any);
 }
+
+/// The kernel keeps one of the two: writing the share sets the bytes to 0, and the other way round.
+#[test]
+fn a_share_is_left_alone_while_its_limit_in_bytes_is_in_use() {
+    let stage = Stage::new();
+    stage.write("proc/sys/vm/dirty_ratio", "0\n");
+    stage.write("proc/sys/vm/dirty_bytes", "1073741824\n");
+    stage.write("proc/sys/vm/dirty_background_bytes", "0\n");
+    let refused = stage.prepare("vm.dirty_ratio", "10").unwrap_err();
+    assert_eq!(code(&refused), "twin_in_use");
+    assert!(matches!(refused, Failure::Refused { .. }));
+    let told = &refused.cause().message;
+    assert!(told.contains("vm.dirty_bytes is 1073741824") && told.contains("vm.dirty_ratio"), "{told}");
+    assert_eq!(stage.value("proc/sys/vm/dirty_bytes"), "1073741824\n");
+    // Its neighbour may be set; that the two cannot be compared is for a person.
+    let told = apply::forecast(&stage.config, &stage.host(), &set("vm.dirty_background_ratio", "5")).unwrap();
+    assert!(told.dangerous, "{told:?}");
+    assert!(told.warnings.iter().any(|warning| warning.contains("vm.dirty_bytes is 1073741824")), "{told:?}");
+    // Somebody takes to bytes between the look and the effect.
+    stage.write("proc/sys/vm/dirty_bytes", "0\n");
+    stage.write("proc/sys/vm/dirty_ratio", "20\n");
+    let prepared = stage.prepare("vm.dirty_ratio", "30").unwrap();
+    stage.write("proc/sys/vm/dirty_bytes", "4096000\n");
+    let wanted = set("vm.dirty_ratio", "30");
+    let refused = apply::apply(&stage.config, &stage.host(), &wanted, &prepared, &free()).unwrap_err();
+    assert_eq!(code(&refused), "twin_in_use");
+}

@@ -4,6 +4,7 @@
 mod changes;
 mod promises; // What holds for every action.
 
+mod coming;
 mod cpus;
 mod deadlines;
 mod failing_disk;
@@ -127,6 +128,7 @@ pub fn config(root: &Path, proc_root: &Path) -> Config {
         name: "PROD".parse().unwrap(),
         cpf: root.join("iris.cpf"),
         messages_log: root.join("messages.log"),
+        manager_dir: None,
     };
     Config {
         instances: vec![instance],
@@ -147,7 +149,8 @@ pub fn free() -> Work<'static> {
 }
 
 pub fn set(name: &str, value: &str) -> SetKernel {
-    SetKernel { kernel_param: name.to_owned(), new_value: value.to_owned(), min_value: None, max_value: None }
+    let (kernel_param, new_value) = (name.to_owned(), value.to_owned());
+    SetKernel { kernel_param, new_value, min_value: None, max_value: None, with_cpf: Vec::new() }
 }
 
 pub fn code(failure: &Failure) -> &str {

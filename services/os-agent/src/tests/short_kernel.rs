@@ -50,6 +50,10 @@ impl Host for Short {
         self.local.write(parameter, &reached.to_string(), limit)
     }
 
+    fn bytes(&self, limit: &str) -> Result<Option<u64>, HostError> {
+        self.local.bytes(limit)
+    }
+
     fn drop_in(&self, parameter: &str) -> Result<Option<String>, HostError> {
         self.local.drop_in(parameter)
     }

@@ -82,14 +82,15 @@ impl Host for Local<'_> {
                     TcpState::Established => Use::ConnectedFrom(plain(entry.remote_address)),
                     _ => continue,
                 };
-                sockets.push(Socket { use_of, owner: open.owner(entry.inode, entry.uid) });
+                let owner = open.owner(entry.inode, entry.uid);
+                sockets.push(Socket { use_of, owner, local: plain(entry.local_address) });
             }
         }
         Ok(sockets)
     }
 
-    fn accepts(&self, port: u16, limit: Duration) -> bool {
-        evidence::superserver_accepts("127.0.0.1", port, limit)
+    fn accepts(&self, address: SocketAddr, limit: Duration) -> bool {
+        evidence::superserver_accepts(evidence::reachable(address.ip()), address.port(), limit)
     }
 
     fn metrics(&self, url: &str, limit: Duration) -> Result<Metrics, MonitorError> {
@@ -120,8 +121,7 @@ impl Host for Local<'_> {
     fn image_journal(&self) -> Option<ImageJournal> {
         let document = Document::parse(&self.cpf().ok()?);
         let folder = match document.get("config", "wijdir")? {
-            // The manager directory, where the log is too.
-            "" => self.instance.messages_log.parent()?.to_owned(),
+            "" => self.instance.manager_dir(),
             other => PathBuf::from(other),
         };
         let path = folder.join("IRIS.WIJ");

@@ -81,6 +81,7 @@ const CASES: [Case; 9] = [
             stage.write("behave", "stop_lies force_hangs");
             let mut order = order();
             order.action = serde_json::from_value(json!({"kind": "restart", "force": true})).unwrap();
+            order.force_agreed = true;
             step(stage, &order, &|_| ())
         },
     },

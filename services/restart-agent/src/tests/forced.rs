@@ -1,4 +1,5 @@
-//! An instance that does not stop is killed only where the command and the settings both say so.
+//! An instance that does not stop is killed only where the command and the settings both say so, and a person who was asked
+//! again says so too.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -8,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use instance_agent::Prepared;
 use instance_contract::{Failure, RestartInstance};
 use serde_json::{Value, json};
 
@@ -40,10 +42,69 @@ fn a_stop_that_fails_is_forced_only_when_command_and_settings_agree() {
     let mut stage = Stage::new();
     stage.config.allow_force = true;
     stage.write("behave", "stop_lies");
-    let applied = stage.restart_as(FORCE).unwrap();
-    assert_eq!(stage.calls(), ["stop PROD quietly", "force PROD quietly", "start PROD quietly"]);
+    let prepared = stage.prepare().unwrap();
+    is_a_question(&stage, &prepared, FORCE);
+    let applied = stage.force_as(&prepared, FORCE, &|| Ok(())).unwrap();
+    assert_eq!(stage.calls(), ["stop PROD quietly", "force PROD", "start PROD quietly"]);
     assert!(figure(&applied, "force_ms").is_some() && figure(&applied, "stop_ms").is_none());
     assert!(applied.warnings.iter().any(|warning| warning.contains("forced down")), "{applied:?}");
+}
+
+/// The first attempt stops in order, and where that fails a person is asked.
+fn is_a_question(stage: &Stage, prepared: &Prepared, restart: RestartInstance) {
+    let failure = stage.apply_as(prepared, restart, LONG_ENOUGH, &|| Ok(())).unwrap_err();
+    // The next attempt goes on with what this one has recorded.
+    assert!(matches!(failure, Failure::Unknown { .. }), "{failure}");
+    assert_eq!((code(&failure), stage.calls()), ("force_not_agreed", vec!["stop PROD quietly".to_owned()]));
+    assert!(failure.cause().message.contains("after the stop was asked for"), "{failure}");
+}
+
+/// As a person's answer may take half an hour, the instance may have stopped by itself when it comes.
+#[test]
+fn an_instance_that_has_stopped_since_the_question_is_started_and_not_forced() {
+    let mut stage = Stage::new();
+    stage.config.allow_force = true;
+    stage.write("behave", "stop_lies");
+    let prepared = stage.prepare().unwrap();
+    is_a_question(&stage, &prepared, FORCE);
+    stage.down();
+    stage.force_as(&prepared, FORCE, &|| Ok(())).unwrap();
+    assert_eq!(stage.calls(), ["stop PROD quietly", "start PROD quietly"]);
+}
+
+/// It is neither up nor down, and waiting longer would help nobody.
+#[test]
+fn an_instance_that_is_stuck_on_its_way_down_is_forced_with_a_yes() {
+    let mut stage = Stage::new();
+    stage.config.allow_force = true;
+    stage.write("behave", "stop_midway");
+    let prepared = stage.prepare().unwrap();
+    is_a_question(&stage, &prepared, UNHURRIED);
+    stage.force_as(&prepared, RestartInstance { start_seconds: None, ..UNHURRIED }, &|| Ok(())).unwrap();
+    assert_eq!(stage.calls(), ["stop PROD quietly", "force PROD", "start PROD quietly"]);
+}
+
+/// Whoever says yes to force says it to this restart alone: the settings must still let it.
+#[test]
+fn a_yes_alone_forces_nothing() {
+    let stage = Stage::new();
+    stage.write("behave", "stop_lies");
+    for restart in [FORCE, RestartInstance { force: false, ..FORCE }] {
+        let failure = stage.force_as(&stage.prepare().unwrap(), restart, &|| Ok(())).unwrap_err();
+        assert_eq!(code(&failure), "stop_failed");
+    }
+    assert_eq!(stage.calls(), ["stop PROD quietly", "stop PROD quietly"]);
+}
+
+#[test]
+fn a_stop_that_failed_and_was_not_agreed_to_leaves_a_running_instance_alone() {
+    let mut stage = Stage::new();
+    stage.config.allow_force = true;
+    stage.write("behave", "stop_lies");
+    let prepared = stage.prepare().unwrap();
+    is_a_question(&stage, &prepared, FORCE);
+    stage.undo(&prepared).unwrap();
+    assert_eq!(stage.calls(), ["stop PROD quietly"]);
 }
 
 #[test]
@@ -60,11 +121,11 @@ fn nothing_is_started_after_force_that_failed() {
     stage.config.allow_force = true;
     stage.write("behave", "stop_midway force_fails");
     let prepared = stage.prepare().unwrap();
-    let limit = LONG_ENOUGH;
-    let failure = stage.apply_as(&prepared, UNHURRIED, limit, &|| Ok(())).unwrap_err();
+    is_a_question(&stage, &prepared, UNHURRIED);
+    let failure = stage.force_as(&prepared, UNHURRIED, &|| Ok(())).unwrap_err();
     assert!(matches!(failure, Failure::Unknown { .. }), "{failure}");
     assert_eq!(code(&failure), "stop_failed");
-    assert_eq!(stage.calls(), ["stop PROD quietly", "force PROD quietly"]);
+    assert_eq!(stage.calls(), ["stop PROD quietly", "force PROD"]);
 }
 
 /// Runs the script for each connection, as `instance-iris@.service` does, and says nothing after `force`.
@@ -98,16 +159,19 @@ fn force_whose_answer_is_lost_may_have_been_done() {
     stage.config.allow_force = true;
     stage.write("behave", "stop_lies");
     lose_the_answer_of_force(&mut stage);
-    let applied = stage.restart_as(FORCE).unwrap();
-    assert_eq!(stage.calls(), ["stop PROD quietly", "force PROD quietly", "start PROD quietly"]);
+    let prepared = stage.prepare().unwrap();
+    is_a_question(&stage, &prepared, FORCE);
+    let applied = stage.force_as(&prepared, FORCE, &|| Ok(())).unwrap();
+    assert_eq!(stage.calls(), ["stop PROD quietly", "force PROD", "start PROD quietly"]);
     assert!(figure(&applied, "force_ms").is_some());
 
     let mut stage = Stage::new();
     stage.config.allow_force = true;
     stage.write("behave", "stop_midway force_fails");
     lose_the_answer_of_force(&mut stage);
-    let limit = LONG_ENOUGH;
-    let failure = stage.apply_as(&stage.prepare().unwrap(), UNHURRIED, limit, &|| Ok(())).unwrap_err();
+    let prepared = stage.prepare().unwrap();
+    is_a_question(&stage, &prepared, UNHURRIED);
+    let failure = stage.force_as(&prepared, UNHURRIED, &|| Ok(())).unwrap_err();
     assert!(matches!(failure, Failure::Unknown { .. }), "{failure}");
 }
 
@@ -117,13 +181,14 @@ fn who_may_no_longer_act_does_not_force() {
     stage.config.allow_force = true;
     stage.write("behave", "stop_lies");
     let asked = std::cell::Cell::new(0);
+    // The last of them comes directly before force.
     let last_look = || {
         asked.set(asked.get() + 1);
         if asked.get() == 1 { Ok(()) } else { Err(Failure::refused("halted", "stopped by a person")) }
     };
     let prepared = stage.prepare().unwrap();
-    let limit = std::time::Duration::from_mins(1);
-    let failure = stage.apply_as(&prepared, FORCE, limit, &last_look).unwrap_err();
+    is_a_question(&stage, &prepared, FORCE);
+    let failure = stage.force_as(&prepared, FORCE, &last_look).unwrap_err();
     assert_eq!((code(&failure), stage.calls().len()), ("halted", 1));
 }
 

@@ -3,6 +3,7 @@
 #   state, since, health, mirror, port   what qlist prints
 #   behave                               words that change what it does
 #   calls                                every call that could change something
+#   address                              where the superserver listens, as the kernel writes it; 127.0.0.1 without
 #   ports                                what qlist prints as the list of superserver ports
 #   proc                                 the processes of the instance, as the kernel would show them
 here=$(cd "$(dirname "$0")" && pwd -P)
@@ -19,7 +20,8 @@ appear() {
     echo "100 (irisdb) S 1 100 100 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 $1 1 1" >"$here/proc/100/stat"
     {
         echo "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode"
-        echo "   0: 0100007F:$port 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4242 1"
+        address=$(read_file address)
+        echo "   0: ${address:-0100007F}:$port 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4242 1"
         cat "$here/connections" 2>/dev/null
     } >"$here/proc/100/net/tcp"
 }
@@ -52,7 +54,11 @@ fi
 echo "$*" >>"$here/calls"
 env >"$here/environment"
 for last; do :; done
-[ "$last" = quietly ] || { echo "asks on a terminal" >&2; exit 1; }
+case $verb in
+# It has no other word than the name.
+force) [ $# = 2 ] || { echo "usage" >&2; exit 1; } ;;
+*) [ "$last" = quietly ] || { echo "asks on a terminal" >&2; exit 1; } ;;
+esac
 case $verb in
 stop)
     # Left behind by a stop that hangs, if anything is.

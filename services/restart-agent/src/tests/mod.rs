@@ -61,6 +61,7 @@ impl Stage {
             name: "PROD".parse().unwrap(),
             cpf: root.join("iris.cpf"),
             messages_log: root.join("mgr/messages.log"),
+            manager_dir: None,
         };
         let config = Config {
             instances: vec![instance],
@@ -214,12 +215,23 @@ impl Stage {
         let began = Instant::now();
         let remaining = || limit.saturating_sub(began.elapsed());
         let limits = Limits { last_look, remaining: &remaining };
-        restart::bring_up(
-            &self.site().within(limit),
-            &Former::of(prepared).unwrap(),
-            &self.wish(restart),
-            limits,
-        )
+        let wish = self.wish(restart);
+        restart::bring_up(&self.site().within(limit), &Former::of(prepared).unwrap(), &wish, limits)
+    }
+
+    /// The next attempt, after a person was asked again, and agreed.
+    pub fn force_as(
+        &self,
+        prepared: &Prepared,
+        restart: RestartInstance,
+        last_look: &dyn Fn() -> Result<(), Failure>,
+    ) -> Result<Applied, Failure> {
+        let began = Instant::now();
+        let limit = Duration::from_mins(1);
+        let remaining = || limit.saturating_sub(began.elapsed());
+        let wish = Wish { force_agreed: true, ..self.wish(restart) };
+        let limits = Limits { last_look, remaining: &remaining };
+        restart::bring_up(&self.site().within(limit), &Former::of(prepared).unwrap(), &wish, limits)
     }
 
     /// As the loop does it: recorded, then done.
@@ -239,7 +251,7 @@ impl Stage {
     }
 
     fn wish(&self, restart: RestartInstance) -> Wish<'_> {
-        Wish { restart, step: &self.step, is_undo: false }
+        Wish { restart, step: &self.step, is_undo: false, force_agreed: false }
     }
 
     fn record(&self) -> Record {

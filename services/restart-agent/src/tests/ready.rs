@@ -33,6 +33,24 @@ fn somebody_elses_port_is_not_the_superserver() {
     );
 }
 
+/// `[Startup] DefaultPortBindAddress`: nobody listens on the loopback's own address then.
+#[test]
+fn a_superserver_that_is_bound_to_another_address_is_asked_there() {
+    let stage = Stage::new();
+    let elsewhere = TcpListener::bind("127.0.0.2:0").unwrap();
+    stage.close_superserver();
+    stage.write("port", &elsewhere.local_addr().unwrap().port().to_string());
+    stage.write("address", "0200007F");
+    stage.run(&["appear", "5000"]);
+    stage.restart().unwrap();
+    // Every address there is: tried at the loopback's.
+    let everywhere = TcpListener::bind("0.0.0.0:0").unwrap();
+    stage.write("port", &everywhere.local_addr().unwrap().port().to_string());
+    stage.write("address", "00000000");
+    stage.run(&["appear", "6000"]);
+    stage.restart().unwrap();
+}
+
 #[test]
 fn a_database_that_was_mounted_before_must_be_mounted_again() {
     check_not_ready("user_unmounted", "database /prod/mgr/user/ is not mounted");
@@ -53,6 +71,31 @@ fn an_instance_that_calls_alert_itself_is_not_ready() {
     let stage = Stage::new();
     stage.write("behave", "warned");
     stage.restart().unwrap();
+}
+
+/// Five system alerts at a start make it "alert", and half an hour passes before that goes: it was so before.
+#[test]
+fn alert_is_not_held_against_a_start_where_it_was_no_better_before() {
+    for before in ["alert", "hung", "down"] {
+        let stage = Stage::new();
+        if before == "down" {
+            stage.down();
+        } else {
+            stage.write("health", before);
+        }
+        stage.write("behave", "alerted");
+        let (prepared, applied) = stage.restart().unwrap();
+        assert!(applied.warnings.iter().any(|told| told.contains("was not better before")), "{applied:?}");
+        assert!(matches!(stage.probe(&prepared), Probe::Done(_)), "{before}");
+    }
+    // The undo of a restart that has made it worse does not take that for how it was.
+    let mut stage = Stage::new();
+    stage.config.start_seconds = 5;
+    stage.write("behave", "alerted");
+    let prepared = stage.prepare().unwrap();
+    stage.apply(&prepared).unwrap_err();
+    let failure = stage.undo(&prepared).unwrap_err();
+    assert!(failure.cause().message.contains("its health is \"alert\""), "{failure}");
 }
 
 #[test]

@@ -56,7 +56,8 @@ fn found(id: IncidentId, number: u32, finding: &Finding) -> Notice {
 
 fn acknowledged(id: IncidentId, record: IncidentAcknowledged) -> Notice {
     let why = record.note.unwrap_or_else(|| "no reason given".to_owned());
-    let what = format!("incident {id}: has it in hand");
+    let again = if record.try_again { ", and allows what failed to be tried again" } else { "" };
+    let what = format!("incident {id}: has it in hand{again}");
     let notice = super::notice(NoticeKind::Acknowledged, record.at, record.by, what, why);
     Notice { trace_id: Some(record.trace_id), ..notice }
 }

@@ -174,6 +174,8 @@ async fn what_was_decided_about_incidents_is_told_once_with_who_why_digest_and_t
         by: "ada".to_owned(),
         at,
         note: Some("ticket 4711".to_owned()),
+        seen_finding: None,
+        try_again: false,
     };
     incident.write(&desk.bus, IncidentRecord::Acknowledged, &acknowledged).await;
     incident.write(&desk.bus, IncidentRecord::Closed, &json!({"nonsense": 1})).await;

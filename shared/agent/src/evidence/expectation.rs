@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs, io,
+    net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -11,7 +12,7 @@ use instance_contract::{Expectation, Failure};
 use instance_iris::cpf::Document;
 use instance_knowledge::{KernelKind, KernelRoot, kernel_parameter};
 
-use super::{CpuGroup, InstanceView, allowed_cpus, processes_of, qlist, superserver_accepts};
+use super::{CpuGroup, InstanceView, allowed_cpus, processes_of, qlist, reachable, superserver_accepts};
 
 /// How long a port may take to take a connection; one that is free takes it at once.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
@@ -163,7 +164,19 @@ fn healthy(view: &InstanceView, limit: Duration) -> Result<Finding, Failure> {
         return Ok(Finding::Wrong(format!("{told}, no superserver port")));
     };
     let left = limit.saturating_sub(began.elapsed()).clamp(CONNECT_LEAST, CONNECT_LIMIT);
-    let accepts = superserver_accepts("127.0.0.1", port, left);
+    let address = superserver_address(view);
+    let accepts = superserver_accepts(address, port, left);
+    let port = if address == Ipv4Addr::LOCALHOST { port.to_string() } else { format!("{port} of {address}") };
     let line = format!("{told}, port {port} {}", if accepts { "accepts" } else { "does not accept" });
     Ok(if well && accepts { Finding::Held(line) } else { Finding::Wrong(line) })
+}
+
+/// Where the superserver takes connections: `[Startup] DefaultPortBindAddress` of the CPF that the instance started with,
+/// or of the one that lies there where IRIS has kept no copy. Empty is every address.
+fn superserver_address(view: &InstanceView) -> IpAddr {
+    let started_with = view.cpf.with_file_name("_LastGood_.cpf");
+    let text = fs::read(started_with).or_else(|_| fs::read(&view.cpf)).unwrap_or_default();
+    let document = Document::parse(&text);
+    let named = document.get("Startup", "DefaultPortBindAddress").and_then(|value| value.trim().parse().ok());
+    reachable(named.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
 }

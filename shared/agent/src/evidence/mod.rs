@@ -11,7 +11,7 @@ mod quiet;
 mod verify; // Read this first: what must be true at the end of a remediation.
 
 use std::{
-    net::{TcpStream, ToSocketAddrs},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream},
     path::PathBuf,
     time::Duration,
 };
@@ -31,8 +31,10 @@ pub struct InstanceView {
     pub name: InstanceName,
     /// `iris.cpf`. `_LastGood_.cpf`, the copy that IRIS makes of the CPF that started, lies beside it.
     pub cpf: PathBuf,
-    /// `mgr/messages.log`.
+    /// `mgr/messages.log`, or where `[config] console` has put it.
     pub messages_log: PathBuf,
+    /// Where its processes work.
+    pub manager_dir: PathBuf,
     /// The `iris` program; without it nobody can tell whether the instance runs.
     pub iris_command: Option<PathBuf>,
     /// Usually `/proc`; the folder `sys` beside it stands for `/sys`.
@@ -40,11 +42,19 @@ pub struct InstanceView {
 }
 
 /// Does somebody accept TCP connections there within `limit`?
-pub fn superserver_accepts(host: &str, port: u16, limit: Duration) -> bool {
-    let Ok(addresses) = (host, port).to_socket_addrs() else { return false };
+pub fn superserver_accepts(address: IpAddr, port: u16, limit: Duration) -> bool {
     // A limit of zero is an error of connect_timeout.
     let limit = limit.max(Duration::from_millis(1));
-    addresses.into_iter().any(|address| TcpStream::connect_timeout(&address, limit).is_ok())
+    TcpStream::connect_timeout(&(address, port).into(), limit).is_ok()
+}
+
+/// Where to connect to what is bound to an address: the one that stands for all of them is no destination.
+pub fn reachable(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(all) if all.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(all) if all.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        one => one,
+    }
 }
 
 #[cfg(test)]
@@ -57,8 +67,18 @@ mod tests {
     fn a_port_accepts_while_somebody_listens() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        assert!(superserver_accepts("127.0.0.1", port, Duration::from_secs(5)));
+        let local = IpAddr::from(Ipv4Addr::LOCALHOST);
+        assert!(superserver_accepts(local, port, Duration::from_secs(5)));
         drop(listener);
-        assert!(!superserver_accepts("127.0.0.1", port, Duration::from_secs(5)));
+        assert!(!superserver_accepts(local, port, Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn the_address_that_stands_for_all_is_reached_at_the_loopback() {
+        for (bound, reached) in
+            [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("127.0.0.2", "127.0.0.2"), ("fe80::7", "fe80::7")]
+        {
+            assert_eq!(reachable(bound.parse().unwrap()), reached.parse::<IpAddr>().unwrap());
+        }
     }
 }

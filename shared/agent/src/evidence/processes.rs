@@ -95,8 +95,8 @@ pub fn allowed_cpus(folder: &Path) -> io::Result<String> {
 
 /// The manager directory, under the names by which it may be known.
 fn places(view: &InstanceView) -> Vec<PathBuf> {
-    let manager = view.messages_log.parent().unwrap_or(&view.messages_log);
-    let mut places = vec![manager.to_owned()];
+    let manager = &view.manager_dir;
+    let mut places = vec![manager.clone()];
     places.extend(fs::canonicalize(manager).ok().filter(|real| real != manager));
     places
 }
@@ -180,7 +180,8 @@ mod tests {
             let view = InstanceView {
                 name: "PROD".parse().unwrap(),
                 cpf: root.join("iris/iris.cpf"),
-                messages_log: root.join("iris/mgr/messages.log"),
+                messages_log: root.join("logs/messages.log"),
+                manager_dir: root.join("iris/mgr"),
                 iris_command: None,
                 proc_root: root.join("proc"),
             };
@@ -241,6 +242,7 @@ mod tests {
             name: "PROD".parse().unwrap(),
             cpf: mgr.join("../iris.cpf"),
             messages_log: mgr.join("messages.log"),
+            manager_dir: mgr.clone(),
             iris_command: None,
             proc_root: "/proc".into(),
         };

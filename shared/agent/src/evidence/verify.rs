@@ -90,6 +90,7 @@ mod tests {
                 name: "PROD".parse().unwrap(),
                 cpf: root.join("iris.cpf"),
                 messages_log: root.join("messages.log"),
+                manager_dir: root.to_owned(),
                 iris_command: Some(root.join("iris")),
                 proc_root: root.join("proc"),
             };
@@ -192,6 +193,23 @@ mod tests {
                 instance PROD: expected running, healthy and accepting, found running, health hung, port PORT accepts
             "]],
         );
+    }
+
+    #[test]
+    fn a_superserver_is_looked_for_at_the_address_that_it_is_bound_to() {
+        let mut fixture = Fixture::new();
+        fixture.port = TcpListener::bind("127.0.0.2:0").unwrap();
+        fixture.qlist("running, since x", "ok");
+        let wanted = expecting(vec![Expectation::InstanceHealthy {}]);
+        let held = |limit| fixture.verify(&wanted, limit).unwrap();
+        assert!(!held(SHORT).held);
+        // What it started with counts, not what the file says by now.
+        let of = |address: &str| format!("[Startup]\nDefaultPortBindAddress={address}\n");
+        fs::write(&fixture.view.cpf, of("127.0.0.3")).unwrap();
+        fs::write(fixture.view.cpf.with_file_name("_LastGood_.cpf"), of("127.0.0.2")).unwrap();
+        let verified = held(LONG);
+        assert!(verified.held, "{verified:?}");
+        assert!(verified.findings[0].contains("of 127.0.0.2 accepts"), "{verified:?}");
     }
 
     #[test]

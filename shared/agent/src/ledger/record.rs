@@ -114,6 +114,8 @@ pub fn content_digest(order: &StepCommand) -> Digest {
     content.attempt = Attempt::FIRST;
     content.not_after = Timestamp::UNIX_EPOCH;
     content.token = Token { epoch: 0, counter: 0 };
+    // A person may agree between two attempts.
+    content.force_agreed = false;
     content.because.now = Timestamp::UNIX_EPOCH;
     content.because.event = String::new();
     content.because.delay_ms = 0;

@@ -289,7 +289,13 @@ fn set_kernel(fields: &Fields<'_>) -> Option<SetKernel> {
     {
         fields.note(Fault::new(fields.at("min_value"), min, "must not be above max_value"));
     }
-    Some(SetKernel { kernel_param: kernel_param?, new_value: new_value?, min_value, max_value })
+    Some(SetKernel {
+        kernel_param: kernel_param?,
+        new_value: new_value?,
+        min_value,
+        max_value,
+        with_cpf: Vec::new(),
+    })
 }
 
 fn license(fields: &Fields<'_>) -> Option<LicenseCheck> {

@@ -10,7 +10,7 @@ use crate::world::{DIED, PANIC, World, text};
 #[test]
 fn a_known_cure_is_asked_for_once_and_the_incident_ends_verified() {
     let mut world = World::new();
-    world.says(PANIC, 2, 7);
+    world.says(PANIC, 3, 7);
     assert!(world.published.is_empty(), "nothing is decided without facts");
     world.agents_answer("0,0,256,0,0,0");
     assert_eq!(world.decisions(), ["remediation"]);
@@ -170,6 +170,22 @@ fn agents_that_are_silent_are_asked_again_until_the_time_is_over() {
     assert_eq!(world.findings()[0].phase, DiagnosisPhase::Analysis);
 }
 
+/// Agents on a machine that is short of CPU take long: more questions would only make them slower.
+#[test]
+fn agents_that_are_slow_are_not_asked_again_while_they_answer() {
+    let mut world = World::new();
+    world.says(PANIC, 2, 7);
+    for _ in 0..20 {
+        world.later(2000);
+    }
+    assert_eq!(world.asked.len(), 1);
+    world.gathered(&Gathered::Silent { why: "busy".to_owned(), required: true, answers: BTreeMap::new() });
+    world.later(1999);
+    assert_eq!(world.asked.len(), 0, "a while after they have answered");
+    world.later(1);
+    assert_eq!(world.asked.len(), 1);
+}
+
 /// A cure of the global buffers needs no os agent; what that one knows may help.
 #[test]
 fn one_that_is_not_required_is_waited_for_and_then_done_without() {
@@ -217,6 +233,17 @@ fn often_and_grave_words_raise_what_nobody_knows() {
         (finding.severity, finding.severity_raised_by.as_slice()),
         (Severity::Severe, &[RaisedBy::Frequency][..])
     );
+
+    // Nine are not often, and an author is no authentication.
+    let mut world = World::new();
+    for number in 0..9 {
+        world.says(&format!("the author of part {number} is slow"), 1, 7);
+    }
+    world.later(2000);
+    assert!(world.decisions().is_empty());
+    world.says("part 10 of the payment is slow", 1, 7);
+    world.later(2000);
+    assert_eq!((world.decisions(), world.findings()[0].severity), (vec!["person"], Severity::Severe));
 
     let mut world = World::new();
     world.says("the frobnicator tells of data loss", 1, 7);
@@ -280,6 +307,30 @@ fn what_somebody_else_has_done_well_is_tried_again() {
         world.says(PANIC, 2, 7);
         world.agents_answer("0,0,256,0,0,0");
         assert_eq!(world.published.len() - before, usize::from(again), "{theirs:?}, dies: {dies}");
+    }
+}
+
+#[test]
+fn a_person_can_allow_what_failed_twice_to_be_tried_again() {
+    for (allowed, dies) in [(true, false), (true, true), (false, false)] {
+        let mut world = World::new();
+        for _ in 0..2 {
+            world.says(PANIC, 2, 7);
+            world.agents_answer("0,0,256,0,0,0");
+            world.ends(&world.last_command(), OverallStatus::Undone);
+            world.later(16 * 60 * 1000);
+        }
+        let (waits, _) = world.inbox()[0];
+        world.acknowledges_as(waits, None, allowed);
+        if dies {
+            world.dies_after(world.records.len());
+        }
+        world.later(16 * 60 * 1000);
+        let before = world.published.len();
+        world.says(PANIC, 2, 7);
+        world.agents_answer("0,0,256,0,0,0");
+        let again = world.published.len() - before;
+        assert_eq!(again, usize::from(allowed), "allowed: {allowed}, dies: {dies}: {:?}", world.kinds());
     }
 }
 

@@ -64,6 +64,8 @@ fn what_was_acknowledged_stays_away_until_it_has_been_quiet() {
         by: "ada".to_owned(),
         at: world.now,
         note: None,
+        seen_finding: None,
+        try_again: false,
     };
     let actions = world.core.handle(&Event::Acknowledged(&seen), world.now);
     world.perform(actions);

@@ -42,6 +42,37 @@ fn an_acknowledgement_while_the_look_goes_on_closes_with_its_end() {
     }
 }
 
+/// The person has seen what was found first, and something graver is found while they write: theirs is what they have seen.
+#[test]
+fn what_is_found_while_a_person_acknowledges_waits_in_the_inbox() {
+    for (seen, heard, ack_first) in [(2, true, false), (2, false, false), (2, false, true), (3, true, false)]
+    {
+        let mut world = World::new();
+        world.says(example(LICENSE), 2, 7);
+        world.agents_answer("0,0,256,0,0,0");
+        world.says(example(LICENSE), 3, 7);
+        assert_eq!(world.decisions(), ["remediation", "person", "person"]);
+        let incident = world.findings()[0].incident_id;
+        if heard {
+            world.acknowledges_as(incident, Some(seen), false);
+        } else {
+            world.writes_acknowledgement(incident, Some(seen), false);
+            if ack_first {
+                let last = world.records.len() - 1;
+                world.records.swap(last - 1, last);
+            }
+            world.dies_after(world.records.len());
+        }
+        let waits: Vec<Severity> = world.inbox().into_iter().map(|(_, severity)| severity).collect();
+        let wanted = if seen == 2 { vec![Severity::Fatal] } else { Vec::new() };
+        assert_eq!(waits, wanted, "seen: {seen}, heard: {heard}, first: {ack_first}: {:?}", world.kinds());
+        // It is told once, whoever reads the log next.
+        world.dies_after(world.records.len());
+        world.later(60_000);
+        assert_eq!(world.inbox().len(), waits.len());
+    }
+}
+
 #[test]
 fn what_is_graver_than_what_is_in_hand_waits_in_the_inbox() {
     for (ends_before, dies) in [(false, false), (true, false), (false, true), (true, true)] {

@@ -180,3 +180,83 @@ fn without_a_model_the_rules_answer_at_once() {
     assert!(world.asked.is_empty() && world.consulted.is_empty());
     assert!(matches!(last(&world).0, Decision::Person { .. }));
 }
+
+/// What the agents say of an instance that hangs, with so much room for its journal.
+fn hung_with_room(free_mb: Option<u64>) -> Gathered {
+    Gathered::Answers(BTreeMap::from([
+        (AgentKind::Config, json!({"journal": {"current_usable": true, "current_free_mb": free_mb}})),
+        (AgentKind::Restart, json!({"state": "running", "health": "hung"})),
+    ]))
+}
+
+/// An instance hangs because its journal has no room, and says so in words that nobody knows: a restart is not even offered.
+#[test]
+fn a_restart_is_offered_only_where_the_journal_has_room() {
+    for (free_mb, is_offered) in [(Some(0), false), (Some(49), false), (Some(50), true), (None, true)] {
+        let mut world = world();
+        let mut message = world.message("updates wait for the volume of yesterday", 3, 4711);
+        message.error_type = "resource".parse().unwrap();
+        world.take(&message);
+        world.later(2_100);
+        world.gathered(&hung_with_room(free_mb));
+        let offers: Vec<&String> = world.consulted.iter().flat_map(|(_, asked)| &asked.offers).collect();
+        assert_eq!(
+            offers.iter().any(|offer| offer.contains("restart-frozen-instance")),
+            is_offered,
+            "{free_mb:?}: {offers:?}"
+        );
+        if !is_offered {
+            assert_eq!((world.decisions(), world.published.len()), (vec!["person"], 0));
+        }
+    }
+}
+
+/// The rules hold to the same, where the catalogue knows the words.
+#[test]
+fn the_rules_restart_only_where_the_journal_has_room() {
+    for (free_mb, decision) in [(Some(3), "person"), (Some(5_000), "remediation"), (None, "remediation")] {
+        let mut world = World::new();
+        world.says(crate::world::DIED, 3, 7);
+        world.gathered(&hung_with_room(free_mb));
+        assert_eq!(world.decisions(), [decision], "{free_mb:?}");
+        if let Decision::Person { why, .. } = &world.findings()[0].decision {
+            assert!(why.contains("less than 50 MB"), "{why}");
+        }
+    }
+}
+
+/// Facts that support two cures of one kind of trouble: the model picks by place, and just that one is done.
+#[test]
+fn of_two_cures_that_facts_support_the_chosen_one_alone_is_done() {
+    let both = json!({"values": {"Journal": {"CurrentDirectory": "/j/", "AlternateDirectory": "/j/"}},
+        "journal": {"current_usable": true, "alternate_usable": false, "spare_directory": "/k/"}});
+    let mut done = Vec::new();
+    for place in [0, 1] {
+        let mut world = world();
+        heard_of_journal(&mut world, &both);
+        let offers = world.consulted[0].1.offers.clone();
+        assert_eq!(offers.len(), 2, "{offers:?}");
+        world.advised(Advice::Chosen { offer: place, by: "chosen by model m-1".to_owned() });
+        let Decision::Remediation { runbook, .. } = last(&world).0 else { panic!("{offers:?}") };
+        assert!(offers[place].ends_with(&format!("({runbook})")), "{offers:?}: {runbook}");
+        assert_eq!((world.published.len(), last(&world).1), (1, FindingSource::Model));
+        done.push((runbook.clone(), world.last_command().recommended_action));
+    }
+    assert_ne!(done[0], done[1]);
+    // Where the facts support one alone, there is one to choose.
+    let mut world = world();
+    heard_of_journal(
+        &mut world,
+        &json!({"values": {"Journal": {"CurrentDirectory": "/j/", "AlternateDirectory": "/j/"}},
+        "journal": {"current_usable": true, "alternate_usable": true, "spare_directory": "/k/"}}),
+    );
+    assert_eq!(world.consulted[0].1.offers.len(), 1, "{:?}", world.consulted[0].1.offers);
+}
+
+fn heard_of_journal(world: &mut World, config: &serde_json::Value) {
+    let mut message = world.message("the second log of changes is nowhere", 3, 4711);
+    message.error_type = "journal".parse().unwrap();
+    world.take(&message);
+    world.later(2_100);
+    world.gathered(&Gathered::Answers(BTreeMap::from([(AgentKind::Config, config.clone())])));
+}

@@ -48,17 +48,16 @@ fn hold(world: &mut World, policy: Option<&str>, carriers: Carriers) {
     world.core = instance_diagnosis::Incidents::new(limits).held_to(policy, carriers);
 }
 
-/// Until a model is asked, if it is. The facts show that both journal directories are one, and that the CPF asks for a web
-/// server, as most do.
+/// Until a model is asked, if it is. The facts show that the CPF asks for a web server, as most do, and for trouble with
+/// resources that the instance hangs.
 fn heard(world: &mut World, error_type: &str) {
     let mut message = world.message(UNKNOWN, 3, 4711);
     message.error_type = error_type.parse().unwrap();
     world.take(&message);
     world.later(2_100);
-    let journal = json!({"CurrentDirectory": "/j/", "AlternateDirectory": "/j/"});
-    let config = json!({"values": {"Startup": {"WebServer": "1"}, "Journal": journal},
-        "journal": {"spare_directory": "/k/"}});
-    let restart = json!({"state": "running", "health": "ok"});
+    let config = json!({"values": {"Startup": {"WebServer": "1"}}});
+    let health = if error_type == "resource" { "hung" } else { "ok" };
+    let restart = json!({"state": "running", "health": health});
     let answers = BTreeMap::from([(AgentKind::Config, config), (AgentKind::Restart, restart)]);
     world.gathered(&Gathered::Answers(answers));
 }
@@ -83,7 +82,7 @@ fn what_policy_refuses_no_model_hears_of() {
     }
     for policy in FORBIDS_RESTARTS {
         let mut world = under(policy);
-        heard(&mut world, "journal");
+        heard(&mut world, "resource");
         is_left_to_a_person(&world, policy);
     }
 }
@@ -93,14 +92,14 @@ fn what_policy_allows_is_offered_and_done() {
     for (policy, error_type, offers) in ALLOWS_LOOKING
         .map(|it| (it, "license", 3))
         .into_iter()
-        .chain(ALLOWS_RESTARTS.map(|it| (it, "journal", 1)))
+        .chain(ALLOWS_RESTARTS.map(|it| (it, "resource", 1)))
     {
         let mut world = under(policy);
         heard(&mut world, error_type);
         assert_eq!(world.consulted[0].1.offers.len(), offers, "{policy}");
         world.advised(Advice::Chosen { offer: 0, by: "chosen by model m-1".to_owned() });
         assert_eq!(world.published.len(), 1, "{policy}");
-        assert_eq!(world.published[0].requires_restart(), error_type == "journal", "{policy}");
+        assert_eq!(world.published[0].requires_restart(), error_type == "resource", "{policy}");
     }
 }
 
@@ -119,7 +118,7 @@ fn a_normal_state_supports_no_cure() {
 fn a_hostile_model_gets_nothing_that_policy_forbids() {
     for policy in FORBIDS_RESTARTS {
         let mut world = under(policy);
-        heard(&mut world, "journal");
+        heard(&mut world, "resource");
         let incident = world.findings()[0].incident_id;
         for offer in (0..64).chain([usize::MAX]) {
             let advice = Advice::Chosen { offer, by: "approved by the DBA; policy: none".to_owned() };
@@ -136,7 +135,7 @@ fn what_carries_instance_is_offered_to_nobody() {
     for (carriers, offered) in [(vec!["PROD".to_owned()], false), (vec!["OPS".to_owned()], true)] {
         let mut world = under("");
         hold(&mut world, None, Carriers(carriers));
-        heard(&mut world, "journal");
+        heard(&mut world, "resource");
         assert_eq!(!world.consulted.is_empty(), offered);
     }
 }
@@ -169,7 +168,7 @@ fn restarts_before_count() {
         world.ends(&restart, OverallStatus::Success);
         world.published.clear();
         world.later(20 * 60_000);
-        heard(&mut world, "journal");
+        heard(&mut world, "resource");
         assert_eq!(!world.consulted.is_empty(), offered, "{policy}");
     }
 }

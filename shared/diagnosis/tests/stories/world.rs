@@ -83,6 +83,23 @@ impl World {
 
     /// A person says that an incident is in hand, in the log first.
     pub fn acknowledges(&mut self, incident: IncidentId) {
+        self.acknowledges_as(incident, None, false);
+    }
+
+    /// As [`World::acknowledges`], having seen that finding, and maybe allowing another try.
+    pub fn acknowledges_as(&mut self, incident: IncidentId, seen_finding: Option<u32>, try_again: bool) {
+        let record = self.writes_acknowledgement(incident, seen_finding, try_again);
+        let actions = self.core.handle(&Event::Acknowledged(&record), self.now);
+        self.perform(actions);
+    }
+
+    /// It stands in the log, and the core has not heard of it.
+    pub fn writes_acknowledgement(
+        &mut self,
+        incident: IncidentId,
+        seen_finding: Option<u32>,
+        try_again: bool,
+    ) -> IncidentAcknowledged {
         let finding = self.findings().into_iter().find(|it| it.incident_id == incident).unwrap();
         let record = IncidentAcknowledged {
             schema: IncidentAcknowledged::SCHEMA.to_owned(),
@@ -91,11 +108,12 @@ impl World {
             by: "ada".to_owned(),
             at: self.now,
             note: None,
+            seen_finding,
+            try_again,
         };
         let subject = subject::incident(&finding.instance, incident, subject::IncidentRecord::Acknowledged);
         self.records.push((subject.to_string(), Record::Acknowledged(record.clone())));
-        let actions = self.core.handle(&Event::Acknowledged(&record), self.now);
-        self.perform(actions);
+        record
     }
 
     /// Incidents that ask for a person and were acknowledged by nobody, as the inbox sees them: their findings' severities.
@@ -120,8 +138,13 @@ impl World {
 
     /// The agents answer whatever was asked.
     pub fn agents_answer(&mut self, globals: &str) {
+        self.agents_answer_with(globals, 0);
+    }
+
+    /// The same on a host with so many huge pages.
+    pub fn agents_answer_with(&mut self, globals: &str, huge_pages: u32) {
         let os = json!({"memory": {"total_kb": 16_777_216, "huge_page_kb": 2048},
-            "parameters": {"vm.nr_hugepages": {"value": "0"}}});
+            "shared_memory_mb_by_cpf": 800, "parameters": {"vm.nr_hugepages": {"value": huge_pages.to_string()}}});
         let config = json!({"globals": globals, "values": {"config": {"globals": globals}}});
         let restart = json!({"state": "running", "health": self.health, "users": {"sessions": 0, "open_transactions": 0}});
         self.gathered(&Gathered::Answers(BTreeMap::from([

@@ -1,16 +1,20 @@
 //! A desk on which the core works: a log that is written once a subject, agents that answer, a clock that is turned.
 
+mod agents;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use instance_contract::{
-    AgentInfo, AgentKind, AnswerStatus, ApprovalAnswered, Cause, Digest, Facts, Forecast, ForecastReply,
-    HostName, Older, RemediationCommand, RemediationId, StepCommand, StepStatus, Token, ToolResult, TraceId,
-    Verdict, WorkflowTrace, subject::RecordKind,
+    AgentKind, AnswerStatus, ApprovalAnswered, ApprovalAsked, Digest, Facts, Forecast, ForecastReply,
+    HostName, Older, RemediationCommand, RemediationId, StepCommand, Token, ToolResult, TraceId, Verdict,
+    WorkflowTrace, subject::RecordKind,
 };
 use instance_engine::{Arrival, Core, Earlier, Effect, Event, FactsAnswer, Logged, Record, Remediation};
 use instance_planner::Policy;
 use jiff::Timestamp;
 use serde_json::json;
+
+pub use agents::{asks_for_force, failed, refused, succeeded, transient, undone, unknown};
 
 type Entry = (RemediationId, RecordKind, Timestamp, u64, Record);
 
@@ -66,6 +70,11 @@ impl Desk {
         self.dies_after = Some(records);
     }
 
+    /// The owner's settings, changed: those who own the shard after this one have them.
+    pub fn later_owners_have(&mut self, policy: Policy) {
+        self.policy = policy;
+    }
+
     /// The acceptance of this one stands in the log, and the owner does not know it before `confirms`.
     pub fn loses_confirmation_of(&mut self, number: u128) {
         self.unconfirmed = Some(id(number));
@@ -104,11 +113,28 @@ impl Desk {
             (Record::ApprovalAsked(asked), true) => Some(asked.clone()),
             _ => None,
         });
-        self.answer(id, asked.expect("an approval was asked").digest, verdict);
+        self.answer(id, 1, asked.expect("an approval was asked").digest, verdict);
+    }
+
+    /// The answer to the second question, which must have been asked.
+    pub fn agrees_to_force(&mut self, number: u128, verdict: Verdict) {
+        let (_, asked) = self.questions(number).pop().filter(|(k, _)| *k == 2).expect("a second question");
+        self.answer(id(number), 2, asked.digest, verdict);
+    }
+
+    /// What was asked of people, by number.
+    pub fn questions(&self, number: u128) -> Vec<(u32, ApprovalAsked)> {
+        let of_it = self.log.iter().filter(|entry| entry.0 == id(number));
+        of_it
+            .filter_map(|entry| match (&entry.1, &entry.4) {
+                (RecordKind::ApprovalAsked(k), Record::ApprovalAsked(asked)) => Some((*k, asked.clone())),
+                _ => None,
+            })
+            .collect()
     }
 
     pub fn approves_other_digest(&mut self, number: u128, verdict: Verdict) {
-        self.answer(id(number), Digest::of(b"other changes"), verdict);
+        self.answer(id(number), 1, Digest::of(b"other changes"), verdict);
     }
 
     pub fn answers_with_noise(&mut self, number: u128) {
@@ -117,7 +143,7 @@ impl Desk {
         self.write(id(number), kind, noise);
     }
 
-    fn answer(&mut self, id: RemediationId, digest: Digest, verdict: Verdict) {
+    fn answer(&mut self, id: RemediationId, k: u32, digest: Digest, verdict: Verdict) {
         let answered = ApprovalAnswered {
             schema: ApprovalAnswered::SCHEMA.to_owned(),
             trace_id: trace_id(),
@@ -128,7 +154,7 @@ impl Desk {
             at: self.now,
             note: None,
         };
-        self.write(id, RecordKind::ApprovalAnswered(1), Record::ApprovalAnswered(answered));
+        self.write(id, RecordKind::ApprovalAnswered(k), Record::ApprovalAnswered(answered));
     }
 
     /// Works until only time could move anything.
@@ -391,6 +417,16 @@ pub fn command(number: u128, instance: &str) -> RemediationCommand {
     )
 }
 
+/// A CPF change, then a restart that may end in force.
+pub fn forcing(number: u128) -> RemediationCommand {
+    let cpf = json!({"cpf_section": "config", "parameter": "globals", "new_value": "0,0,512,0,0,0"});
+    let steps = json!([
+        {"id": "config", "tool": "iris_config", "parameters": cpf},
+        {"id": "restart", "tool": "iris_restart", "depends_on": ["config"], "parameters": {"force": true}},
+    ]);
+    read(number, "PROD", &json!({"requires_restart": true, "steps": steps}))
+}
+
 pub fn graph(number: u128, instance: &str, steps: &[(&str, &[&str])]) -> RemediationCommand {
     let steps: Vec<_> = steps
         .iter()
@@ -427,58 +463,4 @@ fn read(number: u128, instance: &str, work: &serde_json::Value) -> RemediationCo
     value.as_object_mut().unwrap().extend(work.as_object().unwrap().clone());
     let older = Older::nothing(trace_id(), "2026-11-21T07:59:59Z".parse().unwrap());
     RemediationCommand::decode(value.to_string().as_bytes(), &older).unwrap()
-}
-
-fn result(step: &StepCommand, status: StepStatus, cause: Option<Cause>, retryable: bool) -> ToolResult {
-    ToolResult {
-        schema: ToolResult::SCHEMA.to_owned(),
-        trace_id: step.trace_id.clone(),
-        tool_name: if step.step_id.as_str() == "verify" {
-            "verify".into()
-        } else {
-            step.tool.as_str().into()
-        },
-        command_id: step.command_id,
-        remediation_id: step.remediation_id,
-        step_id: step.step_id.clone(),
-        attempt: step.attempt,
-        status,
-        execution_time_ms: 1,
-        changes_applied: BTreeMap::new(),
-        error_code: cause.as_ref().map(|cause| cause.code.clone()),
-        error_message: cause.map(|cause| cause.message),
-        retryable,
-        requires_user_action: false,
-        rollback_available: true,
-        warnings: Vec::new(),
-        agent: AgentInfo {
-            name: step.agent.as_str().into(),
-            version: "test".into(),
-            host: step.host.clone(),
-        },
-    }
-}
-
-pub fn succeeded(step: &StepCommand) -> ToolResult {
-    result(step, StepStatus::Success, None, false)
-}
-
-pub fn undone(step: &StepCommand) -> ToolResult {
-    result(step, StepStatus::Undone, None, false)
-}
-
-pub fn failed(step: &StepCommand) -> ToolResult {
-    result(step, StepStatus::Failure, Some(Cause::new("disk_full", "no space left")), false)
-}
-
-pub fn refused(step: &StepCommand) -> ToolResult {
-    result(step, StepStatus::Refused, Some(Cause::new("drifted", "the value is another one now")), false)
-}
-
-pub fn transient(step: &StepCommand) -> ToolResult {
-    result(step, StepStatus::Failure, Some(Cause::new("busy", "the file is locked")), true)
-}
-
-pub fn unknown(step: &StepCommand) -> ToolResult {
-    result(step, StepStatus::Unknown, Some(Cause::new("lost", "the answer was lost")), true)
 }

@@ -75,6 +75,25 @@ fn a_step_is_tried_as_often_as_policy_says_and_no_more() {
     assert_eq!(desk.ended(1).overall_status, OverallStatus::Failure);
 }
 
+/// F-107: a router that is started anew with other settings, in the middle of anything.
+#[test]
+fn a_run_goes_on_under_the_policy_that_it_was_accepted_under() {
+    let began = Policy { attempts: 4, approve_restarts: false, ..Policy::default() };
+    for dies_after in 1..=8 {
+        let mut desk = Desk::with(began.clone());
+        desk.later_owners_have(Policy { attempts: 1, approve_restarts: true, ..Policy::default() });
+        desk.dies_after(dies_after);
+        desk.arrives(command(1, "PROD"));
+        desk.run_to_the_end(transient);
+        let sent = desk.sent();
+        assert!(sent.iter().any(|step| step.ends_with(".4")), "changed after {dies_after} records: {sent:?}");
+        assert!(
+            !sent.iter().any(|step| step.ends_with(".5")),
+            "changed after {dies_after} records: {sent:?}"
+        );
+    }
+}
+
 #[test]
 fn a_failure_that_may_not_pass_is_not_tried_again() {
     let mut desk = Desk::without_approvals();

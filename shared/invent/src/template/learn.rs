@@ -188,8 +188,15 @@ impl Wording {
 
     /// The template; its name is given later. `None` when a mixture of what was seen would mean something else.
     fn template(&self) -> Option<Template> {
-        let taken: Vec<(Range<usize>, Draft)> =
-            self.seen.iter().map(|(place, values)| (self.words[*place].clone(), varying(values))).collect();
+        let taken: Vec<(Range<usize>, Draft)> = self
+            .seen
+            .iter()
+            .map(|(place, values)| {
+                let (part, draft) = varying(values);
+                let word = self.words[*place].start;
+                (word + part.start..word + part.end, draft)
+            })
+            .collect();
         let category = self.category.as_deref();
         let same = |varied: &str| Meaning::of(varied, self.severity, category) == self.meaning;
         let drafts = loosened(&self.example, &taken, same);
@@ -203,14 +210,39 @@ impl Wording {
     }
 }
 
-/// Numbers vary between the lowest and the highest that were seen; words among those seen.
-fn varying(values: &[String]) -> Draft {
-    let number = |value: &String| value.parse::<u32>().ok().filter(|number| number.to_string() == *value);
-    match values.iter().map(number).collect::<Option<Vec<u32>>>() {
-        Some(numbers) => {
-            let low = numbers.iter().min().copied().unwrap_or_default();
-            Draft::Number(low, numbers.iter().max().copied().unwrap_or(low))
-        }
-        None => Draft::OneOf(values.to_vec()),
+/// What varies of a word, the first value being the one it stands for: the number in it, between the lowest and the highest
+/// that were seen, where the values differ in one number alone (`35060MB`, `7758,`); else all of it, among those seen.
+fn varying(values: &[String]) -> (Range<usize>, Draft) {
+    number_of(values).unwrap_or_else(|| (0..values[0].len(), Draft::OneOf(values.to_vec())))
+}
+
+fn number_of(values: &[String]) -> Option<(Range<usize>, Draft)> {
+    let parts: Vec<Vec<&str>> = values.iter().map(|value| in_parts(value)).collect();
+    let (first, others) = parts.split_first()?;
+    if others.iter().any(|other| other.len() != first.len()) {
+        return None;
     }
+    let mut differing = (0..first.len()).filter(|place| others.iter().any(|it| it[*place] != first[*place]));
+    let (Some(place), None) = (differing.next(), differing.next()) else { return None };
+    let number = |parts: &Vec<&str>| {
+        // One with zeros before it is no number that may have fewer digits.
+        parts[place].parse::<u32>().ok().filter(|number| number.to_string() == parts[place])
+    };
+    let numbers: Vec<u32> = parts.iter().map(number).collect::<Option<_>>()?;
+    let start = first[..place].iter().map(|part| part.len()).sum();
+    let draft = Draft::Number(*numbers.iter().min()?, *numbers.iter().max()?);
+    Some((start..start + first[place].len(), draft))
+}
+
+/// Runs of digits, and what lies between them.
+fn in_parts(word: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut rest = word;
+    while let Some(first) = rest.chars().next() {
+        let ends = |letter: char| letter.is_ascii_digit() != first.is_ascii_digit();
+        let (part, after) = rest.split_at(rest.find(ends).unwrap_or(rest.len()));
+        parts.push(part);
+        rest = after;
+    }
+    parts
 }

@@ -46,15 +46,18 @@ fn digit_runs(text: &str) -> Vec<(usize, usize)> {
     runs
 }
 
-/// What else may stand for a number: a share below 100, or a count or process id of as many digits. Codes, versions,
-/// dates and parts of names stay.
+/// What else may stand for a number: a share below 100, or a count, a line, a process id or the reference of an object
+/// (`(2@Config.Startup`) of as many digits. Codes, versions, dates and parts of names stay.
 fn range_of(text: &str, start: usize, end: usize) -> Option<(u32, u32)> {
-    let before = text[..start].chars().next_back();
-    let after = &text[end..];
-    let stands_alone = before.is_none_or(|c| matches!(c, ' ' | '='))
+    let (lead, after) = (&text[..start], &text[end..]);
+    let is_reference = lead.ends_with('(') && after.starts_with('@');
+    let is_of_a_copy = lead.ends_with(".cpf_");
+    let stands_alone = lead.chars().next_back().is_none_or(|c| matches!(c, ' ' | '='))
+        // Where in the source of the kernel it was raised.
+        && !lead.ends_with("$ ")
         && !after.starts_with(['/', '-', ':', '_', ',', '+'])
         && !after.strip_prefix('.').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-    if !stands_alone || text[start..].starts_with('0') {
+    if !(stands_alone || is_reference || is_of_a_copy) || text[start..].starts_with('0') {
         return None;
     }
     let digits = u32::try_from(end - start).ok().filter(|digits| *digits <= 6)?;
@@ -63,7 +66,9 @@ fn range_of(text: &str, start: usize, end: usize) -> Option<(u32, u32)> {
     }
     let counted = ["MB", " MB", " second", " minute", " day", " time", " block", " user"];
     let is_count = counted.iter().any(|unit| after.starts_with(unit));
-    if !is_count && digits < 4 {
+    let named = ["line ", "pid ", "process ", "job "];
+    let is_named = named.iter().any(|name| lead.to_ascii_lowercase().ends_with(name));
+    if !(is_count || is_named || is_reference) && digits < 4 {
         return None;
     }
     Some((10_u32.pow(digits - 1).max(2), 10_u32.pow(digits) - 1))

@@ -1,5 +1,7 @@
 use std::collections::HashSet;
 
+use instance_knowledge::{Matcher, Place};
+
 use super::loosen::loosened;
 use super::*;
 use crate::dice::Dice;
@@ -31,14 +33,52 @@ fn every_template_means_what_it_says_whatever_fills_it() {
 }
 
 #[test]
+fn nothing_is_invented_with_a_severity_or_category_that_its_wording_was_never_seen_with() {
+    let templates = Templates::builtin().unwrap();
+    let (mut dice, mut judged) = (Dice::of(1), 0);
+    for template in templates.all() {
+        let text = filled(template, &mut dice);
+        let Some((row, wording)) = Matcher::builtin().recognise(&text) else { continue };
+        judged += 1;
+        for severity in &template.severities {
+            assert!(wording.severities.contains(&severity.as_u8()), "{} {severity:?}: {text}", template.name);
+        }
+        let category = template.category.clone().unwrap_or_default();
+        let is_seen = wording.categories.is_empty() || wording.categories.contains(&category);
+        assert!(is_seen, "{} [{category}], {}: {text}", template.name, row.id);
+    }
+    let of_the_catalogue = instance_knowledge::conditions()
+        .iter()
+        .filter(|row| row.place == Place::MessagesLog)
+        .flat_map(|row| &row.wordings)
+        .filter(|wording| !wording.severities.is_empty())
+        .count();
+    assert!(judged >= of_the_catalogue && of_the_catalogue > 100, "{judged} of {of_the_catalogue}");
+}
+
+#[test]
 fn numbers_vary_and_codes_do_not() {
     let loose = |text: &str| loosened(text, &[], |_| true).len() > 1;
-    for text in ["process 4411 died", "after 301 seconds.", "usage 88%", "Failed to allocate 3580MB"] {
+    for text in [
+        "process 4411 died",
+        "after 301 seconds.",
+        "usage 88%",
+        "Failed to allocate 3580MB",
+        "is not defined at line 15",
+        "WebServer(2@Config.Startup,ID=)",
+        "'/iris/iris.cpf_4411' to",
+    ] {
         assert!(loose(text), "{text}");
     }
-    for text in
-        ["ERROR #5001: x", "version 2025.2", "(SFN 12) x", "caught signal 11.", "20251114.001", "wdpass=3"]
-    {
+    for text in [
+        "ERROR #5001: x",
+        "version 2025.2",
+        "(SFN 12) x",
+        "caught signal 11.",
+        "20251114.001",
+        "wdpass=3",
+        "#1 $ 3658 0",
+    ] {
         assert!(!loose(text), "{text}");
     }
 }
@@ -58,6 +98,28 @@ fn a_log_teaches_each_wording_once_the_serious_first() {
     assert_eq!(names, ["learnt-license-1", "learnt-journal-2", "learnt-other-3"]);
     assert_eq!(templates.all()[before].pattern(), "LMF Error: frobnicated {300-471} units");
     assert!(templates.learn(log.as_bytes()).is_empty(), "nothing is learnt twice");
+}
+
+#[test]
+fn numbers_within_words_are_learnt_as_numbers() {
+    let line = |text: &str| format!("11/14/25-09:45:55:657 (7) 2 [Utility.Event] {text}\n");
+    let log: String = [
+        "Frobnicated 35060MB of the pool for the pid 7758, jobid 0x000101bf) and version 2025.2.0 of all of it",
+        "Frobnicated 18758MB of the pool for the pid 7762, jobid 0x00010c09) and version 2025.3.0 of all of it",
+    ]
+    .map(line)
+    .concat();
+    let mut templates = Templates::builtin().unwrap();
+    templates.learn(log.as_bytes());
+    let learnt: Vec<String> =
+        templates.all().iter().filter(|template| template.is_learnt()).map(Template::pattern).collect();
+    assert_eq!(
+        learnt,
+        [
+            "Frobnicated {18758-35060}MB of the pool for the pid {7758-7762}, jobid {0x000101bf)|0x00010c09)} and \
+          version 2025.{2-3}.0 of all of it"
+        ]
+    );
 }
 
 #[test]

@@ -59,6 +59,13 @@ impl Document {
         Self { lines }
     }
 
+    /// As a reader of its bytes would have it. An edit keeps the place of a value that has become empty, which a reader cannot
+    /// know; only lines that were edited are read again.
+    #[must_use]
+    pub fn as_read(&self) -> Self {
+        Self { lines: self.lines.iter().map(Line::as_read).collect() }
+    }
+
     /// The file.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.lines.iter().map(|line| line.raw().len()).sum());

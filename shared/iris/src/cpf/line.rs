@@ -124,6 +124,14 @@ impl Line {
         Self { raw: Raw::new(raw), kind: Kind::Comment }
     }
 
+    /// The line as somebody who reads its file would have it.
+    pub fn as_read(&self) -> Self {
+        match (&self.raw, &self.kind) {
+            (Raw::OfFile { .. }, _) | (_, Kind::Comment) => self.clone(),
+            _ => Self::new(self.raw().to_vec()),
+        }
+    }
+
     pub fn raw(&self) -> &[u8] {
         self.raw.bytes()
     }

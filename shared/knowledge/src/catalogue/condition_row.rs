@@ -18,9 +18,11 @@ pub struct ConditionRow {
     #[serde(default)]
     example: String,
     #[serde(default)]
-    other_wordings: Vec<Wording>,
+    other_wordings: Vec<WordingRow>,
     class: ErrorType,
+    /// Of the first wording, and of the others where they do not say their own.
     severities: Vec<u8>,
+    /// As `severities`.
     categories: Vec<String>,
     #[serde(default)]
     place: Place,
@@ -43,6 +45,16 @@ pub struct ConditionRow {
     source: String,
 }
 
+/// One more wording as it stands in the file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WordingRow {
+    texts: Vec<String>,
+    example: String,
+    severities: Option<Vec<u8>>,
+    categories: Option<Vec<String>>,
+}
+
 fn yes() -> bool {
     true
 }
@@ -50,14 +62,27 @@ fn yes() -> bool {
 impl ConditionRow {
     pub fn into_condition(self) -> Condition {
         let has_wording = self.wording_known || !self.texts.is_empty() || !self.example.is_empty();
-        let first = Wording { texts: self.texts, example: self.example };
-        let wordings = has_wording.then_some(first).into_iter().chain(self.other_wordings).collect();
+        let first =
+            WordingRow { texts: self.texts, example: self.example, severities: None, categories: None };
+        let rows = has_wording.then_some(first).into_iter().chain(self.other_wordings);
+        let wordings: Vec<Wording> =
+            rows.map(|row| row.into_wording(&self.severities, &self.categories)).collect();
+        let mut severities = self.severities;
+        severities.extend(wordings.iter().flat_map(|wording| &wording.severities));
+        severities.sort_unstable();
+        severities.dedup();
+        let mut categories = self.categories;
+        for category in wordings.iter().flat_map(|wording| &wording.categories) {
+            if !categories.contains(category) {
+                categories.push(category.clone());
+            }
+        }
         Condition {
             id: self.id,
             wordings,
             class: self.class,
-            severities: self.severities,
-            categories: self.categories,
+            severities,
+            categories,
             place: self.place,
             wording_known: self.wording_known,
             cause: self.cause,
@@ -71,6 +96,17 @@ impl ConditionRow {
             restart: self.restart,
             must_not_restart: self.must_not_restart,
             source: self.source,
+        }
+    }
+}
+
+impl WordingRow {
+    fn into_wording(self, severities: &[u8], categories: &[String]) -> Wording {
+        Wording {
+            texts: self.texts,
+            example: self.example,
+            severities: self.severities.unwrap_or_else(|| severities.to_vec()),
+            categories: self.categories.unwrap_or_else(|| categories.to_vec()),
         }
     }
 }

@@ -65,6 +65,38 @@ fn a_condition_whose_wording_nobody_knows_is_a_row_that_nothing_is_taken_for() {
 }
 
 #[test]
+fn each_wording_has_the_severities_and_categories_it_was_seen_with() {
+    let matcher = Catalogue::with_extra([]).unwrap().into_matcher();
+    let seen = |text: &str| {
+        let (_, wording) = matcher.recognise(text).expect(text);
+        (wording.severities.clone(), wording.categories.clone())
+    };
+    let (utility, generic) = (vec!["Utility.Event".to_owned()], vec!["Generic.Event".to_owned()]);
+    for (text, severities, categories) in [
+        ("WDSTOP set, system being forced", vec![3], &utility),
+        ("Shutdown detected WDSTOP set", vec![1], &utility),
+        ("<DATABASE> generating process dump with &savearr=0x7ffea1f4f0", vec![2], &generic),
+        ("Full process dump requested (JobType=0)", vec![0], &generic),
+        ("Kerberos authentication unavailable: x", vec![2], &generic),
+        ("Failed to load dynamic library libkrb5.so: y", vec![1], &generic),
+        ("ECPClientState Alert: ECP reports Clients state 6", vec![2], &utility),
+        ("ECP client daemon/connection is hung", vec![3], &generic),
+        ("/database/forms/ (Database is readonly)", vec![0], &utility),
+        ("Sync of journal file failed", vec![2, 3], &generic),
+    ] {
+        assert_eq!(seen(text), (severities, categories.clone()), "{text}");
+    }
+    // The row knows what any of them was seen with.
+    assert_eq!(condition("frozen-instance-forced-down").unwrap().severities, [1, 3]);
+    assert_eq!(condition("ecp-trouble").unwrap().categories, ["Utility.Event", "Generic.Event"]);
+    let own = ROW.replace(
+        "class =",
+        "other_wordings = [{ texts = [\"Smoke over disk\"], example = \"Smoke over disk 3\", severities = [7] }]\nclass =",
+    );
+    assert!(refusal(&own).contains("severities must be 0..=3, found 7"), "{}", refusal(&own));
+}
+
+#[test]
 fn a_user_adds_rows_without_a_build() {
     let matcher = Catalogue::with_extra([("site.toml", ROW)]).unwrap().into_matcher();
     let found = matcher.classify("watch says: DISK  12\tis on fire").unwrap();

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::{Activation, Parameter, ParameterKind, release};
+use super::{Activation, Parameter, ParameterKind, release::release};
 use crate::rows::{self, DataError, fault};
 
 pub fn read(file: &str, text: &str) -> Result<Vec<Parameter>, DataError> {

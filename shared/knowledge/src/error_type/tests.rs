@@ -30,6 +30,7 @@ fn unknown_texts_are_told_by_words() {
         ("LMF Error: something that no row knows", ErrorType::License),
         ("Mirror journal transfer stopped", ErrorType::Mirror),
         ("Could not read the journal header", ErrorType::Journal),
+        ("982MB global buffers, 300MB routine buffers, 64MB journal buffers, 3MB heap", ErrorType::Resource),
         ("Audit database was switched", ErrorType::Security),
         ("Unexpected key in CPF file", ErrorType::Config),
         ("Integrity of a block is in doubt", ErrorType::Database),

@@ -119,7 +119,7 @@ fn a_value_that_a_source_names_is_for_the_hosts_that_it_names() {
     let named = |name: &str, gb: u64| kernel_parameter(name).unwrap().recommended_for(gb * 1024 - 300);
     for (name, gb, value) in [
         ("vm.swappiness", 16, Some("5")),
-        ("vm.swappiness", 63, Some("5")),
+        ("vm.swappiness", 60, Some("5")),
         ("vm.swappiness", 64, Some("1")),
         ("vm.dirty_ratio", 8, None),
         ("vm.dirty_ratio", 16, Some("10")),
@@ -129,6 +129,8 @@ fn a_value_that_a_source_names_is_for_the_hosts_that_it_names() {
     ] {
         assert_eq!(named(name, gb), value, "{name} {gb}");
     }
+    // A host of 64 GB, as its kernel counts it (H2).
+    assert_eq!(kernel_parameter("vm.swappiness").unwrap().recommended_for(63_784), Some("1"));
 }
 
 #[test]

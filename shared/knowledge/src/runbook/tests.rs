@@ -314,7 +314,10 @@ fn a_runbook_says_which_facts_it_needs() {
     let expected =
         ["cpf.web-server", "cpf.web-server-port", "web-server.free-port", "web-server.port-in-use"];
     assert_eq!(needs, expected);
-    assert_eq!(runbook("restart-frozen-instance").unwrap().facts_needed(), ["instance.health"]);
+    assert_eq!(
+        runbook("restart-frozen-instance").unwrap().facts_needed(),
+        ["instance.health", "journal.free-mb"]
+    );
 }
 
 #[test]

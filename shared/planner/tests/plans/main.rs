@@ -125,6 +125,61 @@ fn several_changes_are_proved_one_by_one() {
     );
 }
 
+/// IRIS looks at both only at its next start, so the pool is reckoned with the CPF as the plan leaves it. The kernel is set
+/// first all the same, unless the command says otherwise.
+#[test]
+fn what_follows_from_the_cpf_is_reckoned_with_the_cpf_of_the_same_plan() {
+    let os = |id: &str, name: &str, value: &str, depends_on: &[&str]| {
+        json!({"id": id, "tool": "os_config", "depends_on": depends_on,
+            "parameters": {"kernel_param": name, "new_value": value}})
+    };
+    let cpf = |id: &str, name: &str, value: &str, depends_on: &[&str]| {
+        json!({"id": id, "tool": "iris_config", "depends_on": depends_on,
+            "parameters": {"cpf_section": "config", "parameter": name, "new_value": value, "current_value": "old"}})
+    };
+    let pool = json!({"id": "pool", "tool": "iris_config", "parameters": {"changes": [
+        {"cpf_section": "config", "parameter": "routines", "new_value": "200"},
+        {"cpf_section": "Namespaces", "parameter": "globals", "change": "remove"},
+    ]}});
+    let restart = json!({"id": "restart", "tool": "iris_restart", "parameters": {}});
+    for (pages_after, order) in [
+        (&[][..], ["pages", "swap", "cache", "more", "locks", "pool", "restart", "verify"]),
+        (&["pool"][..], ["swap", "cache", "more", "locks", "pool", "pages", "restart", "verify"]),
+    ] {
+        let command = command(&json!({"error_type": "config", "requires_restart": true, "steps": [
+            restart, cpf("cache", "globals", "0,0,2048,0,0,0", &[]), cpf("more", "gmheap", "204800", &["cache"]),
+            cpf("locks", "locksiz", "65536", &[]), pool,
+            os("pages", "vm/nr_hugepages", "cpf", pages_after), os("swap", "vm.swappiness", "5", &[]),
+        ]}));
+        let plan = plan(&command, &facts(&command), &Policy::default()).unwrap();
+        let ids: Vec<&str> = plan.steps.iter().map(|step| step.id.as_str()).collect();
+        assert_eq!(ids, order);
+        let asked: std::collections::BTreeMap<_, _> =
+            instance_planner::questions(&command).into_iter().map(|it| (it.step, it.action)).collect();
+        for step in &plan.steps {
+            let Action::SetKernel(set) = &step.action else { continue };
+            let told: Vec<_> = set
+                .with_cpf
+                .iter()
+                .map(|change| {
+                    (change.parameter.as_str(), change.new_value.as_deref().unwrap(), change.block_size_kb)
+                })
+                .collect();
+            let expected =
+                [("globals", "0,0,2048,0,0,0", None), ("gmheap", "204800", None), ("routines", "200", None)];
+            if step.id.as_str() == "pages" {
+                assert_eq!(told, expected, "what has nothing to do with memory is left out");
+                assert!(set.with_cpf.iter().all(|change| change.current_value.is_none()));
+            } else {
+                assert!(told.is_empty(), "{told:?}");
+            }
+            assert_eq!(asked[&step.id], step.action, "the agent is asked about the very action");
+        }
+        let note = "step \"pages\" is reckoned with cpf [config] globals, [config] gmheap, [config] routines as this plan leaves it";
+        assert!(plan.warnings.iter().any(|warning| warning == note), "{:?}", plan.warnings);
+    }
+}
+
 #[test]
 fn a_license_question_changes_nothing_and_needs_no_proof() {
     check(
@@ -151,6 +206,7 @@ fn a_cascade_runs_in_the_order_of_its_dependencies() {
             restart  restart-agent High    target of restart: old -> new
             verify   os-agent      Low     expects KernelValue { name: "vm.nr_hugepages", value: "new" }, CpfInForce { section: "config", parameter: "globals", value: "new" }, InstanceHealthy; quiet global-buffers-insufficient, huge-pages-too-few, shared-memory-refused, write-daemon-died
             approval restart: policy wants a person to approve every restart
+            warning step "pages" is reckoned with cpf [config] globals as this plan leaves it
         "#]],
     );
 }
@@ -175,6 +231,7 @@ fn several_changes_come_to_one_restart_kernel_first() {
             verify   os-agent      Low     expects KernelValue { name: "vm.nr_hugepages", value: "new" }, CpfInForce { section: "config", parameter: "globals", value: "new" }, CpfInForce { section: "Journal", parameter: "FileSizeLimit", value: "new" }, InstanceHealthy; quiet global-buffers-insufficient, huge-pages-too-few, shared-memory-refused, write-daemon-died
             approval restart: policy wants a person to approve every restart
             warning restart "first-restart" is folded into "restart": one restart serves all changes
+            warning step "pages" is reckoned with cpf [config] globals as this plan leaves it
         "#]],
     );
 }

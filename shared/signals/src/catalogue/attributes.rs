@@ -22,8 +22,8 @@ const NAMES_IN_SETTINGS: Values = Values::FewBy("the settings");
 attributes! {
     // Messaging (semantic conventions, Development).
     SYSTEM = "messaging.system", Text, Values::Of(&["nats"]), "the messaging system";
-    OPERATION = "messaging.operation.name", Text, Values::Of(&["publish", "process"]), "what is done";
-    OPERATION_TYPE = "messaging.operation.type", Text, Values::Of(&["send", "process"]), "what kind of operation that is";
+    OPERATION = "messaging.operation.name", Text, Values::Of(&["publish", "process", "ack", "nak", "term"]), "what is done";
+    OPERATION_TYPE = "messaging.operation.type", Text, Values::Of(&["send", "process", "settle"]), "what kind of operation that is";
     TEMPLATE = "messaging.destination.template", Text, TEMPLATES, "the subject, with the kind of each id in its place";
     DESTINATION = "messaging.destination.name", Text, Values::Any, "the subject; never an inbox";
     TEMPORARY = "messaging.destination.temporary", Truth, Values::Of(&["true"]), "the subject is an inbox, or not one of ours";

@@ -192,7 +192,7 @@ metrics! {
     } from PLAIN;
     LEDGER_FAILURES = Counter {
         name: "instance.ledger.failures", unit: "{failure}",
-        help: "Writes or syncs of the ledger that failed; the process ends after one",
+        help: "Writes or syncs of the ledger that failed; the process ends after one, and the next one tells it too",
     } from PLAIN;
 
     // The generator.

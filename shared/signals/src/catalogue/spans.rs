@@ -8,7 +8,22 @@ use super::attributes::{
     MESSAGE_ID, OFFSET, OPENAI_API, OPENAI_FINGERPRINT, OPERATION, OPERATION_TYPE, SEQUENCE, SERVER_ADDRESS,
     SERVER_PORT, STREAM, SUBSCRIPTION, SYSTEM, TEMPLATE, TEMPORARY,
 };
-use super::{Span, SpanKind};
+use super::{Attribute, Span, SpanKind};
+
+const SETTLED_ALWAYS: &[&Attribute] = &[
+    &SYSTEM,
+    &OPERATION,
+    &OPERATION_TYPE,
+    &TEMPLATE,
+    &DESTINATION,
+    &CLIENT_ID,
+    &SUBSCRIPTION,
+    &GROUP,
+    &STREAM,
+    &SEQUENCE,
+    &DELIVERY_COUNT,
+];
+const SETTLED_SOMETIMES: &[&Attribute] = &[&CONVERSATION, &SERVER_ADDRESS, &SERVER_PORT, &ERROR_TYPE];
 
 /// All of them.
 pub static ALL: &[Span] = &[
@@ -49,6 +64,33 @@ pub static ALL: &[Span] = &[
             &SERVER_PORT,
             &ERROR_TYPE,
         ],
+    },
+    Span {
+        name: "ack {messaging.destination.template}",
+        kind: SpanKind::Client,
+        told_by: "every service",
+        help: "One message settled for good, where the server's answer is waited for",
+        relation: "child of what is under way, linked to the span that published the message",
+        always: SETTLED_ALWAYS,
+        sometimes: SETTLED_SOMETIMES,
+    },
+    Span {
+        name: "nak {messaging.destination.template}",
+        kind: SpanKind::Client,
+        told_by: "every service",
+        help: "One message to be delivered again later",
+        relation: "child of what is under way, linked to the span that published the message",
+        always: SETTLED_ALWAYS,
+        sometimes: SETTLED_SOMETIMES,
+    },
+    Span {
+        name: "term {messaging.destination.template}",
+        kind: SpanKind::Client,
+        told_by: "every service",
+        help: "One message that went to the dead letters: never again",
+        relation: "child of what is under way, linked to the span that published the message",
+        always: SETTLED_ALWAYS,
+        sometimes: SETTLED_SOMETIMES,
     },
     Span {
         name: "request {messaging.destination.template}",

@@ -1,7 +1,7 @@
 //! What comes out on stderr, and what goes over the wire to a receiver of our own.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -11,6 +11,8 @@ use tracing::dispatcher::with_default;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::*;
+
+mod secured; // Over TLS.
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -225,7 +227,7 @@ impl Receiver {
     }
 }
 
-fn serve(connection: TcpStream, kept: &Requests) {
+fn serve(connection: impl io::Read + Write, kept: &Requests) {
     let mut reader = BufReader::new(connection);
     loop {
         let mut head = String::new();

@@ -1,7 +1,7 @@
 //! `iris merge`: parameters of a merge file go into the CPF, and those that can go live do.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 
 use instance_iris::cpf::{self, Difference, Document};
@@ -10,6 +10,7 @@ use instance_knowledge::{Activation, parameter};
 use crate::shell::ask::{self, Answer};
 use crate::shell::control::Control;
 use crate::shell::cpf_file::{self, CpfFile};
+use crate::shell::wij_file::{WijFile, fingerprint};
 use crate::world::Event;
 use crate::world::act::{Entry, Severity};
 use crate::world::check_cpf;
@@ -22,7 +23,11 @@ impl Control {
     pub(super) fn merge(&mut self, file: &Path, asker: &mut impl Write) -> u8 {
         let cpf_path = self.order.cpf.display().to_string();
         ask::answer(asker, &Answer::Say(format!("IRIS Merge of {} into {cpf_path}", file.display())));
-        match self.merged(file, &cpf_path) {
+        let outcome = self.merged(file, &cpf_path).and_then(|(wanted, differences)| {
+            self.activate(&differences);
+            self.run_actions(file, &wanted)
+        });
+        match outcome {
             Ok(()) => 0,
             Err(reason) => {
                 ask::answer(asker, &Answer::Say(format!("IRIS Merge failed,{reason}")));
@@ -31,7 +36,47 @@ impl Control {
         }
     }
 
-    fn merged(&mut self, file: &Path, cpf_path: &str) -> Result<(), String> {
+    /// A start merges the file of `ISC_CPF_MERGE_FILE` before anything else; it goes on whatever comes of that.
+    pub(super) fn merge_before_start(&mut self, file: &Path) {
+        if !file.exists() {
+            return;
+        }
+        self.answer(&Answer::Say("Merging IRIS, please wait...".to_owned()));
+        let cpf_path = self.order.cpf.display().to_string();
+        let outcome = self.merged(file, &cpf_path).and_then(|(wanted, _)| {
+            self.take_over_merged().map_err(|error| format!("cannot read {cpf_path} again: {error}"))?;
+            self.run_actions(file, &wanted)
+        });
+        if let Err(reason) = outcome {
+            self.answer(&Answer::Say(format!("IRIS Merge failed,{reason}")));
+        }
+    }
+
+    /// Said in the log of the start itself, where whoever looks at that start finds it.
+    pub(super) fn note_missing_merge_file(&mut self) {
+        if let Some(file) = self.order.merge_file.clone().filter(|file| !file.exists()) {
+            let text = format!("File pointed to by '{}' does not exist; skipping", file.display());
+            self.note(Severity::Info, text);
+        }
+    }
+
+    /// The start works with what the merge has written, and does not take it for an edit by others.
+    fn take_over_merged(&mut self) -> io::Result<()> {
+        let merged = CpfFile::read(&self.order.cpf)?;
+        let path = self.folder.wij();
+        if let Some(mut wij) = WijFile::read(&path)
+            && wij.cpf_fingerprint == Some(fingerprint(self.cpf.bytes()))
+        {
+            wij.cpf_fingerprint = Some(fingerprint(merged.bytes()));
+            wij.write(&path)?;
+        }
+        self.in_force = merged.in_force();
+        self.cpf = merged;
+        Ok(())
+    }
+
+    /// Writes the CPF with the parameters of the file; what the file says, and what has changed.
+    fn merged(&mut self, file: &Path, cpf_path: &str) -> Result<(Document, Vec<Difference>), String> {
         self.note(Severity::Info, format!("Merging {} into {cpf_path}", file.display()));
         let wanted = fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
         let wanted = Document::parse(&wanted);
@@ -57,8 +102,7 @@ impl Control {
             fs::rename(&staging, &self.order.cpf)
         })
         .map_err(|error| format!("cannot write {cpf_path}: {error}"))?;
-        self.activate(&differences);
-        self.run_actions(file, &wanted)
+        Ok((wanted, differences))
     }
 
     /// Values that need no restart are in force at once; the others wait for the next start, and nothing says so.

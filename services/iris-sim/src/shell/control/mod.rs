@@ -16,7 +16,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use instance_clock::{Clock, SystemClock};
+use instance_clock::Clock as _;
 use nix::sys::signal::{SigSet, Signal};
 use serde::{Deserialize, Serialize};
 
@@ -25,13 +25,18 @@ use crate::shell::cpf_file::{CpfFile, InForce};
 use crate::shell::daemons::Daemons;
 use crate::shell::folder::InstanceFolder;
 use crate::shell::gather;
-use crate::shell::host::HostError;
+use crate::shell::host::{self, HostError};
+use crate::shell::instance_clock::InstanceClock;
+use crate::shell::jobs::Jobs;
+use crate::shell::locks;
 use crate::shell::log_file::LogFile;
+use crate::shell::process::ProcessKey;
+use crate::shell::rights::InstanceUser;
 use crate::shell::settings::{Settings, SettingsError};
 use crate::shell::status_file::StatusFile;
 use crate::shell::superserver::{SessionNews, Superserver};
 use crate::shell::web_server::Page;
-use crate::world::act::{Alarm, Ending};
+use crate::world::act::{Alarm, Daemon, Ending};
 use crate::world::{Event, Identity, World};
 
 /// What `iris start` tells the control process.
@@ -51,6 +56,9 @@ pub struct StartOrder {
     pub user: String,
     /// Without user start-up routine.
     pub nostu: bool,
+    /// Merged into the CPF before anything else: `ISC_CPF_MERGE_FILE` of whoever starts it.
+    #[serde(default)]
+    pub merge_file: Option<PathBuf>,
 }
 
 /// Why a control process could not even begin.
@@ -78,6 +86,9 @@ pub fn run(order: StartOrder) -> ExitCode {
     match Control::begin(order) {
         Ok((mut control, news, first)) => {
             control.feed(first);
+            if control.ending.is_none() {
+                control.note_missing_merge_file();
+            }
             control.work(&news);
             ExitCode::SUCCESS
         }
@@ -105,7 +116,7 @@ struct Control {
     order: StartOrder,
     folder: InstanceFolder,
     settings: Settings,
-    clock: SystemClock,
+    clock: InstanceClock,
     since: jiff::Timestamp,
     /// Name of the host at the start.
     node: String,
@@ -114,6 +125,7 @@ struct Control {
     world: World,
     log: LogFile,
     daemons: Daemons,
+    jobs: Jobs,
     superserver: Option<Superserver>,
     alerts: monitor::Alerts,
     alarms: BTreeMap<Alarm, Instant>,
@@ -142,10 +154,8 @@ impl Control {
         let settings = Settings::read(&folder.settings())?;
         let cpf =
             CpfFile::read(&order.cpf).map_err(system(&format!("read CPF \"{}\"", order.cpf.display())))?;
-        let clock = SystemClock;
+        let clock = settings.clock();
         let since = clock.now();
-        let at = since.to_zoned(jiff::tz::TimeZone::system());
-        let facts = gather::start_facts(&folder, &settings, &cpf, (order.user.clone(), order.nostu), at)?;
         watch_requests(&folder, &news).map_err(system("listen for requests"))?;
         let identity = Identity {
             name: order.name.clone(),
@@ -156,28 +166,39 @@ impl Control {
         };
         let mut world = World::new(identity, settings.seed);
         world.apply(Event::LoadSet(settings.workload.into()));
-        let control = Self {
+        let mut control = Self {
             log: LogFile::of(&folder),
             in_force: cpf.in_force(),
             asker_pid: order.asker_pid,
             repeats_due: Instant::now() + settings.scaled(REPEATS_EVERY),
             askers: vec![Box::new(io::stdout())],
             daemons: Daemons::default(),
+            jobs: Jobs::default(),
             superserver: None,
             alerts: monitor::Alerts::default(),
             alarms: BTreeMap::new(),
             published: None,
             ending: None,
+            node: host::node(&settings.host_root),
             order,
             folder,
             settings,
             clock,
             since,
-            node: facts.system.node.clone(),
             cpf,
             world,
             news,
         };
+        if let Some(file) = control.order.merge_file.clone() {
+            control.merge_before_start(&file);
+        }
+        let facts = gather::start_facts(
+            &control.folder,
+            &control.settings,
+            &control.cpf,
+            (control.order.user.clone(), control.order.nostu),
+            control.since.to_zoned(jiff::tz::TimeZone::system()),
+        )?;
         control.write_ids().map_err(system("write iris.ids"))?;
         Ok((control, incoming, Event::StartAsked(Box::new(facts))))
     }
@@ -209,7 +230,12 @@ impl Control {
                 // The settings may have been edited by hand; what cannot be read waits for the next pass.
                 let _ = self.reload();
             }
-            self.feed(Event::Rang(alarm));
+            if alarm == Alarm::GiveUp {
+                self.look_at_locks();
+            }
+            let writer = self.daemons.process(Daemon::WriteDaemon);
+            let stands = alarm == Alarm::Pass && writer.is_some_and(ProcessKey::is_paused);
+            self.feed(if stands { Event::WriteDaemonStands } else { Event::Rang(alarm) });
         }
         if self.repeats_due <= now {
             self.repeats_due = now + self.settings.scaled(REPEATS_EVERY);
@@ -224,6 +250,7 @@ impl Control {
             Request::Stop { pid, user, without_routines } => {
                 self.askers.push(Box::new(stream));
                 self.asker_pid = pid;
+                self.look_at_locks();
                 self.feed(Event::StopAsked { user, without_routines });
             }
             Request::Merge { pid, file } => {
@@ -244,7 +271,14 @@ impl Control {
         }
     }
 
+    /// Before a stop in order: what it could not remove.
+    fn look_at_locks(&mut self) {
+        let stuck = locks::stuck(InstanceUser::of(&self.folder), self.world.locks());
+        self.feed(Event::LocksStuck(stuck));
+    }
+
     fn hear(&mut self, news: SessionNews) {
+        let open_before = self.world.wij().open_transactions;
         self.feed(match news {
             SessionNews::Opened(session) => Event::SessionOpened(session),
             SessionNews::Closed(session) => Event::SessionClosed(session),
@@ -252,6 +286,10 @@ impl Control {
             SessionNews::Ended(session) => Event::TransactionEnded(session),
             SessionNews::Crashed(session) => Event::SessionCrashed(session),
         });
+        // Whoever is killed now cannot say any more what was open.
+        if self.world.wij().open_transactions != open_before {
+            self.write_wij(true);
+        }
     }
 
     /// Takes the workload from the settings file; the rest of it counts from the next start.

@@ -4,11 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::sync::mpsc::Sender;
 
+use instance_iris::messages_log::parse;
 use nix::sys::statvfs::statvfs;
 use serde::Serialize;
 
 use crate::shell::control::{Control, News};
 use crate::shell::host;
+use crate::shell::log_monitor::Notice;
 use crate::shell::web_server::{self, Page};
 use crate::world::Event;
 use crate::world::act::Entry;
@@ -33,8 +35,11 @@ struct Alert {
 }
 
 impl Alerts {
-    pub fn note(&mut self, at: jiff::Timestamp, entry: &Entry) {
+    pub fn note(&mut self, at: jiff::Timestamp, entry: &Entry, notice: Notice) {
         self.since_start += 1;
+        if notice == Notice::Suppressed {
+            return;
+        }
         let message = entry.text.lines().next().unwrap_or_default().to_owned();
         let time = at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
         self.new.push(Alert { time, severity: entry.severity.as_u8().to_string(), message });
@@ -69,14 +74,31 @@ impl Control {
 
     fn surroundings(&self) -> Surroundings {
         let in_log = fs::read(self.folder.alerts_log()).unwrap_or_default();
-        let lines = u64::try_from(in_log.split(|byte| *byte == b'\n').count() - 1).unwrap_or(u64::MAX);
+        let entries = parse(&in_log).iter().filter(|entry| entry.header.is_some()).count();
+        let entries = u64::try_from(entries).unwrap_or(u64::MAX);
         let new = u64::try_from(self.alerts.new.len()).unwrap_or(u64::MAX);
         Surroundings {
             at: self.now(),
-            alerts: [lines, self.alerts.since_start, new],
-            databases: self.world.mounted().iter().map(|(name, directory)| space(name, directory)).collect(),
+            alerts: [entries, self.alerts.since_start, new],
+            databases: self
+                .world
+                .mounted()
+                .iter()
+                .map(|(name, directory)| self.space(name, directory))
+                .collect(),
             journals: self.journals(),
             memory_percent: host::memory_percent(&self.settings.host_root).unwrap_or(0.0),
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "two digits after the point are shown")]
+    fn space(&self, name: &str, directory: &str) -> DatabaseSpace {
+        DatabaseSpace {
+            name: name.to_owned(),
+            directory: directory.to_owned(),
+            size_mb: size(&Path::new(directory).join("IRIS.DAT")),
+            free_mb: self.world.free_mb(name) as f64,
+            disk: disk(directory),
         }
     }
 
@@ -98,17 +120,6 @@ impl Control {
             disk: disk(directory),
         };
         directories.into_iter().filter(|(_, directory)| !directory.is_empty()).map(space).collect()
-    }
-}
-
-fn space(name: &str, directory: &str) -> DatabaseSpace {
-    let file = Path::new(directory).join("IRIS.DAT");
-    DatabaseSpace {
-        name: name.to_owned(),
-        directory: directory.to_owned(),
-        size_mb: size(&file),
-        free_mb: 0.0,
-        disk: disk(directory),
     }
 }
 

@@ -10,13 +10,17 @@ use crate::shell::control::{Control, News};
 use crate::shell::daemons::Daemons;
 use crate::shell::host;
 use crate::shell::ids_file::IdsFile;
+use crate::shell::jobs::Jobs;
+use crate::shell::locks;
+use crate::shell::log_monitor::Notice;
 use crate::shell::process::ProcessKey;
+use crate::shell::rights::InstanceUser;
 use crate::shell::status_file::StatusFile;
 use crate::shell::superserver::Superserver;
 use crate::shell::volumes;
 use crate::shell::wij_file::{WijFile, fingerprint};
 use crate::world::Event;
-use crate::world::act::{Act, Alarm, Ending, Entry, Severity, Writer};
+use crate::world::act::{Act, Alarm, Ending, Entry, Job, Severity, Writer};
 use crate::world::health::is_alert;
 
 /// Journals are kept by the day.
@@ -28,7 +32,11 @@ impl Control {
     /// Log and state files are written as far as the disk lets us: an instance with a full disk goes on too.
     pub(super) fn perform(&mut self, act: Act) -> Option<Event> {
         match act {
-            Act::Log(entry) => self.write(entry),
+            Act::Log(entry) => self.write(&self.now(), entry),
+            Act::LogWithMoment(entry) => {
+                let at = self.now();
+                self.write(&at, entry.ending_with(&at));
+            }
             Act::Banner(text) => {
                 let at = self.now();
                 let _ = self.log.write_banner(&at, &text);
@@ -47,13 +55,14 @@ impl Control {
                 return Some(Event::JournalWritten(volumes::extend(Path::new(&file), mb).is_ok()));
             }
             Act::SwitchJournal { directory } => {
-                let file = volumes::new_journal(&directory, &self.now()).ok();
+                let may = InstanceUser::of(&self.folder).may_make_files_in(Path::new(&directory));
+                let file = may.then(|| volumes::new_journal(&directory, &self.now()).ok()).flatten();
                 return Some(Event::JournalSwitched(file));
             }
             Act::PurgeJournals { directory, days, in_use } => {
                 if days > 0 {
                     let age = self.settings.scaled(DAY * u32::try_from(days).unwrap_or(u32::MAX));
-                    volumes::purge_journals(&directory, age, &in_use);
+                    return Some(Event::JournalsPurged(volumes::purge_journals(&directory, age, &in_use)));
                 }
             }
             Act::ExpandDatabase { directory, mb } => {
@@ -64,6 +73,8 @@ impl Control {
                 let expanded = volumes::extend(&file, mb).is_ok();
                 return Some(Event::DatabaseExpanded(directory, expanded));
             }
+            Act::LockDatabase(directory) => locks::take(&directory),
+            Act::UnlockDatabase(directory) => locks::give_back(&directory),
             Act::OpenSuperserver { port, address } => return Some(self.open_superserver(&address, port)),
             Act::CloseSuperserver => self.superserver = None,
             Act::CloseSession(session) => {
@@ -85,19 +96,21 @@ impl Control {
         None
     }
 
-    fn write(&mut self, entry: Entry) {
+    fn write(&mut self, at: &jiff::Zoned, entry: Entry) {
         let pid = match entry.writer {
             Writer::Control => std::process::id(),
             Writer::Daemon(daemon) => {
                 self.daemons.process(daemon).map_or_else(std::process::id, |process| process.pid)
             }
+            Writer::Job(job) => self.jobs.number(job).unwrap_or_else(std::process::id),
             Writer::Asker => self.asker_pid,
         };
-        let at = self.now();
-        if is_alert(entry.severity) {
-            self.alerts.note(at.timestamp(), &entry);
+        let alert = is_alert(entry.severity).then(|| entry.clone());
+        // An instance that cannot write its log tells of its alerts all the same.
+        let notice = self.log.write(at, pid, entry).unwrap_or(Some(Notice::Reported));
+        if let (Some(alert), Some(notice)) = (alert, notice) {
+            self.alerts.note(at.timestamp(), &alert, notice);
         }
-        let _ = self.log.write(&at, pid, entry);
     }
 
     pub(super) fn rotate_log(&mut self) {
@@ -115,12 +128,14 @@ impl Control {
         let started = Daemons::start(&self.order.bin.join("irisdb"), died);
         let outcome = started.and_then(|daemons| {
             self.daemons = daemons;
+            self.jobs = Jobs::start()?;
             self.write_ids()
         });
         if let Err(error) = outcome {
             // Words of ours: a real instance has its binary.
             let text = format!("Failed to start system processes: {error}");
-            self.write(Entry::kernel(Writer::Control, Severity::Fatal, text));
+            let at = self.now();
+            self.write(&at, Entry::kernel(Writer::Control, Severity::Fatal, text));
             self.end(Ending::StartFailed);
         }
         None
@@ -142,13 +157,15 @@ impl Control {
     }
 
     fn ready(&mut self) {
+        let log_monitor = self.jobs.number(Job::LogMonitor).unwrap_or_else(std::process::id);
+        self.log.watch(log_monitor, self.settings.speed_of_stamps());
         self.write_wij(true);
         self.publish();
         self.answer(&Answer::Done { code: 0 });
         self.askers.clear();
     }
 
-    fn answer(&mut self, what: &Answer) {
+    pub(super) fn answer(&mut self, what: &Answer) {
         for asker in &mut self.askers {
             ask::answer(asker, what);
         }
@@ -174,7 +191,7 @@ impl Control {
         self.ending = Some(ending);
     }
 
-    fn write_wij(&self, active: bool) {
+    pub(super) fn write_wij(&self, active: bool) {
         let cpf = fs::read(&self.order.cpf).unwrap_or_default();
         let wij = WijFile {
             active,

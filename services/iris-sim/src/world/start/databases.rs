@@ -3,11 +3,19 @@
 use crate::world::World;
 use crate::world::act::{Act, Category, Entry, Severity, Writer};
 use crate::world::facts::StartFacts;
+use crate::world::locks::READ_ONLY;
 
 impl World {
     /// The manager's own and the library, before any code runs.
     pub(super) fn first_databases(&mut self, facts: &StartFacts) -> Vec<Act> {
         self.mounts(facts, 0, 2)
+    }
+
+    /// What single-user mode needs beside them to know who may log on, in releases that have it by itself.
+    pub(super) fn security_database(&mut self, facts: &StartFacts) -> Vec<Act> {
+        let names = self.identity.release.system_databases();
+        let Some(at) = names.iter().position(|name| *name == "IRISSECURITY") else { return Vec::new() };
+        self.mounts(facts, at, at + 1)
     }
 
     /// Those that come up before the CPF is checked.
@@ -42,10 +50,19 @@ impl World {
             if locked || !facts.databases_there.iter().any(|there| there == directory) {
                 continue;
             }
-            let (category, how) = if name == "IRISLIB" {
-                ("Database.MountedRO", "read-only. Database label is marked read-only. ")
-            } else {
-                ("Database.MountedRW", "read-write.")
+            let (category, how) = match self.lock_database(directory) {
+                Err(told) => {
+                    acts.push(told);
+                    ("Database.MountedRO", READ_ONLY)
+                }
+                Ok(lock) => {
+                    acts.push(lock);
+                    if name == "IRISLIB" {
+                        ("Database.MountedRO", "read-only. Database label is marked read-only. ")
+                    } else {
+                        ("Database.MountedRW", "read-write.")
+                    }
+                }
             };
             self.mounted.push((name.to_owned(), directory.to_owned()));
             let entry = Entry {

@@ -24,7 +24,9 @@ impl World {
             facts.at.strftime("%a %b %e %H:%M:%S %Y"),
             manager.trim_end_matches('/'),
         );
-        if crashed {
+        if facts.obstacles.mismatch_wij {
+            text.push_str("MISMATCH.WIJ exists; skip WIJ compare\n");
+        } else if crashed {
             let blocks: u32 = self.random.random_range(1..64);
             write!(
                 text,

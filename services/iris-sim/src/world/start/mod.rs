@@ -6,8 +6,8 @@ mod kernel;
 mod obstacles;
 mod web;
 
-use crate::world::act::{Act, Alarm, Category, Ending, Entry, Severity, Writer};
-use crate::world::facts::{Previous, StartFacts};
+use crate::world::act::{Act, Alarm, Ending, Entry, Job, Severity};
+use crate::world::facts::{Directory, Previous, StartFacts};
 use crate::world::health::{AlertLevel, is_alert};
 use crate::world::{GIVE_UP_AFTER, PASS_CYCLE, Phase, QUIET_TIME, World, check_cpf, memory};
 
@@ -20,7 +20,11 @@ impl World {
         self.level = AlertLevel::Green;
         self.start_alerts = 0;
         self.dead.clear();
+        (self.standing, self.suspension_told) = (None, false);
         self.mounted.clear();
+        self.locks.clear();
+        self.lock_troubles.clone_from(&facts.obstacles.lock_troubles);
+        self.sessions.close_all();
         self.licensed_users = facts.licensed_users;
         let last_day = |days| facts.at.date().checked_add(jiff::Span::new().days(days)).ok();
         self.license_ends_on = facts.obstacles.license_days_left.and_then(last_day);
@@ -35,11 +39,12 @@ impl World {
         self.allocation = Some(allocation);
         self.parameters = Some(facts.parameters.clone());
         acts.extend(self.kernel_up(&facts));
+        acts.extend(self.first_databases(&facts));
         if facts.obstacles.mismatch_wij {
-            acts.extend(self.mismatch());
+            acts.push(self.mismatch());
+            acts.extend(self.security_database(&facts));
             return self.single_user(acts);
         }
-        acts.extend(self.first_databases(&facts));
         if facts.without_startup_routine {
             return self.single_user(acts);
         }
@@ -81,7 +86,7 @@ impl World {
             acts.extend(self.journal_restore_failed(&facts.previous));
             return self.single_user(acts);
         }
-        acts.extend(journal::recovery(&facts.previous));
+        acts.extend(journal::recovery(&facts.previous, self.identity.release));
         match self.start_journal(&facts) {
             Ok(journaling) => acts.extend(journaling),
             Err(refusal) => {
@@ -116,18 +121,11 @@ impl World {
             return Vec::new();
         };
         let port = facts.parameters.superserver_port;
-        let mut acts = vec![control(format!("Starting superserver on port {port}"))];
+        let mut acts = vec![by(Job::Superserver, format!("Starting superserver on port {port}"))];
         if let Err(reason) = opened {
             // No real line is known for a port in use; the words are ours.
-            acts.push(
-                Entry {
-                    writer: Writer::Control,
-                    severity: Severity::Severe,
-                    category: Category::Utility,
-                    text: format!("Superserver could not listen on port {port}: {reason}"),
-                }
-                .into(),
-            );
+            let text = format!("Superserver could not listen on port {port}: {reason}");
+            acts.push(Entry::job(Job::Superserver, Severity::Severe, text).into());
         }
         acts.extend(["Network Lock Upload Phase Starting", "Lock Upload Phase Complete"].map(utility));
         for section in [
@@ -142,12 +140,12 @@ impl World {
         ] {
             acts.push(utility(format!("Processing {section} section")));
         }
-        acts.push(control("[SYSTEM MONITOR] System Monitor started in %SYS"));
+        acts.push(by(Job::SystemMonitor, "[SYSTEM MONITOR] System Monitor started in %SYS"));
         acts.extend(self.auditing());
         acts.extend(Self::web_server(&facts));
         acts.push(utility("Enabling logons"));
         acts.push(utility("Initializing Interoperability during system startup"));
-        acts.push(control("Starting TASKMGR"));
+        acts.push(by(Job::TaskManager, "Starting TASKMGR"));
         acts.extend(obstacles::daily_checks(&facts));
         self.sum_up(&mut acts);
         acts.extend([Act::KeepLastGood, Act::Wake(PASS_CYCLE, Alarm::Pass), Act::Ready]);
@@ -170,12 +168,12 @@ impl World {
     /// The databases that come up after the first two and before the CPF is checked.
     fn check_configuration(&mut self, facts: &StartFacts) -> Vec<Act> {
         let mut acts = vec![
-            utility(format!(
-                "Instance '{}' starting on node {} by user '{}' on {} UTC",
-                self.identity.name,
-                facts.system.node,
-                facts.user,
-                facts.at.with_time_zone(jiff::tz::TimeZone::UTC).strftime("%m/%d/%Y %H:%M:%S.%3f"),
+            Act::LogWithMoment(Entry::utility(
+                Severity::Info,
+                format!(
+                    "Instance '{}' starting on node {} by user '{}' on ",
+                    self.identity.name, facts.system.node, facts.user
+                ),
             )),
             utility(format!("Using parameters from file '{}'", self.identity.cpf_path)),
             utility("Loading DLLs"),
@@ -184,7 +182,7 @@ impl World {
         ];
         acts.extend(self.databases_of_the_check(facts));
         acts.push(utility("Switching to default %SYS Namespace"));
-        acts.push(control("Log Monitor Started"));
+        acts.push(by(Job::LogMonitor, "Log Monitor Started"));
         if matches!(facts.previous, Previous::Abnormal(_)) {
             let text = "Previous system shutdown was abnormal, system forced down or crashed";
             acts.push(Entry::utility(Severity::Severe, text).into());
@@ -193,13 +191,13 @@ impl World {
             let text = format!("System appears to have failed over from node {node}");
             acts.push(Entry::utility(Severity::Severe, text).into());
         }
-        acts.push(control("Clean Daemon Started"));
+        acts.push(by(Job::CleanDaemon, "Clean Daemon Started"));
         let cpf = &self.identity.cpf_path;
         if facts.cpf_changed {
             let text = format!("Configuration file {cpf} is not the same as when last shut down");
             acts.push(Entry::utility(Severity::Warning, text).into());
         }
-        if !facts.journal.alternate_usable {
+        if facts.journal.alternate != Directory::Usable {
             let text = format!(
                 "Alternate journal directory {} is invalid or unreachable",
                 facts.parameters.alternate_journal_directory
@@ -231,7 +229,7 @@ fn sections_before_superserver(facts: &StartFacts) -> Vec<Act> {
             .map(utility)
             .into();
     acts.push(match facts.licensed_users {
-        Some(users) => control(format!("LMF Info:  Licensed for {users} users.")),
+        Some(users) => by(Job::LicenseMonitor, format!("LMF Info:  Licensed for {users} users.")),
         None => Entry::utility(
             Severity::Severe,
             "LMF Error: No valid license key. No valid local file found and LicenseID not defined.",
@@ -254,13 +252,6 @@ fn utility(text: impl Into<String>) -> Act {
     Entry::utility(Severity::Info, text).into()
 }
 
-/// In the name of a part of the instance that lives in the control process here.
-fn control(text: impl Into<String>) -> Act {
-    Entry {
-        writer: Writer::Control,
-        severity: Severity::Info,
-        category: Category::Utility,
-        text: text.into(),
-    }
-    .into()
+fn by(job: Job, text: impl Into<String>) -> Act {
+    Entry::job(job, Severity::Info, text).into()
 }

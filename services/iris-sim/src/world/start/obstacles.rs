@@ -1,6 +1,6 @@
 //! What a start says about things that lie in its way, and where it ends because of them.
 
-use crate::world::act::{Act, Alarm, Category, Entry, Severity, Writer};
+use crate::world::act::{Act, Alarm, Entry, Job, Severity, Writer};
 use crate::world::facts::{EndingCertificate, Obstacles, Previous, StartFacts};
 use crate::world::{PASS_CYCLE, Phase, World};
 
@@ -18,15 +18,13 @@ impl World {
     }
 
     /// A former comparison of WIJ and databases found blocks that differ: only a person can tell which are right.
-    pub(super) fn mismatch(&self) -> Vec<Act> {
-        let help = format!(
-            "Startup aborted, entering single user mode. Enter IRIS with iris terminal {} -B and D ^STURECOV for help \
-             recovering",
+    pub(super) fn mismatch(&self) -> Act {
+        let text = format!(
+            "There exists a MISMATCH.WIJ file.\nStartup aborted, entering single user mode.\nEnter the instance with \n     \
+             iris session {} -B\nand D ^STURECOV for help recovering from this error.",
             self.identity.name
         );
-        [(Severity::Warning, "There exists a MISMATCH.WIJ file."), (Severity::Severe, &help)]
-            .map(|(severity, text)| Entry::utility(severity, text).into())
-            .into()
+        Entry::utility(Severity::Warning, text).into()
     }
 
     /// Recovery needs a journal file that somebody has taken away: what it held is lost without a person.
@@ -73,15 +71,21 @@ pub(super) fn daily_checks(facts: &StartFacts) -> Vec<Act> {
         // No real line is known; the words are those of the catalogue's guess.
         acts.push(monitor(severity, format!("[SYSTEM MONITOR] License expires in {days} days")));
     }
-    let mut expired = 0;
-    for EndingCertificate { serial, issuer, subject, last_day, days_left } in ending_certificates {
+    let expired = ending_certificates.iter().filter(|it| it.days_left < 0).count();
+    if expired > 0 {
+        let text =
+            format!("{expired} SSL/TLS, X.509 Certificate(s) have expired. See messages.log for details.");
+        acts.push(monitor(Severity::Fatal, text));
+    }
+    for EndingCertificate { serial, issuer, subject, used_by, last_day, days_left } in ending_certificates {
         if *days_left < 0 {
-            expired += 1;
             let days = days_left.abs();
             let text = format!(
                 "Certificate {serial} Issuer {issuer} (Subject {subject})  expired {days} days ago ({last_day})."
             );
             acts.push(monitor(Severity::Fatal, text));
+            let text = format!("Certificate {serial} Issuer {issuer} used by configuration(s) {used_by}");
+            acts.push(monitor(Severity::Info, text));
         } else {
             // No real line is known; the words are those of the catalogue's guess.
             let text = format!(
@@ -89,11 +93,6 @@ pub(super) fn daily_checks(facts: &StartFacts) -> Vec<Act> {
             );
             acts.push(monitor(Severity::Warning, text));
         }
-    }
-    if expired > 0 {
-        let text =
-            format!("{expired} SSL/TLS, X.509 Certificate(s) have expired. See messages.log for details.");
-        acts.push(monitor(Severity::Fatal, text));
     }
     acts
 }
@@ -106,5 +105,5 @@ pub(super) fn key_failure() -> Act {
 }
 
 fn monitor(severity: Severity, text: String) -> Act {
-    Entry { writer: Writer::Control, severity, category: Category::Utility, text }.into()
+    Entry::job(Job::SystemMonitor, severity, text).into()
 }

@@ -15,7 +15,7 @@ impl World {
             return vec![Act::OpenWebServer { port: parameters.web_port }];
         }
         let missing = format!("Error: Could not open {}csp/bin/CSP.ini", facts.directory);
-        [missing, "Error: <NOTOPEN>WebServer+22^STU1 in WebServer".to_owned()]
+        [missing, "Error: <NOTOPEN>WebServer+38^STU1 in WebServer".to_owned()]
             .map(|text| Entry::utility(Severity::Severe, text).into())
             .into()
     }
