@@ -3,7 +3,7 @@
 use instance_contract::{
     CloseReason, CommandId, ConditionId, Decision, DiagnosisPhase, Digest, Finding, IncidentId, RemediationId,
 };
-use instance_knowledge::condition;
+use instance_knowledge::{Facts, condition};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
@@ -36,6 +36,7 @@ impl Incidents {
         actions: &mut Vec<Action>,
     ) {
         let analysis = self.limits.analysis;
+        let told = self.told_beside(id);
         let Some(incident) = self.all.get_mut(&id) else { return };
         let Stage::Gathering { since, ref mut answered_at } = incident.stage else { return };
         *answered_at = Some(now);
@@ -55,6 +56,7 @@ impl Incidents {
                 answer::learn(&mut incident.facts, answers);
             }
         }
+        incident.facts.learn_from_entries_of(&told);
         let age = now.duration_since(incident.opened_at).as_secs();
         let phase = DiagnosisPhase::Analysis;
         match (answer::verdict(row, &incident.facts, age), not_served) {
@@ -73,6 +75,19 @@ impl Incidents {
             }
             (Verdict::Runbook(runbook), None) => self.weigh(id, runbook, since, now, actions),
         }
+    }
+
+    /// What IRIS said of other trouble of the instance that is being looked into: its figures are exact, and hold for
+    /// this one too, however far the other has come.
+    fn told_beside(&self, id: IncidentId) -> Facts {
+        let instance = self.all.get(&id).map(|it| &it.instance);
+        let at_work = |stage: &Stage| {
+            matches!(stage, Stage::Gathering { .. } | Stage::Company { .. } | Stage::Consulting { .. })
+        };
+        let others = self.all.values().filter(|it| it.id != id && Some(&it.instance) == instance);
+        let mut told = Facts::default();
+        others.filter(|it| at_work(&it.stage)).for_each(|it| told.learn_from_entries_of(&it.facts));
+        told
     }
 
     /// May this answer be given now, without a person, and alone?

@@ -86,6 +86,16 @@ impl Facts {
         }
     }
 
+    /// Takes what entries told of another trouble of the same instance, as far as no entry has told it here.
+    pub fn learn_from_entries_of(&mut self, other: &Self) {
+        for (name, value) in &other.0 {
+            let told = fact(name).filter(|row| !row.entry.is_empty() && !self.0.contains_key(name));
+            if let Some(row) = told {
+                self.keep(row, value.clone());
+            }
+        }
+    }
+
     /// Sets one fact, for what is known from elsewhere.
     pub fn set(&mut self, name: &str, value: FactValue) -> Result<(), UnknownFact> {
         let row = fact(name).ok_or_else(|| UnknownFact::NoSuchFact(name.to_owned()))?;

@@ -174,3 +174,18 @@ fn urgent_trouble_takes_along_what_waits_for_company() {
     world.agents_answer("0,0,256,0,0,0");
     assert_eq!(world.published.len(), 1, "one command for both");
 }
+
+#[test]
+fn what_iris_said_of_other_trouble_counts_before_that_is_looked_into() {
+    let mut world = World::new();
+    world.says("Failed to allocate 742MB shared memory using Huge Pages.  Startup will retry", 2, 7);
+    world.later(1000);
+    world.says(PANIC, 3, 8);
+    // The agents have answered for the later one only.
+    world.asked.remove(0);
+    world.agents_answer_with("0,0,256,0,0,0", 100);
+    let command = serde_json::json!(world.last_command());
+    assert_eq!(command["steps"][0]["id"], "huge-pages");
+    // 742 MB as IRIS said, 256 MB of buffers more with 8 % for what describes them, 16 MB of cushion; not the 800 MB of the formula.
+    assert_eq!(command["steps"][0]["parameters"]["new_value"], "518");
+}

@@ -3,8 +3,9 @@
 //! Nobody can print a fault here: without a pipeline the trouble stays, taken away by hand with plain tools it goes,
 //! and with the truth of another scenario the pipeline does exactly the same, for a lower score.
 
+mod sealed;
+
 use std::{
-    fs,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -12,9 +13,8 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use instance_contract::RemediationCommand;
-use instance_scenario::{ModelPart, Scenario, Verdict};
-use serde_json::{Value, json};
+use instance_scenario::{ModelPart, Scenario};
+use serde_json::json;
 
 use super::{
     folder::{self, FOLDER, label},
@@ -126,7 +126,7 @@ impl Controls {
 
 fn control(scenario: &Scenario, how: &How, folder: &Path, stop: &AtomicBool) -> Result<Controls> {
     let (stays, goes) = without_pipeline(scenario, how.seed, &folder.join("world"), stop)?;
-    let sealed = (!how.world_only).then(|| truth_swapped(scenario, how, folder, stop));
+    let sealed = (!how.world_only).then(|| sealed::truth_swapped(scenario, how, folder, stop));
     Ok(Controls { stays, goes, sealed })
 }
 
@@ -175,90 +175,6 @@ fn taken_away(scenario: &Scenario, world: &World, stop: &AtomicBool) -> Result<(
     );
     ensure!(all_gone(), "the trouble came back after its cause was taken away by hand");
     Ok(())
-}
-
-/// The third: another truth, the same commands, a lower score.
-fn truth_swapped(scenario: &Scenario, how: &How, folder: &Path, stop: &AtomicBool) -> Result<Played> {
-    let runtime = lanes::runtime()?;
-    // In the same place, one after the other: commands name folders.
-    let play = |scenario: &Scenario, kept: &str| {
-        let place = folder.join("played");
-        let played = runtime.block_on(one::play(scenario, how.seed, &place, how.model.as_deref(), stop));
-        fs::rename(&place, folder.join(kept)).context("could not put a world aside")?;
-        played
-    };
-    let own = play(scenario, "own")?;
-    let other = another(scenario, &own).context("no other scenario has a truth to swap with")?;
-    let sealed = scenario.with_truth_of(&other);
-    let asked_for = asked(&own.commands);
-    let mut swapped = play(&sealed, "swapped")?;
-    for _ in 1..plays(scenario) {
-        if asked(&swapped.commands) == asked_for {
-            break;
-        }
-        fs::remove_dir_all(folder.join("swapped")).context("could not remove a world")?;
-        swapped = play(&sealed, "swapped")?;
-    }
-    ensure!(
-        asked(&swapped.commands) == asked_for,
-        "with the truth of {} other commands were given: {asked_for} and {}",
-        other.name,
-        asked(&swapped.commands)
-    );
-    let ((points, _), (points_then, _)) = (own.score.points(), swapped.score.points());
-    let falls = points_then < points
-        || swapped.score.verdict == Verdict::Wrong && own.score.verdict != Verdict::Wrong;
-    ensure!(falls, "with the truth of {} the score is {points_then}, and not below {points}", other.name);
-    Ok(own)
-}
-
-/// How often another truth is played, at most, until the commands are the same. Of two faults at once the one is
-/// answered first whose entry is judged first, which is a matter of moments; a truth that is read would differ each time.
-fn plays(scenario: &Scenario) -> usize {
-    if scenario.truth.len() > 1 { 8 } else { 1 }
-}
-
-/// Another scenario with as many truths, and none of them about anything that was the matter here.
-fn another(scenario: &Scenario, own: &Played) -> Option<Scenario> {
-    let all = instance_scenario::built_in();
-    let at = all.iter().position(|known| known.name == scenario.name).unwrap_or_default();
-    let after = all.iter().cycle().skip(at + 1).take(all.len());
-    let differs = |other: &&Scenario| {
-        other.truth.len() == scenario.truth.len()
-            && !other.conditions().any(|theirs| {
-                own.evidence.detected.contains_key(theirs) || scenario.conditions().any(|ours| ours == theirs)
-            })
-    };
-    after.into_iter().find(differs).cloned()
-}
-
-/// What was asked for, byte for byte, but for what belongs to one run: ids, the time, and which port was free.
-pub fn asked(commands: &[RemediationCommand]) -> String {
-    let plain = |command: &RemediationCommand| {
-        let mut document = json!(command);
-        if let Value::Object(fields) = &mut document {
-            for own in ["command_id", "trace_id", "issued_at", "caused_by"] {
-                fields.shift_remove(own);
-            }
-            fields.get_mut("steps").and_then(Value::as_array_mut).into_iter().flatten().for_each(no_port);
-        }
-        // A command in the simple form has its parameters itself.
-        no_port(&mut document);
-        document.to_string()
-    };
-    commands.iter().map(plain).collect::<Vec<_>>().join("\n")
-}
-
-/// Writes a port as its distance to the one before it.
-fn no_port(step: &mut Value) {
-    let Some(parameters) = step.get_mut("parameters") else { return };
-    let port = |name: &str| parameters[name].as_str().and_then(|text| text.parse::<i32>().ok());
-    if parameters["parameter"] == "WebServerPort"
-        && let (Some(new), Some(current)) = (port("new_value"), port("current_value"))
-    {
-        parameters["new_value"] = format!("{:+}", new - current).into();
-        parameters["current_value"] = "".into();
-    }
 }
 
 fn within(time: Duration, stop: &AtomicBool, mut holds: impl FnMut() -> bool) -> Result<bool> {
