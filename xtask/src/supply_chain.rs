@@ -25,6 +25,8 @@ const STAND_INS: &str = r"//(user:secret|u:p|user:password)@";
 pub fn run(workspace: &Workspace) -> Result<Outcome> {
     let mut skipped = Vec::new();
     if let Some(folder) = tool(workspace, &CARGO_DENY, &mut skipped) {
+        // A build fetches what this platform needs; the licences of the others are looked at too.
+        command::run(command::cargo_in(workspace).args(["fetch", "--locked"]))?;
         let mut deny = Command::new(folder.join("bin/cargo-deny"));
         deny.args([
             "--offline",
