@@ -3,7 +3,7 @@
 use anyhow::Result;
 use instance_bus::{Bus, Headers, PublishError};
 use instance_contract::{
-    Decision, IncidentAcknowledged, InstanceName,
+    ApprovalAsked, Decision, IncidentAcknowledged, InstanceName,
     subject::{self, IncidentRecord},
 };
 use serde_json::{Value, json};
@@ -18,6 +18,7 @@ use crate::{
     online,
     output::{print, print_json, printable, table, when},
     session::{self, Session},
+    story::{self, Story},
 };
 
 const LIST_EXAMPLES: &str = "\
@@ -26,6 +27,7 @@ Examples:
   instance inbox list --quiet || echo 'somebody has to look'
   instance inbox list --json | jq '.incidents[] | select(.severity == 3)'
 
+Remediations that wait for a person to agree to their changes stand below the incidents.
 Ends with 0 when nothing waits, with 1 when something does.";
 const SHOW_EXAMPLES: &str = "\
 Examples:
@@ -98,18 +100,70 @@ async fn list(bus: &Bus, instance: Option<&InstanceName>, all: bool, session: &S
     let mut cases = case::all(bus, instance).await?;
     cases.retain(|case| case.question().is_some() && (all || case.waits()));
     let waiting = cases.iter().filter(|case| case.waits()).count();
+    let open = story::open(bus).await?;
+    let questions: Vec<Question> =
+        open.stories().iter().rev().filter_map(|it| question(it, instance)).collect();
     if session.json() {
         let incidents: Vec<Value> = cases.iter().filter_map(document).collect();
-        print_json(&json!({"schema": "instance.cli.v1.inbox", "waiting": waiting, "incidents": incidents}))?;
-    } else if cases.is_empty() {
-        session.note("nothing waits for a person");
+        let approvals: Vec<Value> = questions.iter().map(Question::document).collect();
+        print_json(&json!({
+            "schema": "instance.cli.v1.inbox", "waiting": waiting, "incidents": incidents, "approvals": approvals,
+        }))?;
     } else {
+        tell(&cases, &questions, session)?;
+    }
+    Ok(if waiting == 0 && questions.is_empty() { Exit::Done } else { Exit::Failure })
+}
+
+fn tell(cases: &[Case], questions: &[Question], session: &Session) -> Result<()> {
+    if cases.is_empty() && questions.is_empty() {
+        session.note("nothing waits for a person");
+    }
+    if !cases.is_empty() {
         print(table(
             ["incident", "found", "instance", "severity", "condition", "why"],
             cases.iter().filter_map(row),
         ))?;
     }
-    Ok(if waiting == 0 { Exit::Done } else { Exit::Failure })
+    if !questions.is_empty() {
+        print(table(
+            ["remediation", "answer until", "instance", "agree to"],
+            questions.iter().map(Question::row),
+        ))?;
+        session.note("agree? instance status REMEDIATION shows the changes, instance approve REMEDIATION agrees to them");
+    }
+    Ok(())
+}
+
+/// A remediation that goes on when a person agrees.
+struct Question {
+    asked: ApprovalAsked,
+    action: String,
+}
+
+fn question(story: &Story, instance: Option<&InstanceName>) -> Option<Question> {
+    let (_, asked) = story.open_question()?;
+    let action = story.command().map(|command| command.recommended_action).unwrap_or_default();
+    instance.is_none_or(|wanted| asked.instance == *wanted).then_some(Question { asked, action })
+}
+
+impl Question {
+    fn row(&self) -> [String; 4] {
+        let Self { asked, action } = self;
+        let action = instance_redaction::redacted(action.replace('\n', " "));
+        [asked.remediation_id.to_string(), when(asked.expires_at), asked.instance.to_string(), action]
+    }
+
+    fn document(&self) -> Value {
+        let Self { asked, action } = self;
+        let mut document = json!({
+            "remediation_id": asked.remediation_id, "trace_id": asked.trace_id, "instance": asked.instance,
+            "action": action, "changes": asked.changes, "digest": asked.digest, "reasons": asked.reasons,
+            "expires_at": asked.expires_at,
+        });
+        instance_redaction::redact_document(&mut document);
+        document
+    }
 }
 
 fn row(case: &Case) -> Option<[String; 6]> {

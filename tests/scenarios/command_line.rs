@@ -97,6 +97,13 @@ async fn a_restart_waits_for_a_person_and_goes_on_when_it_is_granted() {
 
     let listed = json(&pipeline.instance(&["status", "--json"]).await);
     assert_eq!(listed["remediations"][0]["remediation_id"], id.as_str());
+    let inbox = pipeline.instance(&["inbox", "list", "--json"]).await;
+    let question = &json(&inbox)["approvals"][0];
+    assert_eq!((inbox.code, &question["remediation_id"]), (1, &id.as_str().into()), "a person is waited for");
+    assert_eq!(question["changes"][0]["after"], "0,0,512,0,0,0", "{question}");
+    let inbox = pipeline.instance(&["inbox", "list"]).await;
+    assert!(inbox.stdout.contains(&id) && inbox.stderr.contains("instance approve"), "{inbox:?}");
+    assert_eq!(pipeline.instance(&["inbox", "list", "--instance", "OTHER"]).await.code, 0, "not of another");
     assert_eq!(pipeline.instance(&["trace", &id]).await.code, 8, "there is no trace yet");
     let behind = wish::restart();
     let file = pipeline.command_file(&behind);
@@ -121,6 +128,8 @@ async fn a_restart_waits_for_a_person_and_goes_on_when_it_is_granted() {
     assert_eq!(granted.code, 0, "{granted:?}");
     in_phase(&pipeline, &id, "ended").await;
     assert_eq!(pipeline.instance(&["approve", &id, "--yes"]).await.code, 3, "it was answered before");
+    let inbox = json(&pipeline.instance(&["inbox", "list", "--json"]).await);
+    assert_eq!(inbox["approvals"], serde_json::json!([]), "answered");
     let trace = pipeline.instance(&["trace", &id, "--json", "--exit-code"]).await;
     assert_eq!((trace.code, &json(&trace)["overall_status"]), (0, &"success".into()), "{}", trace.stdout);
     let path = pipeline.path("trace.json");
