@@ -201,13 +201,13 @@ mod tests {
         fixture.port = TcpListener::bind("127.0.0.2:0").unwrap();
         fixture.qlist("running, since x", "ok");
         let wanted = expecting(vec![Expectation::InstanceHealthy {}]);
-        let held = |limit| fixture.verify(&wanted, limit).unwrap();
-        assert!(!held(SHORT).held);
+        // Nothing was seen in so short a time, on a busy machine: that is not held either.
+        assert!(!fixture.verify(&wanted, SHORT).is_ok_and(|verified| verified.held));
         // What it started with counts, not what the file says by now.
         let of = |address: &str| format!("[Startup]\nDefaultPortBindAddress={address}\n");
         fs::write(&fixture.view.cpf, of("127.0.0.3")).unwrap();
         fs::write(fixture.view.cpf.with_file_name("_LastGood_.cpf"), of("127.0.0.2")).unwrap();
-        let verified = held(LONG);
+        let verified = fixture.verify(&wanted, LONG).unwrap();
         assert!(verified.held, "{verified:?}");
         assert!(verified.findings[0].contains("of 127.0.0.2 accepts"), "{verified:?}");
     }

@@ -68,7 +68,7 @@ pub enum Computed {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoValue {
     /// A fact is needed and not known.
-    #[error("{tells} is not known ({fact})")]
+    #[error("there is no value of {fact} ({tells})")]
     FactUnknown {
         /// Its name.
         fact: String,

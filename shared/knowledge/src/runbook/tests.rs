@@ -121,7 +121,7 @@ fn the_pool_stops_at_its_bounds_and_nothing_is_guessed() {
     let mut facts = Facts::default();
     facts.set("instance.health", FactValue::Text("alert".to_owned())).unwrap();
     let unknown = runbook("grow-database-cache").unwrap().plan(&facts).unwrap_err().to_string();
-    assert!(unknown.contains("is not known (cpf.globals)"), "{unknown}");
+    assert!(unknown.contains("there is no value of cpf.globals ("), "{unknown}");
 }
 
 #[test]
