@@ -12,7 +12,7 @@ use instance_knowledge::{CpuList, KernelParameter};
 use crate::{
     apply::target,
     error::HostError,
-    host::{Host, Thread},
+    host::{Processes, Thread},
 };
 
 use former::Former;
@@ -22,13 +22,13 @@ const LOOKS: usize = 20;
 
 /// Exactly what would change.
 pub fn forecast(
-    host: &dyn Host,
+    processes: &dyn Processes,
     instance: &InstanceSettings,
     row: &KernelParameter,
     wanted: &str,
 ) -> Result<Forecast, Failure> {
-    let cpus = checked(host, row, wanted)?;
-    let threads = look(host, instance)?;
+    let cpus = checked(processes, row, wanted)?;
+    let threads = look(processes, instance)?;
     let fewer = threads.iter().any(|thread| loses(thread, &cpus));
     let mut warnings = vec![format!("{} does not outlive the processes: {}", row.name, row.recommendation)];
     if fewer {
@@ -49,13 +49,13 @@ pub fn forecast(
 
 /// What must be recorded before the effect. Changes nothing.
 pub fn prepare(
-    host: &dyn Host,
+    processes: &dyn Processes,
     instance: &InstanceSettings,
     row: &KernelParameter,
     wanted: &str,
 ) -> Result<Prepared, Failure> {
-    checked(host, row, wanted)?;
-    let threads = look(host, instance)?;
+    checked(processes, row, wanted)?;
+    let threads = look(processes, instance)?;
     Ok(Prepared {
         before: shown(&threads),
         wanted: wanted.to_owned(),
@@ -66,29 +66,33 @@ pub fn prepare(
 
 /// Lets all threads run on the wanted CPUs, and looks until nobody is left behind. Doing it twice is doing it once.
 pub fn apply(
-    host: &dyn Host,
+    processes: &dyn Processes,
     instance: &InstanceSettings,
     prepared: &Prepared,
     work: &Work<'_>,
 ) -> Result<Applied, Failure> {
     let former = Former::read(prepared)?;
     let wanted = cpus_of(&prepared.wanted)?;
-    let threads = look(host, instance)?;
+    let threads = look(processes, instance)?;
     if let Some(foreign) = threads.iter().find(|thread| !former.explains(thread, &prepared.wanted)) {
         return Err(foreign_change(foreign, &former, prepared));
     }
     work.before_effect()?;
     crash_point("os.affinity-to-set");
-    match follow(host, instance, &prepared.wanted, &wanted, work) {
+    match follow(processes, instance, &prepared.wanted, &wanted, work) {
         Ok(threads) => Ok(done(prepared, &former, &threads)),
-        Err(failure) => Err(take_back(host, instance, &former, prepared, failure)),
+        Err(failure) => Err(take_back(processes, instance, &former, prepared, failure)),
     }
 }
 
 /// What is true after a crash with only the intent known.
-pub fn probe(host: &dyn Host, instance: &InstanceSettings, prepared: &Prepared) -> Result<Probe, Failure> {
+pub fn probe(
+    processes: &dyn Processes,
+    instance: &InstanceSettings,
+    prepared: &Prepared,
+) -> Result<Probe, Failure> {
     let former = Former::read(prepared)?;
-    let threads = host.threads(instance).map_err(HostError::into_failure)?;
+    let threads = processes.threads(instance).map_err(HostError::into_failure)?;
     if let Some(foreign) = threads.iter().find(|thread| !former.explains(thread, &prepared.wanted)) {
         return Ok(Probe::Other { found: foreign.cpus.clone() });
     }
@@ -100,7 +104,7 @@ pub fn probe(host: &dyn Host, instance: &InstanceSettings, prepared: &Prepared) 
 
 /// Gives every thread the CPUs that it had, or that its parent had. Doing it twice is doing it once.
 pub fn undo(
-    host: &dyn Host,
+    processes: &dyn Processes,
     instance: &InstanceSettings,
     prepared: &Prepared,
     work: &Work<'_>,
@@ -108,9 +112,9 @@ pub fn undo(
     let former = Former::read(prepared)?;
     work.before_effect()?;
     crash_point("os.affinity-to-restore");
-    let left = restore(host, instance, &former, prepared)?;
+    let left = restore(processes, instance, &former, prepared)?;
     crash_point("os.affinity-restored");
-    let threads = host.threads(instance).map_err(HostError::into_unknown)?;
+    let threads = processes.threads(instance).map_err(HostError::into_unknown)?;
     if let Some(foreign) = left.first()
         && left.len() == threads.len()
     {
@@ -120,9 +124,13 @@ pub fn undo(
 }
 
 /// Is the former state back?
-pub fn probe_undo(host: &dyn Host, instance: &InstanceSettings, done: &Prepared) -> Result<Probe, Failure> {
+pub fn probe_undo(
+    processes: &dyn Processes,
+    instance: &InstanceSettings,
+    done: &Prepared,
+) -> Result<Probe, Failure> {
     let former = Former::read(done)?;
-    let threads = host.threads(instance).map_err(HostError::into_failure)?;
+    let threads = processes.threads(instance).map_err(HostError::into_failure)?;
     let is_ours = |thread: &&Thread| {
         thread.cpus == done.wanted
             && former.before(thread, &threads).is_some_and(|before| before != done.wanted)
@@ -139,10 +147,10 @@ pub fn probe_undo(host: &dyn Host, instance: &InstanceSettings, done: &Prepared)
 }
 
 /// The list, when all of its CPUs run.
-fn checked(host: &dyn Host, row: &KernelParameter, wanted: &str) -> Result<CpuList, Failure> {
+fn checked(processes: &dyn Processes, row: &KernelParameter, wanted: &str) -> Result<CpuList, Failure> {
     row.check(wanted).map_err(|fault| Failure::refused("invalid_value", fault))?;
     let cpus = cpus_of(wanted)?;
-    let online = host.online_cpus().map_err(HostError::into_failure)?;
+    let online = processes.online_cpus().map_err(HostError::into_failure)?;
     match cpus.beyond(&online) {
         None => Ok(cpus),
         Some(missing) => {
@@ -157,8 +165,8 @@ fn cpus_of(text: &str) -> Result<CpuList, Failure> {
 }
 
 /// All threads of an instance that is up.
-fn look(host: &dyn Host, instance: &InstanceSettings) -> Result<Vec<Thread>, Failure> {
-    let threads = host.threads(instance).map_err(HostError::into_failure)?;
+fn look(processes: &dyn Processes, instance: &InstanceSettings) -> Result<Vec<Thread>, Failure> {
+    let threads = processes.threads(instance).map_err(HostError::into_failure)?;
     if threads.is_empty() {
         return Err(HostError::NoProcesses.into_failure());
     }
@@ -172,7 +180,7 @@ fn look(host: &dyn Host, instance: &InstanceSettings) -> Result<Vec<Thread>, Fai
 
 /// Sets and looks until a whole look finds nobody left behind; the last look is the answer.
 fn follow(
-    host: &dyn Host,
+    processes: &dyn Processes,
     instance: &InstanceSettings,
     text: &str,
     wanted: &CpuList,
@@ -180,7 +188,7 @@ fn follow(
 ) -> Result<Vec<Thread>, Failure> {
     let mut set: Vec<Thread> = Vec::new();
     for _ in 0..LOOKS {
-        let threads = look(host, instance)?;
+        let threads = look(processes, instance)?;
         let behind: Vec<&Thread> = threads.iter().filter(|thread| thread.cpus != text).collect();
         if behind.is_empty() {
             return Ok(threads);
@@ -194,12 +202,10 @@ fn follow(
                 return Err(Failure::permanent("clamped", message));
             }
             if work.remaining().is_zero() {
-                return Err(Failure::transient(
-                    "timed_out",
-                    "the time was over before all threads were moved",
-                ));
+                let message = "the time was over before all threads were moved";
+                return Err(Failure::transient("timed_out", message));
             }
-            match host.set_cpus(thread, wanted) {
+            match processes.set_cpus(thread, wanted) {
                 // Whoever has ended meanwhile needs no CPU.
                 Ok(()) | Err(HostError::Ended(_)) => set.push(thread.clone()),
                 Err(error) => return Err(error.into_failure()),
@@ -214,19 +220,19 @@ fn follow(
 
 /// Gives back what is still ours. Returns whom somebody else has moved since.
 fn restore(
-    host: &dyn Host,
+    processes: &dyn Processes,
     instance: &InstanceSettings,
     former: &Former,
     prepared: &Prepared,
 ) -> Result<Vec<Thread>, Failure> {
     for _ in 0..LOOKS {
-        let threads = host.threads(instance).map_err(HostError::into_unknown)?;
+        let threads = processes.threads(instance).map_err(HostError::into_unknown)?;
         let mut restored = 0;
         for thread in threads.iter().filter(|thread| thread.cpus == prepared.wanted) {
             let Some(before) = former.before(thread, &threads).filter(|before| *before != thread.cpus) else {
                 continue;
             };
-            match host.set_cpus(thread, &cpus_of(before)?) {
+            match processes.set_cpus(thread, &cpus_of(before)?) {
                 Ok(()) => restored += 1,
                 Err(HostError::Ended(_)) => {}
                 Err(error) => return Err(error.into_unknown()),
@@ -243,13 +249,13 @@ fn restore(
 
 /// A part of the change must not stay.
 fn take_back(
-    host: &dyn Host,
+    processes: &dyn Processes,
     instance: &InstanceSettings,
     former: &Former,
     prepared: &Prepared,
     failure: Failure,
 ) -> Failure {
-    match restore(host, instance, former, prepared) {
+    match restore(processes, instance, former, prepared) {
         Ok(_) => failure,
         Err(stuck) => {
             let message =

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use instance_agent::{
     Agent, AgentError, AgentSettings, Applied, HostPart, InstanceSettings, Prepared, Probe, SelfGuard, Work,
     settings,
@@ -22,7 +24,7 @@ use crate::{
 pub async fn run(context: Context<Config>) -> Result<(), AgentError> {
     instance_agent::use_knowledge(context.config.knowledge_dir.as_deref())?;
     let (state_dir, fence_dir) = (context.config.state_dir.clone(), context.config.fence_dir.clone());
-    let agent = OsAgent::on(Box::new(this_host(&context.config)), context.config.clone())
+    let agent = OsAgent::on(this_host(&context.config).into(), context.config.clone())
         .guarded_by(SelfGuard::of(&context));
     instance_agent::run(context, agent, AgentSettings { state_dir, fence_dir }).await
 }
@@ -41,7 +43,7 @@ fn this_host(config: &Config) -> Local {
 /// The agent that changes what the operating system gives IRIS.
 pub struct OsAgent {
     config: Config,
-    host: Box<dyn Host>,
+    host: Host,
     self_guard: SelfGuard,
 }
 
@@ -55,10 +57,10 @@ enum Property {
 impl OsAgent {
     /// On the host of the settings.
     pub fn new(config: Config) -> Self {
-        Self::on(Box::new(Local::new(&config)), config)
+        Self::on(Local::new(&config).into(), config)
     }
 
-    pub(crate) fn on(host: Box<dyn Host>, config: Config) -> Self {
+    pub(crate) fn on(host: Host, config: Config) -> Self {
         Self { config, host, self_guard: SelfGuard::default() }
     }
 
@@ -72,8 +74,10 @@ impl OsAgent {
     }
 
     /// The host with the CPF as the plan of this step will leave it.
-    fn coming<'a>(&'a self, instance: &'a InstanceSettings, wanted: &'a SetKernel) -> Coming<'a> {
-        Coming { host: &*self.host, instance, changes: &wanted.with_cpf }
+    fn coming(&self, instance: &InstanceSettings, wanted: &SetKernel) -> Host {
+        let (cpfs, instance) = (self.host.cpfs.clone(), instance.name.clone());
+        let coming = Coming { cpfs, instance, changes: wanted.with_cpf.clone() };
+        Host { cpfs: Arc::new(coming), ..self.host.clone() }
     }
 }
 
@@ -81,8 +85,8 @@ impl OsAgent {
     fn forecast_of(&self, instance: &InstanceSettings, wanted: &SetKernel) -> Result<Forecast, Failure> {
         match property(&wanted.kernel_param)? {
             Property::Host => apply::forecast(&self.config, &self.coming(instance, wanted), wanted),
-            Property::Cpus(row) => affinity::forecast(&*self.host, instance, row, legal(wanted)?),
-            Property::Weight(row) => weight::forecast(&*self.host, instance, row, legal(wanted)?),
+            Property::Cpus(row) => affinity::forecast(&*self.host.processes, instance, row, legal(wanted)?),
+            Property::Weight(row) => weight::forecast(&*self.host.processes, instance, row, legal(wanted)?),
         }
     }
 }
@@ -115,7 +119,7 @@ impl Agent for OsAgent {
     }
 
     fn facts(&self, instance: &InstanceName) -> Result<Value, Failure> {
-        facts::facts(&self.config, &*self.host, self.settings(instance)?)
+        facts::facts(&self.config, &self.host, self.settings(instance)?)
     }
 
     fn forecast(&self, instance: &InstanceName, action: &Action) -> ForecastReply {
@@ -132,8 +136,8 @@ impl Agent for OsAgent {
         let Action::SetKernel(wanted) = &order.action else { return Err(not_ours()) };
         match property(&wanted.kernel_param)? {
             Property::Host => apply::prepare(&self.config, &self.coming(instance, wanted), wanted),
-            Property::Cpus(row) => affinity::prepare(&*self.host, instance, row, legal(wanted)?),
-            Property::Weight(row) => weight::prepare(&*self.host, instance, row, legal(wanted)?),
+            Property::Cpus(row) => affinity::prepare(&*self.host.processes, instance, row, legal(wanted)?),
+            Property::Weight(row) => weight::prepare(&*self.host.processes, instance, row, legal(wanted)?),
         }
     }
 
@@ -145,17 +149,17 @@ impl Agent for OsAgent {
             Property::Host => {
                 apply::apply(&self.config, &self.coming(instance, wanted), wanted, prepared, work)
             }
-            Property::Cpus(_) => affinity::apply(&*self.host, instance, prepared, work),
-            Property::Weight(_) => weight::apply(&*self.host, instance, prepared, work),
+            Property::Cpus(_) => affinity::apply(&*self.host.processes, instance, prepared, work),
+            Property::Weight(_) => weight::apply(&*self.host.processes, instance, prepared, work),
         }
     }
 
     fn probe(&self, order: &StepCommand, prepared: &Prepared, _: &Work<'_>) -> Result<Probe, Failure> {
         let instance = self.settings(&order.instance)?;
         match recorded(prepared)? {
-            Property::Host => apply::probe(&*self.host, prepared),
-            Property::Cpus(_) => affinity::probe(&*self.host, instance, prepared),
-            Property::Weight(_) => weight::probe(&*self.host, prepared),
+            Property::Host => apply::probe(&self.host, prepared),
+            Property::Cpus(_) => affinity::probe(&*self.host.processes, instance, prepared),
+            Property::Weight(_) => weight::probe(&*self.host.processes, prepared),
         }
     }
 
@@ -163,23 +167,23 @@ impl Agent for OsAgent {
         self.self_guard.check(order)?;
         let instance = self.settings(&order.instance)?;
         match recorded(done)? {
-            Property::Host => undo::undo(&*self.host, done, work),
-            Property::Cpus(_) => affinity::undo(&*self.host, instance, done, work),
-            Property::Weight(_) => weight::undo(&*self.host, done, work),
+            Property::Host => undo::undo(&self.host, done, work),
+            Property::Cpus(_) => affinity::undo(&*self.host.processes, instance, done, work),
+            Property::Weight(_) => weight::undo(&*self.host.processes, done, work),
         }
     }
 
     fn probe_undo(&self, order: &StepCommand, done: &Prepared, _: &Work<'_>) -> Result<Probe, Failure> {
         let instance = self.settings(&order.instance)?;
         match recorded(done)? {
-            Property::Host => undo::probe(&*self.host, done),
-            Property::Cpus(_) => affinity::probe_undo(&*self.host, instance, done),
-            Property::Weight(_) => weight::probe_undo(&*self.host, done),
+            Property::Host => undo::probe(&self.host, done),
+            Property::Cpus(_) => affinity::probe_undo(&*self.host.processes, instance, done),
+            Property::Weight(_) => weight::probe_undo(&*self.host.processes, done),
         }
     }
 
     fn verify(&self, order: &StepCommand, verify: &Verify, work: &Work<'_>) -> Result<Verification, Failure> {
-        self.host.verify(self.settings(&order.instance)?, verify, work)
+        self.host.evidence.verify(self.settings(&order.instance)?, verify, work)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     config::Config,
     conflicts::{advice, conflicts},
     error::HostError,
-    host::{Host, drop_in_text},
+    host::{DropIns, Host, Kernel, drop_in_text},
     huge_pages, needs, twin,
     wanted::resolve,
 };
@@ -73,10 +73,10 @@ impl Material {
 }
 
 /// Exactly what would change.
-pub fn forecast(config: &Config, host: &dyn Host, wanted: &SetKernel) -> Result<Forecast, Failure> {
+pub fn forecast(config: &Config, host: &Host, wanted: &SetKernel) -> Result<Forecast, Failure> {
     let wanted = &resolve(config, host, wanted)?;
     let parameter = checked(config, host, wanted)?;
-    let before = host.read(parameter).map_err(HostError::into_failure)?;
+    let before = host.kernel.read(parameter).map_err(HostError::into_failure)?;
     let against = conflicts(config, host, parameter, &wanted.new_value);
     let dangerous = parameter.dangerous || !against.is_empty();
     let mut warnings = warnings(config, host, parameter, &wanted.new_value)?;
@@ -99,12 +99,12 @@ pub fn forecast(config: &Config, host: &dyn Host, wanted: &SetKernel) -> Result<
 }
 
 /// What must be recorded before the effect. Writes nothing.
-pub fn prepare(config: &Config, host: &dyn Host, wanted: &SetKernel) -> Result<Prepared, Failure> {
+pub fn prepare(config: &Config, host: &Host, wanted: &SetKernel) -> Result<Prepared, Failure> {
     let wanted = resolve(config, host, wanted)?;
     let parameter = checked(config, host, &wanted)?;
-    let before = host.read(parameter).map_err(HostError::into_failure)?;
+    let before = host.kernel.read(parameter).map_err(HostError::into_failure)?;
     let drop_in = if is_kept(config, parameter) {
-        let before = host.drop_in(&parameter.name).map_err(HostError::into_failure)?;
+        let before = host.drop_ins.text(&parameter.name).map_err(HostError::into_failure)?;
         Some(DropInChange { before, after: drop_in_text(&parameter.name, &wanted.new_value) })
     } else {
         None
@@ -119,7 +119,7 @@ pub fn prepare(config: &Config, host: &dyn Host, wanted: &SetKernel) -> Result<P
 /// Sets the value, for the next boot first, then now. Doing it twice is doing it once.
 pub fn apply(
     config: &Config,
-    host: &dyn Host,
+    host: &Host,
     wanted: &SetKernel,
     prepared: &Prepared,
     work: &Work<'_>,
@@ -128,32 +128,32 @@ pub fn apply(
     // What was recorded is what is done, whatever the CPFs say by now.
     let wanted = SetKernel { new_value: prepared.wanted.clone(), ..wanted.clone() };
     checked(config, host, &wanted)?;
-    let found = host.read(parameter).map_err(HostError::into_failure)?;
+    let found = host.kernel.read(parameter).map_err(HostError::into_failure)?;
     if found != prepared.before && found != prepared.wanted {
         return Err(material.foreign(&found, &prepared.before));
     }
     let warnings = warnings(config, host, parameter, &prepared.wanted)?;
     if let Some(change) = &material.drop_in {
-        keep(host, &material.parameter, change, work)?;
+        keep(&*host.drop_ins, &material.parameter, change, work)?;
     }
     crash_point("os.value-considered");
     if found != prepared.wanted
-        && let Err(failure) = set(host, parameter, &prepared.before, &prepared.wanted, work)
+        && let Err(failure) = set(&*host.kernel, parameter, &prepared.before, &prepared.wanted, work)
     {
-        return Err(take_back_drop_in(host, &material, failure));
+        return Err(take_back_drop_in(&*host.drop_ins, &material, failure));
     }
     let changes = vec![material.change(&prepared.before, &prepared.wanted)];
     Ok(Applied { changes, warnings, rollback_available: true })
 }
 
 /// What is true after a crash with only the intent known.
-pub fn probe(host: &dyn Host, prepared: &Prepared) -> Result<Probe, Failure> {
+pub fn probe(host: &Host, prepared: &Prepared) -> Result<Probe, Failure> {
     let (material, parameter) = Material::of(prepared)?;
-    let found = host.read(parameter).map_err(HostError::into_failure)?;
+    let found = host.kernel.read(parameter).map_err(HostError::into_failure)?;
     if found != prepared.before && found != prepared.wanted {
         return Ok(Probe::Other { found });
     }
-    let text = host.drop_in(&material.parameter).map_err(HostError::into_failure)?;
+    let text = host.drop_ins.text(&material.parameter).map_err(HostError::into_failure)?;
     let is_kept = material.drop_in.as_ref().is_none_or(|change| text.as_deref() == Some(&change.after));
     if found != prepared.wanted || !is_kept {
         return Ok(Probe::NotDone);
@@ -165,7 +165,7 @@ pub fn probe(host: &dyn Host, prepared: &Prepared) -> Result<Probe, Failure> {
 /// Writes one value and reads it back. When another one came out, the former value is set again, and the failure
 /// says what was reached.
 pub fn set(
-    host: &dyn Host,
+    kernel: &dyn Kernel,
     parameter: &KernelParameter,
     from: &str,
     to: &str,
@@ -173,25 +173,25 @@ pub fn set(
 ) -> Result<(), Failure> {
     work.before_effect()?;
     crash_point("os.value-to-write");
-    let written = host.write(parameter, to, work.remaining().saturating_sub(MARGIN));
+    let written = kernel.write(parameter, to, work.remaining().saturating_sub(MARGIN));
     crash_point("os.value-written");
     let cut_off = match written {
         Ok(()) => false,
         Err(HostError::TimedOut(_)) => true,
         Err(error) => {
-            let untouched = host.read(parameter).is_ok_and(|found| found == from);
+            let untouched = kernel.read(parameter).is_ok_and(|found| found == from);
             return Err(if untouched { error.into_failure() } else { error.into_unknown() });
         }
     };
-    let reached = host.read(parameter).map_err(HostError::into_unknown)?;
+    let reached = kernel.read(parameter).map_err(HostError::into_unknown)?;
     crash_point("os.value-read-back");
     if reached == to || mutant("os.read-back-skipped") {
         return Ok(());
     }
     let name = &parameter.name;
     // No last look: a value that nobody asked for must not stay.
-    host.write(parameter, from, work.remaining().max(MARGIN)).map_err(HostError::into_unknown)?;
-    let restored = host.read(parameter).map_err(HostError::into_unknown)?;
+    kernel.write(parameter, from, work.remaining().max(MARGIN)).map_err(HostError::into_unknown)?;
+    let restored = kernel.read(parameter).map_err(HostError::into_unknown)?;
     let asked = format!("{name}: asked for {to}, the kernel had reached {reached}");
     if restored != from {
         let message = format!("{asked}; going back to {from} it reached {restored}");
@@ -206,32 +206,33 @@ pub fn set(
 }
 
 /// Writes the drop-in, unless somebody else has written it since it was looked at.
-fn keep(host: &dyn Host, parameter: &str, change: &DropInChange, work: &Work<'_>) -> Result<(), Failure> {
-    let found = host.drop_in(parameter).map_err(HostError::into_failure)?;
+fn keep(
+    drop_ins: &dyn DropIns,
+    parameter: &str,
+    change: &DropInChange,
+    work: &Work<'_>,
+) -> Result<(), Failure> {
+    let found = drop_ins.text(parameter).map_err(HostError::into_failure)?;
     if found.as_deref() == Some(&change.after) {
         return Ok(());
     }
     if found != change.before {
-        let path = host.drop_in_path(parameter);
+        let path = drop_ins.path(parameter);
         let message = format!("\"{}\" has changed since it was looked at", path.display());
         return Err(Failure::transient("lost_update", message));
     }
     work.before_effect()?;
-    host.put_drop_in(parameter, Some(&change.after)).map_err(HostError::into_failure)
+    drop_ins.put(parameter, Some(&change.after)).map_err(HostError::into_failure)
 }
 
 /// The catalogue's row, when the value may be set on this host.
-fn checked(
-    config: &Config,
-    host: &dyn Host,
-    wanted: &SetKernel,
-) -> Result<&'static KernelParameter, Failure> {
+fn checked(config: &Config, host: &Host, wanted: &SetKernel) -> Result<&'static KernelParameter, Failure> {
     let parameter = check::check(wanted)?;
-    twin::check(host, parameter)?;
+    twin::check(&*host.kernel, parameter)?;
     let instances = u64::try_from(config.instances.len()).unwrap_or(u64::MAX);
     let mut least = None;
     if parameter.iris_need.is_some() {
-        let memory = host.memory().map_err(HostError::into_failure)?;
+        let memory = host.memory.figures().map_err(HostError::into_failure)?;
         if parameter.name == huge_pages::PARAMETER {
             let pages = wanted.new_value.parse().expect("the catalogue takes canonical decimals only");
             memory.check_pool(pages, config.memory_reserve_mb)?;
@@ -249,13 +250,13 @@ fn is_kept(config: &Config, parameter: &KernelParameter) -> bool {
 }
 
 /// Nothing was set, so nothing may be set at the next boot.
-fn take_back_drop_in(host: &dyn Host, material: &Material, failure: Failure) -> Failure {
+fn take_back_drop_in(drop_ins: &dyn DropIns, material: &Material, failure: Failure) -> Failure {
     let Some(change) = &material.drop_in else { return failure };
     // After an unknown outcome the pair stays as it is, for the probe.
     if matches!(failure, Failure::Unknown { .. }) {
         return failure;
     }
-    match host.put_drop_in(&material.parameter, change.before.as_deref()) {
+    match drop_ins.put(&material.parameter, change.before.as_deref()) {
         Ok(()) => failure,
         Err(error) => {
             let cause = error.into_failure().cause().clone();
@@ -267,7 +268,7 @@ fn take_back_drop_in(host: &dyn Host, material: &Material, failure: Failure) -> 
 
 fn warnings(
     config: &Config,
-    host: &dyn Host,
+    host: &Host,
     parameter: &KernelParameter,
     value: &str,
 ) -> Result<Vec<String>, Failure> {
@@ -280,7 +281,7 @@ fn warnings(
             let who = if later.ends_with("etc/sysctl.conf") { " where `sysctl --system` is run" } else { "" };
             format!("{path} sets {name} too and wins at the next boot{who}")
         };
-        warnings.extend(host.overriding(name).iter().map(wins));
+        warnings.extend(host.drop_ins.overriding(name).iter().map(wins));
     } else if parameter.persistent {
         warnings.push(format!("{name} does not outlive a reboot (setting \"persist\")"));
     } else {
@@ -288,20 +289,17 @@ fn warnings(
     }
     warnings.extend(advice(host, parameter, value));
     if name == huge_pages::PARAMETER {
-        let memory = host.memory().map_err(HostError::into_failure)?;
+        let memory = host.memory.figures().map_err(HostError::into_failure)?;
         let pages = value.parse().unwrap_or(0);
-        warnings.extend(huge_pages::warnings(
-            pages,
-            needs::pages_of_host(host, config, &memory).ok(),
-            &memory,
-        ));
-        let kept = needs::kept_from_huge_pages(host, config);
+        let needed = needs::pages_of_host(&*host.cpfs, config, &memory).ok();
+        warnings.extend(huge_pages::warnings(pages, needed, &memory));
+        let kept = needs::kept_from_huge_pages(&*host.cpfs, config);
         if pages > 0 && kept.len() < config.instances.len() {
             warnings.extend(kept.iter().map(|instance| {
                 format!("instance {instance} uses no huge pages, as its memlock says (32): none are reckoned for it")
             }));
         }
-        warnings.extend(needs::without_right(host, config).iter().map(|instance| {
+        warnings.extend(needs::without_right(&*host.evidence, config).iter().map(|instance| {
             format!(
                 "instance {instance} had no right to huge pages at its last start: more pages do not help it; give it \
                  CAP_IPC_LOCK, or its group the right by vm.hugetlb_shm_group"

@@ -8,7 +8,7 @@ const BACKGROUND: &str = "vm.dirty_background_ratio";
 const FOREGROUND: &str = "vm.dirty_ratio";
 
 /// What speaks against the value on this host.
-pub fn conflicts(config: &Config, host: &dyn Host, parameter: &KernelParameter, value: &str) -> Vec<String> {
+pub fn conflicts(config: &Config, host: &Host, parameter: &KernelParameter, value: &str) -> Vec<String> {
     let mut conflicts = Vec::new();
     conflicts.extend(of_word(host, parameter, value));
     conflicts.extend(of_dirty_ratios(host, parameter, value));
@@ -19,8 +19,8 @@ pub fn conflicts(config: &Config, host: &dyn Host, parameter: &KernelParameter, 
 }
 
 /// What a source names for this host, when it is another value.
-pub fn advice(host: &dyn Host, parameter: &KernelParameter, value: &str) -> Option<String> {
-    let memory = host.memory().ok()?;
+pub fn advice(host: &Host, parameter: &KernelParameter, value: &str) -> Option<String> {
+    let memory = host.memory.figures().ok()?;
     let named = parameter.recommended_for(memory.total_kb / 1024)?;
     (named != value).then(|| {
         let (name, source) = (&parameter.name, &parameter.source);
@@ -29,13 +29,13 @@ pub fn advice(host: &dyn Host, parameter: &KernelParameter, value: &str) -> Opti
 }
 
 /// A word other than the one that is advised on all hosts.
-fn of_word(host: &dyn Host, parameter: &KernelParameter, value: &str) -> Option<String> {
+fn of_word(host: &Host, parameter: &KernelParameter, value: &str) -> Option<String> {
     matches!(parameter.kind, KernelKind::Word(_)).then(|| advice(host, parameter, value)).flatten()
 }
 
 /// Writing back must begin in the background before everybody has to wait for it.
-fn of_dirty_ratios(host: &dyn Host, parameter: &KernelParameter, value: &str) -> Option<String> {
-    let twin = |name| twin::in_use(host, kernel_parameter(name)?).ok().flatten();
+fn of_dirty_ratios(host: &Host, parameter: &KernelParameter, value: &str) -> Option<String> {
+    let twin = |name| twin::in_use(&*host.kernel, kernel_parameter(name)?).ok().flatten();
     let compared = match parameter.name.as_str() {
         BACKGROUND => FOREGROUND,
         FOREGROUND => BACKGROUND,
@@ -48,7 +48,7 @@ fn of_dirty_ratios(host: &dyn Host, parameter: &KernelParameter, value: &str) ->
              of {name} {value}"
         ));
     }
-    let other = |name| -> Option<u64> { host.read(kernel_parameter(name)?).ok()?.parse().ok() };
+    let other = |name| -> Option<u64> { host.kernel.read(kernel_parameter(name)?).ok()?.parse().ok() };
     let value: u64 = value.parse().ok()?;
     let (background, foreground) = match parameter.name.as_str() {
         BACKGROUND => (value, other(FOREGROUND)?),
@@ -61,40 +61,30 @@ fn of_dirty_ratios(host: &dyn Host, parameter: &KernelParameter, value: &str) ->
 }
 
 /// What IRIS needs at least cannot be held against the value.
-fn of_unknown_need(config: &Config, host: &dyn Host, parameter: &KernelParameter) -> Option<String> {
-    let unknown = needs::least(parameter, host, config, &host.memory().ok()?).err()?;
+fn of_unknown_need(config: &Config, host: &Host, parameter: &KernelParameter) -> Option<String> {
+    let unknown = needs::least(parameter, host, config, &host.memory.figures().ok()?).err()?;
     Some(unknown.to_string())
 }
 
 /// Without any pages IRIS goes back to ordinary ones.
-fn of_empty_pool(
-    config: &Config,
-    host: &dyn Host,
-    parameter: &KernelParameter,
-    value: &str,
-) -> Option<String> {
-    let memory = host.memory().ok()?;
+fn of_empty_pool(config: &Config, host: &Host, parameter: &KernelParameter, value: &str) -> Option<String> {
+    let memory = host.memory.figures().ok()?;
     let empties = parameter.name == huge_pages::PARAMETER && value == "0" && memory.huge_pages_total > 0;
     if !empties {
         return None;
     }
-    let needed = needs::pages_of_host(host, config, &memory).ok()?;
+    let needed = needs::pages_of_host(&*host.cpfs, config, &memory).ok()?;
     (needed > 0).then(|| {
         format!("without huge pages the instances of this host take {needed} pages' worth of ordinary memory at their next start")
     })
 }
 
 /// Memory in the pool serves nothing else, so a pool that nobody uses is lost.
-fn of_unused_pool(
-    config: &Config,
-    host: &dyn Host,
-    parameter: &KernelParameter,
-    value: &str,
-) -> Option<String> {
+fn of_unused_pool(config: &Config, host: &Host, parameter: &KernelParameter, value: &str) -> Option<String> {
     if parameter.name != huge_pages::PARAMETER || value == "0" {
         return None;
     }
-    let kept = needs::kept_from_huge_pages(host, config);
+    let kept = needs::kept_from_huge_pages(&*host.cpfs, config);
     let nobody_uses_it = !kept.is_empty() && kept.len() == config.instances.len();
     nobody_uses_it.then(|| {
         format!(

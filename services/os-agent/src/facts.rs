@@ -7,16 +7,16 @@ use serde_json::{Map, Value, json};
 
 use crate::{config::Config, error::HostError, host::Host, needs};
 
-pub fn facts(config: &Config, host: &dyn Host, instance: &InstanceSettings) -> Result<Value, Failure> {
-    let memory = host.memory().map_err(HostError::into_failure)?;
+pub fn facts(config: &Config, host: &Host, instance: &InstanceSettings) -> Result<Value, Failure> {
+    let memory = host.memory.figures().map_err(HostError::into_failure)?;
     let of_one = std::slice::from_ref(instance);
     Ok(json!({
         "memory": memory,
         "largest_huge_page_pool": memory.largest_pool(config.memory_reserve_mb),
-        "shared_memory_mb_by_cpf": needs::asked(host, of_one, &memory).ok().map(|all| all.iter().map(|one| one.mb).sum::<u64>()),
-        "huge_pages_needed_by_host": needs::pages_of_host(host, config, &memory).ok(),
-        "kept_from_huge_pages": needs::kept_from_huge_pages(host, config),
-        "without_right_to_huge_pages": needs::without_right(host, config),
+        "shared_memory_mb_by_cpf": needs::asked(&*host.cpfs, of_one, &memory).ok().map(|all| all.iter().map(|one| one.mb).sum::<u64>()),
+        "huge_pages_needed_by_host": needs::pages_of_host(&*host.cpfs, config, &memory).ok(),
+        "kept_from_huge_pages": needs::kept_from_huge_pages(&*host.cpfs, config),
+        "without_right_to_huge_pages": needs::without_right(&*host.evidence, config),
         "parameters": parameters(config, host),
         "processes": processes(host, instance),
         "limits": limits(host, instance),
@@ -25,14 +25,17 @@ pub fn facts(config: &Config, host: &dyn Host, instance: &InstanceSettings) -> R
 
 /// Each allowed parameter of the host: its value now, what is kept for the next boot, and what a source advises. Null
 /// where there is none.
-fn parameters(config: &Config, host: &dyn Host) -> Map<String, Value> {
-    let memory_mb = host.memory().map_or(0, |memory| memory.total_kb / 1024);
+fn parameters(config: &Config, host: &Host) -> Map<String, Value> {
+    let memory_mb = host.memory.figures().map_or(0, |memory| memory.total_kb / 1024);
     let row = |parameter: &KernelParameter| {
-        let kept = host.drop_in(&parameter.name).ok().flatten();
-        let least =
-            host.memory().ok().and_then(|memory| needs::least(parameter, host, config, &memory).ok()?);
+        let kept = host.drop_ins.text(&parameter.name).ok().flatten();
+        let least = host
+            .memory
+            .figures()
+            .ok()
+            .and_then(|memory| needs::least(parameter, host, config, &memory).ok()?);
         let value = json!({
-            "value": host.read(parameter).ok(), "drop_in": kept, "least_for_iris": least,
+            "value": host.kernel.read(parameter).ok(), "drop_in": kept, "least_for_iris": least,
             "advised": parameter.recommended_for(memory_mb),
         });
         (parameter.name.clone(), value)
@@ -41,16 +44,16 @@ fn parameters(config: &Config, host: &dyn Host) -> Map<String, Value> {
 }
 
 /// How many there are, where they may run, and what share they have. Null where nobody can tell.
-fn processes(host: &dyn Host, instance: &InstanceSettings) -> Value {
-    let threads = host.threads(instance).unwrap_or_default();
+fn processes(host: &Host, instance: &InstanceSettings) -> Value {
+    let threads = host.processes.threads(instance).unwrap_or_default();
     let mut sets: Vec<&str> = threads.iter().map(|thread| thread.cpus.as_str()).collect();
     sets.sort_unstable();
     sets.dedup();
     let mut ids: Vec<u32> = threads.iter().map(|thread| thread.process).collect();
     ids.dedup();
-    let group = host.cpu_group(instance).ok();
+    let group = host.processes.cpu_group(instance).ok();
     let weight = group.as_ref().and_then(|group| {
-        let raw = host.read_share(&group.file()).ok().flatten()?;
+        let raw = host.processes.read_share(&group.file()).ok().flatten()?;
         group.weight(&raw).ok()
     });
     json!({
@@ -61,8 +64,8 @@ fn processes(host: &dyn Host, instance: &InstanceSettings) -> Value {
 
 /// The host settings that a running process shows of itself, read from the oldest one of the instance. They are
 /// advised and never written.
-fn limits(host: &dyn Host, instance: &InstanceSettings) -> Map<String, Value> {
-    let text = |name: &str| host.told_by_oldest_process(instance, name).unwrap_or_default();
+fn limits(host: &Host, instance: &InstanceSettings) -> Map<String, Value> {
+    let text = |name: &str| host.processes.told_by_oldest(instance, name).unwrap_or_default();
     let (limits, status) = (text("limits"), text("status"));
     let capabilities = status
         .lines()

@@ -11,7 +11,11 @@ use instance_knowledge::{KernelParameter, Need};
 
 use memchr::memmem;
 
-use crate::{config::Config, host::Host, huge_pages::HostMemory};
+use crate::{
+    config::Config,
+    host::{Cpfs, Evidence, Host},
+    huge_pages::HostMemory,
+};
 
 /// Added to what the CPFs ask for when pages are reserved for them, in MB: "several" by InterSystems [RES], this many by
 /// us, as in the remedy for too few huge pages.
@@ -49,11 +53,11 @@ pub struct Asked {
 
 /// What each of these instances asks for.
 pub fn asked(
-    host: &dyn Host,
+    cpfs: &dyn Cpfs,
     instances: &[InstanceSettings],
     memory: &HostMemory,
 ) -> Result<Vec<Asked>, Unknown> {
-    instances.iter().map(|instance| asked_by(host.cpf(instance), instance, memory)).collect()
+    instances.iter().map(|instance| asked_by(cpfs.at_next_start(instance), instance, memory)).collect()
 }
 
 fn asked_by(
@@ -73,22 +77,22 @@ fn asked_by(
 }
 
 /// Huge pages that all instances of this host ask for together.
-pub fn pages_of_host(host: &dyn Host, config: &Config, memory: &HostMemory) -> Result<u64, Unknown> {
-    Ok(pages(&asked(host, &config.instances, memory)?, memory))
+pub fn pages_of_host(cpfs: &dyn Cpfs, config: &Config, memory: &HostMemory) -> Result<u64, Unknown> {
+    Ok(pages(&asked(cpfs, &config.instances, memory)?, memory))
 }
 
 /// As [`pages_of_host`], with the cushion that InterSystems advises.
-pub fn pages_to_reserve(host: &dyn Host, config: &Config, memory: &HostMemory) -> Result<u64, Unknown> {
+pub fn pages_to_reserve(cpfs: &dyn Cpfs, config: &Config, memory: &HostMemory) -> Result<u64, Unknown> {
     let cushion = huge_pages(CUSHION_MB, memory.huge_page_kb);
     // Where nobody uses any, there is nothing to cushion.
     let with_cushion = |pages: u64| if pages == 0 { 0 } else { pages.saturating_add(cushion) };
-    pages_of_host(host, config, memory).map(with_cushion)
+    pages_of_host(cpfs, config, memory).map(with_cushion)
 }
 
 /// The instances that `memlock` keeps from huge pages. More pages do not help them.
-pub fn kept_from_huge_pages(host: &dyn Host, config: &Config) -> Vec<String> {
+pub fn kept_from_huge_pages(cpfs: &dyn Cpfs, config: &Config) -> Vec<String> {
     let kept = |instance: &&InstanceSettings| {
-        host.cpf(instance).is_ok_and(|bytes| disables_large_pages(&Document::parse(&bytes)))
+        cpfs.at_next_start(instance).is_ok_and(|bytes| disables_large_pages(&Document::parse(&bytes)))
     };
     config.instances.iter().filter(kept).map(|instance| instance.name.to_string()).collect()
 }
@@ -103,16 +107,16 @@ fn pages(asked: &[Asked], memory: &HostMemory) -> u64 {
 /// instance named at its last start when that is less, with what a coming CPF adds to it. `None` where there is none.
 pub fn least(
     parameter: &KernelParameter,
-    host: &dyn Host,
+    host: &Host,
     config: &Config,
     memory: &HostMemory,
 ) -> Result<Option<u64>, Unknown> {
     let Some(need) = parameter.iris_need else { return Ok(None) };
-    let by_formula = asked(host, &config.instances, memory)?;
+    let by_formula = asked(&*host.cpfs, &config.instances, memory)?;
     let enough = |(one, instance): (Asked, &InstanceSettings)| {
         let less = one.mb / 100 * ENOUGH_PERCENT + one.mb % 100 * ENOUGH_PERCENT / 100;
-        let named = named_mb(host, instance).and_then(|named| {
-            let present = asked_by(host.present_cpf(instance), instance, memory).ok()?;
+        let named = named_mb(&*host.evidence, instance).and_then(|named| {
+            let present = asked_by(host.cpfs.present(instance), instance, memory).ok()?;
             Some((named + one.mb).saturating_sub(present.mb))
         });
         Asked { mb: named.map_or(less, |named| named.min(less)), ..one }
@@ -124,29 +128,29 @@ pub fn least(
         Need::HugePages => Some(pages(&least, memory)),
         Need::LargestSegmentBytes => sizes.max().map(bytes),
         Need::AllSegmentsPages => {
-            Some(bytes(sizes.fold(0, u64::saturating_add)).div_ceil(host.page_bytes().max(1)))
+            Some(bytes(sizes.fold(0, u64::saturating_add)).div_ceil(host.memory.page_bytes().max(1)))
         }
     })
 }
 
 /// The megabytes that the instance named last in its log, exact where the formula is not: `Allocated 742MB shared memory`,
 /// `Failed to allocate 742MB shared memory using Huge Pages`.
-fn named_mb(host: &dyn Host, instance: &InstanceSettings) -> Option<u64> {
-    let bytes = host.log(instance).ok()?;
+fn named_mb(evidence: &dyn Evidence, instance: &InstanceSettings) -> Option<u64> {
+    let bytes = evidence.log(instance).ok()?;
     let before = &bytes[..memmem::rfind(&bytes, NAMED.as_bytes())?];
     let digits = before.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     std::str::from_utf8(&before[before.len() - digits..]).ok()?.parse().ok().filter(|mb| *mb > 0)
 }
 
 /// The instances that had no right to huge pages at their last start, by their own logs. More pages do not help them.
-pub fn without_right(host: &dyn Host, config: &Config) -> Vec<String> {
+pub fn without_right(evidence: &dyn Evidence, config: &Config) -> Vec<String> {
     let lacks = |instance: &&InstanceSettings| {
         // Most logs say nothing of it, and reading one as entries takes long.
-        let bytes = host.log(instance).unwrap_or_default();
+        let bytes = evidence.log(instance).unwrap_or_default();
         if memmem::find(&bytes, NO_RIGHT.as_bytes()).is_none() {
             return false;
         }
-        let Ok(entries) = host.log_of_this_run(instance) else { return false };
+        let Ok(entries) = evidence.log_of_this_run(instance) else { return false };
         let entries: Vec<_> =
             entries.into_iter().filter(|entry| entry.message_text().contains(NO_RIGHT)).collect();
         conditions_in(&entries).iter().any(|(condition, _)| condition.as_str() == "huge-pages-no-right")

@@ -4,7 +4,7 @@
 use instance_contract::Failure;
 use instance_knowledge::KernelParameter;
 
-use crate::{error::HostError, host::Host};
+use crate::{error::HostError, host::Kernel};
 
 /// The form in bytes of a limit that is a share of memory. The catalogue does not hold it: nobody may set it through us.
 pub fn name(parameter: &KernelParameter) -> Option<&'static str> {
@@ -17,16 +17,16 @@ pub fn name(parameter: &KernelParameter) -> Option<&'static str> {
 
 /// The form in bytes, where that is the one in use.
 pub fn in_use(
-    host: &dyn Host,
+    kernel: &dyn Kernel,
     parameter: &KernelParameter,
 ) -> Result<Option<(&'static str, u64)>, HostError> {
     let Some(name) = name(parameter) else { return Ok(None) };
-    Ok(host.bytes(name)?.filter(|bytes| *bytes != 0).map(|bytes| (name, bytes)))
+    Ok(kernel.bytes(name)?.filter(|bytes| *bytes != 0).map(|bytes| (name, bytes)))
 }
 
 /// Refuses to set a limit whose other form is in use.
-pub fn check(host: &dyn Host, parameter: &KernelParameter) -> Result<(), Failure> {
-    let Some((other, bytes)) = in_use(host, parameter).map_err(HostError::into_failure)? else {
+pub fn check(kernel: &dyn Kernel, parameter: &KernelParameter) -> Result<(), Failure> {
+    let Some((other, bytes)) = in_use(kernel, parameter).map_err(HostError::into_failure)? else {
         return Ok(());
     };
     let name = &parameter.name;

@@ -7,32 +7,32 @@ use instance_contract::Failure;
 use crate::{
     apply::{Material, set},
     error::HostError,
-    host::Host,
+    host::{DropIns, Host},
 };
 
 /// Sets the former value again and gives the drop-in its former text. Doing it twice is doing it once.
-pub fn undo(host: &dyn Host, done: &Prepared, work: &Work<'_>) -> Result<Applied, Failure> {
+pub fn undo(host: &Host, done: &Prepared, work: &Work<'_>) -> Result<Applied, Failure> {
     let (material, parameter) = Material::of(done)?;
-    let found = host.read(parameter).map_err(HostError::into_failure)?;
+    let found = host.kernel.read(parameter).map_err(HostError::into_failure)?;
     if found != done.wanted && found != done.before {
         return Err(material.foreign(&found, &done.wanted));
     }
     if found != done.before {
-        set(host, parameter, &done.wanted, &done.before, work)?;
+        set(&*host.kernel, parameter, &done.wanted, &done.before, work)?;
     }
     crash_point("os.undo-value-back");
-    let warnings = restore_drop_in(host, &material, work)?;
+    let warnings = restore_drop_in(&*host.drop_ins, &material, work)?;
     Ok(undone(&material, done, warnings))
 }
 
 /// Is the former state back?
-pub fn probe(host: &dyn Host, done: &Prepared) -> Result<Probe, Failure> {
+pub fn probe(host: &Host, done: &Prepared) -> Result<Probe, Failure> {
     let (material, parameter) = Material::of(done)?;
-    let found = host.read(parameter).map_err(HostError::into_failure)?;
+    let found = host.kernel.read(parameter).map_err(HostError::into_failure)?;
     if found != done.wanted && found != done.before {
         return Ok(Probe::Other { found });
     }
-    let text = host.drop_in(&material.parameter).map_err(HostError::into_failure)?;
+    let text = host.drop_ins.text(&material.parameter).map_err(HostError::into_failure)?;
     let still_ours = material.drop_in.as_ref().is_some_and(|change| {
         text.as_deref() == Some(&change.after) && change.before.as_deref() != Some(&change.after)
     });
@@ -42,20 +42,24 @@ pub fn probe(host: &dyn Host, done: &Prepared) -> Result<Probe, Failure> {
     Ok(Probe::Done(undone(&material, done, Vec::new())))
 }
 
-fn restore_drop_in(host: &dyn Host, material: &Material, work: &Work<'_>) -> Result<Vec<String>, Failure> {
+fn restore_drop_in(
+    drop_ins: &dyn DropIns,
+    material: &Material,
+    work: &Work<'_>,
+) -> Result<Vec<String>, Failure> {
     let Some(change) = &material.drop_in else { return Ok(Vec::new()) };
     // Past this line the value is back already: a failure leaves a part.
-    let text = host.drop_in(&material.parameter).map_err(HostError::into_unknown)?;
+    let text = drop_ins.text(&material.parameter).map_err(HostError::into_unknown)?;
     if text == change.before {
         return Ok(Vec::new());
     }
     if text.as_deref() != Some(&change.after) {
-        let path = host.drop_in_path(&material.parameter);
+        let path = drop_ins.path(&material.parameter);
         let path = path.display();
         return Ok(vec![format!("{path} was changed by somebody else and is left as it is")]);
     }
     work.before_effect()?;
-    host.put_drop_in(&material.parameter, change.before.as_deref()).map_err(HostError::into_unknown)?;
+    drop_ins.put(&material.parameter, change.before.as_deref()).map_err(HostError::into_unknown)?;
     Ok(Vec::new())
 }
 

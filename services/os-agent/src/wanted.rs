@@ -10,14 +10,14 @@ const BY_CPF: &str = "cpf";
 
 /// The same wish with a value that the kernel takes: a size in MB, or `cpf`, becomes a number of huge pages of this
 /// host's own size. Everything else stays as it is, right or wrong.
-pub fn resolve(config: &Config, host: &dyn Host, wanted: &SetKernel) -> Result<SetKernel, Failure> {
+pub fn resolve(config: &Config, host: &Host, wanted: &SetKernel) -> Result<SetKernel, Failure> {
     let is_pool = check::allowed(&wanted.kernel_param).is_ok_and(|row| row.name == PARAMETER);
     if !is_pool || wanted.new_value.parse::<u64>().is_ok() {
         return Ok(wanted.clone());
     }
-    let memory = || host.memory().map_err(crate::error::HostError::into_failure);
+    let memory = || host.memory.figures().map_err(crate::error::HostError::into_failure);
     let pages = if wanted.new_value == BY_CPF {
-        needs::pages_to_reserve(host, config, &memory()?)
+        needs::pages_to_reserve(&*host.cpfs, config, &memory()?)
             .map_err(|unknown| Failure::permanent("cpf_unreadable", unknown))?
     } else if let Some(megabytes) = megabytes(&wanted.new_value) {
         huge_pages(megabytes, memory()?.huge_page_kb)

@@ -9,7 +9,7 @@ use instance_contract::{AppliedChange, Failure, Forecast};
 use instance_knowledge::KernelParameter;
 use serde::{Deserialize, Serialize};
 
-use crate::{apply::target, error::HostError, host::Host};
+use crate::{apply::target, error::HostError, host::Processes};
 
 /// What the ledger keeps of a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,12 +53,12 @@ impl Material {
 
 /// Exactly what would change.
 pub fn forecast(
-    host: &dyn Host,
+    processes: &dyn Processes,
     instance: &InstanceSettings,
     row: &KernelParameter,
     wanted: &str,
 ) -> Result<Forecast, Failure> {
-    let prepared = prepare(host, instance, row, wanted)?;
+    let prepared = prepare(processes, instance, row, wanted)?;
     Ok(Forecast {
         unknown_version: None,
         target: target(&row.name),
@@ -74,15 +74,15 @@ pub fn forecast(
 
 /// What must be recorded before the effect. Changes nothing.
 pub fn prepare(
-    host: &dyn Host,
+    processes: &dyn Processes,
     instance: &InstanceSettings,
     row: &KernelParameter,
     wanted: &str,
 ) -> Result<Prepared, Failure> {
     row.check(wanted).map_err(|fault| Failure::refused("invalid_value", fault))?;
-    let group = host.cpu_group(instance).map_err(HostError::into_failure)?;
+    let group = processes.cpu_group(instance).map_err(HostError::into_failure)?;
     let file = group.file();
-    let raw = host.read_share(&file).map_err(HostError::into_failure)?;
+    let raw = processes.read_share(&file).map_err(HostError::into_failure)?;
     let raw = raw.ok_or_else(|| HostError::Absent(file.clone()).into_failure())?;
     let weight =
         group.weight(&raw).map_err(|_| HostError::strange(file.clone(), &raw).into_failure())?.to_string();
@@ -95,33 +95,33 @@ pub fn prepare(
 
 /// Writes the share and reads it back. Doing it twice is doing it once.
 pub fn apply(
-    host: &dyn Host,
+    processes: &dyn Processes,
     instance: &InstanceSettings,
     prepared: &Prepared,
     work: &Work<'_>,
 ) -> Result<Applied, Failure> {
     let material = Material::read(prepared)?;
-    let group = host.cpu_group(instance).map_err(HostError::into_failure)?;
+    let group = processes.cpu_group(instance).map_err(HostError::into_failure)?;
     if group.file() != material.file {
         let message =
             format!("the processes of the instance have moved to control group \"{}\"", group.path.display());
         return Err(Failure::permanent("foreign_change", message));
     }
-    let found = present(host, &material)?.ok_or_else(|| HostError::NoProcesses.into_failure())?;
+    let found = present(processes, &material)?.ok_or_else(|| HostError::NoProcesses.into_failure())?;
     if found != material.before && found != material.after {
         return Err(material.foreign(&found));
     }
     if found != material.after {
-        set(host, &material, &material.before, &material.after, work)?;
+        set(processes, &material, &material.before, &material.after, work)?;
     }
     let changes = material.change(&prepared.before, &prepared.wanted);
     Ok(Applied { changes, warnings: Vec::new(), rollback_available: true })
 }
 
 /// What is true after a crash with only the intent known.
-pub fn probe(host: &dyn Host, prepared: &Prepared) -> Result<Probe, Failure> {
+pub fn probe(processes: &dyn Processes, prepared: &Prepared) -> Result<Probe, Failure> {
     let material = Material::read(prepared)?;
-    Ok(match present(host, &material)? {
+    Ok(match present(processes, &material)? {
         Some(found) if found == material.after => {
             let changes = material.change(&prepared.before, &prepared.wanted);
             Probe::Done(Applied { changes, warnings: Vec::new(), rollback_available: true })
@@ -132,44 +132,50 @@ pub fn probe(host: &dyn Host, prepared: &Prepared) -> Result<Probe, Failure> {
 }
 
 /// Gives the group its former share, as long as it is ours. Doing it twice is doing it once.
-pub fn undo(host: &dyn Host, done: &Prepared, work: &Work<'_>) -> Result<Applied, Failure> {
+pub fn undo(processes: &dyn Processes, done: &Prepared, work: &Work<'_>) -> Result<Applied, Failure> {
     let material = Material::read(done)?;
-    match present(host, &material)? {
+    match present(processes, &material)? {
         Some(found) if found == material.after && found != material.before => {
-            set(host, &material, &material.after, &material.before, work)?;
+            set(processes, &material, &material.after, &material.before, work)?;
         }
         Some(found) if found != material.before => return Err(material.foreign(&found)),
         _ => {}
     }
-    Ok(undone(host, &material, done))
+    Ok(undone(processes, &material, done))
 }
 
 /// Is the former share back?
-pub fn probe_undo(host: &dyn Host, done: &Prepared) -> Result<Probe, Failure> {
+pub fn probe_undo(processes: &dyn Processes, done: &Prepared) -> Result<Probe, Failure> {
     let material = Material::read(done)?;
-    Ok(match present(host, &material)? {
-        Some(found) if found == material.before => Probe::Done(undone(host, &material, done)),
+    Ok(match present(processes, &material)? {
+        Some(found) if found == material.before => Probe::Done(undone(processes, &material, done)),
         Some(found) if found == material.after => Probe::NotDone,
         Some(found) => Probe::Other { found },
-        None => Probe::Done(undone(host, &material, done)),
+        None => Probe::Done(undone(processes, &material, done)),
     })
 }
 
-fn present(host: &dyn Host, material: &Material) -> Result<Option<String>, Failure> {
-    host.read_share(&material.file).map_err(HostError::into_failure)
+fn present(processes: &dyn Processes, material: &Material) -> Result<Option<String>, Failure> {
+    processes.read_share(&material.file).map_err(HostError::into_failure)
 }
 
-fn set(host: &dyn Host, material: &Material, from: &str, to: &str, work: &Work<'_>) -> Result<(), Failure> {
+fn set(
+    processes: &dyn Processes,
+    material: &Material,
+    from: &str,
+    to: &str,
+    work: &Work<'_>,
+) -> Result<(), Failure> {
     work.before_effect()?;
     crash_point("os.weight-to-write");
-    host.write_share(&material.file, to).map_err(HostError::into_failure)?;
+    processes.write_share(&material.file, to).map_err(HostError::into_failure)?;
     crash_point("os.weight-written");
-    let reached = host.read_share(&material.file).map_err(HostError::into_unknown)?;
+    let reached = processes.read_share(&material.file).map_err(HostError::into_unknown)?;
     if reached.as_deref() == Some(to) {
         return Ok(());
     }
     let reached = reached.unwrap_or_else(|| "nothing".to_owned());
-    host.write_share(&material.file, from).map_err(HostError::into_unknown)?;
+    processes.write_share(&material.file, from).map_err(HostError::into_unknown)?;
     let message = format!(
         "\"{}\": asked for {to}, the kernel reached {reached}; {from} is written again",
         material.file.display()
@@ -177,8 +183,8 @@ fn set(host: &dyn Host, material: &Material, from: &str, to: &str, work: &Work<'
     Err(Failure::permanent("clamped", message))
 }
 
-fn undone(host: &dyn Host, material: &Material, done: &Prepared) -> Applied {
-    let is_gone = matches!(host.read_share(&material.file), Ok(None));
+fn undone(processes: &dyn Processes, material: &Material, done: &Prepared) -> Applied {
+    let is_gone = matches!(processes.read_share(&material.file), Ok(None));
     let ended = "the control group is no more, and its share with it".to_owned();
     let changes = material.change(&done.wanted, &done.before);
     Applied { changes, warnings: is_gone.then_some(ended).into_iter().collect(), rollback_available: false }

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     affinity,
-    host::{Host, Local, Thread},
+    host::{Local, Processes, Thread},
 };
 
 /// A process of the stage's instance with one child. Ends with the test.
@@ -81,7 +81,7 @@ fn sets(host: &Local) -> Option<(String, String)> {
 }
 
 pub fn threads(stage: &Stage) -> Vec<Thread> {
-    stage.host().threads(stage.instance()).unwrap()
+    stage.local().threads(stage.instance()).unwrap()
 }
 
 /// Waits until so many threads are there.
@@ -109,10 +109,10 @@ struct Affinity {
 impl Affinity {
     fn new() -> Option<Self> {
         let stage = stage();
-        let (_, wanted) = sets(&stage.host())?;
+        let (_, wanted) = sets(&stage.local())?;
         let processes = [Irisdb::start(&stage), Irisdb::start(&stage)];
         wait_for(&stage, 4);
-        let prepared = affinity::prepare(&stage.host(), stage.instance(), row(), &wanted).unwrap();
+        let prepared = affinity::prepare(&stage.local(), stage.instance(), row(), &wanted).unwrap();
         Some(Self { stage, _processes: processes, wanted, prepared })
     }
 }
@@ -128,33 +128,33 @@ impl Promised for Affinity {
     fn trace(&self) {}
 
     fn act(&self) -> Result<(), String> {
-        told(affinity::apply(&self.stage.host(), self.stage.instance(), &self.prepared, &free()))
+        told(affinity::apply(&self.stage.local(), self.stage.instance(), &self.prepared, &free()))
     }
 
     fn probe(&self) -> Seen {
-        seen(affinity::probe(&self.stage.host(), self.stage.instance(), &self.prepared))
+        seen(affinity::probe(&self.stage.local(), self.stage.instance(), &self.prepared))
     }
 
     fn undo(&self) -> Result<(), String> {
-        told(affinity::undo(&self.stage.host(), self.stage.instance(), &self.prepared, &free()))
+        told(affinity::undo(&self.stage.local(), self.stage.instance(), &self.prepared, &free()))
     }
 
     fn probe_undo(&self) -> Seen {
-        seen(affinity::probe_undo(&self.stage.host(), self.stage.instance(), &self.prepared))
+        seen(affinity::probe_undo(&self.stage.local(), self.stage.instance(), &self.prepared))
     }
 
     /// To the first CPU alone.
     fn interfere(&self) {
-        let first = CpuList::of(self.stage.host().online_cpus().unwrap().iter().take(1)).unwrap();
+        let first = CpuList::of(self.stage.local().online_cpus().unwrap().iter().take(1)).unwrap();
         for thread in threads(&self.stage) {
-            self.stage.host().set_cpus(&thread, &first).unwrap();
+            self.stage.local().set_cpus(&thread, &first).unwrap();
         }
     }
 }
 
 #[test]
 fn the_cpus_of_real_processes_keep_their_promises() {
-    if sets(&stage().host()).is_some() {
+    if sets(&stage().local()).is_some() {
         keep_promises(|| Affinity::new().unwrap());
     }
 }
@@ -162,7 +162,7 @@ fn the_cpus_of_real_processes_keep_their_promises() {
 #[test]
 fn a_forecast_tells_what_is_there_and_asks_before_it_takes_cpus() {
     let stage = stage();
-    let host = stage.host();
+    let host = stage.local();
     let refused = |wanted: &str| {
         code(&affinity::forecast(&host, stage.instance(), row(), wanted).unwrap_err()).to_owned()
     };
@@ -181,7 +181,7 @@ fn a_forecast_tells_what_is_there_and_asks_before_it_takes_cpus() {
 #[test]
 fn who_begins_meanwhile_is_moved_and_brought_back_and_who_has_ended_is_not_missed() {
     let stage = stage();
-    let host = stage.host();
+    let host = stage.local();
     let Some((all, fewer)) = sets(&host) else { return };
     let first = Irisdb::start(&stage);
     let second = Irisdb::start(&stage);
@@ -208,7 +208,7 @@ fn who_begins_meanwhile_is_moved_and_brought_back_and_who_has_ended_is_not_misse
 #[test]
 fn nobody_slips_through_while_processes_come_and_go() {
     let stage = stage();
-    let host = stage.host();
+    let host = stage.local();
     let Some((_, fewer)) = sets(&host) else { return };
     let _busy = Irisdb::running(&stage, "while :; do /bin/sleep 0.01; done");
     // Its children live for 10 ms: on a busy machine no look may ever meet one.
@@ -226,7 +226,7 @@ fn when_the_time_is_over_what_was_moved_goes_back() {
     let Some(affinity) = Affinity::new() else { return };
     let before = affinity.world();
     let work = Work::new(&|| Ok(()), &|| Duration::ZERO);
-    let (host, instance) = (affinity.stage.host(), affinity.stage.instance());
+    let (host, instance) = (affinity.stage.local(), affinity.stage.instance());
     let failure = affinity::apply(&host, instance, &affinity.prepared, &work).unwrap_err();
     assert!(matches!(failure, Failure::Transient { .. }), "{failure}");
     assert_eq!((code(&failure), affinity.world()), ("timed_out", before));
@@ -244,9 +244,9 @@ fn a_made_up_process_is_never_mistaken_for_a_real_one() {
         stage.write(&format!("{place}/status"), status);
     }
     std::os::unix::fs::symlink(stage.path("mgr"), stage.path("proc/1/cwd")).unwrap();
-    let prepared = affinity::prepare(&stage.host(), stage.instance(), row(), "0-1").unwrap();
+    let prepared = affinity::prepare(&stage.local(), stage.instance(), row(), "0-1").unwrap();
     assert_eq!(prepared.before, "0-3");
-    let failure = affinity::apply(&stage.host(), stage.instance(), &prepared, &free()).unwrap_err();
+    let failure = affinity::apply(&stage.local(), stage.instance(), &prepared, &free()).unwrap_err();
     assert_eq!(code(&failure), "not_this_host");
 }
 
@@ -263,7 +263,7 @@ fn a_missing_right_is_named_with_the_cure() {
         let cpus = instance_agent::evidence::allowed_cpus(&folder).unwrap();
         let thread = Thread { process: id, parent: 1, id, started, cpus: cpus.clone() };
         // To where it is already, so that nothing would be lost.
-        let failure = stage.host().set_cpus(&thread, &cpus.parse().unwrap()).unwrap_err().into_failure();
+        let failure = stage.local().set_cpus(&thread, &cpus.parse().unwrap()).unwrap_err().into_failure();
         assert_eq!(code(&failure), "missing_right");
         assert!(failure.cause().message.contains("CAP_SYS_NICE"), "{failure}");
         println!("told which right is missing");

@@ -56,7 +56,7 @@ fn in_time() -> Work<'static> {
 }
 
 fn agent(stage: &Stage) -> OsAgent {
-    OsAgent::on(Box::new(stage.host().with_writer(program())), stage.config.clone())
+    OsAgent::on(stage.local().with_writer(program()).into(), stage.config.clone())
 }
 
 fn pages(count: &str) -> StepCommand {

@@ -99,7 +99,7 @@ fn shared_memory_limits_stay_above_what_the_instances_ask_for() {
         forecast.map(|_| ()).map_err(|failure| code(&failure).to_owned())
     };
     let below = Err("below_iris_minimum".to_owned());
-    let (enough, page) = (1678 * 1024 * 1024, crate::host::Host::page_bytes(&stage.host()));
+    let (enough, page) = (1678 * 1024 * 1024, stage.host().memory.page_bytes());
     assert_eq!(
         (outcome("kernel.shmmax", enough), outcome("kernel.shmmax", enough / 2)),
         (Ok(()), below.clone())

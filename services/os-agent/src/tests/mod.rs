@@ -69,7 +69,12 @@ impl Stage {
         self.folder.path().join(name)
     }
 
-    pub fn host(&self) -> Local {
+    pub fn host(&self) -> Host {
+        self.local().into()
+    }
+
+    /// The same, for those who want one part of it.
+    pub fn local(&self) -> Local {
         Local::new(&self.config)
     }
 
@@ -107,12 +112,7 @@ impl Stage {
         self.change_on(&self.host(), name, value)
     }
 
-    pub fn change_on(
-        &self,
-        host: &dyn Host,
-        name: &str,
-        value: &str,
-    ) -> Result<(Prepared, Applied), Failure> {
+    pub fn change_on(&self, host: &Host, name: &str, value: &str) -> Result<(Prepared, Applied), Failure> {
         let prepared = apply::prepare(&self.config, host, &set(name, value))?;
         let applied = apply::apply(&self.config, host, &set(name, value), &prepared, &free())?;
         Ok((prepared, applied))

@@ -9,7 +9,7 @@ use instance_contract::Failure;
 use instance_testkit::promises::{Promised, Seen, keep_promises};
 
 use super::{Stage, free, set, short_kernel::Short};
-use crate::{apply, undo};
+use crate::{apply, host::Host, undo};
 
 /// A file as an undo must bring it back: text, mode and owner.
 pub type Look = Option<(String, u32, u32, u32)>;
@@ -121,8 +121,8 @@ impl Word {
         Self { stage, prepared }
     }
 
-    fn host(&self) -> Short {
-        Short::of_words(self.stage.host())
+    fn host(&self) -> Host {
+        Short::of_words(&self.stage)
     }
 
     fn file(&self) -> PathBuf {

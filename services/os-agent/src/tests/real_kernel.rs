@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     apply,
-    host::{Host, Local, Thread},
+    host::{Host, Local, Processes, Thread},
     undo, weight,
 };
 
@@ -38,17 +38,17 @@ fn the_real_kernel_takes_a_value_and_its_undo_when_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("sysctl.d")).unwrap();
     let config = config(folder.path(), "/proc".as_ref());
-    let host = Local::new(&config);
+    let host = Host::from(Local::new(&config));
     let parameter = instance_knowledge::kernel_parameter("vm.swappiness").unwrap();
-    let before = host.read(parameter).unwrap();
+    let before = host.kernel.read(parameter).unwrap();
     let other = if before == "0" { "1".to_owned() } else { (before.parse::<u32>().unwrap() - 1).to_string() };
     let wanted = set("vm.swappiness", &other);
     let prepared = apply::prepare(&config, &host, &wanted).unwrap();
     let applied = apply::apply(&config, &host, &wanted, &prepared, &free());
-    let reached = host.read(parameter).unwrap();
+    let reached = host.kernel.read(parameter).unwrap();
     // Back before anything is judged: this is somebody's machine.
     let undone = undo::undo(&host, &prepared, &free());
-    assert_eq!(host.read(parameter).unwrap(), before);
+    assert_eq!(host.kernel.read(parameter).unwrap(), before);
     assert_eq!(fs::read_dir(folder.path().join("sysctl.d")).unwrap().count(), 0);
     match applied {
         Ok(_) => {
@@ -110,7 +110,7 @@ fn a_real_control_group_takes_a_weight_and_its_undo_when_asked_for() {
     let Some(group) = Group::new(&cpus::threads(&stage)) else {
         return skipped("this machine lets this user make no control group with a share of the CPUs");
     };
-    let (host, row) = (stage.host(), instance_knowledge::kernel_parameter("process.cpu_weight").unwrap());
+    let (host, row) = (stage.local(), instance_knowledge::kernel_parameter("process.cpu_weight").unwrap());
     let file = host.cpu_group(stage.instance()).unwrap().file();
     let raw = || host.read_share(&file).unwrap().unwrap();
     let before = raw();

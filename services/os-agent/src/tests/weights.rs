@@ -59,7 +59,7 @@ impl Weight {
             1 => "sys/fs/cgroup/cpu,cpuacct/iris.slice/prod.service/cpu.shares",
             _ => "sys/fs/cgroup/iris.slice/prod.service/cpu.weight",
         });
-        let prepared = weight::prepare(&stage.host(), stage.instance(), row(), "200").unwrap();
+        let prepared = weight::prepare(&stage.local(), stage.instance(), row(), "200").unwrap();
         Self { stage, file, prepared }
     }
 }
@@ -77,19 +77,19 @@ impl Promised for Weight {
     }
 
     fn act(&self) -> Result<(), String> {
-        told(weight::apply(&self.stage.host(), self.stage.instance(), &self.prepared, &free()))
+        told(weight::apply(&self.stage.local(), self.stage.instance(), &self.prepared, &free()))
     }
 
     fn probe(&self) -> Seen {
-        seen(weight::probe(&self.stage.host(), &self.prepared))
+        seen(weight::probe(&self.stage.local(), &self.prepared))
     }
 
     fn undo(&self) -> Result<(), String> {
-        told(weight::undo(&self.stage.host(), &self.prepared, &free()))
+        told(weight::undo(&self.stage.local(), &self.prepared, &free()))
     }
 
     fn probe_undo(&self) -> Seen {
-        seen(weight::probe_undo(&self.stage.host(), &self.prepared))
+        seen(weight::probe_undo(&self.stage.local(), &self.prepared))
     }
 
     fn interfere(&self) {
@@ -110,13 +110,13 @@ fn version_one_counts_in_shares() {
     assert_eq!((weight.prepared.before.as_str(), weight.prepared.wanted.as_str()), ("98", "200"));
     weight.act().unwrap();
     assert_eq!(fs::read_to_string(&weight.file).unwrap(), "2048\n");
-    assert!(weight::prepare(&weight.stage.host(), weight.stage.instance(), row(), "200").unwrap().already);
+    assert!(weight::prepare(&weight.stage.local(), weight.stage.instance(), row(), "200").unwrap().already);
 }
 
 #[test]
 fn a_group_that_holds_others_is_left_alone() {
     let outcome = |stage: &Stage| {
-        let failure = weight::prepare(&stage.host(), stage.instance(), row(), "200").unwrap_err();
+        let failure = weight::prepare(&stage.local(), stage.instance(), row(), "200").unwrap_err();
         (code(&failure).to_owned(), failure.cause().message.clone())
     };
     for version in [1, 2] {
@@ -138,7 +138,7 @@ fn a_group_that_holds_others_is_left_alone() {
     process(&apart, 101, "irisdb", "0::/b\n");
     assert_eq!(outcome(&apart).0, "no_group_of_its_own");
     assert_eq!(
-        code(&weight::prepare(&Stage::new().host(), Stage::new().instance(), row(), "200").unwrap_err()),
+        code(&weight::prepare(&Stage::new().local(), Stage::new().instance(), row(), "200").unwrap_err()),
         "no_processes"
     );
 }
@@ -148,7 +148,7 @@ fn a_group_that_is_gone_needs_no_undo() {
     let weight = Weight::new(2);
     weight.act().unwrap();
     fs::remove_dir_all(weight.file.parent().unwrap()).unwrap();
-    let undone = weight::undo(&weight.stage.host(), &weight.prepared, &free()).unwrap();
+    let undone = weight::undo(&weight.stage.local(), &weight.prepared, &free()).unwrap();
     assert!(undone.warnings[0].contains("no more"), "{undone:?}");
     assert_eq!((weight.probe(), weight.probe_undo()), (Seen::NotDone, Seen::Done));
 }
