@@ -15,12 +15,8 @@ pub enum Error {
     Knowledge(#[from] instance_knowledge::DataError),
     #[error("could not put the rows in force")]
     InForce(#[from] instance_knowledge::AlreadyInForce),
-    #[error("could not read policy file \"{path}\"")]
-    ReadPolicy {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    ReadPolicy(#[from] instance_chassis::UnreadableFile),
     #[error("could not follow the policy")]
     Policy(#[from] instance_planner::PolicyError),
     #[error("could not read the webhook's token from \"{path}\"")]

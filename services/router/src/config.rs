@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use instance_contract::{Carriers, InstanceName};
 use instance_planner::Policy;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{Deserialize, Deserializer};
 
 use crate::Error;
 
@@ -16,10 +16,10 @@ pub struct Config {
     /// Default: `router-` and the host name.
     pub name: Option<String>,
     /// Policy file (TOML). Default: the built-in policy, or the table `[router.policy]`.
-    #[serde(deserialize_with = "checked_file")]
+    #[serde(deserialize_with = "policy_file")]
     pub policy_file: Option<PathBuf>,
     /// The policy itself, when there is no file of its own.
-    #[serde(deserialize_with = "checked")]
+    #[serde(deserialize_with = "Policy::deserialize_setting")]
     pub policy: Option<Policy>,
     /// The instance meant by commands of older senders, which name none. Default: none, such commands are refused.
     pub default_instance: Option<InstanceName>,
@@ -43,21 +43,12 @@ impl Config {
     }
 }
 
-/// A value out of range is told with the other faults of the settings, before anything starts.
-fn checked<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Policy>, D::Error> {
-    let policy = Policy::deserialize(from)?.checked().map_err(D::Error::custom)?;
-    policy.without_carriers().map(Some).map_err(D::Error::custom)
-}
-
-/// The file is read here too, so that its faults are told with the others, by `--check-config` above all.
-fn checked_file<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
-    let path = PathBuf::deserialize(from)?;
-    read(&path).map_err(|error| D::Error::custom(instance_chassis::error_chain(&error)))?;
-    Ok(Some(path))
+/// The policy file is read with the settings.
+fn policy_file<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
+    instance_chassis::named_file(from, read)
 }
 
 fn read(path: &Path) -> Result<Policy, Error> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| Error::ReadPolicy { path: path.to_owned(), source })?;
-    Ok(Policy::from_toml(&text)?.without_carriers()?)
+    let text = instance_chassis::text_of("policy file", path)?;
+    Ok(Policy::from_settings(&text)?)
 }

@@ -1,16 +1,10 @@
 //! What ends a router. Everything else is answered, retried or kept as a dead letter.
 
-use std::{io, path::PathBuf};
-
 /// A router, or the driver of one of its shards, that cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("could not read policy file \"{path}\"")]
-    ReadPolicy {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    ReadPolicy(#[from] instance_chassis::UnreadableFile),
     #[error("could not follow the policy")]
     Policy(#[from] instance_planner::PolicyError),
     #[error("could not use the bus")]

@@ -38,6 +38,10 @@ mod sabotage;
 #[cfg(test)]
 mod counting_agent;
 #[cfg(test)]
+mod held_effect;
+#[cfg(test)]
+mod loop_fixture;
+#[cfg(test)]
 mod loop_gate_tests;
 #[cfg(test)]
 mod loop_tests;

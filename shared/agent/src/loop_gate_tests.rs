@@ -7,11 +7,11 @@ use std::{
 
 use instance_bus::{Headers, Settings};
 use instance_contract::{Action, AgentKind, StepStatus, subject};
-use instance_testkit::{NatsServer, eventually};
+use instance_testkit::NatsServer;
 
 use crate::{
-    counting_agent::Behaviour,
-    loop_tests::{DONE, Fixture, SHARD, SOON, host, order},
+    held_effect::HeldEffect,
+    loop_fixture::{DONE, Fixture, SHARD, host, order},
 };
 
 /// The agent hears nothing of what is written to the kill switch, as after a connection that fell silent.
@@ -102,11 +102,7 @@ async fn a_step_that_names_another_agent_or_host_than_its_subject_is_kept_and_no
         let subject = subject::step(SHARD, id, AgentKind::Config, &host(), step, order.attempt);
         fixture.bus.publish_once(&subject, order, Headers::new()).await.unwrap();
     }
-    let letters = eventually(SOON, || async {
-        let letters = fixture.bus.dead_letters().await.unwrap();
-        (letters.len() == 2).then_some(letters)
-    })
-    .await;
+    let letters = fixture.dead_letters(2).await;
     for letter in letters {
         assert!(letter.reason.contains("does not fit the subject"), "{}", letter.reason);
     }
@@ -118,28 +114,21 @@ async fn a_step_that_names_another_agent_or_host_than_its_subject_is_kept_and_no
 #[tokio::test(flavor = "multi_thread")]
 async fn steps_on_different_parts_of_an_instance_run_side_by_side() {
     let mut fixture = Fixture::new().await;
-    let (begun, have_begun) = std::sync::mpsc::channel();
-    let mut gates = Vec::new();
     let orders = ["globals", "routines"].map(|parameter| {
         let mut order = order(parameter, 1);
         let Action::SetCpf(set) = &mut order.action else { panic!("the sample sets a value") };
         (set.cpf_section, set.parameter) = ("parts".to_owned(), parameter.to_owned());
         order
     });
+    let mut both = orders.each_ref().map(|_| HeldEffect::next_of(&fixture.agent));
     for order in &orders {
-        let begun = begun.clone();
-        let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
-        fixture.agent.next(Behaviour::Run(Box::new(move || {
-            begun.send(()).unwrap();
-            may_go_on.recv_timeout(SOON * 2).unwrap();
-        })));
-        gates.push(go_on);
         fixture.send(order).await;
     }
-    let both = move || (0..2).for_each(|_| have_begun.recv_timeout(SOON).unwrap());
-    tokio::task::spawn_blocking(both).await.unwrap();
-    for gate in gates {
-        gate.send(()).unwrap();
+    for held in &mut both {
+        held.has_begun().await;
+    }
+    for held in both {
+        held.goes_on();
     }
     for order in &orders {
         assert_eq!(fixture.result(order).await.status, StepStatus::Success);
@@ -161,19 +150,14 @@ async fn two_instances_set_the_same_value_of_their_host_one_after_the_other() {
         order.change.as_mut().unwrap().after = value.to_owned();
         order
     });
-    let (begun, have_begun) = std::sync::mpsc::channel();
-    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
-    fixture.agent.next(Behaviour::Run(Box::new(move || {
-        begun.send(()).unwrap();
-        may_go_on.recv_timeout(SOON * 2).unwrap();
-    })));
+    let mut held = HeldEffect::next_of(&fixture.agent);
     fixture.send(&first).await;
-    tokio::task::spawn_blocking(move || have_begun.recv_timeout(SOON).unwrap()).await.unwrap();
+    held.has_begun().await;
     // The first has looked and not acted yet. Beside it, the second would look, too, and both would act.
     fixture.send(&second).await;
     let early = tokio::time::timeout(Duration::from_secs(1), fixture.result(&second)).await;
     assert!(early.is_err(), "it did not wait: {early:?}");
-    go_on.send(()).unwrap();
+    held.goes_on();
     assert_eq!(fixture.result(&first).await.status, StepStatus::Success);
     let refused = fixture.result(&second).await;
     assert_eq!(

@@ -1,153 +1,24 @@
 //! The loop against a real NATS server, with the agent whose effects are counted.
 
-use std::{path::Path, sync::Arc, time::Duration};
-
-use bytes_of::json;
-use instance_bus::{Bus, Headers, Resolved};
-use instance_chassis::{Context, Drain, Readiness, TaskTracker};
+use instance_bus::Headers;
 use instance_clock::{Clock, SystemClock};
 use instance_contract::{
-    Action, AgentKind, AskKind, Failure, ForecastReply, HostName, PlanQuestion, Shard, StepCommand,
-    StepStatus, ToolResult, Verify,
+    Action, AgentKind, AskKind, Failure, ForecastReply, PlanQuestion, Shard, StepCommand, StepStatus,
+    ToolResult, Verify,
     subject::{self, RecordKind},
 };
-use instance_testkit::{NatsServer, chain, eventually};
-use tokio::task::JoinHandle;
+use instance_testkit::chain;
 
 use crate::{
     agent::Prepared,
     answer::FactsQuestion,
-    counting_agent::{Behaviour, CountingAgent},
+    counting_agent::Behaviour,
+    held_effect::HeldEffect,
     ledger::{Folder, Intent, Ledger},
+    loop_fixture::{DONE, Fixture, SHARD, SOON, host, order, settings},
     run::{AgentError, run},
     sample,
-    settings::AgentSettings,
 };
-
-pub const SOON: Duration = Duration::from_secs(30);
-pub const SHARD: Shard = Shard(2);
-pub const DONE: [&str; 1] = ["256 -> 512"];
-
-mod bytes_of {
-    /// JSON for a request.
-    pub fn json<B: From<Vec<u8>>>(value: &impl serde::Serialize) -> B {
-        serde_json::to_vec(value).unwrap().into()
-    }
-}
-
-/// A server, a world, and an agent process that can be ended and started again.
-pub struct Fixture {
-    pub folder: tempfile::TempDir,
-    pub agent: CountingAgent,
-    pub bus: Bus,
-    /// The agent's own connection.
-    acting: Bus,
-    process: Option<(Drain, JoinHandle<Result<(), AgentError>>)>,
-    _server: NatsServer,
-}
-
-impl Fixture {
-    pub async fn new() -> Self {
-        let server = NatsServer::start();
-        let login = Resolved::at(&server.url());
-        Self::on(server, &login).await
-    }
-
-    /// `login` is the agent's.
-    pub async fn on(server: NatsServer, login: &Resolved) -> Self {
-        let bus = instance_testkit::bus(&server).await;
-        let acting = Bus::connect(login, "agent", Arc::new(SystemClock)).await.unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let agent = CountingAgent::new(folder.path());
-        let mut fixture = Self { folder, agent, bus, acting, process: None, _server: server };
-        fixture.start().await;
-        fixture
-    }
-
-    pub async fn start(&mut self) {
-        let context = self.context("db1");
-        let settings = settings(self.folder.path());
-        let drain = context.drain.clone();
-        let running = run(context, self.agent.clone(), settings);
-        let process = TaskTracker::new().spawn(running);
-        self.process = Some((drain, process));
-        let facts = subject::ask(AgentKind::Config, &host(), AskKind::Facts);
-        let question = FactsQuestion { instance: "PROD".parse().unwrap() };
-        // The server may not know yet that the one before has left, and hand the question to nobody.
-        let brief = Duration::from_secs(1);
-        eventually(SOON, || async { self.bus.request(&facts, json(&question), brief).await.ok() }).await;
-    }
-
-    pub async fn stop(&mut self) {
-        let (drain, process) = self.process.take().unwrap();
-        drain.request();
-        process.await.unwrap().unwrap_or_else(|error| panic!("{}", chain(&error)));
-    }
-
-    fn context(&self, host: &str) -> Context<()> {
-        let drain = Drain::new();
-        Context {
-            config: (),
-            bus: self.acting.clone(),
-            clock: Arc::new(SystemClock),
-            readiness: Readiness::of(&drain, &self.acting),
-            drain,
-            tasks: TaskTracker::new(),
-            name: "config-agent",
-            process_id: uuid::Uuid::new_v4(),
-            host: host.parse().unwrap(),
-            carriers: instance_contract::Carriers::default(),
-            dry_run: false,
-        }
-    }
-
-    pub async fn send(&self, order: &StepCommand) {
-        let subject =
-            subject::step(SHARD, order.remediation_id, order.agent, &host(), &order.step_id, order.attempt);
-        self.bus.publish_once(&subject, order, Headers::new()).await.unwrap();
-    }
-
-    pub async fn result(&self, order: &StepCommand) -> ToolResult {
-        let kind = RecordKind::Result { step: order.step_id.clone(), attempt: order.attempt };
-        let subject = subject::record(SHARD, order.remediation_id, &kind);
-        let stream = instance_bus::topology::remediations(SHARD);
-        let stored =
-            eventually(SOON, || async { self.bus.last_in(&stream, subject.as_str()).await.unwrap() }).await;
-        ToolResult::decode(&stored.payload).unwrap()
-    }
-
-    pub async fn check(&self, order: &StepCommand, status: StepStatus, code: Option<&str>) -> ToolResult {
-        self.send(order).await;
-        let result = self.result(order).await;
-        assert_eq!((result.status, result.error_code.as_deref()), (status, code), "{result:?}");
-        assert_eq!((result.attempt, &result.step_id), (order.attempt, &order.step_id));
-        result
-    }
-
-    async fn ask<T: serde::de::DeserializeOwned>(
-        &self,
-        kind: AskKind,
-        question: &impl serde::Serialize,
-    ) -> T {
-        let subject = subject::ask(AgentKind::Config, &host(), kind);
-        let reply = self.bus.request(&subject, json(question), SOON).await.unwrap();
-        serde_json::from_slice(&reply.payload).unwrap()
-    }
-}
-
-pub fn host() -> HostName {
-    "db1".parse().unwrap()
-}
-
-fn settings(folder: &Path) -> AgentSettings {
-    AgentSettings { state_dir: folder.join("state"), fence_dir: folder.join("fence") }
-}
-
-/// The sample, with a deadline by the real clock.
-pub fn order(step: &str, attempt: u32) -> StepCommand {
-    let not_after = SystemClock.now() + jiff::SignedDuration::from_mins(5);
-    StepCommand { not_after, ..sample::order(step, attempt) }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_is_done_once_however_often_it_is_sent_and_over_restarts() {
@@ -184,15 +55,8 @@ async fn a_step_that_was_answered_but_not_settled_is_answered_the_same() {
     let order = order("config", 1);
     let result = fixture.check(&order, StepStatus::Success, None).await;
     // A second copy on another shard: the same attempt once more, as after a lost settlement.
-    let subject =
-        subject::step(Shard(0), order.remediation_id, order.agent, &host(), &order.step_id, order.attempt);
-    fixture.bus.publish_once(&subject, &order, Headers::new()).await.unwrap();
-    let kind = RecordKind::Result { step: order.step_id.clone(), attempt: order.attempt };
-    let answer = subject::record(Shard(0), order.remediation_id, &kind);
-    let stream = instance_bus::topology::remediations(Shard(0));
-    let stored =
-        eventually(SOON, || async { fixture.bus.last_in(&stream, answer.as_str()).await.unwrap() }).await;
-    assert_eq!(stored.json::<ToolResult>().unwrap(), result);
+    fixture.send_on(Shard(0), &order).await;
+    assert_eq!(fixture.result_on(Shard(0), &order).await, result);
     assert_eq!(fixture.agent.effects(), DONE);
     fixture.stop().await;
 }
@@ -201,42 +65,31 @@ async fn a_step_that_was_answered_but_not_settled_is_answered_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_verification_that_was_answered_before_holds_nobody_up() {
     let mut fixture = Fixture::new().await;
-    let (begun, has_begun) = std::sync::mpsc::channel();
-    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
     // What it waits for was true once, and never will be again.
-    fixture.agent.next(Behaviour::Run(Box::new(move || {
-        begun.send(()).unwrap();
-        may_go_on.recv_timeout(SOON * 2).unwrap();
-    })));
+    let mut held = HeldEffect::next_of(&fixture.agent);
     let promise = Verify { expect: Vec::new(), quiet: Vec::new(), quiet_seconds: 0 };
     let verify = StepCommand { action: Action::Verify(promise), ..order("verify", 1) };
     let kind = RecordKind::Result { step: verify.step_id.clone(), attempt: verify.attempt };
     let answer = subject::record(SHARD, verify.remediation_id, &kind);
     fixture.bus.publish_once(&answer, &"what was found then", Headers::new()).await.unwrap();
     fixture.send(&verify).await;
-    tokio::task::spawn_blocking(move || has_begun.recv_timeout(SOON).unwrap()).await.unwrap();
+    held.has_begun().await;
     // The next plan's step on the same instance.
     fixture.check(&order("config", 1), StepStatus::Success, None).await;
-    go_on.send(()).unwrap();
+    held.goes_on();
     fixture.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_that_comes_while_the_step_runs_gets_its_result() {
     let mut fixture = Fixture::new().await;
-    let (begun, has_begun) = std::sync::mpsc::channel();
-    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
-    let waits = move || {
-        begun.send(()).unwrap();
-        may_go_on.recv_timeout(SOON).unwrap();
-    };
-    fixture.agent.next(Behaviour::Run(Box::new(waits)));
+    let mut held = HeldEffect::next_of(&fixture.agent);
     fixture.send(&order("config", 1)).await;
-    tokio::task::spawn_blocking(move || has_begun.recv_timeout(SOON).unwrap()).await.unwrap();
+    held.has_begun().await;
     let told: ToolResult = fixture.ask(AskKind::Probe, &order("config", 1)).await;
     assert_eq!((told.status, told.error_code.as_deref()), (StepStatus::Unknown, Some("running")));
     fixture.send(&order("config", 2)).await;
-    go_on.send(()).unwrap();
+    held.goes_on();
     let (first, second) =
         (fixture.result(&order("config", 1)).await, fixture.result(&order("config", 2)).await);
     assert_eq!(first.status, StepStatus::Success);
@@ -248,19 +101,13 @@ async fn an_attempt_that_comes_while_the_step_runs_gets_its_result() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_finishes_the_step_in_hand() {
     let mut fixture = Fixture::new().await;
-    let (begun, has_begun) = std::sync::mpsc::channel();
-    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
-    let waits = move || {
-        begun.send(()).unwrap();
-        may_go_on.recv_timeout(SOON).unwrap();
-    };
-    fixture.agent.next(Behaviour::Run(Box::new(waits)));
+    let mut held = HeldEffect::next_of(&fixture.agent);
     fixture.send(&order("config", 1)).await;
-    tokio::task::spawn_blocking(move || has_begun.recv_timeout(SOON).unwrap()).await.unwrap();
+    held.has_begun().await;
     let (drain, process) = fixture.process.take().unwrap();
     drain.request();
     fixture.send(&order("after", 1)).await;
-    go_on.send(()).unwrap();
+    held.goes_on();
     process.await.unwrap().unwrap();
     assert_eq!(fixture.result(&order("config", 1)).await.status, StepStatus::Success);
     assert_eq!(fixture.agent.effects(), DONE);
@@ -305,11 +152,7 @@ async fn what_nobody_can_read_goes_to_the_dead_letters() {
     };
     fixture.bus.publish_once(&on("garbage"), &"no step command", Headers::new()).await.unwrap();
     fixture.bus.publish_once(&on("another"), &order, Headers::new()).await.unwrap();
-    let letters = eventually(SOON, || async {
-        let letters = fixture.bus.dead_letters().await.unwrap();
-        (letters.len() == 2).then_some(letters)
-    })
-    .await;
+    let letters = fixture.dead_letters(2).await;
     let reasons: Vec<&str> = letters.iter().map(|letter| letter.reason.split(':').next().unwrap()).collect();
     assert!(reasons.contains(&"unreadable") && reasons.contains(&"refused"), "{reasons:?}");
     assert!(fixture.agent.effects().is_empty());

@@ -3,31 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-use instance_agent::{
-    Prepared,
-    ledger::{Folder, Intent, Ledger, LedgerError, State},
-};
-use instance_contract::{Action, AgentKind, RestartInstance, StepCommand};
+mod intents; // Steps whose intent goes into a ledger.
+
+use instance_agent::ledger::{Folder, Ledger, State};
 use instance_testkit::{Fault, MemoryDisk};
-use jiff::Timestamp;
+use intents::{NOW, begin, order};
 
-const NOW: Timestamp = Timestamp::constant(1_790_000_000, 0);
 const EIO: i32 = 5;
-
-fn order(step: &str) -> StepCommand {
-    let restart = Action::Restart(RestartInstance::default());
-    StepCommand { step_id: step.parse().unwrap(), ..instance_testkit::order(AgentKind::Restart, &restart) }
-}
-
-fn begin(ledger: &Ledger, step: &str) -> Result<(), LedgerError> {
-    let prepared = Prepared {
-        before: "running".to_owned(),
-        wanted: "restarted".to_owned(),
-        already: false,
-        material: serde_json::Value::Null,
-    };
-    ledger.intend(Intent { order: order(step), prepared, at: NOW })
-}
 
 /// What a process does from its start to its second step; how many were begun, and what stopped it.
 fn life(disk: &MemoryDisk) -> (Vec<&'static str>, Option<String>) {

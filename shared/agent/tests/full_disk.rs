@@ -5,32 +5,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+mod intents; // Steps whose intent goes into a ledger.
+
 use std::{io::ErrorKind, path::Path};
 
-use instance_agent::{
-    Prepared,
-    ledger::{Folder, Intent, Ledger, LedgerError, State},
-};
-use instance_contract::{Action, AgentKind, RestartInstance, StepCommand};
+use instance_agent::ledger::{Folder, Ledger, LedgerError, State};
 use instance_testkit::SmallDisk;
-use jiff::Timestamp;
-
-const NOW: Timestamp = Timestamp::constant(1_790_000_000, 0);
-
-fn order(step: &str) -> StepCommand {
-    let restart = Action::Restart(RestartInstance::default());
-    StepCommand { step_id: step.parse().unwrap(), ..instance_testkit::order(AgentKind::Restart, &restart) }
-}
-
-fn begin(ledger: &Ledger, step: &str) -> Result<(), LedgerError> {
-    let prepared = Prepared {
-        before: "running".to_owned(),
-        wanted: "restarted".to_owned(),
-        already: false,
-        material: serde_json::Value::Null,
-    };
-    ledger.intend(Intent { order: order(step), prepared, at: NOW })
-}
+use intents::{NOW, begin, order};
 
 fn state(ledger: &Ledger, step: &str) -> State {
     ledger.state(&order(step).key()).unwrap()

@@ -1,43 +1,18 @@
 //! One trace from the publisher to the handler, and no inbox in it.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+mod kept; // The spans that a test makes.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use instance_bus::{DeadLetterReason, Headers};
 use instance_contract::{AgentKind, AskKind, RemediationId, Shard, subject, subject::RecordKind};
 use instance_testkit::NatsServer;
-use opentelemetry::trace::{SpanKind, TracerProvider as _};
-use opentelemetry_sdk::{
-    error::OTelSdkResult,
-    propagation::TraceContextPropagator,
-    trace::{SdkTracerProvider, SpanData, SpanExporter},
-};
+use kept::Kept;
+use opentelemetry::trace::SpanKind;
+use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::SpanData};
 use serde_json::json;
 use tracing::Instrument as _;
-use tracing_subscriber::layer::SubscriberExt as _;
-
-#[derive(Debug, Clone, Default)]
-struct Kept(Arc<Mutex<Vec<SpanData>>>);
-
-impl SpanExporter for Kept {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        self.0.lock().expect("no test panics while it holds the spans").extend(batch);
-        Ok(())
-    }
-}
-
-impl Kept {
-    fn named(&self, name: &str) -> SpanData {
-        let spans = self.0.lock().expect("no test panics while it holds the spans");
-        let found = spans.iter().rfind(|span| span.name == name).cloned();
-        found.unwrap_or_else(|| {
-            panic!("{name} is not among {:?}", spans.iter().map(|s| &s.name).collect::<Vec<_>>())
-        })
-    }
-}
 
 fn attribute(span: &SpanData, key: &str) -> Option<String> {
     span.attributes.iter().find(|pair| pair.key.as_str() == key).map(|pair| pair.value.to_string())
@@ -45,11 +20,7 @@ fn attribute(span: &SpanData, key: &str) -> Option<String> {
 
 #[tokio::test]
 async fn a_trace_goes_from_publisher_to_handler_and_names_no_inbox() {
-    let kept = Kept::default();
-    let provider = SdkTracerProvider::builder().with_simple_exporter(kept.clone()).build();
-    opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
-    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
-    let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    let (kept, _default) = Kept::of_this_thread();
 
     let server = NatsServer::start();
     let bus = instance_testkit::bus(&server).await;
@@ -133,7 +104,7 @@ async fn a_trace_goes_from_publisher_to_handler_and_names_no_inbox() {
     assert_ne!(replayed.span_context.trace_id(), publish.span_context.trace_id());
     assert_eq!(replayed.links[0].span_context.span_id(), publish.span_context.span_id());
 
-    for span in kept.0.lock().unwrap().iter() {
+    for span in kept.all() {
         let text = format!("{} {:?}", span.name, span.attributes);
         assert!(!text.contains("_INBOX") && !text.contains("$JS.ACK"), "{text}");
     }

@@ -1,49 +1,18 @@
 //! Where handling a message is only linked to its creation. In a program of its own: the switch is the process's.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+mod kept; // The spans that a test makes.
+
+use std::time::Duration;
 
 use instance_bus::Headers;
 use instance_contract::{AgentKind, Attempt, RemediationId, Shard, subject};
 use instance_testkit::NatsServer;
-use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_sdk::{
-    error::OTelSdkResult,
-    propagation::TraceContextPropagator,
-    trace::{SdkTracerProvider, SpanData, SpanExporter},
-};
+use kept::Kept;
 use serde_json::json;
-use tracing_subscriber::layer::SubscriberExt as _;
-
-#[derive(Debug, Clone, Default)]
-struct Kept(Arc<Mutex<Vec<SpanData>>>);
-
-impl SpanExporter for Kept {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        self.0.lock().expect("no test panics while it holds the spans").extend(batch);
-        Ok(())
-    }
-}
-
-impl Kept {
-    fn named(&self, name: &str) -> SpanData {
-        let spans = self.0.lock().expect("no test panics while it holds the spans");
-        let found = spans.iter().rfind(|span| span.name == name).cloned();
-        found.unwrap_or_else(|| {
-            panic!("{name} is not among {:?}", spans.iter().map(|s| &s.name).collect::<Vec<_>>())
-        })
-    }
-}
 
 #[tokio::test]
 async fn where_handling_is_only_linked_it_is_a_trace_of_its_own() {
-    let kept = Kept::default();
-    let provider = SdkTracerProvider::builder().with_simple_exporter(kept.clone()).build();
-    opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
-    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
-    let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    let (kept, _default) = Kept::of_this_thread();
     let server = NatsServer::start();
     let bus = instance_testkit::bus(&server).await;
     let host = "db1".parse().unwrap();

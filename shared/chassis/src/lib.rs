@@ -48,6 +48,7 @@ mod health;
 mod host;
 mod lifecycle;
 mod mutant;
+mod named_file;
 mod notify;
 mod readiness;
 mod settings;
@@ -62,6 +63,7 @@ pub use crate::drain::Drain;
 #[cfg(feature = "mutants")]
 pub use crate::mutant::chosen_mutant;
 pub use crate::mutant::mutant;
+pub use crate::named_file::{UnreadableFile, named_file, text_of};
 pub use crate::readiness::Readiness;
 pub use crate::service::{Configured, Service};
 pub use crate::settings::{Fault, Faults, check_file};

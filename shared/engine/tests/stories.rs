@@ -7,18 +7,17 @@ mod force; // Before an instance is killed.
 mod replays; // What a replay compares.
 mod rules; // One story for each rule.
 
-use desk::{Desk, command, dry, failed, graph, priority, refused, succeeded, transient, undone, unknown};
+use desk::{
+    Desk, but_for, command, dry, failed, graph, priority, refused, succeeded, transient, undone, unknown,
+};
 use instance_contract::{AnswerStatus, OverallStatus, StepStatus, Verdict};
 
 #[test]
 fn a_config_change_with_a_restart_ends_in_success_after_approval() {
-    let mut desk = Desk::new();
-    desk.arrives(command(1, "PROD"));
-    desk.run(succeeded);
+    let mut desk = Desk::new().asked();
     assert_eq!(desk.answers(), [AnswerStatus::Accepted]);
     assert_eq!(desk.sent(), [] as [&str; 0], "nothing is touched before the approval");
-    desk.approves(1, Verdict::Granted);
-    desk.run(succeeded);
+    desk.approves_and_runs(1);
     assert_eq!(desk.sent(), ["config.1", "restart.1", "verify.1"]);
     let trace = desk.ended(1);
     assert_eq!(trace.overall_status, OverallStatus::Success);
@@ -28,9 +27,7 @@ fn a_config_change_with_a_restart_ends_in_success_after_approval() {
 
 #[test]
 fn an_unanswered_approval_means_no() {
-    let mut desk = Desk::new();
-    desk.arrives(command(1, "PROD"));
-    desk.run(succeeded);
+    let mut desk = Desk::new().asked();
     desk.run_to_the_end(succeeded);
     assert_eq!(desk.ended(1).overall_status, OverallStatus::Expired);
     assert!(desk.sent().is_empty());
@@ -39,9 +36,7 @@ fn an_unanswered_approval_means_no() {
 #[test]
 fn a_denied_approval_and_one_for_another_digest_refuse() {
     for verdict in [Verdict::Denied, Verdict::Granted] {
-        let mut desk = Desk::new();
-        desk.arrives(command(1, "PROD"));
-        desk.run(succeeded);
+        let mut desk = Desk::new().asked();
         desk.approves_other_digest(1, verdict);
         desk.run(succeeded);
         assert_eq!(desk.ended(1).overall_status, OverallStatus::Refused);
@@ -53,11 +48,7 @@ fn a_denied_approval_and_one_for_another_digest_refuse() {
 fn a_failed_restart_takes_the_configuration_back_and_brings_the_instance_up() {
     let mut desk = Desk::without_approvals();
     desk.arrives(command(1, "PROD"));
-    desk.run(|step| match step.step_id.as_str() {
-        "restart" => failed(step),
-        id if id.ends_with("-undo") => undone(step),
-        _ => succeeded(step),
-    });
+    desk.run(but_for("restart", failed));
     assert_eq!(desk.sent(), ["config.1", "restart.1", "config-undo.1", "restart-undo.1"]);
     let trace = desk.ended(1);
     assert_eq!(trace.overall_status, OverallStatus::Undone);
@@ -108,11 +99,7 @@ fn transient_failures_are_tried_three_times_with_growing_waits_and_unknown_is_pr
 fn a_failed_verification_is_the_failure_of_the_last_step() {
     let mut desk = Desk::without_approvals();
     desk.arrives(command(1, "PROD"));
-    desk.run(|step| match step.step_id.as_str() {
-        "verify" => failed(step),
-        id if id.ends_with("-undo") => undone(step),
-        _ => succeeded(step),
-    });
+    desk.run(but_for("verify", failed));
     let trace = desk.ended(1);
     assert_eq!(trace.overall_status, OverallStatus::Undone);
     assert!(!trace.verification.unwrap().held);
@@ -136,11 +123,7 @@ fn independent_steps_run_side_by_side_and_grandchildren_of_a_failure_are_skipped
 fn what_was_done_last_is_taken_back_first() {
     let mut desk = Desk::without_approvals();
     desk.arrives(graph(1, "PROD", &[("a", &[]), ("b", &["a"]), ("c", &["b"])]));
-    desk.run(|step| match step.step_id.as_str() {
-        "c" => failed(step),
-        id if id.ends_with("-undo") => undone(step),
-        _ => succeeded(step),
-    });
+    desk.run(but_for("c", failed));
     assert_eq!(desk.sent(), ["a.1", "b.1", "c.1", "b-undo.1", "a-undo.1"]);
     assert_eq!(desk.ended(1).overall_status, OverallStatus::Undone);
 }
@@ -157,8 +140,7 @@ fn one_instance_runs_one_remediation_at_a_time_the_urgent_first_and_others_side_
     desk.run(succeeded);
     assert_eq!(desk.places(), [0, 1, 2, 0, 0]);
     for number in [4, 5, 1, 2, 3] {
-        desk.approves(number, Verdict::Granted);
-        desk.run(succeeded);
+        desk.approves_and_runs(number);
         assert_eq!(desk.ended(number).overall_status, OverallStatus::Success);
     }
 }
@@ -196,9 +178,7 @@ fn an_urgent_command_that_overtakes_one_without_a_plan_makes_no_token_stale() {
 
 #[test]
 fn a_repeated_command_is_done_once_and_one_with_other_bytes_is_refused() {
-    let mut desk = Desk::new();
-    desk.arrives(command(1, "PROD"));
-    desk.run(succeeded);
+    let mut desk = Desk::new().asked();
     desk.arrives(command(1, "PROD"));
     desk.arrives(priority(command(1, "PROD"), "critical"));
     desk.run(succeeded);

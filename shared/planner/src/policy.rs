@@ -1,6 +1,7 @@
 //! The rules of the house: who may ask for what, when, how often, and what a person must agree to.
 
 mod asker;
+mod setting; // As settings name it.
 mod window;
 
 use instance_contract::{Action, Carriers, Fault, Faults, InstanceName, Tool};
@@ -178,16 +179,6 @@ impl Policy {
         faults.extend(asker::faults(&self.askers));
         faults.extend(asker::faults_of_approvers(&self.approvers));
         if faults.is_empty() { Ok(self) } else { Err(PolicyError::Invalid(Faults(faults))) }
-    }
-
-    /// As it may stand in settings: what carries Instance is said once, to all services alike.
-    pub fn without_carriers(self) -> Result<Self, PolicyError> {
-        let rule = "is no key of the policy: set it before the first table, in the settings of every service";
-        if self.carriers.is_empty() {
-            Ok(self)
-        } else {
-            Err(PolicyError::Invalid(Faults::one("carriers", self.carriers.0.join(", "), rule)))
-        }
     }
 
     /// As text for the remediation log, so that a replay needs nothing else.

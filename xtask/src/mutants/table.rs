@@ -37,7 +37,7 @@ const NOT_RENEWED: Check = router("owners::an_owner_that_could_not_renew");
 const JUDGED_AGAIN: Check = Check::TestsOf {
     package: "instance-engine",
     name: "stories",
-    filter: "rules::a_plan_that_was_made_before_its_turn",
+    filter: "rules::turns::a_plan_that_was_made_before_its_turn",
 };
 /// A router that has been followed, and believes in its lease.
 const FOLLOWED: Check = router("owners::an_owner_that_was_followed");

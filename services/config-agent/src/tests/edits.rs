@@ -21,6 +21,19 @@ fn check(section: &str, name: &str, value: &str, expected: Option<&str>, outcome
     tell(CPF, &Wanted::from(&wanted), outcome);
 }
 
+/// The file holds it, and the catalogue does not: whatever the value, nobody can check it.
+fn nobody_knows_mystery(value: &str) {
+    check(
+        "config",
+        "mystery",
+        value,
+        None,
+        &expect![[r"
+            [config] mystery is in the file but not in the catalogue, so its value cannot be checked; allow_unknown in the command and allow_unknown_parameters in the policy of the router allow it (unknown_parameter); refused
+        "]],
+    );
+}
+
 fn tell(cpf: &[u8], wanted: &Wanted, outcome: &Expect) {
     let text = match edit(&Document::parse(cpf), wanted) {
         Ok(edit) => {
@@ -75,15 +88,7 @@ fn what_is_only_written_to_the_file_says_so() {
             warning: [config] locksiz is written to the file only: a running instance takes it up at its next start or by a CPF merge
         "]],
     );
-    check(
-        "config",
-        "mystery",
-        "2",
-        None,
-        &expect![[r"
-            [config] mystery is in the file but not in the catalogue, so its value cannot be checked; allow_unknown in the command and allow_unknown_parameters in the policy of the router allow it (unknown_parameter); refused
-        "]],
-    );
+    nobody_knows_mystery("2");
     check(
         "Databases",
         "USER",
@@ -256,24 +261,8 @@ fn a_value_that_iris_would_not_take_is_refused() {
         value "" of [config] MaxServers must be a whole number from 0 to 254 (invalid_value); refused
     "#]],
     );
-    check(
-        "config",
-        "mystery",
-        "1\n[Actions]",
-        None,
-        &expect![[r"
-            [config] mystery is in the file but not in the catalogue, so its value cannot be checked; allow_unknown in the command and allow_unknown_parameters in the policy of the router allow it (unknown_parameter); refused
-        "]],
-    );
-    check(
-        "config",
-        "mystery",
-        "1\0",
-        None,
-        &expect![[r"
-            [config] mystery is in the file but not in the catalogue, so its value cannot be checked; allow_unknown in the command and allow_unknown_parameters in the policy of the router allow it (unknown_parameter); refused
-        "]],
-    );
+    nobody_knows_mystery("1\n[Actions]");
+    nobody_knows_mystery("1\0");
     check(
         "config",
         "globals",

@@ -53,6 +53,18 @@ async fn told(desk: &Desk, shard: Shard) -> Vec<AuditRecord> {
     .await
 }
 
+/// What the trail of shard 0 tells of these kinds, once there are as many.
+async fn notices(desk: &Desk, about: &[AuditKind], many: usize) -> Vec<AuditEntry> {
+    eventually(Duration::from_secs(30), || async {
+        let (records, defects) = trail(desk, Shard(0)).await;
+        assert!(defects.is_empty(), "{defects:?}");
+        let entries = records.into_iter().map(|record| record.entry);
+        let found: Vec<AuditEntry> = entries.filter(|entry| about.contains(&entry.kind)).collect();
+        (found.len() >= many).then_some(found)
+    })
+    .await
+}
+
 async fn shard_of(desk: &Desk, answer: &instance_contract::CommandAnswer) -> Shard {
     let messages = desk.bus.find_remediation(answer.remediation_id.unwrap()).await.unwrap();
     subject::parse_record(&messages[0].subject).unwrap().0
@@ -113,16 +125,8 @@ async fn halts_and_dead_letters_are_told_once_with_who_and_why() {
     let desk = Desk::new().await;
     desk.bus.halt("the operator", "a storm").await.unwrap();
     desk.bus.lift_halt("another operator").await.unwrap();
-    let notices = async |many: usize| {
-        let about = [AuditKind::Halted, AuditKind::Resumed, AuditKind::DeadLetter];
-        let records = eventually(Duration::from_secs(30), || async {
-            let (records, defects) = trail(&desk, Shard(0)).await;
-            assert!(defects.is_empty(), "{defects:?}");
-            let of_them = |record: &AuditRecord| about.contains(&record.entry.kind);
-            let found: Vec<AuditRecord> = records.into_iter().filter(of_them).collect();
-            (found.len() >= many).then_some(found)
-        });
-        records.await.into_iter().map(|record| record.entry).collect::<Vec<_>>()
+    let notices = async |many| {
+        notices(&desk, &[AuditKind::Halted, AuditKind::Resumed, AuditKind::DeadLetter], many).await
     };
     let router = desk.router("a");
     let told = notices(2).await;
@@ -149,16 +153,8 @@ async fn what_was_decided_about_incidents_is_told_once_with_who_why_digest_and_t
     let alert = TestIncident::new("(none)", None, 2, "an alert", at);
     // What was decided while no router ran is told too.
     incident.call_a_person(&desk.bus).await;
-    let notices = async |many: usize| {
-        let about = [AuditKind::Found, AuditKind::Acknowledged, AuditKind::Closed];
-        let records = eventually(Duration::from_secs(30), || async {
-            let (records, defects) = trail(&desk, Shard(0)).await;
-            assert!(defects.is_empty(), "{defects:?}");
-            let of_them = |record: &AuditRecord| about.contains(&record.entry.kind);
-            let found: Vec<AuditRecord> = records.into_iter().filter(of_them).collect();
-            (found.len() >= many).then_some(found)
-        });
-        records.await.into_iter().map(|record| record.entry).collect::<Vec<_>>()
+    let notices = async |many| {
+        notices(&desk, &[AuditKind::Found, AuditKind::Acknowledged, AuditKind::Closed], many).await
     };
     let router = desk.router("a");
     notices(1).await;

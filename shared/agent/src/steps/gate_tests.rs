@@ -8,7 +8,7 @@ use super::{
     tests::{DONE, Fixture, NONE, Outside, order},
     *,
 };
-use crate::{counting_agent::Behaviour, ledger::Folder};
+use crate::counting_agent::Behaviour;
 
 /// What the ledger's file says by itself: the names of its records, in order.
 fn records(state: &std::path::Path) -> Vec<String> {
@@ -47,12 +47,8 @@ impl Surroundings for SlowToLook {
 #[test]
 fn the_time_is_looked_at_again_directly_before_the_effect() {
     let fixture = Fixture::new();
-    let ledger =
-        Ledger::open(Folder::open(&fixture.folder.path().join("another")).unwrap(), crate::sample::NOW)
-            .unwrap();
-    let fence = Fence::open(fixture.folder.path().join("fence")).unwrap();
     let slow = SlowToLook(fixture.outside.clone());
-    let steps = Steps::new(fixture.agent.clone(), ledger, fence, Box::new(slow), "db1".parse().unwrap());
+    let steps = fixture.steps_in("another", Box::new(slow));
     let result = steps.carry_out(&order(1)).unwrap();
     assert_eq!((result.status, result.error_code.as_deref()), (StepStatus::Refused, Some("expired")));
     assert_eq!(fixture.agent.effects(), NONE);

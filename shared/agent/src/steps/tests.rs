@@ -1,100 +1,20 @@
 //! Every way a step command can come and go wrong, with an agent whose effects are counted.
 
+mod crashes;
+mod fixture;
+mod undoing;
+
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
 
-use instance_clock::MockClock;
 use instance_contract::{StepStatus, Verify};
 use jiff::SignedDuration;
 
+pub use self::fixture::{DONE, Fixture, NONE, Outside, UNDONE, order, undo};
 use super::*;
-use crate::{
-    counting_agent::{Behaviour, CountingAgent},
-    ledger::Folder,
-    sample,
-};
-
-#[derive(Debug, Clone)]
-pub struct Outside {
-    pub clock: Arc<MockClock>,
-    pub halted: Arc<AtomicBool>,
-}
-
-impl Surroundings for Outside {
-    fn clock(&self) -> &dyn Clock {
-        &*self.clock
-    }
-
-    fn is_halted(&self, _: Duration) -> bool {
-        self.halted.load(Ordering::SeqCst)
-    }
-}
-
-pub struct Fixture {
-    pub folder: tempfile::TempDir,
-    pub agent: CountingAgent,
-    pub outside: Outside,
-    steps: Option<Steps<CountingAgent>>,
-}
-
-impl Fixture {
-    pub fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let outside = Outside { clock: Arc::new(MockClock::new(sample::NOW)), halted: Arc::default() };
-        let agent = CountingAgent::new(folder.path());
-        let mut fixture = Self { agent, folder, outside, steps: None };
-        fixture.restart();
-        fixture
-    }
-
-    /// The process ends and a new one reads the ledger from the disk.
-    pub fn restart(&mut self) {
-        self.steps = None;
-        let ledger = self.ledger();
-        let fence = Fence::open(self.folder.path().join("fence")).unwrap();
-        let surroundings = Box::new(self.outside.clone());
-        let steps = Steps::new(self.agent.clone(), ledger, fence, surroundings, "db1".parse().unwrap());
-        self.steps = Some(steps);
-    }
-
-    fn ledger(&self) -> Ledger {
-        Ledger::open(Folder::open(&self.folder.path().join("state")).unwrap(), sample::NOW).unwrap()
-    }
-
-    /// A process that died directly after it had written the intent.
-    fn crash_after_intent(&mut self, order: &StepCommand, before: &str, wanted: &str) {
-        self.steps = None;
-        let prepared = sample::prepared(before, wanted);
-        self.ledger().intend(Intent { order: order.clone(), prepared, at: sample::NOW }).unwrap();
-        self.restart();
-    }
-
-    pub fn carry_out(&self, order: &StepCommand) -> ToolResult {
-        self.steps.as_ref().unwrap().carry_out(order).unwrap()
-    }
-
-    fn tell(&self, order: &StepCommand) -> ToolResult {
-        self.steps.as_ref().unwrap().tell(order).unwrap()
-    }
-
-    #[track_caller]
-    pub fn check(&self, order: &StepCommand, status: StepStatus, code: Option<&str>, effects: &[&str]) {
-        let result = self.carry_out(order);
-        assert_eq!((result.status, result.error_code.as_deref()), (status, code), "{result:?}");
-        assert_eq!(self.agent.effects(), effects);
-        assert_eq!(result.attempt, order.attempt);
-    }
-}
-
-pub fn order(attempt: u32) -> StepCommand {
-    sample::order("config", attempt)
-}
-
-pub const DONE: &[&str] = &["256 -> 512"];
-pub const UNDONE: &[&str] = &["256 -> 512", "512 -> 256"];
-pub const NONE: &[&str] = &[];
+use crate::{counting_agent::Behaviour, sample};
 
 #[test]
 fn a_repetition_is_answered_from_the_ledger_whatever_token_time_and_halt_say() {
@@ -116,7 +36,7 @@ fn a_repetition_is_answered_from_the_ledger_whatever_token_time_and_halt_say() {
 fn the_intent_stands_in_the_ledger_before_the_effect() {
     // That what the ledger has acknowledged outlives a power cut is shown under `ledger`.
     let fixture = Fixture::new();
-    for (order, effects) in [(order(1), DONE), (sample::undo_order("config", 1), UNDONE)] {
+    for (order, effects) in [(order(1), DONE), (undo(1), UNDONE)] {
         let ledger = fixture.folder.path().join("state/ledger");
         let key = format!("\"step_id\":\"{}\"", order.step_id);
         let looked = Arc::new(AtomicBool::new(false));
@@ -139,44 +59,6 @@ fn one_key_cannot_be_used_for_two_commands() {
     let mut other = order(2);
     other.instance = "TEST".parse().unwrap();
     fixture.check(&other, StepStatus::Refused, Some("equivocation"), DONE);
-}
-
-#[test]
-fn a_crash_between_intent_and_effect_leads_to_one_effect() {
-    let mut fixture = Fixture::new();
-    fixture.crash_after_intent(&order(1), "256", "512");
-    fixture.check(&order(1), StepStatus::Success, None, DONE);
-    fixture.check(&order(2), StepStatus::Success, None, DONE);
-}
-
-#[test]
-fn a_crash_after_the_effect_leads_to_no_second_one() {
-    let mut fixture = Fixture::new();
-    fixture.agent.set("512");
-    fixture.crash_after_intent(&order(1), "256", "512");
-    fixture.check(&order(2), StepStatus::Success, None, NONE);
-    fixture.check(&sample::undo_order("config", 1), StepStatus::Undone, None, &["512 -> 256"]);
-}
-
-#[test]
-fn somebody_else_s_change_after_a_crash_is_not_touched() {
-    let mut fixture = Fixture::new();
-    fixture.agent.set("777");
-    fixture.crash_after_intent(&order(1), "256", "512");
-    fixture.check(&order(1), StepStatus::Unknown, Some("conflict"), NONE);
-    assert!(fixture.carry_out(&order(1)).requires_user_action);
-    fixture.check(&sample::undo_order("config", 1), StepStatus::Unknown, Some("conflict"), NONE);
-}
-
-#[test]
-fn a_crashed_step_that_may_not_go_on_ends_unchanged() {
-    let mut fixture = Fixture::new();
-    fixture.crash_after_intent(&order(1), "256", "512");
-    fixture.outside.halted.store(true, Ordering::SeqCst);
-    fixture.check(&order(1), StepStatus::Refused, Some("halted"), NONE);
-    fixture.outside.halted.store(false, Ordering::SeqCst);
-    fixture.check(&order(1), StepStatus::Refused, Some("halted"), NONE);
-    fixture.check(&order(2), StepStatus::Success, None, DONE);
 }
 
 #[test]
@@ -206,9 +88,9 @@ fn an_agent_that_was_started_with_dry_run_changes_nothing() {
     let mut fixture = Fixture::new();
     let self_guard =
         SelfGuard::new(instance_contract::Carriers::default(), "db1".parse().unwrap()).of_dry_run(true);
-    fixture.steps = fixture.steps.map(|steps| steps.guarded_by(self_guard));
+    fixture.is_guarded_by(self_guard);
     fixture.check(&order(1), StepStatus::Refused, Some("dry_run"), NONE);
-    assert_eq!(fixture.steps.as_ref().unwrap().state(&order(1)).unwrap(), State::Nothing, "no intent");
+    assert_eq!(fixture.steps().state(&order(1)).unwrap(), State::Nothing, "no intent");
 }
 
 /// The second of three layers: a router that knows nothing of it has sent the step, and the agent would do it.
@@ -217,9 +99,9 @@ fn what_carries_instance_is_left_alone_by_the_loop() {
     let mut fixture = Fixture::new();
     let carriers = instance_contract::Carriers(vec!["PROD".to_owned()]);
     let self_guard = SelfGuard::new(carriers, "db1".parse().unwrap());
-    fixture.steps = fixture.steps.map(|steps| steps.guarded_by(self_guard));
+    fixture.is_guarded_by(self_guard);
     fixture.check(&order(1), StepStatus::Refused, Some("carries_instance"), NONE);
-    assert_eq!(fixture.steps.as_ref().unwrap().state(&order(1)).unwrap(), State::Nothing, "no intent");
+    assert_eq!(fixture.steps().state(&order(1)).unwrap(), State::Nothing, "no intent");
     fixture.crash_after_intent(&order(2), "256", "512");
     fixture.check(&order(2), StepStatus::Success, None, DONE);
 }
@@ -267,11 +149,8 @@ impl Surroundings for Late {
 fn a_halt_and_the_end_of_the_time_count_up_to_the_effect() {
     for (comes, code) in [(Comes::Halt, "halted"), (Comes::TheEnd, "expired")] {
         let fixture = Fixture::new();
-        let state = fixture.folder.path().join("state of another");
-        let ledger = Ledger::open(Folder::open(&state).unwrap(), sample::NOW).unwrap();
-        let fence = Fence::open(fixture.folder.path().join("fence")).unwrap();
         let late = Late { looks: 0.into(), outside: fixture.outside.clone(), comes };
-        let steps = Steps::new(fixture.agent.clone(), ledger, fence, Box::new(late), "db1".parse().unwrap());
+        let steps = fixture.steps_in("state of another", Box::new(late));
         let result = steps.carry_out(&order(1)).unwrap();
         assert_eq!((result.status, result.error_code.as_deref()), (StepStatus::Refused, Some(code)));
         assert_eq!(fixture.agent.effects(), NONE);
@@ -286,7 +165,7 @@ fn already_as_wanted_is_success_and_nothing_to_undo() {
     let result = fixture.carry_out(&order(1));
     assert!(result.changes_applied["cpf [config] globals"].validated);
     assert!(!result.rollback_available);
-    fixture.check(&sample::undo_order("config", 1), StepStatus::Success, None, NONE);
+    fixture.check(&undo(1), StepStatus::Success, None, NONE);
     assert_eq!(fixture.agent.value(), "512");
 }
 
@@ -303,97 +182,11 @@ fn transient_is_final_for_the_attempt_and_permanent_for_the_step() {
 }
 
 #[test]
-fn an_unknown_outcome_is_probed_by_the_next_attempt_and_never_repeated() {
-    let fixture = Fixture::new();
-    fixture.agent.next(Behaviour::FailAfter(Failure::unknown("io", "the answer was lost")));
-    fixture.check(&order(1), StepStatus::Unknown, Some("io"), DONE);
-    fixture.check(&order(1), StepStatus::Unknown, Some("io"), DONE);
-    fixture.check(&order(2), StepStatus::Success, None, DONE);
-    fixture.check(&sample::undo_order("config", 1), StepStatus::Undone, None, UNDONE);
-}
-
-#[test]
-fn an_unknown_outcome_is_undone_when_it_was_an_effect_and_left_when_not() {
-    for (behaviour, status, effects) in [
-        (Behaviour::FailAfter(Failure::unknown("io", "lost")), StepStatus::Undone, UNDONE),
-        (Behaviour::FailBefore(Failure::unknown("io", "lost")), StepStatus::Success, NONE),
-    ] {
-        let fixture = Fixture::new();
-        fixture.agent.next(behaviour);
-        assert_eq!(fixture.carry_out(&order(1)).status, StepStatus::Unknown);
-        fixture.check(&sample::undo_order("config", 1), status, None, effects);
-        assert_eq!(fixture.agent.value(), "256");
-        fixture.check(&order(2), StepStatus::Refused, Some("taken_back"), effects);
-    }
-}
-
-#[test]
-fn an_undo_restores_once_and_closes_the_step() {
-    let mut fixture = Fixture::new();
-    fixture.check(&order(1), StepStatus::Success, None, DONE);
-    fixture.check(&sample::undo_order("config", 1), StepStatus::Undone, None, UNDONE);
-    fixture.restart();
-    fixture.check(&sample::undo_order("config", 2), StepStatus::Undone, None, UNDONE);
-    fixture.check(&order(1), StepStatus::Success, None, UNDONE);
-    assert_eq!(fixture.agent.value(), "256");
-}
-
-#[test]
-fn a_step_that_was_never_begun_is_undone_by_never_beginning() {
-    let fixture = Fixture::new();
-    fixture.check(&sample::undo_order("config", 1), StepStatus::Success, None, NONE);
-    fixture.check(&order(1), StepStatus::Refused, Some("taken_back"), NONE);
-}
-
-#[test]
-fn a_crash_inside_an_undo_is_finished_or_found_finished() {
-    for (found, effects) in [("512", UNDONE), ("256", DONE)] {
-        let mut fixture = Fixture::new();
-        fixture.check(&order(1), StepStatus::Success, None, DONE);
-        fixture.agent.set(found);
-        fixture.crash_after_intent(&sample::undo_order("config", 1), "256", "512");
-        fixture.check(&sample::undo_order("config", 1), StepStatus::Undone, None, effects);
-        assert_eq!(fixture.agent.value(), "256");
-    }
-}
-
-#[test]
-fn an_undo_that_cannot_be_done_calls_a_person() {
-    let fixture = Fixture::new();
-    fixture.check(&order(1), StepStatus::Success, None, DONE);
-    fixture.agent.set("900");
-    fixture.check(&sample::undo_order("config", 1), StepStatus::Failure, Some("foreign_change"), DONE);
-    assert!(fixture.carry_out(&sample::undo_order("config", 1)).requires_user_action);
-}
-
-#[test]
-fn what_was_told_about_an_unbegun_attempt_binds_it() {
-    let fixture = Fixture::new();
-    assert_eq!(fixture.tell(&order(1)).error_code.as_deref(), Some("not_done"));
-    fixture.check(&order(1), StepStatus::Failure, Some("not_done"), NONE);
-    fixture.check(&order(2), StepStatus::Success, None, DONE);
-}
-
-#[test]
-fn a_question_after_a_crash_is_answered_from_the_world() {
-    for (found, status) in
-        [("512", StepStatus::Success), ("256", StepStatus::Failure), ("9", StepStatus::Unknown)]
-    {
-        let mut fixture = Fixture::new();
-        fixture.agent.set(found);
-        fixture.crash_after_intent(&order(1), "256", "512");
-        assert_eq!(fixture.tell(&order(1)).status, status);
-        assert_eq!(fixture.carry_out(&order(1)).status, status);
-        assert_eq!(fixture.agent.effects(), NONE);
-    }
-}
-
-#[test]
 fn who_joins_a_running_attempt_is_bound_by_its_result() {
     let fixture = Fixture::new();
     fixture.agent.next(Behaviour::FailBefore(Failure::transient("disk_full", "no room")));
     let first = fixture.carry_out(&order(1));
-    let joined = fixture.steps.as_ref().unwrap().join(&order(2), first.clone()).unwrap();
+    let joined = fixture.steps().join(&order(2), first.clone()).unwrap();
     assert_eq!(joined, ToolResult { attempt: order(2).attempt, ..first });
     fixture.check(&order(2), StepStatus::Failure, Some("disk_full"), NONE);
     fixture.check(&order(3), StepStatus::Success, None, DONE);
@@ -417,7 +210,7 @@ fn a_verification_is_made_anew_for_every_attempt_and_leaves_no_intent() {
 #[test]
 fn an_instance_that_another_agent_acts_on_is_waited_for_and_then_left() {
     let fixture = Fixture::new();
-    let fence = Fence::open(fixture.folder.path().join("fence")).unwrap();
+    let fence = fixture.fence();
     let guard = fence.lock(&"PROD".parse().unwrap(), &|| Duration::ZERO).unwrap();
     let mut brief = order(1);
     brief.limit_seconds = 0;

@@ -63,3 +63,15 @@ pub fn asks_for_force(step: &StepCommand) -> ToolResult {
 pub fn unknown(step: &StepCommand) -> ToolResult {
     result(step, StepStatus::Unknown, Some(Cause::new("lost", "the answer was lost")), true)
 }
+
+/// All goes well, taking back too, but for one step.
+pub fn but_for(
+    step_id: &'static str,
+    answer: fn(&StepCommand) -> ToolResult,
+) -> impl FnMut(&StepCommand) -> ToolResult {
+    move |step| match step.step_id.as_str() {
+        id if id == step_id => answer(step),
+        id if id.ends_with("-undo") => undone(step),
+        _ => succeeded(step),
+    }
+}

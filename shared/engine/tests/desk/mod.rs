@@ -1,20 +1,21 @@
 //! A desk on which the core works: a log that is written once a subject, agents that answer, a clock that is turned.
 
 mod agents;
+mod commands;
+mod look;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use instance_contract::{
-    AgentKind, AnswerStatus, ApprovalAnswered, ApprovalAsked, Digest, Facts, Forecast, ForecastReply,
-    HostName, Older, RemediationCommand, RemediationId, StepCommand, Token, ToolResult, TraceId, Verdict,
-    WorkflowTrace, subject::RecordKind,
+    AgentKind, AnswerStatus, ApprovalAnswered, Digest, Facts, Forecast, ForecastReply, HostName,
+    RemediationCommand, RemediationId, StepCommand, ToolResult, TraceId, Verdict, subject::RecordKind,
 };
-use instance_engine::{Arrival, Core, Earlier, Effect, Event, FactsAnswer, Logged, Record, Remediation};
+use instance_engine::{Arrival, Core, Earlier, Effect, Event, FactsAnswer, Record, Remediation};
 use instance_planner::Policy;
 use jiff::Timestamp;
-use serde_json::json;
 
-pub use agents::{asks_for_force, failed, refused, succeeded, transient, undone, unknown};
+pub use agents::{asks_for_force, but_for, failed, refused, succeeded, transient, undone, unknown};
+pub use commands::{command, dry, forcing, graph, priority};
 
 type Entry = (RemediationId, RecordKind, Timestamp, u64, Record);
 
@@ -59,6 +60,19 @@ impl Desk {
             answers: Vec::new(),
             dead: 0,
         }
+    }
+
+    /// The first command for PROD has come, and whoever must agree to it is asked.
+    pub fn asked(mut self) -> Self {
+        self.arrives(command(1, "PROD"));
+        self.run(succeeded);
+        self
+    }
+
+    /// A person agrees, and all that follows goes well.
+    pub fn approves_and_runs(&mut self, number: u128) {
+        self.approves(number, Verdict::Granted);
+        self.run(succeeded);
     }
 
     pub fn agents_are_silent(&mut self, silent: bool) {
@@ -122,17 +136,6 @@ impl Desk {
         self.answer(id(number), 2, asked.digest, verdict);
     }
 
-    /// What was asked of people, by number.
-    pub fn questions(&self, number: u128) -> Vec<(u32, ApprovalAsked)> {
-        let of_it = self.log.iter().filter(|entry| entry.0 == id(number));
-        of_it
-            .filter_map(|entry| match (&entry.1, &entry.4) {
-                (RecordKind::ApprovalAsked(k), Record::ApprovalAsked(asked)) => Some((*k, asked.clone())),
-                _ => None,
-            })
-            .collect()
-    }
-
     pub fn approves_other_digest(&mut self, number: u128, verdict: Verdict) {
         self.answer(id(number), 1, Digest::of(b"other changes"), verdict);
     }
@@ -163,15 +166,6 @@ impl Desk {
             let effects = self.core.on(event, self.now);
             self.perform(effects, &mut agent);
         }
-    }
-
-    /// The tokens of all step commands, in the order of the log.
-    pub fn tokens(&self) -> Vec<Token> {
-        let of = |entry: &Entry| match &entry.4 {
-            Record::Step(command) => Some(command.token),
-            _ => None,
-        };
-        self.log.iter().filter_map(of).collect()
     }
 
     /// As `run`, and turns the clock to each wake-up until there is none.
@@ -307,76 +301,6 @@ impl Desk {
             self.write(id, kind, Record::Result(result));
         }
     }
-
-    /// Step commands in the log, as `step.attempt`.
-    pub fn sent(&self) -> Vec<String> {
-        self.log
-            .iter()
-            .filter_map(|entry| match &entry.4 {
-                Record::Step(command) => Some(format!("{}.{}", command.step_id, command.attempt)),
-                _ => None,
-            })
-            .collect()
-    }
-
-    /// The most step commands that one event has led to.
-    pub fn side_by_side(&self) -> usize {
-        let mut by_event: BTreeMap<&str, usize> = BTreeMap::new();
-        for entry in &self.log {
-            if let Record::Step(command) = &entry.4 {
-                *by_event.entry(&command.because.event).or_default() += 1;
-            }
-        }
-        by_event.into_values().max().unwrap_or_default()
-    }
-
-    /// The log of one remediation.
-    pub fn records(&self, number: u128) -> Vec<Logged> {
-        let own = self.log.iter().filter(|entry| entry.0 == id(number));
-        own.map(|(_, kind, at, seq, record)| (kind.clone(), *at, *seq, record.clone())).collect()
-    }
-
-    /// The log of one remediation, folded again, gives the same records.
-    pub fn replays(&self, number: u128) -> bool {
-        let replayed = instance_engine::replay(&self.records(number));
-        !replayed.is_empty() && replayed.iter().all(instance_engine::Replayed::is_same)
-    }
-
-    /// How long each step command had waited on purpose, in milliseconds.
-    pub fn waits(&self) -> Vec<u64> {
-        self.log
-            .iter()
-            .filter_map(|entry| match &entry.4 {
-                Record::Step(command) => Some(command.because.delay_ms),
-                _ => None,
-            })
-            .collect()
-    }
-
-    /// Its plan is not in its acceptance, but was made on facts of its turn.
-    pub fn is_planned_at_its_turn(&self, number: u128) -> bool {
-        self.log.iter().any(|entry| entry.0 == id(number) && matches!(entry.4, Record::Planned(_)))
-    }
-
-    pub fn ended(&self, number: u128) -> WorkflowTrace {
-        let ended = self.log.iter().find_map(|entry| match (&entry.4, entry.0 == id(number)) {
-            (Record::Ended(ended), true) => Some(ended.trace.clone()),
-            _ => None,
-        });
-        ended.expect("the remediation has ended")
-    }
-
-    pub fn answers(&self) -> Vec<AnswerStatus> {
-        self.answers.iter().map(|(status, _)| *status).collect()
-    }
-
-    pub fn places(&self) -> Vec<u32> {
-        self.answers.iter().filter_map(|(_, place)| *place).collect()
-    }
-
-    pub fn dead_letters(&self) -> usize {
-        self.dead
-    }
 }
 
 fn host() -> HostName {
@@ -403,64 +327,4 @@ fn forecast(step: &str) -> ForecastReply {
         dangerous: false,
         warnings: Vec::new(),
     })
-}
-
-pub fn command(number: u128, instance: &str) -> RemediationCommand {
-    read(
-        number,
-        instance,
-        &json!({
-            "requires_restart": true,
-            "execution_order": ["iris_config", "iris_restart"],
-            "parameters": {"cpf_section": "config", "parameter": "globals", "new_value": "0,0,512,0,0,0"},
-        }),
-    )
-}
-
-/// A CPF change, then a restart that may end in force.
-pub fn forcing(number: u128) -> RemediationCommand {
-    let cpf = json!({"cpf_section": "config", "parameter": "globals", "new_value": "0,0,512,0,0,0"});
-    let steps = json!([
-        {"id": "config", "tool": "iris_config", "parameters": cpf},
-        {"id": "restart", "tool": "iris_restart", "depends_on": ["config"], "parameters": {"force": true}},
-    ]);
-    read(number, "PROD", &json!({"requires_restart": true, "steps": steps}))
-}
-
-pub fn graph(number: u128, instance: &str, steps: &[(&str, &[&str])]) -> RemediationCommand {
-    let steps: Vec<_> = steps
-        .iter()
-        .map(|(id, depends_on)| {
-            json!({"id": id, "tool": "os_config", "depends_on": depends_on,
-                "parameters": {"kernel_param": format!("vm.{id}"), "new_value": 1}})
-        })
-        .collect();
-    read(number, instance, &json!({"requires_restart": false, "steps": steps}))
-}
-
-pub fn dry(mut command: RemediationCommand) -> RemediationCommand {
-    command.dry_run = true;
-    command
-}
-
-pub fn priority(mut command: RemediationCommand, priority: &str) -> RemediationCommand {
-    command.priority = priority.parse().unwrap();
-    command
-}
-
-fn read(number: u128, instance: &str, work: &serde_json::Value) -> RemediationCommand {
-    let mut value = json!({
-        "schema": RemediationCommand::SCHEMA,
-        "command_id": uuid::Uuid::from_u128(number).to_string(),
-        "trace_id": trace_id(),
-        "instance": instance,
-        "error_type": "config",
-        "severity": 3,
-        "recommended_action": "grow the database cache",
-        "requested_by": "test",
-        "issued_at": "2026-11-21T07:59:59Z",
-    });
-    value.as_object_mut().unwrap().extend(work.as_object().unwrap().clone());
-    let older = Older::nothing(trace_id(), "2026-11-21T07:59:59Z".parse().unwrap());
-    RemediationCommand::decode(value.to_string().as_bytes(), &older).unwrap()
 }

@@ -20,6 +20,18 @@ pub fn command(work: &Value) -> RemediationCommand {
     RemediationCommand::decode(value.to_string().as_bytes(), &older).unwrap()
 }
 
+/// A restart and nothing else.
+pub fn restart() -> RemediationCommand {
+    command(&json!({"error_type": "other", "requires_restart": true,
+        "execution_order": ["iris_restart"], "parameters": {}}))
+}
+
+/// A restart and nothing else, as a step with parameters of its own.
+pub fn restart_with(parameters: &Value) -> RemediationCommand {
+    command(&json!({"error_type": "other", "requires_restart": true,
+        "steps": [{"id": "restart", "tool": "iris_restart", "parameters": parameters}]}))
+}
+
 /// Every agent says: old becomes new, and a restart is needed.
 pub fn facts(command: &RemediationCommand) -> Facts {
     let mut facts = Facts::default();
@@ -53,6 +65,16 @@ pub fn facts(command: &RemediationCommand) -> Facts {
             }),
         };
         facts.forecasts.insert(question.step, reply);
+    }
+    facts
+}
+
+/// As [`facts`], with every forecast changed.
+pub fn facts_with(command: &RemediationCommand, change: impl Fn(&mut Forecast)) -> Facts {
+    let mut facts = facts(command);
+    for reply in facts.forecasts.values_mut() {
+        let ForecastReply::Would(forecast) = reply else { panic!("a change is forecast: {reply:?}") };
+        change(forecast);
     }
     facts
 }

@@ -7,8 +7,9 @@
 )]
 
 mod example; // A command, what the agents say to it, and a plan as text.
+mod policies; // What policy says to a plan.
 
-use example::{check, command, facts};
+use example::{check, command, facts, facts_with, restart};
 use expect_test::expect;
 use instance_contract::{Action, Expectation, Facts, Failure, Forecast, ForecastReply};
 use instance_planner::{Policy, Rejection, plan};
@@ -82,12 +83,10 @@ fn one_value_that_is_set_twice_is_left_to_the_file() {
     };
     let command = command(&json!({"error_type": "config", "requires_restart": false,
         "steps": [step("one", "65536"), step("two", "131072")]}));
-    let mut facts = facts(&command);
-    for reply in facts.forecasts.values_mut() {
-        let ForecastReply::Would(forecast) = reply else { panic!("{reply:?}") };
+    let facts = facts_with(&command, |forecast| {
         forecast.may_be_live = true;
         forecast.target = "cpf [config] locksiz".to_owned();
-    }
+    });
     let steps = plan(&command, &facts, &Policy::default()).unwrap().steps;
     assert!(steps[..2].iter().all(|step| matches!(step.action, Action::SetCpf(_))), "{steps:?}");
 }
@@ -289,197 +288,15 @@ fn refusals_of_agents_name_the_place_in_the_command() {
 }
 
 #[test]
-fn policy_keeps_hands_off_and_bounds_drastic_steps() {
-    let command = command(&json!({"error_type": "other", "requires_restart": true,
-        "execution_order": ["iris_restart"], "parameters": {}}));
-    let facts = facts(&command);
-    let never = Policy { never: vec!["PROD".parse().unwrap()], ..Policy::default() };
-    let few = Policy { drastic_steps: 0, ..Policy::default() };
-    for policy in [never, few] {
-        assert!(matches!(plan(&command, &facts, &policy), Err(Rejection::Refused(_))));
-    }
-    assert!(plan(&command, &facts, &Policy::default()).is_ok());
-}
-
-#[test]
-fn ten_dangerous_steps_are_too_many_three_are_not_and_plain_ones_do_not_count() {
-    let says = |many: usize, dangerous: bool| {
-        let kernel = |n| json!({"kernel_param": format!("kernel.parameter{n}"), "new_value": 1});
-        let steps: Vec<Value> = (1..=many)
-            .map(|n| json!({"id": format!("s{n}"), "tool": "os_config", "parameters": kernel(n)}))
-            .collect();
-        let command = command(&json!({"error_type": "resource", "requires_restart": false, "steps": steps}));
-        let mut facts = facts(&command);
-        for reply in facts.forecasts.values_mut() {
-            if let ForecastReply::Would(forecast) = reply {
-                forecast.dangerous = dangerous;
-            }
-        }
-        let planned = plan(&command, &facts, &Policy::default());
-        planned.map(|plan| plan.changes().len()).map_err(|rejection| rejection.to_string())
-    };
-    let rule = "refused: steps = 10: policy allows 3 restarting or dangerous steps in one command";
-    assert_eq!(says(10, true), Err(rule.to_owned()));
-    assert!(says(4, true).is_err());
-    assert_eq!(says(3, true), Ok(3));
-    assert_eq!(says(10, false), Ok(10));
-}
-
-#[test]
-fn an_instance_is_forced_down_only_where_policy_lets_it() {
-    let parameters = json!({"force": true});
-    let command = command(&json!({"error_type": "other", "requires_restart": true,
-        "steps": [{"id": "restart", "tool": "iris_restart", "parameters": parameters}]}));
-    let facts = facts(&command);
-    let refused = plan(&command, &facts, &Policy::default()).unwrap_err().to_string();
-    assert_eq!(
-        refused,
-        "refused: force = restart: policy does not allow an instance to be forced down (allow_force)"
-    );
-    let allowed = Policy { allow_force: true, ..Policy::default() };
-    assert!(plan(&command, &facts, &allowed).is_ok());
-}
-
-#[test]
-fn a_person_is_asked_about_force_where_policy_asks_about_nothing_else() {
-    let unasked =
-        Policy { allow_force: true, approve_restarts: false, approve_dangerous: false, ..Policy::default() };
-    for (force, asked) in [(true, vec!["restart"]), (false, Vec::new())] {
-        let parameters = json!({"force": force});
-        let command = command(&json!({"error_type": "other", "requires_restart": true,
-            "steps": [{"id": "restart", "tool": "iris_restart", "parameters": parameters}]}));
-        let plan = plan(&command, &facts(&command), &unasked).unwrap();
-        let steps: Vec<_> = plan.approvals.iter().map(|(step, _)| step.as_str()).collect();
-        assert_eq!(steps, asked, "{:?}", plan.approvals);
-    }
-}
-
-#[test]
-fn what_the_catalogue_does_not_know_is_changed_only_where_command_and_policy_say_so() {
-    let parameters = json!({"allow_unknown": true, "changes": [
-        {"cpf_section": "config", "parameter": "Frobs", "new_value": "2"}]});
-    let command = command(&json!({"error_type": "config", "requires_restart": false,
-        "steps": [{"id": "config", "tool": "iris_config", "parameters": parameters}]}));
-    let facts = facts(&command);
-    let refused = plan(&command, &facts, &Policy::default()).unwrap_err().to_string();
-    assert_eq!(
-        refused,
-        "refused: allow_unknown = config: policy does not allow CPF parameters that the catalogue does not know \
-         (allow_unknown_parameters)"
-    );
-    let allowed = Policy::from_toml("allow_unknown_parameters = true").unwrap();
-    assert!(plan(&command, &facts, &allowed).is_ok());
-}
-
-#[test]
-fn a_file_of_a_version_that_nobody_has_described_is_left_alone_where_policy_says_so() {
-    let command = command(&json!({"error_type": "config", "requires_restart": false,
-        "execution_order": ["iris_config"],
-        "parameters": {"cpf_section": "config", "parameter": "errlog", "new_value": "600"}}));
-    let mut facts = facts(&command);
-    for reply in facts.forecasts.values_mut() {
-        let ForecastReply::Would(forecast) = reply else { panic!("it would") };
-        forecast.unknown_version = Some("2031.1".to_owned());
-    }
-    assert!(plan(&command, &facts, &Policy::default()).is_ok());
-    let strict = Policy::from_toml("refuse_unknown_version = true").unwrap();
-    let refused = plan(&command, &facts, &strict).unwrap_err().to_string();
-    assert!(refused.contains("policy leaves a CPF of version \"2031.1\" alone"), "{refused}");
-}
-
-/// What policy (TOML) says to a restart of PROD asked for by "test", at a time, after restarts at other times.
-fn policy_says(policy: &str, now: &str, restarts: &[&str]) -> Result<(), String> {
-    let command = command(&json!({"error_type": "other", "requires_restart": true,
-        "execution_order": ["iris_restart"], "parameters": {}}));
-    let mut facts = facts(&command);
-    facts.taken_at = Some(now.parse().unwrap());
-    facts.restarts = restarts.iter().map(|at| at.parse().unwrap()).collect();
-    let policy = Policy::from_toml(policy).unwrap();
-    plan(&command, &facts, &policy).map(|_| ()).map_err(|rejection| rejection.to_string())
-}
-
-#[test]
-fn restarts_of_an_instance_are_few_and_apart() {
-    let at = |minutes: &[u32]| -> Vec<String> {
-        minutes.iter().map(|minute| format!("2026-11-21T08:{minute:02}:00Z")).collect()
-    };
-    let says = |before: &[u32]| {
-        let before = at(before);
-        let before: Vec<&str> = before.iter().map(String::as_str).collect();
-        policy_says("", "2026-11-21T08:50:00Z", &before)
-    };
-    assert_eq!(says(&[]), Ok(()));
-    assert_eq!(says(&[5, 20]), Ok(()));
-    assert!(says(&[5, 20, 35]).unwrap_err().contains("3 restarts of an instance in an hour"));
-    assert!(says(&[40]).unwrap_err().contains("not before 2026-11-21T08:55:00Z"));
-    assert_eq!(
-        policy_says("minutes_between_restarts = 0", "2026-11-21T08:50:00Z", &["2026-11-21T08:49:00Z"]),
-        Ok(())
-    );
-    let now = "2026-11-21T08:50:00Z";
-    let yesterday = ["2026-11-20T09:00:00Z", "2026-11-20T12:00:00Z", "2026-11-21T07:20:00Z"];
-    assert_eq!(policy_says("", now, &yesterday), Ok(()), "only those of the last hour are too many");
-    let apart = policy_says("minutes_between_restarts = 120", now, &yesterday).unwrap_err();
-    assert!(apart.contains("not before 2026-11-21T09:20:00Z"), "{apart}");
-}
-
-#[test]
-fn restarts_wait_for_their_window_over_midnight_and_offsets() {
-    let window = r#"
-        [[windows]]
-        actions = ["restart"]
-        days = ["sat"]
-        from = "22:00"
-        to = "02:00"
-        utc_offset = "+01:00"
-    "#;
-    // 2026-11-21 is a Saturday; 22:00 at +01:00 is 21:00 UTC.
-    for (now, open) in [
-        ("2026-11-21T20:59:00Z", false),
-        ("2026-11-21T21:00:00Z", true),
-        ("2026-11-22T00:59:00Z", true),
-        ("2026-11-22T01:00:00Z", false),
-        ("2026-11-22T22:00:00Z", false),
-    ] {
-        assert_eq!(policy_says(window, now, &[]).is_ok(), open, "{now}");
-    }
-    let others = window.replace("restart", "os");
-    assert_eq!(
-        policy_says(&others, "2026-11-21T12:00:00Z", &[]),
-        Ok(()),
-        "a window binds only what it names"
-    );
-}
-
-#[test]
-fn only_who_is_listed_may_ask_and_only_for_what_is_listed() {
-    let now = "2026-11-21T12:00:00Z";
-    for (who, actions, allowed) in [
-        ("test", "\"restart\"", true),
-        ("te*", "\"restart\", \"config\"", true),
-        ("test", "\"config\"", false),
-        ("ops", "\"restart\"", false),
-    ] {
-        let policy = format!("[[askers]]\nwho = \"{who}\"\nactions = [{actions}]\n");
-        assert_eq!(policy_says(&policy, now, &[]).is_ok(), allowed, "{who} {actions}");
-    }
-}
-
-#[test]
 fn a_missing_answer_is_waited_for() {
-    let command = command(&json!({"error_type": "other", "requires_restart": true,
-        "execution_order": ["iris_restart"], "parameters": {}}));
+    let command = restart();
     assert!(matches!(plan(&command, &Facts::default(), &Policy::default()), Err(Rejection::NotYet { .. })));
 }
 
 #[test]
 fn the_same_changes_have_the_same_digest_and_others_another() {
-    let one = command(&json!({"error_type": "other", "requires_restart": true,
-        "execution_order": ["iris_restart"], "parameters": {}}));
-    let mut changed = facts(&one);
-    if let Some(ForecastReply::Would(forecast)) = changed.forecasts.values_mut().next() {
-        forecast.before = "down".to_owned();
-    }
+    let one = restart();
+    let changed = facts_with(&one, |forecast| forecast.before = "down".to_owned());
     let digest = |facts: &Facts| plan(&one, facts, &Policy::default()).unwrap().digest;
     assert_eq!(digest(&facts(&one)), digest(&facts(&one)));
     assert_ne!(digest(&facts(&one)), digest(&changed));
