@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use self::goal::{NoGoal, Trouble, meant};
 use crate::{
-    approve,
+    approve::{self, Agreed},
     exit::{Exit, Stop},
     halt,
     incident::{case, report},
@@ -44,6 +44,8 @@ it was only looked at and a person has to do the rest.";
 
 /// No case of the catalogue waits so long after the first entry, in seconds.
 const LONG_AGO: i64 = 86_400;
+/// What the record of an approval says of a yes that was said here.
+const AGREED: &str = "agreed to in instance fix";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -215,6 +217,7 @@ impl Goal<'_> {
 
     async fn follow(&self, id: RemediationId, agreed: Option<&Digest>) -> Result<Option<WorkflowTrace>> {
         let timeout = self.session.global.timeout.unwrap_or(orchestrate::LONGEST_WAIT);
+        let agreed = agreed.map(|digest| Agreed { digest, note: AGREED });
         orchestrate::follow::until_ended(self.bus, id, timeout, agreed, self.session).await
     }
 

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use instance_bus::Bus;
-use instance_contract::{Digest, Plan, RemediationId, Verdict, WorkflowTrace};
+use instance_contract::{Plan, RemediationId, Verdict, WorkflowTrace};
 use instance_engine::Record;
 
 use crate::{
-    approve,
+    approve::{self, Agreed},
     exit::{Exit, Stop},
     output::printable,
     session::Session,
@@ -28,12 +28,12 @@ pub async fn to_the_end(bus: &Bus, id: RemediationId, timeout: Duration, session
 }
 
 /// Waits for the end, at most `timeout`; `None`: the user has had enough. Where exactly the changes are asked for that were
-/// `agreed` to, they are approved.
+/// agreed to, they are approved.
 pub async fn until_ended(
     bus: &Bus,
     id: RemediationId,
     timeout: Duration,
-    agreed: Option<&Digest>,
+    agreed: Option<Agreed<'_>>,
     session: &Session,
 ) -> Result<Option<WorkflowTrace>> {
     let following = follow(bus, id, agreed, session);
@@ -52,7 +52,7 @@ pub async fn until_ended(
 async fn follow(
     bus: &Bus,
     id: RemediationId,
-    agreed: Option<&Digest>,
+    agreed: Option<Agreed<'_>>,
     session: &Session,
 ) -> Result<Option<WorkflowTrace>> {
     let mut log = bus.follow_remediation(id).await?;
@@ -79,10 +79,10 @@ async fn follow(
         if let Some(line) = progress(&record) {
             session.note(printable(&line));
         }
-        if let Record::ApprovalAsked(asked) = &record
-            && agreed == Some(&asked.digest)
+        if let (Record::ApprovalAsked(asked), Some(agreed)) = (&record, agreed)
+            && *agreed.digest == asked.digest
         {
-            approve::agree(bus, asked, session).await?;
+            approve::agree(bus, id, agreed, session).await?;
         }
     }
 }
