@@ -77,16 +77,24 @@ struct Question {
     asked: ApprovalAsked,
 }
 
-/// Approves exactly these changes, which whoever sits here has agreed to; where somebody was first or policy lets others
-/// approve only, that is told, and the remediation waits for them.
-pub async fn agree(bus: &Bus, asked: &ApprovalAsked, session: &Session) -> Result<()> {
-    let story = story::find(bus, *asked.remediation_id.as_uuid()).await?;
-    let Some((number, open)) = story.open_question().filter(|(_, open)| open.digest == asked.digest) else {
+/// What whoever sits here has said yes to before the question was asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Agreed<'a> {
+    /// Of exactly these changes.
+    pub digest: &'a Digest,
+    /// Where it was said, for the record.
+    pub note: &'a str,
+}
+
+/// Approves what was agreed to; where somebody was first or policy lets others approve only, that is told, and the
+/// remediation waits for them.
+pub async fn agree(bus: &Bus, id: RemediationId, agreed: Agreed<'_>, session: &Session) -> Result<()> {
+    let story = story::find(bus, *id.as_uuid()).await?;
+    let Some((number, open)) = story.open_question().filter(|(_, open)| open.digest == *agreed.digest) else {
         return Ok(());
     };
-    let note = Some("agreed to in instance fix".to_owned());
-    let args =
-        Args { id: *story.id.as_uuid(), note, by: None, digest: Some(asked.digest.clone()), yes: true };
+    let (note, digest) = (Some(agreed.note.to_owned()), Some(agreed.digest.clone()));
+    let args = Args { id: *story.id.as_uuid(), note, by: None, digest, yes: true };
     if let Some(why) = in_vain(&story, &open, &args, Verdict::Granted) {
         session.note(printable(&why));
         return Ok(());

@@ -5,7 +5,7 @@ use std::{env, path::PathBuf, pin::pin, time::Duration};
 use anyhow::{Context as _, Result};
 use instance_bus::{Bus, DeadLetterReason, Headers};
 use instance_contract::{Faults, InstanceName, subject};
-use instance_transport::{AT_ONCE, Destination, Found, InvalidDestination, Settled, open};
+use instance_transport::{Destination, Found, InvalidDestination, Settled, open};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -67,10 +67,10 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
         loop {
             let mut more = false;
             let looked = match source.look().await {
-                Ok(found) => {
-                    let full = found.len() == AT_ONCE && matches!(args.source, Destination::Folder(_));
-                    let taken = intake.take(found, source.as_mut()).await;
-                    more = full && taken.is_ok();
+                Ok(look) => {
+                    let taken = intake.take(look.found, source.as_mut()).await;
+                    // What could not be taken would only be found again.
+                    more = look.more && taken.is_ok();
                     taken
                 }
                 Err(error) => Err(error.into()),

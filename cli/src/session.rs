@@ -5,9 +5,11 @@ use std::{
     fmt::Display,
     io::{self, IsTerminal as _, Write as _},
     path::PathBuf,
+    thread,
     time::Duration,
 };
 
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 /// Options that every command takes.
@@ -90,6 +92,23 @@ impl Session {
 /// May we ask a person? Both ends have to be a terminal.
 pub fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// The line that a person types; `None`: Ctrl-C instead. Where the terminal is closed it is empty.
+pub async fn typed() -> io::Result<Option<String>> {
+    let (say, said) = oneshot::channel();
+    // A thread that nobody waits for: a runtime could not end while a line is awaited, and Ctrl-C, once somebody has listened
+    // for it, ends no process by itself.
+    thread::spawn(move || {
+        let mut line = String::new();
+        let read = io::stdin().read_line(&mut line);
+        // Nobody listens any more after Ctrl-C.
+        let _ = say.send(read.map(|_| line));
+    });
+    tokio::select! {
+        said = said => said.unwrap_or_else(|_| Err(io::Error::other("the terminal cannot be read"))).map(Some),
+        _ = tokio::signal::ctrl_c() => Ok(None),
+    }
 }
 
 fn wants_color(choice: clap::ColorChoice, variable: &dyn Fn(&str) -> Option<String>, terminal: bool) -> bool {

@@ -36,7 +36,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
                 let may_wait = matches!(story.phase(), Phase::Queued | Phase::WaitingApproval);
                 let open = if may_wait { Some(story::open(&bus).await?) } else { None };
                 let among = open.as_ref().map(Open::stories).unwrap_or_default();
-                one(&story, story.place(among), session)?;
+                show(&story, story.place(among), session)?;
             }
             None => list(story::open(&bus).await?.stories(), session)?,
         }
@@ -85,7 +85,8 @@ fn step_at(story: &Story) -> String {
     running.map_or_else(|| "-".to_owned(), |row| row.id.to_string())
 }
 
-fn one(story: &Story, place: Option<usize>, session: &Session) -> Result<()> {
+/// Where one remediation stands; `place`: how many go first, where that is known.
+pub fn show(story: &Story, place: Option<usize>, session: &Session) -> Result<()> {
     if session.json() {
         let mut document = json!({"schema": "instance.cli.v1.status"});
         if let (Value::Object(document), Value::Object(fields)) =

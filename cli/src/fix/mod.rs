@@ -4,14 +4,18 @@
 //! words choose among those, and nothing else. Policy holds for it as for anybody's command.
 
 mod goal; // Read this first: which trouble the words mean.
+mod joined; // Where the analyst was first.
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
 
 use anyhow::{Result, bail};
 use instance_bus::Bus;
 use instance_contract::{
-    AgentKind, AskKind, CommandId, Decision, Digest, InstanceName, OverallStatus, RemediationCommand,
-    RemediationId, TimeoutSeconds, WorkflowTrace, subject,
+    AgentKind, AskKind, CommandId, Digest, InstanceName, OverallStatus, RemediationCommand, RemediationId,
+    TimeoutSeconds, WorkflowTrace, subject,
 };
 use instance_diagnosis::{Answer, Verdict, answer, facts_of, verdict};
 use instance_knowledge::Facts;
@@ -20,14 +24,14 @@ use uuid::Uuid;
 
 use self::goal::{NoGoal, Trouble, meant};
 use crate::{
-    approve,
+    approve::Agreed,
     exit::{Exit, Stop},
     halt,
     incident::{case, report},
     online, orchestrate,
     output::{print, print_json, printable},
-    session::{Session, can_ask},
-    story::{self, exit_of},
+    session::{Session, can_ask, typed},
+    story::exit_of,
     trace,
 };
 
@@ -44,6 +48,8 @@ it was only looked at and a person has to do the rest.";
 
 /// No case of the catalogue waits so long after the first entry, in seconds.
 const LONG_AGO: i64 = 86_400;
+/// What the record of an approval says of a yes that was said here.
+const AGREED: &str = "agreed to in instance fix";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -72,7 +78,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
         let goal = Goal { bus: &bus, args, session, trouble: found[0] };
         goal.tell();
         match goal.under_way().await? {
-            Some(id) => goal.join(id).await,
+            Some(story) => goal.join(&story).await,
             None => goal.reach().await,
         }
     })
@@ -91,40 +97,6 @@ impl Goal<'_> {
     fn tell(&self) {
         self.session.note(report::head(self.trouble.case));
         self.session.note(format_args!("  cause     {}", self.trouble.row.cause));
-    }
-
-    /// The remediation that answers it already.
-    async fn under_way(&self) -> Result<Option<RemediationId>> {
-        let Decision::Remediation { command_id, .. } = self.trouble.finding.decision else { return Ok(None) };
-        match story::find(self.bus, *command_id.as_uuid()).await {
-            Ok(story) => Ok(story.ended().is_none().then_some(story.id)),
-            Err(error) if crate::exit::of(&error) == Exit::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The analyst was first: its question is answered here, and its end awaited.
-    async fn join(&self, id: RemediationId) -> Result<Exit> {
-        self.session.note(format_args!("  under way remediation {id}, asked for by the analyst"));
-        let asked = story::find(self.bus, *id.as_uuid()).await?.open_question();
-        if self.args.dry_run {
-            if let Some((_, asked)) = &asked {
-                self.session.note(printable(&approve::question(asked)));
-            }
-            return Ok(Exit::Done);
-        }
-        let agreed = match &asked {
-            Some((_, asked)) => {
-                self.session.note(printable(&approve::question(asked)));
-                if !self.agrees()? {
-                    return Ok(self.left_alone());
-                }
-                Some(&asked.digest)
-            }
-            None => None,
-        };
-        let Some(ended) = self.follow(id, agreed).await? else { return Ok(Exit::Interrupted) };
-        self.report(&ended, true)
     }
 
     /// From facts to the proof.
@@ -154,8 +126,9 @@ impl Goal<'_> {
             return self.report(&dry, answer.cures);
         }
         // What only reads needs nobody's agreement.
-        if answer.cures && !self.agrees()? {
-            return Ok(self.left_alone());
+        if answer.cures && !self.agrees().await? {
+            self.session.note("nothing was done");
+            return Ok(Exit::Refused);
         }
         let agreed = dry.plan_digest.as_ref().filter(|_| answer.cures);
         match self.carry(&answer, false, agreed).await? {
@@ -214,12 +187,17 @@ impl Goal<'_> {
     }
 
     async fn follow(&self, id: RemediationId, agreed: Option<&Digest>) -> Result<Option<WorkflowTrace>> {
-        let timeout = self.session.global.timeout.unwrap_or(orchestrate::LONGEST_WAIT);
-        orchestrate::follow::until_ended(self.bus, id, timeout, agreed, self.session).await
+        let agreed = agreed.map(|digest| Agreed { digest, note: AGREED });
+        orchestrate::follow::until_ended(self.bus, id, self.patience(), agreed, self.session).await
+    }
+
+    /// How long the end may take.
+    fn patience(&self) -> Duration {
+        self.session.global.timeout.unwrap_or(orchestrate::LONGEST_WAIT)
     }
 
     /// Asks on the terminal.
-    fn agrees(&self) -> Result<bool> {
+    async fn agrees(&self) -> Result<bool> {
         if self.args.yes {
             return Ok(true);
         }
@@ -227,17 +205,11 @@ impl Goal<'_> {
             let stop = Stop::new(Exit::Usage, "cannot ask without a terminal");
             return Err(stop.next("add --yes; --dry-run shows what would change").into());
         }
-        let mut stderr = io::stderr().lock();
-        write!(stderr, "Do this on {}? [y/N] ", self.args.instance)?;
-        stderr.flush()?;
-        let mut line = String::new();
-        io::stdin().read_line(&mut line)?;
+        write!(io::stderr().lock(), "Do this on {}? [y/N] ", self.args.instance)?;
+        let Some(line) = typed().await? else {
+            return Err(Stop::new(Exit::Interrupted, "interrupted; nothing was done").into());
+        };
         Ok(matches!(line.trim().to_lowercase().as_str(), "y" | "yes"))
-    }
-
-    fn left_alone(&self) -> Exit {
-        self.session.note("nothing was done");
-        Exit::Refused
     }
 
     /// What came of it, and what is left to do.

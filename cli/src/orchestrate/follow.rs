@@ -1,14 +1,15 @@
 //! Follows one remediation to its end: progress on stderr, the end on stdout.
 
-use std::time::Duration;
+use std::{future::Future, io, pin::Pin, time::Duration};
 
 use anyhow::Result;
-use instance_bus::Bus;
-use instance_contract::{Digest, Plan, RemediationId, Verdict, WorkflowTrace};
+use instance_bus::{Bus, LogFollow};
+use instance_contract::{ApprovalAsked, Plan, RemediationId, Verdict, WorkflowTrace};
 use instance_engine::Record;
+use tokio::time::Instant;
 
 use crate::{
-    approve,
+    approve::{self, Agreed},
     exit::{Exit, Stop},
     output::printable,
     session::Session,
@@ -28,34 +29,83 @@ pub async fn to_the_end(bus: &Bus, id: RemediationId, timeout: Duration, session
 }
 
 /// Waits for the end, at most `timeout`; `None`: the user has had enough. Where exactly the changes are asked for that were
-/// `agreed` to, they are approved.
+/// agreed to, they are approved.
 pub async fn until_ended(
     bus: &Bus,
     id: RemediationId,
     timeout: Duration,
-    agreed: Option<&Digest>,
+    agreed: Option<Agreed<'_>>,
     session: &Session,
 ) -> Result<Option<WorkflowTrace>> {
-    let following = follow(bus, id, agreed, session);
-    tokio::select! {
-        ended = tokio::time::timeout(timeout, following) => ended.unwrap_or_else(|_| {
-            let message = format!("remediation {id} has not ended within {timeout:?}; it goes on");
-            Err(Stop::new(Exit::TimedOut, message).next(format_args!("instance status {id}")).into())
-        }),
-        _ = tokio::signal::ctrl_c() => {
-            session.note(format_args!("remediation {id} goes on; ask with: instance status {id}"));
-            Ok(None)
+    let mut following = Following::start(bus, id, timeout, session).await?;
+    loop {
+        match following.next().await? {
+            Came::Ended(trace) => return Ok(Some(*trace)),
+            Came::Interrupted => return Ok(None),
+            Came::Asked(asked) => {
+                if let Some(agreed) = agreed.filter(|agreed| *agreed.digest == asked.digest) {
+                    approve::agree(bus, id, agreed, session).await?;
+                }
+            }
         }
     }
 }
 
-async fn follow(
-    bus: &Bus,
+/// What whoever waits has to act on.
+pub enum Came {
+    /// A person is asked; somebody may have answered since.
+    Asked(Box<ApprovalAsked>),
+    Ended(Box<WorkflowTrace>),
+    /// The user has had enough.
+    Interrupted,
+}
+
+/// One remediation, read from its beginning and told on stderr.
+pub struct Following<'a> {
     id: RemediationId,
-    agreed: Option<&Digest>,
-    session: &Session,
-) -> Result<Option<WorkflowTrace>> {
-    let mut log = bus.follow_remediation(id).await?;
+    session: &'a Session,
+    log: LogFollow,
+    timeout: Duration,
+    until: Instant,
+    /// One for all waits: what is said between them counts after it.
+    stop: Pin<Box<dyn Future<Output = io::Result<()>>>>,
+}
+
+impl<'a> Following<'a> {
+    /// Waits at most `timeout` in all, from now on.
+    pub async fn start(
+        bus: &Bus,
+        id: RemediationId,
+        timeout: Duration,
+        session: &'a Session,
+    ) -> Result<Self> {
+        let log = bus.follow_remediation(id).await?;
+        let stop = Box::pin(tokio::signal::ctrl_c());
+        Ok(Self { id, session, log, timeout, until: Instant::now() + timeout, stop })
+    }
+
+    /// The time begins anew: what passed was a person's.
+    pub fn wait_anew(&mut self) {
+        self.until = Instant::now() + self.timeout;
+    }
+
+    /// What comes next.
+    pub async fn next(&mut self) -> Result<Came> {
+        let (id, timeout) = (self.id, self.timeout);
+        tokio::select! {
+            came = tokio::time::timeout_at(self.until, heard(&mut self.log, self.session)) => came.unwrap_or_else(|_| {
+                let message = format!("remediation {id} has not ended within {timeout:?}; it goes on");
+                Err(Stop::new(Exit::TimedOut, message).next(format_args!("instance status {id}")).into())
+            }),
+            _ = &mut self.stop => {
+                self.session.note(format_args!("remediation {id} goes on; ask with: instance status {id}"));
+                Ok(Came::Interrupted)
+            }
+        }
+    }
+}
+
+async fn heard(log: &mut LogFollow, session: &Session) -> Result<Came> {
     loop {
         let message = match log.next().await {
             Ok(message) => message,
@@ -73,16 +123,13 @@ async fn follow(
                 continue;
             }
         };
-        if let Record::Ended(ended) = record {
-            return Ok(Some(ended.trace));
-        }
         if let Some(line) = progress(&record) {
             session.note(printable(&line));
         }
-        if let Record::ApprovalAsked(asked) = &record
-            && agreed == Some(&asked.digest)
-        {
-            approve::agree(bus, asked, session).await?;
+        match record {
+            Record::Ended(ended) => return Ok(Came::Ended(Box::new(ended.trace))),
+            Record::ApprovalAsked(asked) => return Ok(Came::Asked(Box::new(asked))),
+            _ => {}
         }
     }
 }

@@ -36,7 +36,6 @@ pub use crate::http::{DEFAULT_TIMEOUT, Http};
 pub use crate::nats::Nats;
 pub use crate::queue::Queue;
 pub use crate::retry::{PAUSES, deliver};
-pub use crate::source::{Found, Settled, Source, SourceError, open};
-pub use crate::source_folder::AT_ONCE;
+pub use crate::source::{Found, Look, Settled, Source, SourceError, open};
 pub use crate::transport::{InvalidOutgoing, Outgoing, SendError, Transport};
 pub use crate::webhook::{InvalidWebhook, Webhook};

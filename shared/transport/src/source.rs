@@ -23,6 +23,14 @@ pub struct Found {
     pub unreadable: Option<String>,
 }
 
+/// What one look brought.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Look {
+    pub found: Vec<Found>,
+    /// Does more lie there that this look did not come to? Then the next look has nothing to wait for.
+    pub more: bool,
+}
+
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settled {
@@ -35,7 +43,7 @@ pub enum Settled {
 /// Where commands come from.
 pub trait Source: Send {
     /// Looks once. What is found and not settled is found again by a later look.
-    fn look(&mut self) -> BoxFuture<'_, Result<Vec<Found>, SourceError>>;
+    fn look(&mut self) -> BoxFuture<'_, Result<Look, SourceError>>;
 
     /// Never hands it out again. Call it when the command is safe elsewhere.
     fn settle<'a>(

@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use nix::fcntl::OFlag;
 
 use crate::folder::put;
-use crate::source::{Found, Settled, Source, SourceError};
+use crate::source::{Found, Look, Settled, Source, SourceError};
 
 /// A file that is no JSON yet, or that we may not read yet, may still be on its way; after so long without a change it is
 /// what it is.
@@ -20,7 +20,7 @@ const STILL_WRITTEN: Duration = Duration::from_secs(10);
 const LONGEST: u64 = 1024 * 1024;
 
 /// Files of one look; the rest is for the next one. So a flood of files takes no more memory than these.
-pub const AT_ONCE: usize = 100;
+const AT_ONCE: usize = 100;
 
 /// Takes `*.json`, the oldest name first. What was taken is moved to `taken/`, what was refused to `refused/` with the
 /// reason beside it. A file that nobody can read is handed out as such: it holds up no other.
@@ -38,13 +38,13 @@ impl FolderSource {
 }
 
 impl Source for FolderSource {
-    fn look(&mut self) -> BoxFuture<'_, Result<Vec<Found>, SourceError>> {
+    fn look(&mut self) -> BoxFuture<'_, Result<Look, SourceError>> {
         let path = self.path.clone();
         Box::pin(async move {
             let (looked, left) = (path.clone(), self.left.clone());
-            let found = tokio::task::spawn_blocking(move || found_in(&looked, &left, read)).await;
-            let found = found.unwrap_or_else(|panic| Err(io::Error::other(panic)));
-            found.map_err(|source| SourceError::Folder { path, source })
+            let look = tokio::task::spawn_blocking(move || look_into(&looked, &left, read)).await;
+            let look = look.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+            look.map_err(|source| SourceError::Folder { path, source })
         })
     }
 
@@ -70,11 +70,11 @@ impl Source for FolderSource {
 }
 
 /// At most [`AT_ONCE`] of the files there, without the unreadable ones among `left`.
-fn found_in(
+fn look_into(
     folder: &Path,
     left: &BTreeSet<String>,
     read: impl Fn(&Path) -> io::Result<Vec<u8>>,
-) -> io::Result<Vec<Found>> {
+) -> io::Result<Look> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -89,7 +89,7 @@ fn found_in(
     let mut found = Vec::new();
     for name in names {
         if found.len() == AT_ONCE {
-            break;
+            return Ok(Look { found, more: true });
         }
         let path = folder.join(&name);
         // Gone since?
@@ -106,7 +106,7 @@ fn found_in(
             Ok(_) | Err(_) => {}
         }
     }
-    Ok(found)
+    Ok(Look { found, more: false })
 }
 
 /// Refuses a link that was put in the place of a file, and does not wait at a pipe.
@@ -170,7 +170,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_that_cannot_be_read_is_set_aside_with_its_reason_and_holds_up_no_other() {
         let folder = folder(&["1.json", "2.json", "3.json"]);
-        let found = found_in(folder.path(), &BTreeSet::new(), but_two).unwrap();
+        let found = look_into(folder.path(), &BTreeSet::new(), but_two).unwrap().found;
         let names: Vec<_> = found.iter().map(|one| (one.name.as_str(), one.unreadable.is_some())).collect();
         assert_eq!(names, [("1.json", false), ("2.json", true), ("3.json", false)]);
         let reason = found[1].unreadable.clone().unwrap();
@@ -179,7 +179,7 @@ mod tests {
         let kept = fs::read_to_string(folder.path().join("refused/2.json.reason")).unwrap();
         assert_eq!(kept.trim_end(), reason);
         assert!(folder.path().join("refused/2.json").exists());
-        assert_eq!(found_in(folder.path(), &BTreeSet::new(), but_two).unwrap().len(), 2);
+        assert_eq!(look_into(folder.path(), &BTreeSet::new(), but_two).unwrap().found.len(), 2);
     }
 
     #[test]
@@ -194,7 +194,7 @@ mod tests {
             .unwrap()
             .set_modified(now)
             .unwrap();
-        let found = found_in(folder.path(), &BTreeSet::new(), but_two).unwrap();
+        let found = look_into(folder.path(), &BTreeSet::new(), but_two).unwrap().found;
         assert_eq!(found.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["1.json"]);
     }
 
@@ -203,12 +203,12 @@ mod tests {
         let folder = folder(&["2.json"]);
         // Where the refused would lie stands a file.
         fs::write(folder.path().join("refused"), "").unwrap();
-        let found = found_in(folder.path(), &BTreeSet::new(), but_two).unwrap();
+        let found = look_into(folder.path(), &BTreeSet::new(), but_two).unwrap().found;
         let mut source = FolderSource::new(folder.path());
         source.settle(&found[0], &Settled::Refused("no".to_owned())).await.unwrap();
         assert!(source.left.contains("2.json"));
         // Somebody has made it readable meanwhile.
-        assert_eq!(source.look().await.unwrap().len(), 1);
+        assert_eq!(source.look().await.unwrap().found.len(), 1);
     }
 
     #[test]
@@ -235,18 +235,40 @@ mod tests {
         mkfifo(&folder.path().join("4.json"), Mode::S_IRWXU).unwrap();
         write(folder.path(), ".5.json", "{}");
         fs::create_dir(folder.path().join("6.json")).unwrap();
-        let found = found_in(folder.path(), &BTreeSet::new(), read).unwrap();
+        let found = look_into(folder.path(), &BTreeSet::new(), read).unwrap().found;
         assert_eq!(found.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["1.json"]);
         // Put in the place of a file after the look at what it is.
         assert!(read(&folder.path().join("2.json")).is_err(), "the link is not followed");
         assert_eq!(read(&folder.path().join("4.json")).unwrap(), b"", "nobody writes to the pipe");
     }
 
+    #[tokio::test]
+    async fn a_look_says_whether_more_lies_there() {
+        let names: Vec<String> = (0..AT_ONCE * 2 + 5).map(|number| format!("{number:04}.json")).collect();
+        let folder = folder(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut source = FolderSource::new(folder.path());
+        for (count, more) in [(AT_ONCE, true), (AT_ONCE, true), (5, false), (0, false)] {
+            let look = source.look().await.unwrap();
+            assert_eq!((look.found.len(), look.more), (count, more));
+            for found in &look.found {
+                source.settle(found, &Settled::Taken).await.unwrap();
+            }
+        }
+        for name in &names[..AT_ONCE] {
+            write(folder.path(), name, "{}");
+        }
+        let look = source.look().await.unwrap();
+        assert_eq!((look.found.len(), look.more), (AT_ONCE, false), "a full look may have found all");
+        fs::create_dir(folder.path().join("z.json")).unwrap();
+        fs::write(folder.path().join("z.txt"), "").unwrap();
+        assert!(!source.look().await.unwrap().more, "what is no command is nothing more");
+    }
+
     #[test]
     fn a_flood_of_files_is_taken_in_parts_and_what_stays_holds_up_no_other() {
         let names: Vec<String> = (0..AT_ONCE + 5).map(|number| format!("{number:04}.json")).collect();
         let folder = folder(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        let found = found_in(folder.path(), &BTreeSet::new(), read).unwrap();
+        let found = look_into(folder.path(), &BTreeSet::new(), read).unwrap().found;
         assert_eq!(found.iter().map(|one| one.name.clone()).collect::<Vec<_>>(), names[..AT_ONCE]);
         // None of the first hundred can be read, and that was told.
         let left = names[..AT_ONCE].iter().cloned().collect();
@@ -258,7 +280,7 @@ mod tests {
                 read(path)
             }
         };
-        let found = found_in(folder.path(), &left, unreadable).unwrap();
+        let found = look_into(folder.path(), &left, unreadable).unwrap().found;
         assert_eq!(found.iter().map(|one| one.name.clone()).collect::<Vec<_>>(), names[AT_ONCE..]);
     }
 }

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use crate::destination::InvalidDestination;
 use crate::folder::put;
 use crate::http::{client, innermost, without_password};
-use crate::source::{Found, Settled, Source, SourceError, digest};
+use crate::source::{Found, Look, Settled, Source, SourceError, digest};
 
 /// A longer answer is refused.
 const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
@@ -74,7 +74,7 @@ impl HttpSource {
 }
 
 impl Source for HttpSource {
-    fn look(&mut self) -> BoxFuture<'_, Result<Vec<Found>, SourceError>> {
+    fn look(&mut self) -> BoxFuture<'_, Result<Look, SourceError>> {
         Box::pin(async move {
             let failed = |told| SourceError::Http { url: self.name.clone(), told };
             let body = self.ask().await.map_err(failed)?;
@@ -85,7 +85,8 @@ impl Source for HttpSource {
                     found.push(Found { name, bytes, unreadable: None });
                 }
             }
-            Ok(found)
+            // An answer is all that the service has for us now.
+            Ok(Look { found, more: false })
         })
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures::{StreamExt as _, stream};
 use instance_contract::IrisMessage;
 use instance_testkit::{Endpoint, NatsServer, OtherStream};
-use instance_transport::{Destination, Outgoing, PAUSES, SendError, Settled, Transport, deliver, open};
+use instance_transport::{Destination, Look, Outgoing, PAUSES, SendError, Settled, Transport, deliver, open};
 
 const QUICK: [Duration; 3] =
     [Duration::from_millis(10), Duration::from_millis(20), Duration::from_millis(40)];
@@ -263,13 +263,15 @@ async fn commands_in_a_folder_are_found_until_they_are_settled() {
     // Still being written.
     fs::write(folder.path().join("e.json"), "{\"e\":").unwrap();
     let mut source = open(&inbox, PATIENCE, folder.path()).unwrap();
-    let found = source.look().await.unwrap();
+    let look = source.look().await.unwrap();
+    assert_eq!(source.look().await.unwrap(), look);
+    let Look { found, more } = look;
+    assert!(!more, "a file that is still written is looked at after the pause");
     assert_eq!(found.iter().map(|found| found.name.as_str()).collect::<Vec<_>>(), ["a.json", "b.json"]);
-    assert_eq!(source.look().await.unwrap(), found);
     source.settle(&found[0], &Settled::Taken).await.unwrap();
     source.settle(&found[1], &Settled::Refused("why".to_owned())).await.unwrap();
     let mut again = open(&inbox, PATIENCE, folder.path()).unwrap();
-    assert_eq!(again.look().await.unwrap(), []);
+    assert_eq!(again.look().await.unwrap(), Look::default());
     assert_eq!(fs::read_to_string(folder.path().join("taken/a.json")).unwrap(), "{\"a\":1}");
     assert_eq!(fs::read_to_string(folder.path().join("refused/b.json.reason")).unwrap(), "why\n");
 }
@@ -284,15 +286,16 @@ async fn commands_over_http_are_taken_once_also_after_a_restart() {
     let state = tempfile::tempdir().unwrap();
     let url: Destination = server.url.parse().unwrap();
     let mut source = open(&url, PATIENCE, state.path()).unwrap();
-    assert_eq!(source.look().await.unwrap(), []);
+    assert_eq!(source.look().await.unwrap(), Look::default());
     source.look().await.unwrap_err();
-    let found = source.look().await.unwrap();
+    let Look { found, more } = source.look().await.unwrap();
+    assert!(!more, "an answer is all there is");
     assert_eq!(
         found.iter().map(|found| found.bytes.as_slice()).collect::<Vec<_>>(),
         [b"{\"a\": 1}".as_slice(), b"{\"b\": 2}"]
     );
     source.settle(&found[0], &Settled::Taken).await.unwrap();
     let mut again = open(&url, PATIENCE, state.path()).unwrap();
-    assert_eq!(again.look().await.unwrap(), found[1..]);
+    assert_eq!(again.look().await.unwrap().found, found[1..]);
     assert!(server.asked().iter().all(|asked| asked.method == "GET"));
 }
