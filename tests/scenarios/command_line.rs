@@ -128,8 +128,9 @@ async fn a_restart_waits_for_a_person_and_goes_on_when_it_is_granted() {
     assert_eq!(granted.code, 0, "{granted:?}");
     in_phase(&pipeline, &id, "ended").await;
     assert_eq!(pipeline.instance(&["approve", &id, "--yes"]).await.code, 3, "it was answered before");
-    let inbox = json(&pipeline.instance(&["inbox", "list", "--json"]).await);
-    assert_eq!(inbox["approvals"], serde_json::json!([]), "answered");
+    // By now the one behind it may ask.
+    let inbox = pipeline.instance(&["inbox", "list", "--json"]).await;
+    assert!(!inbox.stdout.contains(&id), "answered: {inbox:?}");
     let trace = pipeline.instance(&["trace", &id, "--json", "--exit-code"]).await;
     assert_eq!((trace.code, &json(&trace)["overall_status"]), (0, &"success".into()), "{}", trace.stdout);
     let path = pipeline.path("trace.json");

@@ -203,7 +203,9 @@ fn a_journal_directory_is_one_that_is_there() {
     let equal = [("cpf.alternate-journal-directory", "/iris/mgr/journal/"), spare];
     let apart = "alternate-directory: [Journal] AlternateDirectory /iris/mgr/journal/ -> /iris/mgr/journal3/";
     assert_eq!(steps("separate-journal-directories", &equal)[0], apart);
-    assert!(refusal("separate-journal-directories", &[equal[0]]).contains("no value of journal.spare-directory"));
+    assert!(
+        refusal("separate-journal-directories", &[equal[0]]).contains("no value of journal.spare-directory")
+    );
 }
 
 #[test]
