@@ -33,12 +33,7 @@ async fn asking() -> Pipeline {
 
 /// The commands that were accepted, dry runs not.
 async fn accepted(pipeline: &Pipeline) -> Vec<Value> {
-    let mut found = Vec::new();
-    for shard in 0..4 {
-        let stored = pipeline.stored(&format!("INSTANCE_REMEDIATIONS_{shard}")).await;
-        let records = stored.iter().filter(|message| message.subject.ends_with(".accepted"));
-        found.extend(records.map(|message| serde_json::from_slice::<Value>(&message.payload).unwrap()));
-    }
+    let mut found = pipeline.accepted().await;
     found.retain(|record| record["command"]["dry_run"] == false);
     found
 }

@@ -76,17 +76,6 @@ fn write(pipeline: &Pipeline, process: usize, text: &str) {
     writeln!(log, "09/01/26-10:00:00:000 ({process}) 3 [Utility.Event] {text}").unwrap();
 }
 
-/// Commands that a router has accepted, dry ones too.
-async fn accepted(pipeline: &Pipeline) -> Vec<Value> {
-    let mut found = Vec::new();
-    for shard in 0..4 {
-        let stored = pipeline.stored(&format!("INSTANCE_REMEDIATIONS_{shard}")).await;
-        let records = stored.iter().filter(|message| message.subject.ends_with(".accepted"));
-        found.extend(records.map(|message| serde_json::from_slice::<Value>(&message.payload).unwrap()));
-    }
-    found
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_adversary_for_a_model_has_no_effect_and_an_honest_one_just_that_which_was_offered() {
     let server = ModelServer::start();
@@ -133,7 +122,7 @@ async fn an_adversary_for_a_model_has_no_effect_and_an_honest_one_just_that_whic
             pipeline.account()
         );
     }
-    assert_eq!(accepted(&pipeline).await, Vec::<Value>::new(), "not even a dry run was asked for");
+    assert_eq!(pipeline.accepted().await, Vec::<Value>::new(), "not even a dry run was asked for");
     assert_eq!((iris.cpf(), iris.starts(), iris.state().1.as_str()), (cpf.clone(), starts, "hung"));
     assert_eq!(world::differences(&host, &world::snapshot(&[iris.host()])), Vec::<std::path::PathBuf>::new());
 
@@ -142,7 +131,7 @@ async fn an_adversary_for_a_model_has_no_effect_and_an_honest_one_just_that_whic
         (iris.starts() > starts && iris.state().0 == "running" && iris.state().1 != "hung").then_some(())
     })
     .await;
-    let commands = accepted(&pipeline).await;
+    let commands = pipeline.accepted().await;
     let asked: Vec<&Value> = commands.iter().map(|it| &it["command"]["execution_order"]).collect();
     assert!(
         !asked.is_empty() && asked.iter().all(|order| **order == json!(["iris_restart"])),

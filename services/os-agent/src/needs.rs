@@ -20,7 +20,7 @@ use crate::{
 /// Added to what the CPFs ask for when pages are reserved for them, in MB: "several" by InterSystems [RES], this many by
 /// us, as in the remedy for too few huge pages.
 const CUSHION_MB: u64 = 16;
-/// Real starts take 1 to 2 % less than the formula says (cpf.md), and what IRIS prints is exact. So this share of the
+/// Real starts take 1 to 2 % less than the formula says, with small caches far less (cpf.md), and what IRIS prints is exact. So this share of the
 /// formula is the least that counts as enough.
 const ENOUGH_PERCENT: u64 = 95;
 /// How IRIS begins to say that it may not use huge pages; the catalogue's condition decides.

@@ -78,7 +78,7 @@ impl Incidents {
     }
 
     /// What IRIS said of other trouble of the instance that is being looked into: its figures are exact, and hold for
-    /// this one too, however far the other has come.
+    /// this one too, however far the other has come. What was said too long ago to act on may hold no more.
     fn told_beside(&self, id: IncidentId) -> Facts {
         let instance = self.all.get(&id).map(|it| &it.instance);
         let at_work = |stage: &Stage| {
@@ -86,7 +86,9 @@ impl Incidents {
         };
         let others = self.all.values().filter(|it| it.id != id && Some(&it.instance) == instance);
         let mut told = Facts::default();
-        others.filter(|it| at_work(&it.stage)).for_each(|it| told.learn_from_entries_of(&it.facts));
+        others
+            .filter(|it| !it.stale && at_work(&it.stage))
+            .for_each(|it| told.learn_from_entries_of(&it.facts));
         told
     }
 

@@ -117,6 +117,17 @@ impl Pipeline {
         found
     }
 
+    /// The records of all commands that a router has accepted, dry runs too.
+    pub async fn accepted(&self) -> Vec<Value> {
+        let mut found = Vec::new();
+        for shard in 0..4 {
+            let stored = self.stored(&format!("INSTANCE_REMEDIATIONS_{shard}")).await;
+            let records = stored.iter().filter(|message| message.subject.ends_with(".accepted"));
+            found.extend(records.map(|message| serde_json::from_slice::<Value>(&message.payload).unwrap()));
+        }
+        found
+    }
+
     /// How many messages a stream holds.
     pub async fn stream_length(&self, stream: &str) -> u64 {
         let jetstream = async_nats::jetstream::new(self.client.clone());

@@ -37,15 +37,13 @@ pub fn truth_swapped(scenario: &Scenario, how: &How, folder: &Path, stop: &Atomi
             swaps.push(play(&sealed, "swapped")?);
         }
     }
-    let (points, points_then, wrong_only_then) = {
-        let (own, swapped) = same(&owns, &swaps).with_context(|| {
-            let [ours, theirs] = [&owns, &swaps].map(|all| asked(&all[all.len() - 1].commands));
-            format!("with the truth of {} other commands were given: {ours} and {theirs}", other.name)
-        })?;
-        let [wrong, wrong_then] = [own, swapped].map(|it| it.score.verdict == Verdict::Wrong);
-        (own.score.points().0, swapped.score.points().0, wrong_then && !wrong)
-    };
-    let falls = points_then < points || wrong_only_then;
+    let (own, swapped) = same(&owns, &swaps).with_context(|| {
+        let [ours, theirs] = [&owns, &swaps].map(|all| asked(&all[all.len() - 1].commands));
+        format!("with the truth of {} other commands were given: {ours} and {theirs}", other.name)
+    })?;
+    let ((points, _), (points_then, _)) = (own.score.points(), swapped.score.points());
+    let falls = points_then < points
+        || swapped.score.verdict == Verdict::Wrong && own.score.verdict != Verdict::Wrong;
     ensure!(falls, "with the truth of {} the score is {points_then}, and not below {points}", other.name);
     // The first is the one that counts, whatever those after it came to.
     Ok(owns.swap_remove(0))

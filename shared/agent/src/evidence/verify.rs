@@ -201,8 +201,8 @@ mod tests {
         fixture.port = TcpListener::bind("127.0.0.2:0").unwrap();
         fixture.qlist("running, since x", "ok");
         let wanted = expecting(vec![Expectation::InstanceHealthy {}]);
-        // Nothing was seen in so short a time, on a busy machine: that is not held either.
-        assert!(!fixture.verify(&wanted, SHORT).is_ok_and(|verified| verified.held));
+        // Time enough to see it on a busy machine too.
+        assert!(!fixture.verify(&wanted, 5 * SHORT).unwrap().held);
         // What it started with counts, not what the file says by now.
         let of = |address: &str| format!("[Startup]\nDefaultPortBindAddress={address}\n");
         fs::write(&fixture.view.cpf, of("127.0.0.3")).unwrap();

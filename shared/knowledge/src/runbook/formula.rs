@@ -150,7 +150,7 @@ impl Formula {
                 max_percent_of_memory,
             } => {
                 let pools = doubled(facts, *max_mb, *pool_max_percent_of_memory)?;
-                // What IRIS has named is exact, the formula is 1 to 2 % high.
+                // What IRIS has named is exact, the formula is high.
                 let now = facts.number(REFUSED);
                 let now = now.map_or_else(|| needed(facts, NEEDED), Ok)?;
                 let megabytes = now.saturating_add(pools.growth_mb()).saturating_add(*cushion_mb);

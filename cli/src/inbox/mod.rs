@@ -1,14 +1,17 @@
 //! `instance inbox`: what waits for a person, until a person says that it is in hand.
 
+mod question;
+
 use anyhow::Result;
 use instance_bus::{Bus, Headers, PublishError};
 use instance_contract::{
-    ApprovalAsked, Decision, IncidentAcknowledged, InstanceName,
+    Decision, IncidentAcknowledged, InstanceName,
     subject::{self, IncidentRecord},
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use self::question::Question;
 use crate::{
     exit::{Exit, Stop},
     incident::{
@@ -18,7 +21,7 @@ use crate::{
     online,
     output::{print, print_json, printable, table, when},
     session::{self, Session},
-    story::{self, Story},
+    story,
 };
 
 const LIST_EXAMPLES: &str = "\
@@ -101,8 +104,7 @@ async fn list(bus: &Bus, instance: Option<&InstanceName>, all: bool, session: &S
     cases.retain(|case| case.question().is_some() && (all || case.waits()));
     let waiting = cases.iter().filter(|case| case.waits()).count();
     let open = story::open(bus).await?;
-    let questions: Vec<Question> =
-        open.stories().iter().rev().filter_map(|it| question(it, instance)).collect();
+    let questions = Question::open(open.stories(), instance);
     if session.json() {
         let incidents: Vec<Value> = cases.iter().filter_map(document).collect();
         let approvals: Vec<Value> = questions.iter().map(Question::document).collect();
@@ -133,37 +135,6 @@ fn tell(cases: &[Case], questions: &[Question], session: &Session) -> Result<()>
         session.note("agree? instance status REMEDIATION shows the changes, instance approve REMEDIATION agrees to them");
     }
     Ok(())
-}
-
-/// A remediation that goes on when a person agrees.
-struct Question {
-    asked: ApprovalAsked,
-    action: String,
-}
-
-fn question(story: &Story, instance: Option<&InstanceName>) -> Option<Question> {
-    let (_, asked) = story.open_question()?;
-    let action = story.command().map(|command| command.recommended_action).unwrap_or_default();
-    instance.is_none_or(|wanted| asked.instance == *wanted).then_some(Question { asked, action })
-}
-
-impl Question {
-    fn row(&self) -> [String; 4] {
-        let Self { asked, action } = self;
-        let action = instance_redaction::redacted(action.replace('\n', " "));
-        [asked.remediation_id.to_string(), when(asked.expires_at), asked.instance.to_string(), action]
-    }
-
-    fn document(&self) -> Value {
-        let Self { asked, action } = self;
-        let mut document = json!({
-            "remediation_id": asked.remediation_id, "trace_id": asked.trace_id, "instance": asked.instance,
-            "action": action, "changes": asked.changes, "digest": asked.digest, "reasons": asked.reasons,
-            "expires_at": asked.expires_at,
-        });
-        instance_redaction::redact_document(&mut document);
-        document
-    }
 }
 
 fn row(case: &Case) -> Option<[String; 6]> {
