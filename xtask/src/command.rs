@@ -29,9 +29,14 @@ pub fn cargo_in(workspace: &Workspace) -> Command {
 
 /// Run to the end, output going where ours goes; fail naming the command line.
 pub fn run(command: &mut Command) -> Result<()> {
+    let status = run_to_any_end(command)?;
+    must_succeed(&line(command), status)
+}
+
+/// As [`run`], for whoever makes something of the exit status.
+pub fn run_to_any_end(command: &mut Command) -> Result<ExitStatus> {
     let line = show(command);
-    let status = command.status().with_context(|| format!("could not start \"{line}\""))?;
-    must_succeed(&line, status)
+    command.status().with_context(|| format!("could not start \"{line}\""))
 }
 
 /// Run to the end and give what it printed; fail naming the command line and the last that it said.

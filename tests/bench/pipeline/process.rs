@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-/// One clock tick of `/proc/PID/stat`, as Linux has it on every machine that we run on.
-const TICK_US: u64 = 10_000;
+/// One clock tick of `/proc/stat` and `/proc/PID/stat`, as Linux has it on every machine that we run on.
+pub const TICK_US: u64 = 10_000;
 
 /// A running process. Dropping it kills it and waits until it is gone.
 pub struct Process {

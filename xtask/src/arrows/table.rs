@@ -116,12 +116,13 @@ pub const ROOMS: &[Room] = &[
     told("cli", "cli", Imports::Only(CLI)),
     told("xtask", "xtask", Imports::Only(&[])),
     told("tests", "tests", Imports::Anything),
+    told("bench-pipeline", "tests/bench/pipeline", Imports::Only(&["contract", "clock", "bus"])),
 ];
 
 /// Crates from outside that only some rooms may name.
 pub const OWNED: &[(&str, Owner)] = &[
     // One bus crate: everybody else speaks of deliveries and dead letters. Tests look at the wire itself.
-    ("async-nats", Owner::Rooms(&["bus", "testkit", "tests"])),
+    ("async-nats", Owner::Rooms(&["bus", "testkit", "tests", "bench-pipeline"])),
     // One way to a model: everybody else asks questions.
     ("async-openai", Owner::Rooms(&["llm"])),
     ("redis", Owner::Rooms(&["llm"])),

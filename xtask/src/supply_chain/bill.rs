@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 
 const FILE: &str = "sbom.cdx.json";
 /// Rooms that no shipped program is made of.
-const NOT_SHIPPED: [&str; 3] = ["xtask", "instance-tests", "instance-testkit"];
+const NOT_SHIPPED: [&str; 4] = ["xtask", "instance-tests", "instance-bench-pipeline", "instance-testkit"];
 
 /// Write `target/sbom.cdx.json`; fail on a crate from outside without licence or checksum.
 pub fn write(workspace: &Workspace) -> Result<()> {
