@@ -97,7 +97,9 @@ pub fn table(rows: &[Row]) -> bool {
             |limit| (format!("{limit:.0}"), format!("{:.2}", row.ours / limit)),
         );
         let (figure, ours, goal) = (&row.figure, row.ours, row.goal.text());
-        println!("{figure:<56} {ours:>9.0} {limit:>9} {ratio:>7}  {goal:<14} {verdict}");
+        // Counts of a plan are small, and a hundredth of one tells.
+        let places = if ours < 100.0 { 2 } else { 0 };
+        println!("{figure:<56} {ours:>9.places$} {limit:>9} {ratio:>7}  {goal:<14} {verdict}");
     }
     rows.iter().all(Row::is_met)
 }
