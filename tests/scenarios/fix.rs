@@ -147,7 +147,11 @@ async fn what_the_analyst_has_under_way_is_joined_and_its_question_answered() {
     assert_eq!(json(&dry)["approval"]["changes"][0]["after"], "0,0,512,0,0,0", "{dry:?}");
     let alone = pipeline.instance(&FIX).await;
     assert!(alone.code == 2 && alone.stderr.contains("cannot ask without a terminal"), "{alone:?}");
-    assert!(alone.stderr.contains(&joined), "{alone:?}");
+    assert!(alone.stderr.contains(&joined) && !alone.stderr.contains("halted"), "{alone:?}");
+    assert_eq!(pipeline.instance(&["halt", "--reason", "a move of disks"]).await.code, 0);
+    let halted = pipeline.instance(&FIX).await;
+    assert!(halted.stderr.contains("a move of disks; nothing acts until `instance resume`"), "{halted:?}");
+    assert_eq!(pipeline.instance(&["resume"]).await.code, 0);
     let mut terminal = Terminal::run(&pipeline, &FIX);
     terminal.shows(QUESTION).await;
     terminal.types("n");

@@ -10,7 +10,7 @@ use super::{AGREED, Goal};
 use crate::{
     approve::{self, Agreed},
     exit::{self, Exit, Stop},
-    online,
+    halt, online,
     orchestrate::follow::{Came, Following},
     status,
     story::{self, Story},
@@ -54,6 +54,7 @@ impl Goal<'_> {
     pub(super) async fn join(&self, story: &Story) -> Result<Exit> {
         let id = story.id;
         self.session.note(format_args!("  under way remediation {id}, asked for by the analyst"));
+        halt::note(self.bus, self.session).await;
         if self.args.dry_run {
             status::show(story, None, self.session)?;
             return Ok(Exit::Done);
