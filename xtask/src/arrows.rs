@@ -231,13 +231,13 @@ mod tests {
             "instance-chassis",
             "async-nats",
             Kind::Normal,
-            "chassis -> async-nats: only bus, testkit, tests may name it",
+            "chassis -> async-nats: only bus, testkit, tests, bench-pipeline may name it",
         );
         check(
             "instance-router",
             "anyhow",
             Kind::Normal,
-            "router -> anyhow: only testkit, cli, xtask, tests may name it",
+            "router -> anyhow: only testkit, cli, xtask, tests, bench-pipeline may name it",
         );
     }
 

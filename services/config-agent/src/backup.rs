@@ -16,6 +16,9 @@ use crate::{
 /// the count: `remediation_seconds` of the policy may be a day, and taking back begins at its end.
 const MAY_BE_OPEN_SECONDS: i64 = (24 + 1) * 3600;
 
+/// Far above what a CPF is ever changed.
+const MOST_BACKUPS: u64 = 1_000_000_000_000;
+
 /// The name of the next backup: `iris.cpf_instance_<number>_<start of the SHA-256>`. One after the highest that is
 /// there, so that the order of names is the order of changes; that one itself, when it holds the very bytes already: the
 /// change that it was made for did not come about.
@@ -121,7 +124,8 @@ pub fn prune(folder: &Folder, cpf: &str, kept: usize) -> Result<Vec<String>, Fil
     let too_many = backups.len().saturating_sub(kept);
     let mut removed = Vec::new();
     for (_, name) in &backups[..too_many] {
-        let is_old = folder.written_at(name).is_some_and(|at| at + MAY_BE_OPEN_SECONDS < newest_at);
+        let is_old =
+            folder.written_at(name).is_some_and(|at| at.saturating_add(MAY_BE_OPEN_SECONDS) < newest_at);
         if is_old && Some(name) != newest_good {
             folder.remove(name)?;
             removed.push(name.clone());
@@ -143,7 +147,9 @@ fn numbered(names: Vec<String>, cpf: &str) -> Vec<(u64, String)> {
 }
 
 fn number(name: &str, cpf: &str) -> Option<u64> {
-    name.strip_prefix(cpf)?.strip_prefix("_instance_")?.split_once('_')?.0.parse().ok()
+    let number = name.strip_prefix(cpf)?.strip_prefix("_instance_")?.split_once('_')?.0.parse().ok()?;
+    // No number of ours: a file of that name must not leave the next one without a number.
+    (number <= MOST_BACKUPS).then_some(number)
 }
 
 fn is_sound(folder: &Folder, name: &str) -> bool {

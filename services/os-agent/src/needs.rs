@@ -27,6 +27,8 @@ const ENOUGH_PERCENT: u64 = 95;
 const NO_RIGHT: &str = "Insufficient privileges";
 /// How IRIS goes on after the megabytes that a start takes.
 const NAMED: &str = "MB shared memory";
+/// More than any start takes: a pebibyte.
+const MOST_MB: u64 = 1 << 30;
 
 /// Why nobody knows what an instance needs.
 #[derive(Debug, thiserror::Error)]
@@ -117,7 +119,7 @@ pub fn least(
         let less = one.mb / 100 * ENOUGH_PERCENT + one.mb % 100 * ENOUGH_PERCENT / 100;
         let named = named_mb(&*host.evidence, instance).and_then(|named| {
             let present = asked_by(host.cpfs.present(instance), instance, memory).ok()?;
-            Some((named + one.mb).saturating_sub(present.mb))
+            Some(named.saturating_add(one.mb).saturating_sub(present.mb))
         });
         Asked { mb: named.map_or(less, |named| named.min(less)), ..one }
     };
@@ -139,7 +141,9 @@ fn named_mb(evidence: &dyn Evidence, instance: &InstanceSettings) -> Option<u64>
     let bytes = evidence.log(instance).ok()?;
     let before = &bytes[..memmem::rfind(&bytes, NAMED.as_bytes())?];
     let digits = before.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
-    std::str::from_utf8(&before[before.len() - digits..]).ok()?.parse().ok().filter(|mb| *mb > 0)
+    let named = std::str::from_utf8(&before[before.len() - digits..]).ok()?.parse().ok()?;
+    // Whoever may write into the log may write any number there.
+    (1..=MOST_MB).contains(&named).then_some(named)
 }
 
 /// The instances that had no right to huge pages at their last start, by their own logs. More pages do not help them.

@@ -79,6 +79,9 @@ pub enum RestartError {
     /// The stop was asked for, and then nothing more could be seen of the instance.
     #[error("{0}; the stop was asked for, and whether the instance has stopped is not known")]
     LostAfterAsking(Box<RestartError>),
+    /// The start was asked for, and then nothing more could be seen of the instance.
+    #[error("{0}; the start was asked for, and whether the instance is up is not known")]
+    LostAfterStart(Box<RestartError>),
     /// The instance did not stop. It is not started.
     #[error(
         "instance is \"{state}\" {seconds} s after the stop was asked for{said}; it is not started: let its users leave, then stop it by hand"
@@ -150,7 +153,7 @@ impl From<RestartError> for Failure {
             Error::Unsettled { .. } | Error::ProcessesLeft { .. } => {
                 Self::transient("instance_unsettled", message)
             }
-            Error::LostAfterAsking(error) => {
+            Error::LostAfterAsking(error) | Error::LostAfterStart(error) => {
                 Self::Unknown { cause: Cause::new(&Self::from(*error).cause().code, message) }
             }
             // It may stop yet, and the next attempt must find what this one has recorded.

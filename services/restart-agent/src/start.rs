@@ -5,13 +5,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use instance_agent::evidence::{self, Health};
+use instance_agent::{
+    evidence::{self, Health},
+    host::HostError,
+};
 use instance_chassis::crash_point;
 use instance_iris::{cpf::Document, messages_log::Entry};
 
 use crate::{
     databases::{self, Mounted},
-    error::RestartError,
+    error::{RestartError, whole},
     host::{Owner, Socket, Use},
     observe::{LOOK_AGAIN, LogEnd, Observed, Site, State, UNUSUAL, complaints, logons_enabled},
 };
@@ -60,16 +63,23 @@ pub fn start(site: &Site<'_>, expected: Expected<'_>, limit: Duration) -> Result
     let failed = |error: &dyn std::fmt::Display| RestartError::StartFailed { reason: error.to_string() };
     crash_point("restart.to-start");
     let words = ["start", site.instance.name.as_str(), "quietly"];
-    let finished = site.host.iris(&words, limit).map_err(|error| failed(&RestartError::Program(error)))?;
+    let (is_lost, said) = match site.host.iris(&words, limit) {
+        Ok(finished) => {
+            let words = finished.last_words();
+            (false, format!("iris start said \"{}\"", if words.is_empty() { "nothing" } else { &words }))
+        }
+        // It was started, and may do its work yet.
+        Err(error @ HostError::Watch { .. }) => {
+            (true, format!("the answer of iris start was lost ({})", whole(&error)))
+        }
+        Err(error) => return Err(failed(&RestartError::Program(error))),
+    };
     crash_point("restart.start-asked");
     let command_took = began.elapsed();
-    let words = match finished.last_words() {
-        words if words.is_empty() => "nothing".to_owned(),
-        words => words,
-    };
     let left = limit.saturating_sub(began.elapsed());
-    let ready = await_ready(site, log, expected, left).map_err(|error| match error {
-        RestartError::StartFailed { reason } => failed(&format!("{reason}; iris start said \"{words}\"")),
+    let ready = watch(site, log, expected, left, is_lost).map_err(|error| match error {
+        RestartError::StartFailed { reason } => failed(&format!("{reason}; {said}")),
+        lost @ RestartError::LostAfterStart(_) => lost,
         other => failed(&other),
     })?;
     crash_point("restart.ready");
@@ -84,18 +94,37 @@ pub fn await_ready(
     expected: Expected<'_>,
     limit: Duration,
 ) -> Result<Ready, RestartError> {
+    watch(site, log, expected, limit, false)
+}
+
+/// `may_begin_yet`: one that is down may be on its way up all the same.
+fn watch(
+    site: &Site<'_>,
+    log: LogEnd,
+    expected: Expected<'_>,
+    limit: Duration,
+    may_begin_yet: bool,
+) -> Result<Ready, RestartError> {
     let began = Instant::now();
     let mut told = None;
     loop {
         let left = || limit.saturating_sub(began.elapsed());
-        let observed = site.observe_within(left())?;
+        let observed = match site.observe_within(left()) {
+            Ok(observed) => observed,
+            Err(error) if left().is_zero() => return Err(RestartError::LostAfterStart(Box::new(error))),
+            // It may answer again: a look that failed tells nothing of the start.
+            Err(_) => {
+                std::thread::sleep(LOOK_AGAIN.min(left()));
+                continue;
+            }
+        };
         let entries = site.log_since(log)?;
         let missing = match ready(site, &observed, &entries, expected) {
             Ok(ready) => return Ok(ready),
             Err(missing) => missing,
         };
         let left = left();
-        if observed.state == State::Down || left.is_zero() {
+        if (observed.state == State::Down && !may_begin_yet) || left.is_zero() {
             return Err(RestartError::StartFailed { reason: reason(missing, &entries) });
         }
         if began.elapsed() >= UNUSUAL && told.as_ref() != Some(&missing) {

@@ -127,9 +127,9 @@ impl Users {
 
     fn take(&mut self, metrics: &Metrics) {
         let gateways = metrics.named("iris_csp_actual_connections");
-        // A count of connections: small and whole.
-        self.of_the_gateway =
-            gateways.filter_map(|sample| format!("{:.0}", sample.value).parse::<u64>().ok()).sum();
+        // A count of connections: small and whole. Whoever answers on that port may say anything.
+        let counts = gateways.filter_map(|sample| format!("{:.0}", sample.value).parse::<u64>().ok());
+        self.of_the_gateway = counts.fold(0, u64::saturating_add);
         self.transactions = metrics.count("iris_trans_open_count");
         if self.transactions.is_none() {
             self.unseen.push("open transactions (the metrics do not tell of them)".to_owned());

@@ -12,13 +12,14 @@ use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions, Permissions, TryLockError},
     io,
-    os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::PathBuf,
     time::Duration,
 };
 
 use instance_chassis::mutant;
 use instance_contract::{InstanceName, Token};
+use nix::unistd::Uid;
 
 /// How often a waiting process looks whether the instance is free.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -211,18 +212,31 @@ fn open_shared(path: &PathBuf) -> io::Result<File> {
     loop {
         match options.open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            opened => return opened,
+            Err(error) => return Err(error),
+            Ok(file) => {
+                share(&file)?;
+                return Ok(file);
+            }
         }
         match options.clone().create_new(true).open(path) {
             // Another agent was faster.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => {
                 let file = made?;
-                file.set_permissions(Permissions::from_mode(MODE))?;
+                share(&file)?;
                 return Ok(file);
             }
         }
     }
+}
+
+/// A death between making the file and this leaves one that only its maker may open, and mends at its next start.
+fn share(file: &File) -> io::Result<()> {
+    let found = file.metadata()?;
+    if found.permissions().mode() & 0o7777 != MODE && found.uid() == Uid::effective().as_raw() {
+        file.set_permissions(Permissions::from_mode(MODE))?;
+    }
+    Ok(())
 }
 
 fn failed(operation: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> FenceError {
@@ -339,5 +353,15 @@ mod tests {
         drop(fence.lock(&prod(), &at_once).unwrap());
         let mode = fs::metadata(folder.path().join("PROD")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, MODE);
+    }
+
+    #[test]
+    fn a_death_between_making_the_file_and_sharing_it_is_mended_by_its_maker() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("PROD");
+        fs::write(&file, "").unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        drop(Fence::open(folder.path().to_owned()).unwrap().lock(&prod(), &at_once).unwrap());
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, MODE);
     }
 }

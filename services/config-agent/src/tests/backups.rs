@@ -35,6 +35,16 @@ fn ten_changes_in_a_second_make_ten_backups_each_with_its_text() {
 }
 
 #[test]
+fn a_file_with_the_highest_number_there_is_does_not_take_the_next_one() {
+    let stage = Stage::new(CPF);
+    let stranger = format!("iris.cpf_instance_{}_x", u64::MAX);
+    fs::write(stage.path(&stranger), "of somebody else").unwrap();
+    stage.change("globals", "0,0,512,0,0,0").unwrap();
+    let names = backups(&stage);
+    assert!(names.len() == 2 && names[0].starts_with("iris.cpf_instance_000001_"), "{names:?}");
+}
+
+#[test]
 fn a_backup_is_never_overwritten() {
     let stage = Stage::new(CPF);
     let prepared = stage.prepare("globals", "0,0,512,0,0,0").unwrap();

@@ -97,6 +97,10 @@ fn what_is_enough_is_judged_by_the_coming_cpf_too() {
     // 1106 MB more by the formula, which says 1678 and 2784.
     assert_eq!(after(&stage, pages("1253", &grown)), below);
     assert_eq!(after(&stage, pages("1254", &grown)).as_deref(), Ok("1254"));
+    // Whoever may write into the log may write any number: then the formula alone counts, as without one.
+    stage.write("messages.log", "18446744073709551615MB shared memory\n");
+    assert_eq!(after(&stage, pages("1254", &grown)), below);
+    assert_eq!(after(&stage, pages("900", &[])).as_deref(), Ok("900"));
 }
 
 #[test]

@@ -128,8 +128,8 @@ fn nothing_is_started_after_force_that_failed() {
     assert_eq!(stage.calls(), ["stop PROD quietly", "force PROD"]);
 }
 
-/// Runs the script for each connection, as `instance-iris@.service` does, and says nothing after `force`.
-fn lose_the_answer_of_force(stage: &mut Stage) {
+/// Runs the script for each connection, as `instance-iris@.service` does, and says nothing after this verb.
+pub fn lose_the_answer_of(verb: &'static str, stage: &mut Stage) {
     let socket = stage.path("socket");
     let listener = UnixListener::bind(&socket).unwrap();
     let iris = stage.path("iris");
@@ -142,7 +142,7 @@ fn lose_the_answer_of_force(stage: &mut Stage) {
             let question: Value = serde_json::from_str(&line).unwrap();
             let words: Vec<String> = serde_json::from_value(question["words"].clone()).unwrap();
             let output = Command::new(&iris).args(&words).output().unwrap();
-            if words[0] != "force" {
+            if words[0] != verb {
                 let [stdout, stderr] =
                     [output.stdout, output.stderr].map(|it| String::from_utf8(it).unwrap());
                 let finished = json!({"code": output.status.code(), "signal": null, "stdout": stdout,
@@ -158,7 +158,7 @@ fn force_whose_answer_is_lost_may_have_been_done() {
     let mut stage = Stage::new();
     stage.config.allow_force = true;
     stage.write("behave", "stop_lies");
-    lose_the_answer_of_force(&mut stage);
+    lose_the_answer_of("force", &mut stage);
     let prepared = stage.prepare().unwrap();
     is_a_question(&stage, &prepared, FORCE);
     let applied = stage.force_as(&prepared, FORCE, &|| Ok(())).unwrap();
@@ -168,7 +168,7 @@ fn force_whose_answer_is_lost_may_have_been_done() {
     let mut stage = Stage::new();
     stage.config.allow_force = true;
     stage.write("behave", "stop_midway force_fails");
-    lose_the_answer_of_force(&mut stage);
+    lose_the_answer_of("force", &mut stage);
     let prepared = stage.prepare().unwrap();
     is_a_question(&stage, &prepared, UNHURRIED);
     let failure = stage.force_as(&prepared, UNHURRIED, &|| Ok(())).unwrap_err();

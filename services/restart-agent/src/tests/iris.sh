@@ -33,6 +33,9 @@ esac
 if [ "$verb" = qlist ]; then
     behaves qlist_hangs && sleep 600
     behaves qlist_hangs_later && grep -q ^stop "$here/calls" 2>/dev/null && sleep 600
+    behaves qlist_fails_once && grep -q ^start "$here/calls" 2>/dev/null && [ ! -e "$here/failed" ] &&
+        { touch "$here/failed"; echo "Killed"; exit 137; }
+    behaves qlist_fails_then && grep -q ^start "$here/calls" 2>/dev/null && { echo "Killed"; exit 137; }
     [ "$name" = PROD ] || { echo "Instance '$name' is not found."; exit 1; }
     # A stop that goes on by itself: the third look finds it at its end.
     if behaves settles && [ "$(read_file state)" = stopping ]; then

@@ -3,8 +3,9 @@
 use std::net::TcpListener;
 
 use instance_agent::Probe;
+use instance_contract::Failure;
 
-use super::{CPF, Stage, code, figure};
+use super::{CPF, Stage, code, figure, forced::lose_the_answer_of};
 
 /// A restart that cannot be finished, and what it says.
 fn check_not_ready(behaviour: &str, says: &str) {
@@ -23,6 +24,38 @@ fn check_not_ready(behaviour: &str, says: &str) {
 fn running_is_not_ready() {
     check_not_ready("no_logons", "Enabling logons");
     check_not_ready("closed", "does not accept");
+}
+
+#[test]
+fn a_start_whose_answer_is_lost_is_looked_for() {
+    let mut stage = Stage::new();
+    lose_the_answer_of("start", &mut stage);
+    stage.restart().unwrap();
+    assert_eq!(stage.calls(), ["stop PROD quietly", "start PROD quietly"]);
+
+    // It came to nothing, and nobody said so: its own log does.
+    let mut stage = Stage::new();
+    stage.config.start_seconds = 2;
+    stage.write("behave", "bad_cpf");
+    lose_the_answer_of("start", &mut stage);
+    let failure = stage.restart().unwrap_err();
+    assert_eq!(code(&failure), "start_failed");
+    let says = &failure.cause().message;
+    assert!(says.contains("frobs") && says.contains("the answer of iris start was lost"), "{failure}");
+}
+
+#[test]
+fn a_look_that_fails_tells_nothing_of_the_start() {
+    let stage = Stage::new();
+    stage.write("behave", "qlist_fails_once");
+    stage.restart().unwrap();
+
+    let mut stage = Stage::new();
+    stage.config.start_seconds = 2;
+    stage.write("behave", "qlist_fails_then");
+    let failure = stage.restart().unwrap_err();
+    assert!(matches!(failure, Failure::Unknown { .. }), "{failure}");
+    assert!(failure.cause().message.contains("whether the instance is up is not known"), "{failure}");
 }
 
 #[test]

@@ -131,6 +131,13 @@ fn connections_of_the_web_gateway_are_no_users() {
     assert_eq!(stage.calls().len(), 2);
 }
 
+#[test]
+fn whatever_the_web_port_says_is_no_reason_to_die() {
+    let one = "iris_csp_actual_connections{id=\"1\"} 1e19\niris_csp_actual_connections{id=\"2\"} 1e19\n";
+    let web = WebPort::new(&format!("{one}iris_trans_open_count 0\n"));
+    stage_with(&web).restart().unwrap();
+}
+
 /// A restart of an instance that somebody may work in unseen: refused with these words, and done only where somebody says so.
 fn check_unseen(mut stage: Stage, unseen: &str) {
     stage.config.users_seconds = 0;

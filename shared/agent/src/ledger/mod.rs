@@ -187,6 +187,8 @@ fn compacted(records: &[(Record, std::ops::Range<usize>)], bytes: &[u8], now: Ti
             *known = at.max(*known);
         }
     }
+    // A clock that runs ahead must not make everything old: what is dropped is gone when the clock is right again.
+    let now = newest.values().max().map_or(now, |last| now.min(*last));
     let is_old = |at: &Timestamp| now.duration_since(*at) > KEPT;
     let is_kept = |record: &Record| record.key().is_some_and(|key| !is_old(&newest[&key]));
     if !newest.values().any(is_old) {

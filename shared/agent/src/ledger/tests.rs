@@ -184,6 +184,18 @@ proptest! {
 }
 
 #[test]
+fn a_clock_that_runs_ahead_drops_nothing() {
+    let disk = SimulatedDisk::default();
+    let ledger = open(&disk, NOW).unwrap();
+    ledger.intend(intent("open", 1, NOW)).unwrap();
+    ledger.finish(done("ended", 1, NOW)).unwrap();
+    drop(ledger);
+    let before = records(&disk);
+    drop(open(&disk, NOW + SignedDuration::from_hours(400 * 24)).unwrap());
+    assert_eq!(records(&disk), before);
+}
+
+#[test]
 fn a_key_goes_from_nothing_to_an_intent_to_its_last_word() {
     let disk = SimulatedDisk::default();
     let ledger = open(&disk, NOW).unwrap();

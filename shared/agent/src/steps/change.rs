@@ -74,6 +74,10 @@ impl<A: Agent> Turn<'_, A> {
         crash_point("agent.effect-over");
         match applied {
             Ok(applied) => self.done(applied, prepared.clone()),
+            // It was begun before a crash: "nothing changed" is true of this attempt, and may not be of the step.
+            Err(failure @ (Failure::Refused { .. } | Failure::Transient { .. })) if recorded.is_some() => {
+                self.leave(Outcome::failed(&failure), prepared)
+            }
             Err(failure) => self.failed(&failure),
         }
     }

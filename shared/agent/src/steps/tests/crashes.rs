@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use instance_contract::{Failure, StepStatus};
 
 use super::{DONE, Fixture, NONE, UNDONE, order, undo};
-use crate::counting_agent::Behaviour;
+use crate::counting_agent::{Behaviour, HALF};
 
 #[test]
 fn a_crash_between_intent_and_effect_leads_to_one_effect() {
@@ -42,6 +42,25 @@ fn a_crashed_step_that_may_not_go_on_ends_unchanged() {
     fixture.check(&order(1), StepStatus::Refused, Some("halted"), NONE);
     fixture.outside.halted.store(false, Ordering::SeqCst);
     fixture.check(&order(1), StepStatus::Refused, Some("halted"), NONE);
+    fixture.check(&order(2), StepStatus::Success, None, DONE);
+}
+
+#[test]
+fn half_an_effect_that_is_refused_its_other_half_is_not_called_unchanged() {
+    for failure in [Failure::refused("no_memory", "since"), Failure::transient("no_memory", "since")] {
+        let mut fixture = Fixture::new();
+        fixture.agent.set(HALF);
+        fixture.crash_after_intent(&order(1), "256", "512");
+        fixture.agent.next(Behaviour::FailBefore(failure));
+        fixture.check(&order(1), StepStatus::Unknown, Some("no_memory"), NONE);
+        fixture.check(&undo(1), StepStatus::Undone, None, &["512 -> 256"]);
+        assert_eq!(fixture.agent.value(), "256");
+    }
+    // Nothing was begun of it: then it is as it was.
+    let mut fixture = Fixture::new();
+    fixture.crash_after_intent(&order(1), "256", "512");
+    fixture.agent.next(Behaviour::FailBefore(Failure::refused("no_memory", "since")));
+    fixture.check(&order(1), StepStatus::Refused, Some("no_memory"), NONE);
     fixture.check(&order(2), StepStatus::Success, None, DONE);
 }
 
