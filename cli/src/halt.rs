@@ -1,7 +1,7 @@
 //! `instance halt` and `instance resume`: the kill switch. In force within a second, and over every restart.
 
 use anyhow::Result;
-use instance_bus::{Bus, HaltOrder};
+use instance_bus::{Bus, BusError, HaltOrder};
 use serde_json::json;
 
 use crate::{
@@ -48,13 +48,18 @@ pub fn halt(args: &HaltArgs, session: &Session) -> Result<Exit> {
 pub fn resume(args: &ResumeArgs, session: &Session) -> Result<Exit> {
     let by = args.by.clone().unwrap_or_else(online::operator);
     online::run(session, async |bus| {
-        let order = bus.halt_order().await?;
+        let order = match bus.halt_order().await {
+            // Whatever stands there halts everything: it goes too, or nothing would ever act again.
+            Err(error) if !is_unreadable(&error) => return Err(error.into()),
+            order => order,
+        };
         bus.lift_halt(&by).await?;
         let line = match order {
-            Some(order) => {
+            Ok(Some(order)) => {
                 format!("resumed; it was halted by {} at {}: {}", order.by, when(order.at), order.reason)
             }
-            None => "resumed; nothing was halted".to_owned(),
+            Ok(None) => "resumed; nothing was halted".to_owned(),
+            Err(_) => "resumed; what halted everything could not be read".to_owned(),
         };
         tell(session, false, &line)
     })
@@ -62,14 +67,22 @@ pub fn resume(args: &ResumeArgs, session: &Session) -> Result<Exit> {
 
 /// Says so when all acting is halted: whoever asks what is going on wants to know that first.
 pub async fn note(bus: &Bus, session: &Session) {
-    // Whether it can be read is for `instance doctor` to tell.
-    if let Ok(Some(order)) = bus.halt_order().await {
-        let HaltOrder { by, at, reason } = order;
-        session.note(printable(&format!(
+    match bus.halt_order().await {
+        Ok(Some(HaltOrder { by, at, reason })) => session.note(printable(&format!(
             "halted by {by} at {}: {reason}; nothing acts until `instance resume`",
             when(at)
-        )));
+        ))),
+        Err(error) if is_unreadable(&error) => {
+            session.note("halted by something that cannot be read; nothing acts until `instance resume`");
+        }
+        // Why it cannot be told is for `instance doctor` to tell.
+        Ok(None) | Err(_) => {}
     }
+}
+
+/// Something stands there, and it is no order of ours. Any other error says nothing about what stands there.
+fn is_unreadable(error: &BusError) -> bool {
+    matches!(error, BusError::Unreadable { .. })
 }
 
 fn tell(session: &Session, halted: bool, line: &str) -> Result<Exit> {

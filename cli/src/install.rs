@@ -47,8 +47,9 @@ const SYSUSERS: &str = include_str!("../../deploy/systemd/instance.sysusers.conf
 const TMPFILES: &str = include_str!("../../deploy/systemd/instance.tmpfiles.conf");
 const GUIDES: &str = "usr/share/doc/instance";
 /// What the units name as their documentation, and what it leads to.
-const SHIPPED_GUIDES: [(&str, &str); 6] = [
+const SHIPPED_GUIDES: [(&str, &str); 7] = [
     ("deploy/README.md", include_str!("../../deploy/README.md")),
+    ("deploy/systemd/bus-key.conf", include_str!("../../deploy/systemd/bus-key.conf")),
     ("docs/deployment.md", include_str!("../../docs/deployment.md")),
     ("docs/operations.md", include_str!("../../docs/operations.md")),
     ("docs/exit-codes.md", include_str!("../../docs/exit-codes.md")),
@@ -121,7 +122,10 @@ pub fn run(args: &Args, session: &Session) -> Result<Exit> {
     if session.json() {
         print_json(&json!({"schema": "instance.cli.v1.install", "dry_run": args.dry_run, "files": rows}))?;
     } else if !args.dry_run {
-        session.note("next: systemd-sysusers; systemd-tmpfiles --create; systemctl daemon-reload; keys into /etc/instance/secrets");
+        session.note(
+            "next: systemd-sysusers; systemd-tmpfiles --create; systemctl daemon-reload; \
+             passwords into /etc/instance/secrets (or keys: docs/deployment.md)",
+        );
     }
     Ok(Exit::Done)
 }

@@ -24,9 +24,36 @@ const PREFIX: &str = "INSTANCE_NATS__";
 pub fn bus(global: &Global) -> Result<Resolved> {
     let user_file = user_file(&|name| env::var(name).ok()).filter(|path| path.exists());
     let files: Vec<PathBuf> = user_file.into_iter().chain(global.config.clone()).collect();
-    let variables: Vec<(String, String)> = env::vars().collect();
-    resolve(&files, &variables, global)
-        .map_err(|error| Stop::new(Exit::BadConfiguration, told(&error)).into())
+    resolve(&files, &variables(), global).map_err(|error| refused(&error))
+}
+
+/// A server of NATS that somebody has named, and what services need to be told to be somebody there.
+pub struct Named {
+    /// May hold a password.
+    pub url: String,
+    /// Where it was said, as the operator knows it.
+    pub by: String,
+    /// What the table `[nats]` says beside the address. Files and names only: no secret.
+    pub identity: Table,
+    pub resolved: Resolved,
+}
+
+/// The server that flags, variables, files or a NATS context among these name; `None`: nobody has named one.
+pub fn named(global: &Global) -> Result<Option<Named>> {
+    let user_file = user_file(&|name| env::var(name).ok()).filter(|path| path.exists());
+    let files: Vec<PathBuf> = user_file.into_iter().chain(global.config.clone()).collect();
+    find_named(&files, &variables(), global).map_err(|error| refused(&error))
+}
+
+/// Our environment. A variable that is not UTF-8 cannot be one of ours.
+fn variables() -> Vec<(String, String)> {
+    env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+fn refused(error: &anyhow::Error) -> anyhow::Error {
+    Stop::new(Exit::BadConfiguration, told(error)).into()
 }
 
 /// Where language models are, and within which limits they are asked: the table `[model]`, or `[<service>.model]` as that
@@ -34,7 +61,7 @@ pub fn bus(global: &Global) -> Result<Resolved> {
 pub fn model(global: &Global, service: Option<&str>) -> Result<instance_llm::Settings> {
     let user_file = user_file(&|name| env::var(name).ok()).filter(|path| path.exists());
     let files: Vec<PathBuf> = user_file.into_iter().chain(global.config.clone()).collect();
-    let variables: Vec<(String, String)> = env::vars().collect();
+    let variables = variables();
     let read = || -> Result<instance_llm::Settings> {
         let table = match service {
             None => layered(&files, &variables, "model")?,
@@ -45,7 +72,7 @@ pub fn model(global: &Global, service: Option<&str>) -> Result<instance_llm::Set
         };
         instance_llm::Settings::deserialize(toml::Value::Table(table)).context("settings of language models")
     };
-    read().map_err(|error| Stop::new(Exit::BadConfiguration, told(&error)).into())
+    read().map_err(|error| refused(&error))
 }
 
 /// On one line: what TOML says of a fault ends with a line end.
@@ -66,15 +93,32 @@ fn layered(files: &[PathBuf], variables: &[(String, String)], name: &str) -> Res
                 layer => file.get(layer.unwrap_or_default()).and_then(|it| it.as_table()),
             };
             if let Some(table) = within.and_then(|within| within.get(name)).and_then(|it| it.as_table()) {
-                merged.extend(table.clone());
+                merge(&mut merged, table);
             }
         }
     }
     Ok(merged)
 }
 
+/// As the services merge: tables key by key; anything else, a list too, is replaced.
+fn merge(under: &mut Table, over: &Table) {
+    for (key, value) in over {
+        match (under.get_mut(key), value) {
+            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => merge(below, above),
+            _ => {
+                under.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
 fn resolve(files: &[PathBuf], variables: &[(String, String)], global: &Global) -> Result<Resolved> {
-    let lookup = |name: &str| variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let nats = nats_table(files, variables, global)?;
+    Ok(settings(nats)?.resolve(&|name| variable(variables, global, name))?)
+}
+
+/// The table `[nats]` with what variables and flags say of it.
+fn nats_table(files: &[PathBuf], variables: &[(String, String)], global: &Global) -> Result<Table> {
     let mut nats = layered(files, variables, "nats")?;
     for (name, value) in variables.iter().filter(|(_, value)| !value.is_empty()) {
         if let Some(key) = name.strip_prefix(PREFIX) {
@@ -86,13 +130,82 @@ fn resolve(files: &[PathBuf], variables: &[(String, String)], global: &Global) -
             nats.insert(key.to_owned(), value.as_str().into());
         }
     }
-    // A context that is named on the command line must not lose to an address from elsewhere.
-    if global.context.is_some() && global.nats.is_none() {
+    if context_decides(global) {
         nats.remove("url");
-        let without_url = |name: &str| if name == "NATS_URL" { None } else { lookup(name) };
-        return Ok(settings(nats)?.resolve(&without_url)?);
     }
-    Ok(settings(nats)?.resolve(&lookup)?)
+    Ok(nats)
+}
+
+/// A context that is named on the command line must not lose to an address from elsewhere.
+fn context_decides(global: &Global) -> bool {
+    global.context.is_some() && global.nats.is_none()
+}
+
+/// A variable of `NATS_*`, or of where files lie. An empty one counts as unset.
+fn variable(variables: &[(String, String)], global: &Global, name: &str) -> Option<String> {
+    if name == "NATS_URL" && context_decides(global) {
+        return None;
+    }
+    let found = variables.iter().find(|(key, value)| key == name && !value.is_empty());
+    found.map(|(_, value)| value.clone())
+}
+
+fn find_named(files: &[PathBuf], variables: &[(String, String)], global: &Global) -> Result<Option<Named>> {
+    // First: what cannot be used is told by it.
+    let resolved = resolve(files, variables, global)?;
+    let mut identity = nats_table(files, variables, global)?;
+    let lookup = |name: &str| variable(variables, global, name);
+    let text = |value: toml::Value| value.as_str().map(str::to_owned);
+    let of_table = identity.remove("url").and_then(text);
+    // The name of a connection is its own.
+    identity.remove("name");
+    let context = identity.get("context").cloned().and_then(text).or_else(|| lookup("NATS_CONTEXT"));
+    let address = match of_table {
+        Some(url) => Some((url, place_of_url(files, variables, global))),
+        None => lookup("NATS_URL").map(|url| (url, "NATS_URL".to_owned())),
+    };
+    if let Some(context) = &context {
+        identity.insert("context".to_owned(), context.as_str().into());
+    }
+    let of_context = |context: String| {
+        let url = url_of_context(&lookup, &context).unwrap_or_else(|| resolved.servers());
+        (url, format!("the NATS context \"{context}\""))
+    };
+    let found = address.or_else(|| context.map(of_context));
+    Ok(found.map(|(url, by)| Named { url, by, identity, resolved }))
+}
+
+/// Who has put an address into the table `[nats]`.
+fn place_of_url(files: &[PathBuf], variables: &[(String, String)], global: &Global) -> String {
+    if global.nats.is_some() {
+        return "--nats".to_owned();
+    }
+    let ours = |(name, value): &&(String, String)| {
+        !value.is_empty() && name.strip_prefix(PREFIX).is_some_and(|key| key.eq_ignore_ascii_case("url"))
+    };
+    if let Some((name, _)) = variables.iter().find(ours) {
+        return name.clone();
+    }
+    let files: Vec<String> = files.iter().map(|path| format!("\"{}\"", path.display())).collect();
+    format!("a table [nats] in {}", files.join(" or "))
+}
+
+/// The context that the `nats` command has selected. It is no order to us: who merely looks at a site has one, too.
+pub fn selected() -> Option<String> {
+    selected_context(&|name| env::var(name).ok())
+}
+
+fn selected_context(variable: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    let name = fs::read_to_string(config_folder(variable)?.join("nats/context.txt")).ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
+/// The address in a context, with the user name that it may hold. Its name must have been resolved before: then it leads
+/// nowhere else.
+fn url_of_context(variable: &dyn Fn(&str) -> Option<String>, name: &str) -> Option<String> {
+    let file = config_folder(variable)?.join("nats/context").join(format!("{name}.json"));
+    let context: serde_json::Value = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+    context["url"].as_str().filter(|url| !url.is_empty()).map(str::to_owned)
 }
 
 fn settings(nats: Table) -> Result<Settings> {
@@ -105,9 +218,12 @@ fn table_of(path: &Path) -> Result<Table> {
 }
 
 fn user_file(variable: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    Some(config_folder(variable)?.join("instance/config.toml"))
+}
+
+fn config_folder(variable: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let folder = set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")))?;
-    Some(folder.join("instance/config.toml"))
+    set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")))
 }
 
 #[cfg(test)]
@@ -144,6 +260,56 @@ mod tests {
         let ours = ("INSTANCE_NATS__URL", "nats://ours:1");
         assert_eq!(servers(FILE, &[production, ours], &[]).unwrap(), "nats://ours:1");
         assert_eq!(servers(FILE, &[ours], &["--nats", "nats://u:p@flag:1"]).unwrap(), "nats://flag:1");
+    }
+
+    /// The address, who has named it, and the context that goes with it.
+    fn found(home: &Path, variables: &[(&str, &str)], line: &[&str]) -> Option<(String, String, String)> {
+        let line = Line::parse_from(["instance"].iter().chain(line));
+        let home = ("XDG_CONFIG_HOME", home.to_str().unwrap());
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let variables: Vec<_> = variables.iter().chain([&home]).map(owned).collect();
+        let named = find_named(&[], &variables, &line.global).unwrap()?;
+        let context = named.identity.get("context").and_then(toml::Value::as_str).unwrap_or_default();
+        Some((named.url, named.by, context.to_owned()))
+    }
+
+    #[test]
+    fn who_has_named_a_server_is_known_and_nobody_is_nobody() {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir_all(home.path().join("nats/context")).unwrap();
+        fs::write(home.path().join("nats/context/site.json"), r#"{"url":"nats://u:p@site:1"}"#).unwrap();
+        let told = |variables: &[(&str, &str)], line: &[&str]| {
+            let (url, by, context) = found(home.path(), variables, line)?;
+            Some(format!("{url} {by} {context}"))
+        };
+        let (ours, usual) = (("INSTANCE_NATS__URL", "nats://ours:1"), ("NATS_URL", "nats://usual:1"));
+        assert_eq!(told(&[("NATS_URL", ""), ("NATS_CREDS", "/x")], &[]), None);
+        let flag = told(&[ours, usual], &["--nats", "nats://flag:1"]);
+        assert_eq!(flag.unwrap(), "nats://flag:1 --nats ");
+        assert_eq!(told(&[ours, usual], &[]).unwrap(), "nats://ours:1 INSTANCE_NATS__URL ");
+        assert_eq!(told(&[usual], &[]).unwrap(), "nats://usual:1 NATS_URL ");
+        let site = "nats://u:p@site:1 the NATS context \"site\" site";
+        assert_eq!(told(&[ours, usual], &["--context", "site"]).unwrap(), site);
+        assert_eq!(told(&[("NATS_CONTEXT", "site")], &[]).unwrap(), site);
+        fs::write(home.path().join("nats/context.txt"), "site\n").unwrap();
+        // What is merely selected names nothing.
+        assert_eq!(told(&[], &[]), None);
+        assert_eq!(told(&[usual], &[]).unwrap(), "nats://usual:1 NATS_URL ");
+    }
+
+    #[test]
+    fn a_profile_adds_to_a_table_and_replaces_lists_and_values() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("analyst.toml");
+        let text = "[analyst.model]\nfolder = 'a'\nlist = [1, 2]\n[analyst.model.cache]\nenabled = true\nentries = 1\n\
+            [[analyst.model.providers]]\nname = 'main'\n[production.analyst.model]\nlist = [3]\n\
+            [production.analyst.model.cache]\nentries = 2\n";
+        fs::write(&path, text).unwrap();
+        let production = ("INSTANCE_PROFILE".to_owned(), "production".to_owned());
+        let merged = layered(&[path], &[production], "analyst").unwrap();
+        let expected = "[model]\nfolder = 'a'\nlist = [3]\n[model.cache]\nenabled = true\nentries = 2\n\
+            [[model.providers]]\nname = 'main'\n";
+        assert_eq!(merged, expected.parse::<Table>().unwrap());
     }
 
     #[test]

@@ -19,9 +19,11 @@ use crate::pipeline::{command, program, source_tree};
 /// Everything that the chart can render, in three sets of values.
 const ALL: &str = r#"{"osAgent": {"enabled": true}, "imagePullSecrets": [{"name": "pull"}], "image": {"repository": "r/i",
     "digest": "sha256:0000000000000000000000000000000000000000000000000000000000000000"}, "podAnnotations": {"a": "b"},
-    "nodeSelector": {"disk": "ssd"}, "tolerations": [{"key": "db", "operator": "Exists"}], "extraEnv": [{"name": "RUST_BACKTRACE",
-    "value": "1"}], "networkPolicy": {"extraEgress": [{"ports": [{"port": 4318}]}]},
+    "nodeSelector": {"disk": "ssd"}, "tolerations": [{"key": "db", "operator": "Exists"}], "extraEnv": [{"name": "INSTANCE_NATS__TLS_CA",
+    "value": "/bus-ca/ca.pem"}], "extraVolumes": [{"name": "bus-ca", "configMap": {"name": "bus-ca"}}], "extraVolumeMounts":
+    [{"name": "bus-ca", "mountPath": "/bus-ca", "readOnly": true}], "networkPolicy": {"extraEgress": [{"ports": [{"port": 4318}]}]},
     "roles": {"router": {"enabled": true, "command": ["instance-router"], "ports": [{"containerPort": 9000, "name": "other"}]},
+    "analyst": {"enabled": true, "command": ["instance-analyst"], "replicas": 0},
     "gateway": {"enabled": true, "command": ["instance-gateway"], "extraVolumes": [{"name": "tokens", "secret":
     {"secretName": "tokens"}}], "extraVolumeMounts": [{"name": "tokens", "mountPath": "/tokens"}]}},
     "telemetry": {"otlpEndpoint": "http://collector:4318"}}"#;
@@ -62,6 +64,13 @@ fn what_helm_renders_is_what_kubernetes_takes() {
     );
     assert_eq!((count("default", "Service"), count("all", "Service")), (0, 1));
     reached(&told, "gateway");
+    let copies = |role: &str| whole::<Deployment>(named(&told, "Deployment", role)).spec.unwrap().replicas;
+    assert_eq!((copies("analyst"), copies("router"), copies("gateway")), (Some(0), Some(2), Some(1)));
+    for (kind, component) in
+        [("Job", "bus-init"), ("Pod", "doctor"), ("DaemonSet", "os-agent"), ("Deployment", "router")]
+    {
+        trusts_the_bus(named(&told, kind, component));
+    }
     for (set, port, collector) in [
         ("default", Some(9464), None),
         ("all", Some(9464), Some("http://collector:4318")),
@@ -174,14 +183,8 @@ fn observed(pod: &PodSpec, port: Option<i32>, collector: Option<&str>) {
 
 /// The role's Service leads to its pods, and to a port that they listen on, for others than themselves.
 fn reached(told: &Value, role: &str) {
-    let of_role = |kind: &str| {
-        let name = format!("instance-{role}");
-        let found = objects(told, "all")
-            .find(|object| object["kind"] == kind && object["metadata"]["name"] == name.as_str());
-        found.unwrap_or_else(|| panic!("no {kind} of {role}")).clone()
-    };
-    let service = whole::<Service>(&of_role("Service")).spec.unwrap();
-    let pods = whole::<Deployment>(&of_role("Deployment")).spec.unwrap().template;
+    let service = whole::<Service>(named(told, "Service", role)).spec.unwrap();
+    let pods = whole::<Deployment>(named(told, "Deployment", role)).spec.unwrap().template;
     let labels = pods.metadata.unwrap().labels.unwrap();
     let selected = service.selector.unwrap();
     assert!(!selected.is_empty() && selected.iter().all(|(name, value)| labels.get(name) == Some(value)));
@@ -191,9 +194,32 @@ fn reached(told: &Value, role: &str) {
         (ports[0].port, ports[0].name.as_ref()),
         (listening[0].container_port, listening[0].name.as_ref())
     );
-    let settings = &of_role("ConfigMap")["data"][format!("{role}.toml")];
+    let settings = &named(told, "ConfigMap", role)["data"][format!("{role}.toml")];
     let address = format!("listen_plain = \"0.0.0.0:{}\"", ports[0].port);
     assert!(settings.as_str().unwrap().contains(&address), "{settings}");
+}
+
+/// The object of a role or of another part of the chart, when all is rendered.
+fn named<'a>(told: &'a Value, kind: &str, component: &str) -> &'a Value {
+    let name = format!("instance-{component}");
+    objects(told, "all")
+        .find(|object| object["kind"] == kind && object["metadata"]["name"] == name.as_str())
+        .unwrap_or_else(|| panic!("no {kind} of {component}"))
+}
+
+/// It has the CA of the bus, without which it could not even be installed where the bus has one of its own.
+fn trusts_the_bus(object: &Value) {
+    let spec = &object["spec"];
+    let pod = if object["kind"] == "Pod" { spec } else { &spec["template"]["spec"] };
+    let pod: PodSpec = serde_json::from_value(pod.clone()).unwrap();
+    let container = &pod.containers[0];
+    let told = container.env.iter().flatten().find(|variable| variable.name == "INSTANCE_NATS__TLS_CA");
+    let path = told.and_then(|variable| variable.value.as_deref());
+    assert_eq!(path, Some("/bus-ca/ca.pem"), "{}", container.name);
+    let mount = container.volume_mounts.iter().flatten().find(|mount| mount.name == "bus-ca");
+    assert_eq!(mount.map(|mount| mount.mount_path.as_str()), Some("/bus-ca"), "{}", container.name);
+    let volume = pod.volumes.iter().flatten().find(|volume| volume.name == "bus-ca");
+    assert!(volume.is_some_and(|volume| volume.config_map.is_some()), "{}", container.name);
 }
 
 /// An object of this type, of which nothing is unknown: what is read and written again is all there.

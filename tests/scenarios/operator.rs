@@ -62,6 +62,7 @@ async fn a_remediation_is_seen_from_its_question_to_its_place_in_the_past() {
     the_past(&pipeline, [&id, &second]).await;
     the_profile(&pipeline).await;
     the_kill_switch(&pipeline).await;
+    a_halt_that_nobody_can_read(&pipeline).await;
     a_changed_record_is_found(&pipeline, &id).await;
 }
 
@@ -143,6 +144,20 @@ async fn the_kill_switch(pipeline: &Pipeline) {
     assert!(pipeline.bus.halt_order().await.unwrap().is_none());
     says(pipeline, &["resume"], &["resumed; nothing was halted"]).await;
     assert_eq!(pipeline.instance(&["halt"]).await.code, 2, "nobody halts without a reason");
+}
+
+/// Whatever stands under the key halts everything, and is taken away as an order is.
+async fn a_halt_that_nobody_can_read(pipeline: &Pipeline) {
+    let jetstream = async_nats::jetstream::new(pipeline.client.clone());
+    jetstream.publish("$KV.INSTANCE_CONTROL.halt", "stop".into()).await.unwrap().await.unwrap();
+    let halted = pipeline.instance(&["status"]).await;
+    assert!(halted.stderr.contains("halted by something that cannot be read"), "{halted:?}");
+    let doctor = pipeline.instance(&["doctor", "--json"]).await;
+    assert!(doctor.stdout.contains("`instance resume` takes it away"), "{doctor:?}");
+    says(pipeline, &["resume"], &["resumed; what halted everything could not be read"]).await;
+    assert!(!pipeline.bus.is_halted().await.unwrap());
+    let status = pipeline.instance(&["status"]).await;
+    assert!(status.code == 0 && !status.stderr.contains("halted"), "{status:?}");
 }
 
 /// The same log on another bus, in which somebody has made the end a better one.

@@ -1,4 +1,5 @@
-//! `instance up --gateway`: the pipeline and HTTP beside it, for whoever has the token of the run folder.
+//! `instance up --gateway`: the pipeline and HTTP beside it, for whoever has the token of the run folder. And `instance up`
+//! where a variable names the server, and where no service can work.
 
 use std::{fs, net::SocketAddr, time::Duration};
 
@@ -44,4 +45,24 @@ async fn the_gateway_of_an_up_pipeline_hears_the_drawn_token_alone_and_drains_wi
     up.terminate();
     let ended = up.ended(PATIENCE).await;
     assert!(ended.success(), "{ended}: {}", up.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn up_uses_the_server_that_a_variable_names_and_ends_with_78_where_no_service_can_work() {
+    let (server, folder) = (NatsServer::start(), tempfile::tempdir().unwrap());
+    let (run, settings) = (folder.path().join("run"), folder.path().join("settings"));
+    fs::create_dir(&settings).unwrap();
+    for service in ["router", "config-agent", "os-agent", "restart-agent", "generator"] {
+        fs::write(settings.join(format!("{service}.toml")), "colour = \"red\"\n").unwrap();
+    }
+    let mut start = command("instance");
+    start.args(["up", "--config-dir"]).arg(&settings).arg("--dir").arg(&run);
+    start.env("HOME", folder.path()).env("NATS_URL", server.url());
+    let mut up = Process::start("up", folder.path(), &mut start);
+    let ended = up.ended(PATIENCE).await;
+    let log = up.log();
+    assert_eq!(ended.code(), Some(78), "{log}");
+    assert!(log.contains(&format!("at {} (NATS_URL)", server.url())), "{log}");
+    assert!(log.contains("colour") && log.contains("no service can work as it was started"), "{log}");
+    assert!(!run.join("nats").exists(), "a server of its own was started");
 }

@@ -1,7 +1,8 @@
 //! `instance bus keys`: one key a role, and the settings of a NATS server that knows them.
 //!
 //! The permissions are those of `deploy/nats/nats.conf`, which is compiled in: a role is a user there, and its password
-//! becomes a key here. The agents' permissions name their host, so each host has agents of its own.
+//! becomes a key here. The agents' permissions name their host, so each host has agents of its own. Whoever names a host finds
+//! it in their names, also where it is the only one: a second host renames nothing that runs already.
 //!
 //! Subjects and streams have fixed names, so teams on one server are apart by account; who watches several of them gets each
 //! under a prefix, by the server's own imports (docs/deployment.md).
@@ -50,8 +51,9 @@ pub struct Args {
     /// Where keys and settings lie; what is there stays
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
-    /// A host with agents, as in their setting `host`; may be repeated
-    #[arg(long, value_name = "NAME", default_value = HOST)]
+    /// A host with agents, as in their setting `host`, whose keys are then called `os-agent-NAME` and so on;
+    /// may be repeated. Without any: agents of the host `db1`, called `os-agent` and so on
+    #[arg(long, value_name = "NAME")]
     host: Vec<HostName>,
     /// How many shards the bus has
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -144,17 +146,18 @@ fn public_key(file: &Path, renew: bool) -> Result<String> {
     Ok(key.public_key())
 }
 
-/// Every user of the shipped file; those whose lines name its host, once for each of `hosts`.
+/// Every user of the shipped file; those whose lines name its host, once for each of `hosts`, which then ends their name.
+/// Without hosts all are as shipped.
 fn roles(hosts: &[String], shards: u16) -> Vec<Role> {
     let mut roles = Vec::new();
     for (name, block) in blocks() {
         let block = of_shards(&block, shards);
-        if !block.contains(&format!(".{HOST}.")) {
+        if hosts.is_empty() || !block.contains(&format!(".{HOST}.")) {
             roles.push(Role { name, permissions: block });
             continue;
         }
         for host in hosts {
-            let own = if hosts.len() == 1 { name.clone() } else { format!("{name}-{host}") };
+            let own = format!("{name}-{host}");
             let permissions = block
                 .replace(&format!("_{HOST}"), &format!("_{host}"))
                 .replace(&format!(".{HOST}."), &format!(".{host}."))
@@ -259,12 +262,17 @@ mod tests {
 
     #[test]
     fn every_user_of_the_shipped_file_is_a_role_and_agents_are_one_a_host() {
-        let one = names(&["db1"]);
+        let shipped = names(&[]);
         let users = SHIPPED.lines().filter(|line| line.trim_start().starts_with("{ user: "));
-        assert_eq!(one.len(), users.count(), "{one:?}");
+        assert_eq!(shipped.len(), users.count(), "{shipped:?}");
+        assert!(shipped.contains(&"os-agent".to_owned()), "{shipped:?}");
+        let one = names(&["db1"]);
+        assert_eq!(one.len(), shipped.len());
+        assert!(one.contains(&"os-agent-db1".to_owned()) && !one.contains(&"os-agent".to_owned()), "{one:?}");
         let two = names(&["db1", "db2"]);
         assert_eq!(two.len(), one.len() + 3);
-        assert!(two.contains(&"os-agent-db2".to_owned()) && !two.contains(&"os-agent".to_owned()));
+        assert!(two.contains(&"os-agent-db2".to_owned()));
+        assert!(one.iter().all(|name| two.contains(name)), "a second host renames no role: {two:?}");
     }
 
     #[test]

@@ -88,8 +88,11 @@ async fn control(bus: &Bus) -> Check {
             let detail = format!("halted by {} at {}: {}", order.by, order.at, order.reason);
             Check::warn("kill switch", detail, "nothing acts until the halt is lifted")
         }
+        Err(error @ BusError::Unreadable { .. }) => {
+            Check::fail("kill switch", chain(&error), "it halts everything; `instance resume` takes it away")
+        }
         Err(error) => {
-            Check::fail("kill switch", chain(&error), "unreadable counts as halted; run `instance bus init`")
+            Check::fail("kill switch", chain(&error), "this counts as halted; run `instance bus init`")
         }
     }
 }

@@ -19,19 +19,23 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use instance_bus::Bus;
+use instance_bus::{Bus, Resolved};
 use instance_clock::SystemClock;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::{
     guard::Guard,
     log_line::Weight,
-    supervisor::{Sink, Supervisor},
+    supervisor::{Program, Sink, Supervisor},
 };
 use crate::{
     exit::{Exit, Stop},
     session::{Session, Tone},
+    settings::{Named, named, selected},
 };
+
+/// Where our own NATS server listens, unless --nats-port says otherwise.
+const NATS_PORT: u16 = 4222;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,6 +44,10 @@ Examples:
   instance up --analyst                            Also decides what the entries of the logs call for.
   instance up --gateway                            Also HTTP at 127.0.0.1:8480 (docs/gateway.md).
   instance up --nats nats://10.0.0.1:4222          The services here, the bus there.
+  instance up --nats-port 4223                     Own NATS server, whatever variables or files name.
+
+A server that --context, INSTANCE_NATS__URL, NATS_URL, NATS_CONTEXT or a settings file names is used as one
+that --nats names: the commands of this shell speak with it too. A context that is only selected is not.
 
 Ctrl-C drains: each service finishes what it took. A second Ctrl-C stops at once.";
 
@@ -56,9 +64,9 @@ pub struct Args {
     /// Run folder: the settings in force, the bus's store, cursors and ledgers
     #[arg(long, value_name = "DIR", default_value = "run/up")]
     dir: PathBuf,
-    /// Port of our own NATS server
-    #[arg(long, value_name = "PORT", default_value_t = 4222, conflicts_with = "nats")]
-    nats_port: u16,
+    /// Port of our own NATS server, which runs then even where another one is named [default: 4222]
+    #[arg(long, value_name = "PORT", conflicts_with_all = ["nats", "context"])]
+    nats_port: Option<u16>,
     /// Also run the analyst: known conditions become commands, or a person is called
     #[arg(long, alias = "respond")]
     analyst: bool,
@@ -88,14 +96,20 @@ async fn keep_up(args: &Args, session: &Session) -> Result<Exit> {
     let sink = Arc::new(Terminal::new(session, args.raw_logs));
     let mut supervisor = Supervisor::new(Guard::start(&[]).context("could not start a shell")?, sink);
     let outcome = tokio::select! {
-        started = start(args, session, &run, &mut supervisor) => started,
-        () = signals.next() => Ok(()),
+        started = start(args, session, &run, &mut supervisor) => started.map(|()| false),
+        () = signals.next() => Ok(true),
     };
-    if let Err(error) = outcome {
-        supervisor.stop_now().await;
-        return Err(error);
+    let interrupted = match outcome {
+        Ok(interrupted) => interrupted,
+        Err(error) => {
+            supervisor.stop_now().await;
+            return Err(error);
+        }
+    };
+    let hopeless = !interrupted && signals.next_unless_over(&supervisor).await;
+    if hopeless {
+        session.note("no service can work as it was started: correct what they have told above");
     }
-    signals.next_unless_over(&supervisor).await;
     session.note("draining; Ctrl-C once more stops at once");
     let at_once = tokio::select! {
         () = supervisor.drain(&pipeline::DRAIN_ORDER, pipeline::GRACE) => false,
@@ -106,29 +120,22 @@ async fn keep_up(args: &Args, session: &Session) -> Result<Exit> {
         session.note("stopped at once; what was under way is finished at the next start");
         return Ok(Exit::Failure);
     }
-    Ok(Exit::Done)
+    Ok(if hopeless { Exit::BadConfiguration } else { Exit::Done })
 }
 
 /// Everything, in the order in which one needs the other.
 async fn start(args: &Args, session: &Session, run: &Path, supervisor: &mut Supervisor) -> Result<()> {
-    let (url, bus) = if let Some(url) = &session.global.nats {
-        let resolved = crate::settings::bus(&session.global)?;
-        (url.clone(), Bus::connect(&resolved, "instance-up", Arc::new(SystemClock)).await?)
-    } else {
-        let url = format!("nats://127.0.0.1:{}", args.nats_port);
-        let server = nats::server(run, args.nats_port)?;
-        let bus = nats::start(supervisor, server, &url).await?;
-        (url, bus)
-    };
+    let (server, bus) = bus(args, session, run, supervisor).await?;
     let made = nats::init(&bus).await?;
-    session.note(format!("NATS {} at {url}, {made} streams and consumers made", bus.server_version()));
+    let (version, shown, by) = (bus.server_version(), bus.servers(), &server.by);
+    session.note(format!("NATS {version} at {shown} ({by}), {made} streams and consumers made"));
     let served = served(args)?;
     for name in settings::SERVICES {
         if name == pipeline::ANALYST && !args.analyst {
             continue;
         }
         let mut file = settings::File::read(name, args.config_dir.as_deref())?;
-        file.keep_state_in(run).set_in("nats", "url", url.clone());
+        file.keep_state_in(run);
         match &served {
             Some((iris, instances)) => {
                 file.serve(iris, instances);
@@ -139,18 +146,68 @@ async fn start(args: &Args, session: &Session, run: &Path, supervisor: &mut Supe
             }
             None => {}
         }
-        supervisor.start(pipeline::service(name, &file.write(run)?, &url)?);
+        supervisor.start(on_bus(name, file, &server, run)?);
     }
     if args.gateway {
-        let (mut file, token) = gateway::file(run, args.config_dir.as_deref())?;
-        file.set_in("nats", "url", url.clone());
-        supervisor.start(pipeline::service(gateway::NAME, &file.write(run)?, &url)?);
+        let (file, token) = gateway::file(run, args.config_dir.as_deref())?;
+        supervisor.start(on_bus(gateway::NAME, file, &server, run)?);
         if let Some(token) = token {
             session.note(format!("the gateway's token lies in {}", token.display()));
         }
     }
     tell(session, args, served.as_ref(), run);
     Ok(())
+}
+
+/// The server that somebody has named, or else one of our own: services and the commands of this shell meet there.
+async fn bus(
+    args: &Args,
+    session: &Session,
+    run: &Path,
+    supervisor: &mut Supervisor,
+) -> Result<(Named, Bus)> {
+    let port = if let Some(port) = args.nats_port {
+        // Settings that cannot be used are for those commands to tell that need them.
+        if let Ok(Some(Named { by, .. })) = named(&session.global) {
+            session.note(format!(
+                "{by} names another NATS server: give the commands of this shell --nats nats://127.0.0.1:{port}"
+            ));
+        }
+        port
+    } else {
+        if let Some(server) = named(&session.global)? {
+            let connecting = Bus::connect(&server.resolved, "instance-up", Arc::new(SystemClock));
+            let bus = connecting.await.with_context(|| {
+                format!("could not use the NATS server of {} (--nats-port PORT starts an own one)", server.by)
+            })?;
+            return Ok((server, bus));
+        }
+        NATS_PORT
+    };
+    let url = format!("nats://127.0.0.1:{port}");
+    if let Some(context) = selected() {
+        session.note(format!(
+            "the NATS context \"{context}\" is selected: give the commands of this shell --nats {url}"
+        ));
+    }
+    let program = nats::server(run, port)?;
+    let bus = nats::start(supervisor, program, &url).await?;
+    let resolved = Resolved::at(&url);
+    Ok((Named { url, by: "our own".to_owned(), identity: toml::Table::new(), resolved }, bus))
+}
+
+/// A service with its settings as they are written for it, on the server of this run.
+fn on_bus(name: &'static str, mut file: settings::File, server: &Named, run: &Path) -> Result<Program> {
+    // The service itself is told the whole address; the file is for people to read.
+    file.set_in("nats", "url", server.resolved.servers());
+    let identified = file.identify(&server.identity);
+    let mut program = pipeline::quiet_service(name, &file.write(run)?, &server.url)?;
+    // The flag --context is ours alone, and our variable would beat the service's file.
+    let context = server.identity.get("context").and_then(toml::Value::as_str);
+    if let Some(context) = context.filter(|_| identified) {
+        program.variables.push(("INSTANCE_NATS__CONTEXT".into(), context.into()));
+    }
+    Ok(program)
 }
 
 type Served = (PathBuf, Vec<instances::Found>);
@@ -225,20 +282,22 @@ impl Signals {
         }
     }
 
-    /// The next one, or the end of all children: nothing is left to wait for then.
-    async fn next_unless_over(&mut self, supervisor: &Supervisor) {
+    /// The next one, or the end of all services: nothing is left to wait for then, and this is true. A NATS server of our
+    /// own runs on, for nobody.
+    async fn next_unless_over(&mut self, supervisor: &Supervisor) -> bool {
         let over = async {
             loop {
                 let states = supervisor.states();
-                if states.values().all(|state| state.given_up.is_some()) {
+                let mut services = states.iter().filter(|(name, _)| **name != nats::NAME);
+                if services.all(|(_, state)| state.given_up.is_some()) {
                     return;
                 }
                 tokio::time::sleep(std::time::Duration::from_millis(500)).await;
             }
         };
         tokio::select! {
-            () = self.next() => {}
-            () = over => {}
+            () = self.next() => false,
+            () = over => true,
         }
     }
 }

@@ -28,7 +28,22 @@ pub const GRACE: Duration = Duration::from_secs(310);
 
 /// A service with its settings file.
 pub fn service(name: &'static str, settings: &Path, url: &str) -> Result<Program> {
-    let arguments: [OsString; 4] = ["--config".into(), settings.into(), "--nats".into(), url.into()];
+    let mut program = without_address(name, settings)?;
+    let address: [OsString; 2] = ["--nats".into(), url.into()];
+    program.arguments.extend(address);
+    Ok(program)
+}
+
+/// The same, told where the bus is by variables: an address may hold a password, and everybody on this machine can read
+/// arguments.
+pub fn quiet_service(name: &'static str, settings: &Path, url: &str) -> Result<Program> {
+    let mut program = without_address(name, settings)?;
+    program.variables.push(("INSTANCE_NATS__URL".into(), url.into()));
+    Ok(program)
+}
+
+fn without_address(name: &'static str, settings: &Path) -> Result<Program> {
+    let arguments: [OsString; 2] = ["--config".into(), settings.into()];
     Ok(Program {
         name,
         path: programs::ours(&format!("instance-{name}"))?,

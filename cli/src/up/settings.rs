@@ -61,6 +61,17 @@ impl File {
         self
     }
 
+    /// Who the service is on the bus, unless its own file says so; tells whether it was set. Never a mixture: the
+    /// credentials of one user beside the key of another are nobody's.
+    pub fn identify(&mut self, identity: &Table) -> bool {
+        let nats = self.table_of("nats");
+        let says_it_itself = nats.keys().any(|key| !matches!(key.as_str(), "url" | "name"));
+        if !says_it_itself {
+            nats.extend(identity.clone());
+        }
+        !says_it_itself
+    }
+
     /// Sets a key that stands before the first table.
     pub fn set_common(&mut self, key: &str, value: impl Into<Value>) -> &mut Self {
         self.table.insert(key.to_owned(), value.into());
@@ -167,6 +178,19 @@ mod tests {
         assert_eq!(own["memory_reserve_mb"].as_integer(), Some(512), "the rest stays");
         assert_eq!(written["nats"]["url"].as_str(), Some("nats://127.0.0.1:1"));
         assert_eq!(written["host"].as_str(), Some("h"));
+    }
+
+    #[test]
+    fn who_a_service_is_comes_from_its_own_file_or_from_us_but_never_from_both() {
+        let ours: Table = "creds = '/ours.creds'\ntls_ca = '/ca.pem'".parse().unwrap();
+        let mut shipped = File::read("router", None).unwrap();
+        assert!(shipped.identify(&ours));
+        assert_eq!(shipped.table["nats"]["creds"].as_str(), Some("/ours.creds"));
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("router.toml"), "[nats]\nnkey = '/router.nk'\n").unwrap();
+        let mut own = File::read("router", Some(folder.path())).unwrap();
+        assert!(!own.identify(&ours));
+        assert_eq!(own.table["nats"].get("creds"), None);
     }
 
     #[test]

@@ -1,6 +1,11 @@
 //! What commands that need the bus say without one.
 
-use std::net::TcpListener;
+use std::{
+    ffi::OsStr,
+    net::TcpListener,
+    os::unix::ffi::OsStrExt as _,
+    process::{Command, Stdio},
+};
 
 use serde_json::json;
 
@@ -112,6 +117,19 @@ fn settings_that_cannot_be_used_have_their_own_code() {
     let run = instance_with(&[&"status"], b"", &[("INSTANCE_NATS__URLL", "x")]).exits(78);
     assert!(run.stderr.contains("urll"), "{run:?}");
     instance(&[&"status", &"--context", &"no/such"]).exits(78);
+}
+
+#[test]
+fn a_variable_that_is_not_utf8_is_not_for_us() {
+    let nobody = nobody();
+    let commands: [(&[&str], i32); 2] =
+        [(&["model", "check"], 8), (&["hosts", "--nats", nobody.as_str()], 7)];
+    for (words, code) in commands {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_instance"));
+        command.args(words).env("XDG_CONFIG_HOME", "/nonexistent").env("X", OsStr::from_bytes(b"\xff"));
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{words:?}: {output:?}");
+    }
 }
 
 #[test]

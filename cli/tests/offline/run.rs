@@ -30,7 +30,7 @@ pub fn instance_with(arguments: &[&dyn AsRef<OsStr>], stdin: &[u8], variables: &
             || name.starts_with("NATS_")
             || name.starts_with("INSTANCE_")
     };
-    for (name, _) in std::env::vars().filter(|(name, _)| ours(name)) {
+    for (name, _) in std::env::vars_os().filter(|(name, _)| ours(&name.to_string_lossy())) {
         command.env_remove(name);
     }
     // Nobody's own settings may matter.

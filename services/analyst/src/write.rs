@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use instance_bus::{Bus, Headers, PublishError};
 use instance_chassis::{Drain, crash_point};
 use instance_contract::{
@@ -21,24 +22,38 @@ pub(crate) async fn record(
     subject: &Subject,
     record: &Record,
 ) -> Result<bool, Error> {
-    let payload: bytes::Bytes = record.to_json().map_err(Error::Encode)?.into();
+    let payload: Bytes = record.to_json().map_err(Error::Encode)?.into();
     before(record);
-    loop {
-        match bus.publish_once_confirmed_bytes(subject, payload.clone(), Headers::new()).await {
-            Ok(_) => break,
-            Err(PublishError::Exists { subject }) => {
-                tracing::warn!(
-                    subject,
-                    "another analyst has written this; two of them work against each other"
-                );
-                return Ok(false);
-            }
-            Err(error) => wait_for_the_bus(error, drain).await?,
-        }
+    if !store(bus, drain, subject, payload).await? {
+        tracing::warn!(%subject, "another analyst has written this; two of them work against each other");
+        return Ok(false);
     }
     after(record);
     tell(record);
     Ok(true)
+}
+
+/// Until it stands there. False when something else does.
+async fn store(bus: &Bus, drain: &Drain, subject: &Subject, payload: Bytes) -> Result<bool, Error> {
+    loop {
+        let taken = match bus.publish_once_confirmed_bytes(subject, payload.clone(), Headers::new()).await {
+            Ok(_) => return Ok(true),
+            Err(PublishError::Exists { subject }) => subject,
+            Err(error) => {
+                wait_for_the_bus(error, drain).await?;
+                continue;
+            }
+        };
+        // It may be ours: stored by a try whose answer was lost, when the bus was away for longer than one try lasts.
+        match bus.compare_written(subject, &payload).await {
+            Ok(Some(written)) => return Ok(written.is_ok()),
+            Ok(None) => {}
+            Err(source) => {
+                let error = PublishError::ReadAgain { subject: taken, source: Box::new(source) };
+                wait_for_the_bus(error, drain).await?;
+            }
+        }
+    }
 }
 
 /// Publishes a command. The same one twice is one.
@@ -115,5 +130,31 @@ fn tell(record: &Record) {
             tracing::info!(condition, %instance, incident, why, "nothing has to be done");
         }
         Decision::Wait { why } => tracing::info!(condition, %instance, incident, why, "waiting"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use instance_bus::{Resolved, TopologyOptions};
+    use instance_clock::SystemClock;
+    use instance_contract::{IncidentId, subject::IncidentRecord};
+    use instance_testkit::NatsServer;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_record_that_stands_there_already_is_ours_when_it_is_the_same() {
+        let server = NatsServer::start();
+        let bus = Bus::connect(&Resolved::at(&server.url()), "test", Arc::new(SystemClock)).await.unwrap();
+        bus.init(&TopologyOptions { shards: Some(1), replicas: 1 }).await.unwrap();
+        let id: IncidentId = "6f1d2c0a-52b7-4c43-9a3e-1b6077a1d5c8".parse().unwrap();
+        let place = subject::incident(&"PROD".parse().unwrap(), id, IncidentRecord::Opened);
+        let drain = Drain::new();
+        for (bytes, ours) in [("one", true), ("one", true), ("another", false)] {
+            let stored = store(&bus, &drain, &place, Bytes::from_static(bytes.as_bytes())).await.unwrap();
+            assert_eq!(stored, ours, "{bytes}");
+        }
     }
 }

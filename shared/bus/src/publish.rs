@@ -264,7 +264,7 @@ impl Bus {
     }
 
     /// After a lost answer: what stands on the subject now. `None`: nothing.
-    async fn compare_written(
+    pub async fn compare_written(
         &self,
         subject: &Subject,
         payload: &Bytes,

@@ -335,15 +335,19 @@ impl Incidents {
     /// A person has that incident in hand, and it can be acknowledged once only: what they have not seen gets an incident of its
     /// own, which is in nobody's hand yet. A look that is under way goes on where it was asked for.
     fn followed_by(&mut self, id: IncidentId, now: Timestamp, actions: &mut Vec<Action>) -> IncidentId {
+        let Some(next_id) = self.all.get(&id).and_then(Incident::next_id) else { return id };
+        // After a death it may stand there, with nothing told in it.
+        let opened_at = self.all.get(&next_id).map(|next| next.opened_at);
         let Some(known) = self.all.get_mut(&id) else { return id };
-        let Some(next_id) = known.next_id() else { return id };
         let mut next = known.clone();
         next.id = next_id;
-        (next.opened_at, next.findings, next.in_hand) = (now, 0, false);
+        (next.opened_at, next.findings, next.in_hand) = (opened_at.unwrap_or(now), 0, false);
         (next.asked, next.seen_up_to) = (None, None);
         known.held.clear();
         let looks = matches!(known.stage, Stage::UnderWay { cures: false, .. });
-        actions.push(next.opened());
+        if opened_at.is_none() {
+            actions.push(next.opened());
+        }
         self.by_matter.insert((next.instance.clone(), next.matter.clone()), next_id);
         self.all.insert(next_id, next);
         if !looks {

@@ -278,7 +278,11 @@ impl Incidents {
             {
                 self.tell_meanwhile(id, GRAVER.to_owned(), now, actions);
             }
-            Stage::Waiting { until, .. } if now >= until && !sighting.stale => self.gather(id, now, actions),
+            Stage::Waiting { until, .. } if now >= until && !sighting.stale => {
+                // Nothing else brings the next try back after a death.
+                incident.held.insert(sighting.message.message_id);
+                self.gather(id, now, actions);
+            }
             _ => {}
         }
     }

@@ -105,11 +105,42 @@ impl Incidents {
         for (id, (phase, why)) in unseen {
             self.tell_unseen(id, phase, why, now, &mut actions);
         }
+        self.tell_followers(now, &mut actions);
+        // What makes one that waits try again was not settled either, and must find it open.
+        for incident in self.all.values_mut().filter(|it| matches!(it.stage, Stage::Waiting { .. })) {
+            incident.last_seen = now;
+        }
         // Their entries come again, for they were not settled; from now on there is time for that.
         for incident in self.all.values_mut().filter(|it| it.findings == 0 && !it.is_closed()) {
             incident.stage = Stage::Triage { until: now + self.limits.analysis };
         }
         actions
+    }
+
+    /// A death between the end of an incident that a person has in hand and what its follower was to tell them: its entries
+    /// were settled long ago, so nobody else would.
+    fn tell_followers(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        let is_untold = |next: &IncidentId| {
+            self.all.get(next).is_some_and(|next| next.findings == 0 && !next.is_closed())
+        };
+        let in_hand =
+            |it: &&Incident| matches!(it.stage, Stage::Closed { why: CloseReason::Acknowledged, .. });
+        let untold: Vec<(IncidentId, Incident)> = self
+            .all
+            .values()
+            .filter(in_hand)
+            .cloned()
+            .filter_map(|it| Some((it.next_id().filter(is_untold)?, it)))
+            .collect();
+        for (id, known) in untold {
+            let Some(next) = self.all.get_mut(&id) else { continue };
+            let asked = known.asked.as_ref().map(|(_, phase, why)| (*phase, why.clone()));
+            let (phase, why) = asked.unwrap_or_else(|| {
+                (DiagnosisPhase::Resolution, "it was not over when it was acknowledged".to_owned())
+            });
+            (next.evidence, next.entries, next.facts) = (known.evidence, known.entries, known.facts);
+            self.call_a_person(id, phase, why, now, actions);
+        }
     }
 
     fn replay_opened(&mut self, opened: &IncidentOpened, at: Timestamp) {

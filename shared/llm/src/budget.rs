@@ -218,13 +218,17 @@ impl Budget {
             Count {
                 limit: Limit::DayTokens,
                 whose: day.to_string(),
-                used: ledger.of_day(day).map(Line::tokens).sum(),
+                used: ledger.of_day(day).map(Line::tokens).fold(0, u64::saturating_add),
                 of: settings.day_tokens,
             },
             Count {
                 limit: Limit::SessionTokens,
                 whose: account.session.clone(),
-                used: ledger.all().filter(|line| line.session == account.session).map(Line::tokens).sum(),
+                used: ledger
+                    .all()
+                    .filter(|line| line.session == account.session)
+                    .map(Line::tokens)
+                    .fold(0, u64::saturating_add),
                 of: settings.session_tokens,
             },
         ];
@@ -233,13 +237,13 @@ impl Budget {
             counts.push(Count {
                 limit: Limit::RemediationTokens,
                 whose: remediation.clone(),
-                used: of_it().map(Line::tokens).sum(),
+                used: of_it().map(Line::tokens).fold(0, u64::saturating_add),
                 of: settings.remediation_tokens,
             });
             counts.push(Count {
                 limit: Limit::RemediationMicroUsd,
                 whose: remediation.clone(),
-                used: of_it().map(|line| line.micro_usd).sum(),
+                used: of_it().map(|line| line.micro_usd).fold(0, u64::saturating_add),
                 of: micro_usd(settings.remediation_usd * 1_000_000.0),
             });
         }

@@ -64,8 +64,8 @@ fn looked_at(text: &str) -> usize {
     if text.len() <= LOOKED_AT {
         return text.len();
     }
-    let end = (0..=LOOKED_AT).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    text[..end].rfind(char::is_whitespace).unwrap_or(end.min(LOOKED_AT / 2))
+    let boundary = |most: usize| (0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    text[..boundary(LOOKED_AT)].rfind(char::is_whitespace).unwrap_or(boundary(LOOKED_AT / 2))
 }
 
 /// Words after which people write a secret, with and without a sign in between.
@@ -155,6 +155,8 @@ mod tests {
         assert_eq!(excerpt.as_str().chars().count(), LONGEST_EXCERPT + 1);
         assert!(excerpt.as_str().ends_with('…'));
         assert_eq!(Excerpt::at_most("abcdef", 3).as_str(), "abc…");
+        // Three bytes each, and no white space to cut at.
+        assert_eq!(Excerpt::at_most(&"密".repeat(6000), 2).as_str(), "密密…");
     }
 
     #[test]

@@ -81,10 +81,12 @@ impl Roles {
         self.folder.join(format!("{role}.nk"))
     }
 
-    /// The variables that `instance bus keys` tells to set.
+    /// The variables that `instance bus keys` tells to set. An agent is found by its kind: its name may end in its host.
     pub fn hand_to(&self, command: &mut Command, role: &str) {
-        assert!(self.names.iter().any(|name| name == role), "no role {role} among {:?}", self.names);
-        command.env("INSTANCE_NATS__NKEY", self.key(role));
-        command.env("INSTANCE_NATS__INBOX_PREFIX", format!("_INBOX_{role}"));
+        let on_a_host = format!("{role}-");
+        let name = self.names.iter().find(|name| *name == role || name.starts_with(&on_a_host));
+        let name = name.unwrap_or_else(|| panic!("no role {role} among {:?}", self.names));
+        command.env("INSTANCE_NATS__NKEY", self.key(name));
+        command.env("INSTANCE_NATS__INBOX_PREFIX", format!("_INBOX_{name}"));
     }
 }

@@ -44,6 +44,29 @@ async fn a_command_goes_to_the_bus_as_it_came_and_can_be_followed() {
     assert_eq!(desk.get(&location).await.status, 404);
 }
 
+/// The older form has no field for who asks: what goes out names the credential's owner all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_of_an_older_sender_goes_out_in_the_name_of_the_credential() {
+    let desk = desk().await;
+    let mut command = restart("tests");
+    for field in ["schema", "requested_by", "issued_at"] {
+        command.as_object_mut().unwrap().remove(field);
+    }
+    let router = desk.answer_as_router("PROD", |command| CommandAnswer {
+        status: AnswerStatus::Accepted,
+        ..CommandAnswer::refused(Some(command["command_id"].as_str().unwrap().parse().unwrap()), None, vec![])
+    });
+    let (answer, ()) = tokio::join!(desk.post("/v1/commands", &command), router);
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let (_, sent) = desk.newest_command("PROD").await.unwrap();
+    assert_eq!(
+        (&sent["requested_by"], &sent["command_id"]),
+        (&json!("tests"), &command["command_id"]),
+        "{sent}"
+    );
+    assert_eq!(sent["execution_order"], command["execution_order"], "{sent}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_router_refuses_is_told_with_its_faults() {
     let desk = desk().await;

@@ -73,6 +73,36 @@ fn what_is_found_while_a_person_acknowledges_waits_in_the_inbox() {
     }
 }
 
+/// Told twice, the second time of something graver, and acknowledged as it was told first.
+fn acknowledged_too_early(text: &str) -> World {
+    let mut world = World::new();
+    world.says(text, 2, 7);
+    world.later(60_000);
+    world.agents_answer("0,0,256,0,0,0");
+    world.says(text, 3, 7);
+    let findings = world.findings();
+    world.acknowledges_as(findings[0].incident_id, Some(findings.len() as u32 - 1), false);
+    world
+}
+
+#[test]
+fn a_death_at_any_record_behind_an_acknowledgement_calls_the_person_all_the_same() {
+    // While the rules look; and where nothing goes on, so that the first incident is closed.
+    for (text, closes) in [(example(LICENSE), false), ("a text that nobody knows", true)] {
+        let kinds: Vec<String> =
+            acknowledged_too_early(text).kinds().iter().map(|kind| (*kind).to_owned()).collect();
+        let first = kinds.iter().position(|kind| kind == "acknowledged").unwrap() + 1;
+        assert_eq!((kinds.contains(&"closed".to_owned()), kinds.len() > first), (closes, true), "{kinds:?}");
+        for kept in first..=kinds.len() {
+            let mut world = acknowledged_too_early(text);
+            world.dies_after(kept);
+            world.later(60_000);
+            let waits: Vec<Severity> = world.inbox().into_iter().map(|(_, severity)| severity).collect();
+            assert_eq!(waits, [Severity::Fatal], "kept {kept} of {kinds:?}: {:?}", world.kinds());
+        }
+    }
+}
+
 #[test]
 fn what_is_graver_than_what_is_in_hand_waits_in_the_inbox() {
     for (ends_before, dies) in [(false, false), (true, false), (false, true), (true, true)] {

@@ -96,7 +96,7 @@ fn grouped(ledger: &Ledger, name: impl Fn(&Line) -> Option<String>) -> Vec<Named
     }
     let cost = |(name, lines)| NamedCost { name, amount: sum(lines) };
     let mut costs: Vec<NamedCost> = groups.into_iter().map(cost).collect();
-    let tokens = |cost: &NamedCost| cost.amount.input_tokens + cost.amount.output_tokens;
+    let tokens = |cost: &NamedCost| cost.amount.input_tokens.saturating_add(cost.amount.output_tokens);
     costs.sort_by(|a, b| b.amount.usd.total_cmp(&a.amount.usd).then(tokens(b).cmp(&tokens(a))));
     costs
 }
@@ -105,9 +105,9 @@ fn sum<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Amount {
     let (mut amount, mut micro_usd) = (Amount::default(), 0_u64);
     for line in lines.into_iter().filter(|line| line.state != State::Released) {
         amount.calls += 1;
-        amount.input_tokens += line.input_tokens;
-        amount.output_tokens += line.output_tokens;
-        micro_usd += line.micro_usd;
+        amount.input_tokens = amount.input_tokens.saturating_add(line.input_tokens);
+        amount.output_tokens = amount.output_tokens.saturating_add(line.output_tokens);
+        micro_usd = micro_usd.saturating_add(line.micro_usd);
     }
     #[expect(clippy::cast_precision_loss, reason = "nobody spends 2^53 millionths of a dollar")]
     let usd = micro_usd as f64 / 1_000_000.0;

@@ -63,6 +63,18 @@ fn a_remediation_stops_at_its_tokens_and_dollars_and_others_go_on() {
 }
 
 #[test]
+fn what_an_endpoint_claims_stops_calls_and_nothing_else() {
+    let desk = Desk::new();
+    let budget = desk.open();
+    let account = account("s", Some("r"));
+    spend(&budget, &account, 1, 1).unwrap();
+    let reserved = budget.reserve(&account, &purpose(), tokens(1, 0), 1).unwrap();
+    budget.settle(reserved, tokens(u64::MAX, u64::MAX), u64::MAX).unwrap();
+    assert!(limit(spend(&budget, &account, 1, 1)).is_some());
+    budget.report().unwrap();
+}
+
+#[test]
 fn a_session_and_a_day_stop_at_their_tokens() {
     let desk = Desk::new();
     let budget = desk.open();

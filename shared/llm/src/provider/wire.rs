@@ -133,9 +133,12 @@ fn text_at(value: &Value, key: &str) -> Option<String> {
     Some(value.get(key)?.as_str()?.to_owned())
 }
 
+/// Far more than any call takes: sums of what an endpoint claims must stay numbers.
+const MOST_TOKENS: u64 = 1 << 40;
+
 fn usage(answer: &Value) -> Option<Usage> {
     let usage = answer.get("usage")?;
-    let count = |key: &str| usage.get(key).and_then(Value::as_u64);
+    let count = |key: &str| usage.get(key).and_then(Value::as_u64).map(|count| count.min(MOST_TOKENS));
     Some(Usage { input_tokens: count("prompt_tokens")?, output_tokens: count("completion_tokens")? })
 }
 
