@@ -12,6 +12,12 @@ use crate::{
     decide::Refusal,
 };
 
+/// In bytes: a result must fit into a message and keep the contract (4,096 for a value), whatever an instance or a file of
+/// it says.
+const LONGEST_VALUE: usize = 4_000;
+const LONGEST_WARNING: usize = 500;
+const MOST_WARNINGS: usize = 100;
+
 /// What came of one attempt, without who, when and how long.
 #[derive(Debug, Clone)]
 pub struct Outcome {
@@ -141,6 +147,7 @@ impl Outcome {
             "" => Cause::new(&code, &code),
             message => Cause::new(&code, message),
         });
+        let warnings = self.warnings.into_iter().take(MOST_WARNINGS).map(|text| cut(text, LONGEST_WARNING));
         let (error_code, error_message) = cause.map(|cause| (cause.code, cause.message)).unzip();
         ToolResult {
             schema: ToolResult::SCHEMA.to_owned(),
@@ -152,13 +159,17 @@ impl Outcome {
             attempt: order.attempt,
             status: self.status,
             execution_time_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            changes_applied: self.changes,
+            changes_applied: self
+                .changes
+                .into_iter()
+                .map(|(target, change)| (target, short(change)))
+                .collect(),
             error_code,
             error_message,
             retryable: self.retryable,
             requires_user_action: self.requires_user_action,
             rollback_available: self.rollback_available,
-            warnings: self.warnings,
+            warnings: warnings.collect(),
             agent: AgentInfo {
                 name: order.agent.to_string(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -166,6 +177,22 @@ impl Outcome {
             },
         }
     }
+}
+
+fn short(change: AppliedChange) -> AppliedChange {
+    AppliedChange {
+        old_value: change.old_value.map(|value| cut(value, LONGEST_VALUE)),
+        new_value: change.new_value.map(|value| cut(value, LONGEST_VALUE)),
+        ..change
+    }
+}
+
+fn cut(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most));
+        text.push_str(" (cut)");
+    }
+    text
 }
 
 #[cfg(test)]
@@ -188,6 +215,19 @@ mod tests {
         check(Outcome::failed(&Failure::permanent("io", "x")), StepStatus::Failure, false);
         check(Outcome::failed(&Failure::refused("io", "x")), StepStatus::Refused, false);
         check(Outcome::failed(&Failure::unknown("io", "x")), StepStatus::Unknown, false);
+    }
+
+    #[test]
+    fn a_result_fits_into_a_message_whatever_is_told() {
+        let mut applied = sample::applied("256", "512");
+        applied.changes[0].1.old_value = Some("ä".repeat(1_000_000));
+        applied.warnings = vec!["w".repeat(1_000_000); 1_000];
+        let order = sample::order("config", 1);
+        let outcome = Outcome::applied(applied, StepStatus::Success);
+        let result = outcome.into_result(&order, &order.host, Duration::from_millis(5));
+        let bytes = serde_json::to_vec(&result).unwrap();
+        assert!(bytes.len() < 100_000, "{}", bytes.len());
+        assert_eq!(ToolResult::decode(&bytes).unwrap(), result);
     }
 
     #[test]

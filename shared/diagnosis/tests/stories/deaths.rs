@@ -80,3 +80,29 @@ fn what_was_learnt_and_told_outlives_the_process() {
     world.later(2000);
     assert_eq!(world.records.len(), count, "a person who was told is not told again");
 }
+
+/// The entry that begins another try is not settled before that is decided, and finds its incident open.
+#[test]
+fn another_try_outlives_the_process_that_began_it() {
+    let mut world = World::new();
+    world.says(PANIC, 2, 7);
+    world.agents_answer("0,0,256,0,0,0");
+    world.ends(&world.last_command(), OverallStatus::Undone);
+    let ended_at = world.now;
+    world.later(10 * 60_000);
+    world.says(PANIC, 2, 7);
+    world.later(6 * 60_000);
+    let message = world.says(PANIC, 2, 7);
+    assert!(world.core.awaits(message.message_id), "until the next finding");
+    let incident = world.findings()[0].incident_id;
+
+    world.reads(world.records.len(), ended_at);
+    world.later(9_000);
+    assert!(!world.kinds().contains(&"closed".to_owned()), "{:?}", world.kinds());
+    world.take(&message);
+    assert!(world.core.awaits(message.message_id));
+    world.agents_answer("0,0,256,0,0,0");
+    assert_eq!(world.decisions(), ["remediation", "wait", "remediation"]);
+    assert!(world.findings().iter().all(|finding| finding.incident_id == incident));
+    assert!(!world.core.awaits(message.message_id));
+}

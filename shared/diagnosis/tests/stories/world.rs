@@ -257,12 +257,17 @@ impl World {
 
     /// Another core that has read the first `count` records; nothing else of this one is left.
     pub fn dies_after(&mut self, count: usize) {
+        self.reads(count, self.now);
+    }
+
+    /// As [`World::dies_after`], all records being as old as that.
+    pub fn reads(&mut self, count: usize, written_at: Timestamp) {
         self.records.truncate(count);
         self.core = Incidents::new(Limits { dry_run_first: false, ..Limits::default() });
         for (subject, record) in self.records.clone() {
             let (id, kind) = subject::parse_incident(&subject).unwrap();
             let bytes = record.to_json().unwrap();
-            self.core.replay(id, kind, Record::read(kind, &bytes).unwrap(), self.now);
+            self.core.replay(id, kind, Record::read(kind, &bytes).unwrap(), written_at);
         }
         let actions = self.core.resume(self.now);
         self.perform(actions);
