@@ -125,9 +125,9 @@ async fn keep_up(args: &Args, session: &Session) -> Result<Exit> {
 
 /// Everything, in the order in which one needs the other.
 async fn start(args: &Args, session: &Session, run: &Path, supervisor: &mut Supervisor) -> Result<()> {
-    let (server, bus) = bus(args, session, run, supervisor).await?;
+    let (at, bus) = bus(args, session, run, supervisor).await?;
     let made = nats::init(&bus).await?;
-    let (version, shown, by) = (bus.server_version(), bus.servers(), &server.by);
+    let (version, shown, by) = (bus.server_version(), bus.servers(), &at.by);
     session.note(format!("NATS {version} at {shown} ({by}), {made} streams and consumers made"));
     let served = served(args)?;
     for name in settings::SERVICES {
@@ -146,11 +146,11 @@ async fn start(args: &Args, session: &Session, run: &Path, supervisor: &mut Supe
             }
             None => {}
         }
-        supervisor.start(on_bus(name, file, &server, run)?);
+        supervisor.start(on_bus(name, file, &at, run)?);
     }
     if args.gateway {
         let (file, token) = gateway::file(run, args.config_dir.as_deref())?;
-        supervisor.start(on_bus(gateway::NAME, file, &server, run)?);
+        supervisor.start(on_bus(gateway::NAME, file, &at, run)?);
         if let Some(token) = token {
             session.note(format!("the gateway's token lies in {}", token.display()));
         }

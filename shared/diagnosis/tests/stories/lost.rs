@@ -81,7 +81,7 @@ fn acknowledged_too_early(text: &str) -> World {
     world.agents_answer("0,0,256,0,0,0");
     world.says(text, 3, 7);
     let findings = world.findings();
-    world.acknowledges_as(findings[0].incident_id, Some(findings.len() as u32 - 1), false);
+    world.acknowledges_as(findings[0].incident_id, Some(u32::try_from(findings.len()).unwrap() - 1), false);
     world
 }
 
@@ -89,8 +89,7 @@ fn acknowledged_too_early(text: &str) -> World {
 fn a_death_at_any_record_behind_an_acknowledgement_calls_the_person_all_the_same() {
     // While the rules look; and where nothing goes on, so that the first incident is closed.
     for (text, closes) in [(example(LICENSE), false), ("a text that nobody knows", true)] {
-        let kinds: Vec<String> =
-            acknowledged_too_early(text).kinds().iter().map(|kind| (*kind).to_owned()).collect();
+        let kinds = acknowledged_too_early(text).kinds();
         let first = kinds.iter().position(|kind| kind == "acknowledged").unwrap() + 1;
         assert_eq!((kinds.contains(&"closed".to_owned()), kinds.len() > first), (closes, true), "{kinds:?}");
         for kept in first..=kinds.len() {
