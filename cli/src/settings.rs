@@ -22,9 +22,7 @@ const PREFIX: &str = "INSTANCE_NATS__";
 
 /// Reads everything that says where NATS is and who we are there.
 pub fn bus(global: &Global) -> Result<Resolved> {
-    let user_file = user_file(&|name| env::var(name).ok()).filter(|path| path.exists());
-    let files: Vec<PathBuf> = user_file.into_iter().chain(global.config.clone()).collect();
-    resolve(&files, &variables(), global).map_err(|error| refused(&error))
+    resolve(&files(global), &variables(), global).map_err(|error| refused(&error))
 }
 
 /// A server of NATS that somebody has named, and what services need to be told to be somebody there.
@@ -40,9 +38,13 @@ pub struct Named {
 
 /// The server that flags, variables, files or a NATS context among these name; `None`: nobody has named one.
 pub fn named(global: &Global) -> Result<Option<Named>> {
+    find_named(&files(global), &variables(), global).map_err(|error| refused(&error))
+}
+
+/// The user's file, where there is one, and the one that the command line names.
+fn files(global: &Global) -> Vec<PathBuf> {
     let user_file = user_file(&|name| env::var(name).ok()).filter(|path| path.exists());
-    let files: Vec<PathBuf> = user_file.into_iter().chain(global.config.clone()).collect();
-    find_named(&files, &variables(), global).map_err(|error| refused(&error))
+    user_file.into_iter().chain(global.config.clone()).collect()
 }
 
 /// Our environment. A variable that is not UTF-8 cannot be one of ours.
@@ -59,8 +61,7 @@ fn refused(error: &anyhow::Error) -> anyhow::Error {
 /// Where language models are, and within which limits they are asked: the table `[model]`, or `[<service>.model]` as that
 /// service reads it.
 pub fn model(global: &Global, service: Option<&str>) -> Result<instance_llm::Settings> {
-    let user_file = user_file(&|name| env::var(name).ok()).filter(|path| path.exists());
-    let files: Vec<PathBuf> = user_file.into_iter().chain(global.config.clone()).collect();
+    let files = files(global);
     let variables = variables();
     let read = || -> Result<instance_llm::Settings> {
         let table = match service {

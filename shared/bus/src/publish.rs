@@ -263,7 +263,8 @@ impl Bus {
         }
     }
 
-    /// After a lost answer: what stands on the subject now. `None`: nothing.
+    /// After a lost answer: does what stands on the subject hold these bytes ([`PublishError::Exists`] when not)? `None`:
+    /// nothing stands there.
     pub async fn compare_written(
         &self,
         subject: &Subject,

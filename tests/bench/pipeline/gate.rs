@@ -1,8 +1,7 @@
-//! What CI is gated on: what a plan stores and syncs, which no load changes, and its CPU, measured until it can be told.
+//! What CI is gated on: what a plan stores and syncs, on any machine, and its CPU, measured until it can be told.
 //!
-//! The CPU is told of calm rounds only. Where others have the processors, messages wait for router and agent and are
-//! then taken in heaps: that saves the limit, which does little else than take and send, more than us. Figures:
-//! docs/speed.md.
+//! The CPU is told of calm rounds only: where others have the processors, the limit's falls and ours does not. Figures, and
+//! what is known of the cause: docs/speed.md.
 
 use std::{fmt, process::ExitCode, sync::Arc, time::Duration};
 
@@ -29,7 +28,7 @@ const WORTH_COUNTING: usize = 400;
 const ROUNDS: std::ops::RangeInclusive<usize> = 9..=27;
 /// A round is calm when others, a host of this virtual machine among them, have no more of the processors.
 const CALM: f64 = 0.1;
-/// Where too few were calm, so many times the bound fails all the same: 2.0 was the most that sound programs were seen at.
+/// Where too few were calm, so many times the bound fails all the same: medians of 1.8 (1.4 times it) were seen of sound programs.
 const RESTLESS: f64 = 2.0;
 /// Rounds that may pass, calm or not.
 const TRIED: usize = 60;
